@@ -1,0 +1,57 @@
+"""The plain autoencoder: squeeze an image through a few numbers, and get it back.
+
+    z = f(x),   x_hat = sigmoid(g(z)),   loss = BCE(x_hat, x) summed over pixels
+
+Nothing asks the codes z to fill a known region, so there is nothing to sample
+from: that is what the VAE (models/vae.py) adds.
+"""
+
+import numpy as np
+
+from scratchnet import losses, nn, no_grad, ops
+from scratchnet.tensor import Tensor
+
+
+class Autoencoder(nn.Module):
+    """An MLP encoder and its mirror image as decoder.
+
+    input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the
+    hidden layers from the image inwards. z_dim: size of the code. rng: for the
+    initial weights. Raises ValueError for a size below 1 or an unknown activation.
+    """
+
+    table = ("loss",)  # the metrics that the training table shows
+    units = "nats per image (grey-pixel BCE: a loss, not a likelihood)"
+
+    def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=None):
+        rng = rng or np.random.default_rng(0)
+        h_dim = [h_dim] if isinstance(h_dim, int) else list(h_dim)
+        if min([input_dim, z_dim, *h_dim]) < 1:
+            raise ValueError(f"Autoencoder: sizes must be 1 or more, not "
+                             f"{input_dim}-{h_dim}-{z_dim}")
+        self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
+        self.code = nn.Linear(h_dim[-1], z_dim, rng)
+        self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)
+        self.logits = nn.Linear(h_dim[0], input_dim, rng)
+
+    def encode(self, x):
+        """Images (N, ...) -> codes z (N, z_dim)."""
+        x = ops.as_tensor(x)
+        return self.code(self.encoder(x.reshape(x.shape[0], -1)))
+
+    def decode(self, z):
+        """Codes (N, z_dim) -> logits of the pixels (N, input_dim)."""
+        return self.logits(self.decoder(z))
+
+    def loss(self, x, noise=None):
+        """Images in [0, 1] -> (loss, metrics); the loss in nats, summed over pixels, averaged
+        over images. noise is not used: an autoencoder has none."""
+        x = ops.as_tensor(x)
+        x = Tensor(x.data.reshape(x.shape[0], -1))
+        loss = losses.bce_with_logits(self.decode(self.encode(x)), x, reduction="batchmean")
+        return loss, {"loss": loss.detach()}
+
+    @no_grad()
+    def reconstruct(self, x):
+        """Images -> the decoder's pixels in [0, 1], same shape."""
+        return ops.sigmoid(self.decode(self.encode(x))).reshape(x.shape)

@@ -1,0 +1,175 @@
+"""The variational autoencoder. Kingma & Welling 2013 (1312.6114).
+
+A latent z ~ p(z) = N(0, I) is decoded into an image, x ~ p(x|z). To learn it we
+would like to maximise log p(x), an integral over all z. An encoder
+q(z|x) = N(mu(x), sigma(x)^2 I) gives a lower bound on it instead (eq. 3):
+
+    ELBO  =  E_q[ log p(x|z) ]  -  KL( q(z|x) || p(z) )   <=   log p(x)
+
+The KL has a closed form (losses.gaussian_kl). The expectation is estimated with
+one draw of z, and `reparameterise` makes that draw differentiable. The training
+loss is -ELBO: reconstruction + KL, both in nats, summed over pixels and latent
+dimensions, averaged over images.
+"""
+
+import math
+
+import numpy as np
+
+from scratchnet import losses, nn, no_grad, ops
+from scratchnet.backend import xp
+from scratchnet.ops.reductions import logsumexp_of
+from scratchnet.tensor import Tensor
+
+LIKELIHOODS = ("bernoulli", "gaussian")
+LOG_2PI = math.log(2 * math.pi)
+
+
+def reparameterise(mu, log_var, noise):
+    """A draw z ~ N(mu, e^log_var) through which gradients flow. Shapes: all (N, z_dim).
+
+        z = mu + sigma * eps,   sigma = e^(log_var / 2),   eps ~ N(0, 1)
+
+    Why. We need the gradient of  F(mu, sigma) = E_{z ~ N(mu, sigma^2)}[ f(z) ].  The
+    distribution itself depends on mu and sigma, so the gradient cannot simply be moved
+    inside. Write the same z as a function of a noise that depends on nothing:
+
+        F(mu, sigma) = E_{eps ~ N(0,1)}[ f(mu + sigma eps) ]
+
+    Now it can: the gradient of an average is the average of the gradients, and for one draw
+
+        dF/dmu      ~=  f'(z)                                (dz/dmu = 1)
+        dF/dlog_var ~=  f'(z) * sigma * eps / 2              (dz/dlog_var = sigma eps / 2)
+
+    each correct on average. Example: f(z) = z^2 has F = mu^2 + sigma^2, so dF/dmu = 2 mu and
+    dF/dlog_var = sigma^2; and indeed E[2z] = 2 mu, E[2z * sigma eps / 2] = sigma^2 E[eps^2].
+    The two derivatives are not written down here: mul, add and exp have theirs.
+    The test is test_gradient_through_the_noise in tests/test_vae.py. Source: section 2.4.
+    """
+    sigma = ops.exp(0.5 * log_var)
+    return mu + sigma * noise
+
+
+class VAE(nn.Module):
+    """MLP encoder to (mu, log_var), MLP decoder to the pixels' distribution.
+
+    input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the hidden
+    layers from the image inwards (the decoder mirrors them). z_dim: latent dimensions.
+    activation: a key of nn.ACTIVATIONS. likelihood: "bernoulli" (pixels in [0, 1], BCE) or
+    "gaussian" (squared error; p(x|z) = N(x_hat, sigma_x^2)). beta: weight of the KL term
+    (1 is the ELBO; Higgins et al. 2017). rng: for the initial weights.
+
+    Raises ValueError for a size below 1, an unknown activation or likelihood, a beta below 0
+    or a sigma_x not above 0.
+    """
+
+    table = ("neg_elbo", "reconstruction", "kl")  # the metrics that the training table shows
+    units = "nats per image"
+
+    def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
+                 sigma_x=0.1, beta=1.0, rng=None):
+        rng = rng or np.random.default_rng(0)
+        h_dim = [h_dim] if isinstance(h_dim, int) else list(h_dim)
+        if min([input_dim, z_dim, *h_dim]) < 1:
+            raise ValueError(f"VAE: sizes must be 1 or more, not {input_dim}-{h_dim}-{z_dim}")
+        if likelihood not in LIKELIHOODS:
+            raise ValueError(f"VAE: likelihood {likelihood!r}: choose one of "
+                             f"{', '.join(LIKELIHOODS)}")
+        if not beta >= 0 or not sigma_x > 0:
+            raise ValueError(f"VAE: needs beta >= 0 and sigma_x > 0, not {beta} and {sigma_x}")
+        self.z_dim, self.likelihood, self.beta, self.sigma_x = z_dim, likelihood, beta, sigma_x
+        self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
+        self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
+        self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)
+        self.pixels = nn.Linear(h_dim[0], input_dim, rng)
+
+    def encode(self, x):
+        """Images (N, ...) -> mu, log_var of q(z|x), each (N, z_dim).
+
+        log_var is kept within [-20, 10], where e^log_var cannot overflow or vanish.
+        """
+        x = ops.as_tensor(x)
+        h = self.encoder(x.reshape(x.shape[0], -1))
+        mu, log_var = ops.split(self.posterior(h), 2, axis=-1)
+        return mu, ops.clip(log_var, -20, 10)
+
+    def decode(self, z):
+        """z (N, z_dim) -> parameters of p(x|z), (N, input_dim): logits, or means if Gaussian."""
+        return self.pixels(self.decoder(ops.as_tensor(z)))
+
+    def neg_log_likelihood(self, output, x, reduction="batchmean"):
+        """-log p(x|z) in nats from decode's output and the images x, both (N, input_dim).
+
+        Bernoulli:  BCE;  Gaussian:  (x - x_hat)^2 / (2 sigma_x^2) + log(sigma_x sqrt(2 pi)).
+        """
+        if self.likelihood == "bernoulli":
+            return losses.bce_with_logits(output, x, reduction)
+        nll = losses.mse(output, x, "none") / (2 * self.sigma_x ** 2)
+        return losses.reduce(nll + (math.log(self.sigma_x) + LOG_2PI / 2), reduction)
+
+    def loss(self, x, noise):
+        """Images (N, ...) in [0, 1] -> (loss, metrics), one draw of z each (L = 1, eq. 10).
+
+        noise: eps (N, z_dim), or the np.random.Generator to draw it from.
+        loss = reconstruction + beta * kl; metrics are means over the images, in nats:
+        neg_elbo = reconstruction + kl, reconstruction, kl, loss.
+        """
+        x = Tensor(flat(x))
+        mu, log_var = self.encode(x)
+        z = reparameterise(mu, log_var, draw_noise(noise, mu))
+        reconstruction = self.neg_log_likelihood(self.decode(z), x)
+        kl = losses.gaussian_kl(mu, log_var)
+        loss = reconstruction + self.beta * kl
+        return loss, {"neg_elbo": reconstruction.detach() + kl.detach(), "loss": loss.detach(),
+                      "reconstruction": reconstruction.detach(), "kl": kl.detach()}
+
+    def mean_image(self, z):
+        """z (N, z_dim) -> the mean of p(x|z), (N, input_dim)."""
+        output = self.decode(z)
+        return ops.sigmoid(output) if self.likelihood == "bernoulli" else output
+
+    @no_grad()
+    def reconstruct(self, x):
+        """Images -> the mean of p(x|z) at z = mu(x), same shape as x."""
+        mu, _ = self.encode(x)
+        return self.mean_image(mu).reshape(x.shape)
+
+    @no_grad()
+    def sample(self, n, rng):
+        """n images (n, input_dim): the mean of p(x|z) for z ~ N(0, I)."""
+        return self.mean_image(draw_noise(rng, self.pixels.w, (n, self.z_dim)))
+
+    @no_grad()
+    def log_likelihood(self, x, num_samples, rng):
+        """Estimate log p(x) for each image, array (N,) in nats, from K = num_samples weights.
+
+            log p(x) ~= log 1/K sum_k w_k,   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
+
+        On average a lower bound that rises with K from the ELBO (K = 1) to log p(x).
+        Source: Burda et al. 2015 (1509.00519), eq. 8.
+        """
+        x = Tensor(flat(x))
+        mu, log_var = self.encode(x)
+        log_w = []
+        for _ in range(num_samples):
+            eps = draw_noise(rng, mu)
+            z = reparameterise(mu, log_var, eps)
+            log_p_x = -self.neg_log_likelihood(self.decode(z), x, "none").data.sum(axis=1)
+            # log p(z) - log q(z|x): the 2 pi of the two normals cancel
+            log_ratio = 0.5 * (eps.data ** 2 + log_var.data - z.data ** 2).sum(axis=1)
+            log_w.append(log_p_x + log_ratio)
+        return logsumexp_of(xp.stack(log_w), 0)[0] - math.log(num_samples)
+
+
+def flat(x):
+    """Images (N, ...), array or Tensor, as an array (N, input_dim)."""
+    x = ops.as_tensor(x).data
+    return x.reshape(x.shape[0], -1)
+
+
+def draw_noise(noise, like, shape=None):
+    """N(0, 1) noise as a Tensor of like's dtype: drawn by NumPy on the host, so that one seed
+    gives one run on every backend, if `noise` is a Generator; else `noise` itself."""
+    if isinstance(noise, np.random.Generator):
+        noise = noise.standard_normal(shape or like.shape, dtype=like.dtype)
+    return noise if isinstance(noise, Tensor) else Tensor(noise)

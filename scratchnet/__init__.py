@@ -1,0 +1,14 @@
+"""scratchnet: reverse-mode autograd on NumPy or CuPy, and VAE, VQ-VAE and PixelCNN on it.
+
+Read in this order: backend, tensor, ops/, losses, nn, optim, gradcheck; then
+data, checkpoint, training, figures.
+"""
+
+from . import losses, nn, ops, optim
+from .backend import to_numpy, use, xp
+from .gradcheck import GradientError, gradcheck
+from .tensor import Tensor, no_grad
+
+__version__ = "0.1.0"
+__all__ = ["GradientError", "Tensor", "gradcheck", "losses", "nn", "no_grad", "ops", "optim",
+           "to_numpy", "use", "xp"]

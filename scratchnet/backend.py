@@ -1,0 +1,120 @@
+"""The array library under everything: NumPy, or CuPy on a GPU.
+
+    from scratchnet.backend import use, xp
+    use("cupy")
+    xp.exp(xp.zeros(3))          # runs on the GPU
+
+`xp` is one object for the life of the process; `use` changes what it stands
+for, so `from scratchnet.backend import xp` is never out of date. Choose the
+backend before making tensors: arrays of one library do not mix with the other's.
+"""
+
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+
+from .errors import BackendError
+
+BACKENDS = ("numpy", "cupy", "auto")
+
+
+class ArrayModule:
+    """Stands for the array module in use. Its names are looked up once, then kept."""
+
+    def __init__(self, module):
+        self._module = module
+
+    def __getattr__(self, name):
+        value = getattr(self._module, name)
+        self.__dict__[name] = value  # later look-ups cost what a plain attribute costs
+        return value
+
+    def _become(self, module):
+        self.__dict__.clear()
+        self._module = module
+
+    def __repr__(self):
+        return f"<xp: {self._module.__name__}>"
+
+
+xp = ArrayModule(np)
+
+
+def use(name):
+    """Choose the array library: "numpy", "cupy", or "auto" (CuPy if it has a usable GPU).
+
+    Returns the name of the library now in use: "numpy" or "cupy".
+
+    Raises BackendError for an unknown name, and for "cupy" when CuPy is not
+    installed or when it finds no usable GPU; the message says which.
+    """
+    if name not in BACKENDS:
+        raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")
+    if name == "auto":
+        try:
+            return use("cupy")
+        except BackendError:
+            return use("numpy")
+    xp._become(np if name == "numpy" else _import_cupy())
+    return name
+
+
+def describe():
+    """The library in use, in words: "numpy 2.4.6" or "cupy 14.0.1 on NVIDIA H200"."""
+    module = xp._module
+    words = f"{module.__name__} {module.__version__}"
+    if module.__name__ == "cupy":
+        words += f" on {module.cuda.runtime.getDeviceProperties(0)['name'].decode()}"
+    return words
+
+
+def to_numpy(a):
+    """Copy an array to the host as a NumPy array; a NumPy array is returned as it is."""
+    if isinstance(a, (np.ndarray, np.generic)):
+        return np.asarray(a)
+    return xp.asnumpy(a)
+
+
+def _import_cupy():
+    install = (
+        "install it with  pip install cupy-cuda12x  (CUDA 12) or  pip install cupy-cuda13x  "
+        "(CUDA 13; see requirements-cuda.txt), or use --backend numpy"
+    )
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        reason = "CuPy is not installed" if "cupy" in str(error) else f"CuPy cannot load: {error}"
+        raise BackendError(f"backend 'cupy': {reason}; {install}") from None
+    try:
+        if cupy.cuda.runtime.getDeviceCount() < 1:
+            raise RuntimeError("no CUDA device")
+        cupy.zeros(1).sum()  # a driver that is too old, or a broken toolkit, shows itself here
+    except Exception as error:  # CuPy has many error classes, none importable without CuPy
+        raise BackendError(
+            f"backend 'cupy': CuPy {cupy.__version__} is installed, but finds no usable GPU "
+            f"({str(error).strip().splitlines()[0]}); check `nvidia-smi`, that the cupy package "
+            f"matches your CUDA version (12 or 13; see requirements-cuda.txt), "
+            f"or use --backend numpy"
+        ) from None
+    return cupy
+
+
+def versions():
+    """Versions of everything a result depends on, for config.json."""
+    found = {
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+        "backend": describe(),
+    }
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True, text=True, timeout=5, check=True,
+            cwd=importlib.import_module(__package__).__path__[0],
+        )
+        found["commit"] = commit.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        found["commit"] = "unknown (no git)"
+    return found

@@ -1,0 +1,91 @@
+"""A checkpoint is one .npz file with everything that a run needs to go on.
+
+    model/<name>        the model's state_dict
+    optimizer/<name>    the optimiser's state_dict
+    progress            JSON: step, sums of the unfinished epoch, history
+
+It is written beside the old one and then put in its place in one step: a run
+killed while saving still has the old one. No pickle is read or written.
+"""
+
+import json
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from .errors import CheckpointError
+
+
+def save(path, model, optimizer, progress):
+    """Write a checkpoint atomically. progress: a dict that JSON can hold.
+
+    Raises CheckpointError if the file cannot be written; the old one is then untouched.
+    """
+    path = Path(path)
+    arrays = {f"model/{n}": a for n, a in model.state_dict().items()}
+    arrays.update({f"optimizer/{n}": a for n, a in optimizer.state_dict().items()})
+    arrays["progress"] = np.array(json.dumps(progress))
+    try:
+        with replacing(path) as file:
+            np.savez(file, **arrays)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def load(path, model, optimizer=None):
+    """Read a checkpoint into the model (and optimiser); returns progress.
+
+    Raises CheckpointError if the file is missing, damaged, or of another model; then
+    neither has been changed.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        progress = json.loads(arrays.pop("progress").item())
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint yet; "
+                              f"train it first") from None
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile,
+            zlib.error) as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint ({type(error).__name__}: "
+                              f"{error}); restore it from a copy, or train again") from None
+    parts = {"model": {}, "optimizer": {}}
+    for name, array in arrays.items():
+        part, _, key = name.partition("/")
+        parts.setdefault(part, {})[key] = array
+    before = model.state_dict()
+    try:
+        model.load_state_dict(parts["model"])
+        if optimizer is not None:
+            optimizer.load_state_dict(parts["optimizer"])
+    except ValueError as error:
+        model.load_state_dict(before)
+        raise CheckpointError(f"{path} is a checkpoint of another model: {error}") from None
+    return progress
+
+
+class replacing:
+    """`with replacing(path) as file:` writes a new file and puts it at path only when complete."""
+
+    def __init__(self, path, mode="wb"):
+        self.path = Path(path)
+        self.part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        self.mode = mode
+
+    def __enter__(self):
+        self.file = open(self.part, self.mode, **({} if "b" in self.mode else {"newline": ""}))
+        return self.file
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        self.file.close()
+        if kind is None:
+            os.replace(self.part, self.path)
+        else:
+            self.part.unlink(missing_ok=True)

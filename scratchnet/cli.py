@@ -1,0 +1,361 @@
+"""What train_mnist.py and train_cifar.py share: flags, the run folder, the summary.
+
+Flags come from four places, the later winning: the defaults, the model's own
+defaults (its recipe), --config FILE.json, the command line. A config file is turned
+into command-line words and read by the same parser, so that it is checked in the
+same way and an unknown key is an error.
+"""
+
+import argparse
+import difflib
+import json
+import os
+import shlex
+import sys
+import warnings
+from pathlib import Path
+
+from . import backend, checkpoint, data
+from .errors import RunError, UserError
+from .optim import SCHEDULES, Adam
+from .training import generator, train
+
+DEFAULTS = {"backend": "numpy", "dataset": None, "data_dir": None, "out": None, "epochs": 10,
+            "batch_size": 128, "lr": 1e-3, "schedule": "constant", "seed": 0, "binarize": "none",
+            "limit": None}
+# Flags that say how to run, not what: they are not part of what config.json repeats.
+RUN_ONLY = ("config", "resume", "overwrite", "quiet")
+# What may differ between a run and its continuation.
+RESUMABLE = ("resume", "epochs", "quiet", "data_dir", "backend")
+
+
+def main(prog, about, datasets, recipes, argv=None):
+    """Run a training script; returns the exit code: 0, 2 for the user's mistake, 130 for Ctrl-C."""
+    try:
+        return run(prog, about, datasets, recipes, sys.argv[1:] if argv is None else argv)
+    except UserError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{prog}: stopped", file=sys.stderr)
+        return 130
+
+
+def run(prog, about, datasets, recipes, argv):
+    parser = build_parser(prog, about, datasets, recipes)
+    flags, named_dataset = read_flags(parser, argv, recipes)
+    library = backend.use(flags.backend)
+    if flags.backend == "auto":
+        say(flags, f"--backend auto: using {backend.describe()}")
+    folder = Path(flags.resume) if flags.resume else choose_folder(flags)
+    dataset = load_data(flags, datasets[0], named_dataset)
+    recipe = recipes[flags.model]
+    sizes = {name: getattr(flags, name) for name in recipe.sizes}
+    try:
+        model = recipe.build(dataset.image_shape, generator(flags.seed, "weights"), **sizes)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    optimizer = Adam(model.parameters(), flags.lr)
+
+    progress = None
+    config_path = folder / "config.json"
+    if flags.resume:
+        recorded = json.loads(config_path.read_text())["dataset"]
+        if recorded["sha256"] != dataset.sha256:
+            raise RunError(f"{folder}: was trained on {recorded['title']} with SHA-256 "
+                           f"{recorded['sha256'][:12]}..., but the data found now has "
+                           f"{dataset.sha256[:12]}...; resume needs the same data")
+        progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
+    else:
+        start_folder(folder)
+    flags.backend, flags.dataset = library, dataset.name
+    write_config(config_path, flags, dataset, recipe)
+
+    whole = dataset  # pictures of the training loop's own data; --binarize and --limit change it
+    if flags.limit:
+        whole = whole.limited(flags.limit)
+    if flags.binarize != "none":
+        whole = data.statically_binarised(whole, train=flags.binarize == "static")
+    title = f"{flags.model} on {whole.title}"
+    count = sum(p.size for p in model.parameters())
+    done = f", going on after step {progress['step']:,}" if progress else ""
+    say(flags, f"{title}: {len(whole.train_images):,} training and {len(whole.test_images):,} test "
+               f"images; {count:,} parameters; {backend.describe()}; into {folder}{done}")
+    history, complete = train(model, optimizer, whole, flags, folder, progress, flags.quiet)
+    resume = f"python {prog} --resume {shlex.quote(str(folder))}"
+    if not complete:
+        print(f"\nStopped, and saved. Go on with:\n  {resume}", file=sys.stderr)
+        return 130
+
+    from . import figures
+    pictures = figures.draw_all(model, whole, history, folder, title, flags.seed)
+    say(flags, summary(model, history, folder, pictures, resume, flags))
+    return 0
+
+
+def build_parser(prog, about, datasets, recipes):
+    """The parser. Flags not given are absent from its result; defaults are only described."""
+    parser = argparse.ArgumentParser(prog, description=about, allow_abbrev=False,
+                                     argument_default=argparse.SUPPRESS,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def add(group, name, text, **how):
+        flag = "--" + name.replace("_", "-")
+        values = {m: {**DEFAULTS, **r.training, **r.sizes}.get(name) for m, r in recipes.items()
+                  if name in r.sizes or name in DEFAULTS}
+        shown = dict.fromkeys(words(v) for v in values.values() if v is not None)
+        if len(shown) == 1:
+            text += f" (default: {next(iter(shown))})"
+        elif shown:
+            by_model = ", ".join(f"{m} {words(v)}" for m, v in values.items())
+            text += f" (default: {by_model})"
+        group.add_argument(flag, help=text, **how)
+
+    what = parser.add_argument_group("what to train")
+    what.add_argument("--model", choices=list(recipes), metavar="MODEL", help="; ".join(
+        f"{name}: {recipe.about}" for name, recipe in recipes.items()))
+    add(what, "dataset", f"{', '.join(datasets)} (default: {datasets[0]}, or synthetic if that "
+        f"cannot be had)", choices=datasets, metavar="NAME")
+    add(what, "data_dir", "folder of the data sets (default: $SCRATCHNET_DATA, else "
+        "~/.cache/scratchnet)", metavar="DIR")
+    add(what, "binarize", "none: grey pixels; static: 0 or 1, drawn once; dynamic: drawn anew for "
+        "every training batch (test images always static)", choices=["none", "static", "dynamic"],
+        metavar="HOW")
+    add(what, "limit", "use only the first N training and test images", type=positive_int,
+        metavar="N")
+
+    how = parser.add_argument_group("how to train")
+    add(how, "epochs", "passes over the training images", type=positive_int, metavar="N")
+    add(how, "batch_size", "images in one step", type=positive_int, metavar="N")
+    add(how, "lr", "Adam's learning rate, at its highest", type=positive_float, metavar="RATE")
+    add(how, "schedule", f"of the learning rate: {', '.join(SCHEDULES)}", choices=list(SCHEDULES),
+        metavar="NAME")
+    add(how, "seed", "of the weights, the order and the noise", type=natural, metavar="N")
+    add(how, "backend", "numpy, cupy (GPU), or auto", choices=backend.BACKENDS, metavar="NAME")
+
+    sizes = parser.add_argument_group("the model's own sizes")
+    for name in dict.fromkeys(n for r in recipes.values() for n in r.sizes):
+        text, options = SIZES[name]
+        add(sizes, name, text, **options)
+
+    place = parser.add_argument_group("the run")
+    add(place, "out", "folder of the run (default: runs/MODEL-DATASET, with a number if that "
+        "exists)", metavar="DIR")
+    place.add_argument("--overwrite", action="store_true",
+                       help="replace the run that is in --out")
+    place.add_argument("--resume", metavar="RUN",
+                       help="go on with the run in this folder; only --epochs, --backend, "
+                            "--data-dir and --quiet may be given with it")
+    place.add_argument("--config", metavar="FILE.json",
+                       help="read flags from a file, such as the config.json of a run")
+    place.add_argument("--quiet", action="store_true", help="print errors only")
+    return parser
+
+
+def read_flags(parser, argv, recipes):
+    """The complete flags, and whether the user named the data set (or its folder)."""
+    given = parser.parse_args(argv)
+    from_file = {}
+    if "resume" in given:
+        path = Path(given.resume) / "config.json"
+        if not path.is_file():
+            raise RunError(f"--resume {given.resume}: no run there ({path} does not exist); name "
+                           f"the folder of a run, such as runs/vae-mnist")
+        from_file = read_config(path, parser)
+        for name in vars(given):
+            if name not in RESUMABLE and getattr(given, name) != getattr(from_file, name, None):
+                raise RunError(
+                    f"--resume {given.resume}: that run has --{name.replace('_', '-')} "
+                    f"{words(getattr(from_file, name, 'unset'))}, not {words(getattr(given, name))}"
+                    f"; it goes on as it began (only --epochs, --backend, --data-dir and --quiet "
+                    f"may be given)")
+    elif "config" in given:
+        from_file = read_config(Path(given.config), parser)
+    merged = {**vars(from_file), **vars(given)} if from_file else vars(given)
+    if "model" not in merged:
+        parser.error(f"--model is needed: one of {', '.join(recipes)}")
+    recipe = recipes[merged["model"]]
+    known = {**DEFAULTS, **recipe.training, **recipe.sizes}
+    for name in merged:
+        if name not in known and name not in ("model", *RUN_ONLY):
+            raise RunError(f"--{name.replace('_', '-')} means nothing to --model "
+                           f"{merged['model']}; its own flags are: "
+                           + ", ".join("--" + n.replace("_", "-") for n in recipe.sizes))
+    flags = argparse.Namespace(**dict.fromkeys(RUN_ONLY), **(known | {
+        n: v for n, v in merged.items() if n not in RUN_ONLY}))
+    for name in RUN_ONLY:
+        setattr(flags, name, merged.get(name))
+    named = flags.dataset is not None or flags.data_dir is not None
+    return flags, named
+
+
+def read_config(path, parser):
+    """Flags from a JSON file: an object of flags, or one whose "flags" is that object."""
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise RunError(f"--config {path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise RunError(f"{path}: is not JSON: {error}") from None
+    entries = content.get("flags", content) if isinstance(content, dict) else None
+    if not isinstance(entries, dict):
+        raise RunError(f'{path}: needs a JSON object of flags, such as {{"model": "vae"}}')
+    known = {a.dest: a for a in parser._actions if a.dest not in ("help", "config", "resume")}
+    words_ = []
+    for key, value in entries.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, 1)
+            raise RunError(f"{path}: unknown key {key!r}" + (
+                f"; did you mean {close[0]!r}?" if close else
+                f"; known keys: {', '.join(sorted(known))}"))
+        flag = "--" + key.replace("_", "-")
+        if known[key].nargs == 0:
+            if not isinstance(value, bool):
+                raise RunError(f"{path}: {key!r} must be true or false, not {value!r}")
+            words_ += [flag] if value else []
+        elif isinstance(value, (dict, bool)):
+            raise RunError(f"{path}: {key!r} cannot be {json.dumps(value)}")
+        elif isinstance(value, list):
+            words_ += [flag, *map(str, value)]
+        elif value is not None:
+            words_.append(f"{flag}={value}")
+    before, parser.prog = parser.prog, f"{parser.prog}: {path}"
+    try:
+        return parser.parse_args(words_)
+    finally:
+        parser.prog = before
+
+
+def choose_folder(flags):
+    """The folder of a new run; RunError if it is taken or cannot be written."""
+    if flags.out:
+        folder = Path(flags.out)
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"--out {folder}: is a file; name a folder")
+        if folder.is_dir() and any(folder.iterdir()):
+            if not (folder / "config.json").is_file():
+                raise RunError(f"--out {folder}: the folder has files in it and is no run; name "
+                               f"a new or empty one")
+            if not flags.overwrite:
+                raise RunError(f"--out {folder}: there is a run in it; go on with --resume "
+                               f"{folder}, replace it with --overwrite, or name another folder")
+    else:
+        name = f"{flags.model}-{flags.dataset or 'mnist'}"
+        taken = 1
+        folder = Path("runs") / name
+        while folder.exists() and not flags.overwrite:
+            taken += 1
+            folder = Path("runs") / f"{name}-{taken}"
+    above = folder
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise RunError(f"the run cannot be written to {folder}: no permission to write in {above}; "
+                       f"name another folder with --out")
+    return folder
+
+
+def load_data(flags, default, named):
+    """The data set named, or the default one, or the synthetic one where that cannot be had."""
+    name = flags.dataset or default
+    try:
+        return data.load(name, flags.data_dir, progress=not flags.quiet)
+    except data.MissingDataError as error:
+        if named:
+            raise
+        print(f"NOTE: {name} is not on this machine and could not be downloaded; going on with "
+              f"SYNTHETIC digits.\n      ({str(error).splitlines()[1].strip()})", file=sys.stderr)
+        return data.load("synthetic")
+
+
+def start_folder(folder):
+    """Make the folder; if --overwrite was given, remove the files of the run that was there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in [*folder.glob("*.png"), *(folder / n for n in (
+                "checkpoint.npz", "metrics.csv", "evaluation.json"))]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"the run cannot be written to {folder}: {error.strerror}; name another "
+                       f"folder with --out") from None
+
+
+def write_config(path, flags, dataset, recipe):
+    """config.json: everything that repeats the run, and what it ran on."""
+    kept = {n: v for n, v in vars(flags).items() if n not in (*RUN_ONLY, "out", "data_dir")}
+    content = {"flags": kept,
+               "dataset": {"name": dataset.name, "title": dataset.title, "sha256": dataset.sha256},
+               "versions": backend.versions()}
+    try:
+        with checkpoint.replacing(path, "w") as file:
+            json.dump(content, file, indent=2)
+            file.write("\n")
+    except OSError as error:
+        raise RunError(f"the run cannot be written to {path.parent}: {error.strerror}; name "
+                       f"another folder with --out") from None
+
+
+def summary(model, history, folder, pictures, resume, flags):
+    """The closing lines: the test figures, where everything is, what to try next."""
+    last = history[-1]
+    from .figures import LABELS
+    figures = "   ".join(f"{LABELS.get(n, n)} {last[f'test_{n}']:.4f}" for n in model.table)
+    lines = [f"\nTest set after {last['epoch']} epochs, {model.units}:", f"  {figures}",
+             f"In {folder}/:", f"  {', '.join(pictures)}",
+             "  metrics.csv, checkpoint.npz, config.json",
+             "Next:", f"  {resume} --epochs {2 * last['epoch']}"]
+    return "\n".join(lines)
+
+
+def say(flags, text):
+    if not flags.quiet:
+        print(text, flush=True)
+
+
+def words(value):
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+# ---------------------------------------------------------------- values of flags
+
+def positive_int(text):
+    return _number(text, int, lambda v: v >= 1, "a whole number, 1 or more")
+
+
+def natural(text):
+    return _number(text, int, lambda v: v >= 0, "a whole number, 0 or more")
+
+
+def positive_float(text):
+    return _number(text, float, lambda v: 0 < v < float("inf"), "a number above 0")
+
+
+def not_negative(text):
+    return _number(text, float, lambda v: 0 <= v < float("inf"), "a number, 0 or more")
+
+
+def _number(text, kind, accepted, needed):
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not accepted(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {needed}")
+    return value
+
+
+# The flags of the models' sizes: the text of --help, and how argparse reads them.
+SIZES = {
+    "h_dim": ("hidden layers of an MLP, from the image inwards",
+              {"type": positive_int, "nargs": "+", "metavar": "N"}),
+    "z_dim": ("dimensions of the latent code", {"type": positive_int, "metavar": "N"}),
+    "activation": ("of the hidden layers: relu, tanh, sigmoid, elu, softplus",
+                   {"choices": ["relu", "tanh", "sigmoid", "elu", "softplus"], "metavar": "NAME"}),
+    "likelihood": ("p(x|z): bernoulli or gaussian",
+                   {"choices": ["bernoulli", "gaussian"], "metavar": "NAME"}),
+    "sigma_x": ("standard deviation of a gaussian p(x|z)",
+                {"type": positive_float, "metavar": "S"}),
+    "beta": ("weight of the KL term", {"type": not_negative, "metavar": "B"}),
+}
+
+warnings.filterwarnings("ignore", message="overflow encountered|invalid value", module="scratchnet")

@@ -1,0 +1,30 @@
+"""Errors that are the user's to mend.
+
+Every script catches `UserError`, prints its message without a traceback and
+exits with code 2. A message says what was wrong, what is accepted, and what to
+do next.
+"""
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used; the message says what to do."""
+
+
+class BackendError(UserError):
+    """The array library asked for is missing, or has no GPU to work on."""
+
+
+class DataError(UserError):
+    """A data set is missing, damaged, or cannot be downloaded."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint is missing, damaged, or belongs to something else."""
+
+
+class RunError(UserError):
+    """A run folder or a flag cannot be used as asked."""
+
+
+class DivergenceError(UserError):
+    """A loss became NaN or infinite."""

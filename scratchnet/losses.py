@@ -1,0 +1,113 @@
+"""Losses: each elementwise formula and its derivative, then a reduction.
+
+`reduction` says what becomes of the elements' losses; N is the length of axis 0:
+
+    "none"       nothing: an array of losses
+    "sum"        their sum
+    "mean"       their sum / their number
+    "batchmean"  their sum / N: summed over pixels, averaged over images. The
+                 terms of an ELBO all take this one, so that they stay comparable.
+"""
+
+from . import ops
+from .backend import xp
+from .ops.arithmetic import operands
+from .ops.elementwise import sigmoid_of
+from .ops.reductions import logsumexp_of
+from .tensor import Tensor, raw, record
+
+REDUCTIONS = ("none", "sum", "mean", "batchmean")
+
+
+def reduce(losses, reduction):
+    """Apply one of REDUCTIONS to a Tensor of losses; ValueError for another name."""
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return losses.sum()
+    if reduction == "mean":
+        return losses.mean()
+    if reduction == "batchmean":
+        return losses.sum() / losses.shape[0]
+    raise ValueError(f"unknown reduction {reduction!r}: choose one of {', '.join(REDUCTIONS)}")
+
+
+def mse(x_hat, x, reduction="mean"):
+    """Squared error (x_hat - x)^2 of two Tensors of one shape, reduced (see above).
+
+    dL/dx_hat = 2 g (x_hat - x),   dL/dx = -2 g (x_hat - x).
+    Raises ValueError if the shapes differ: broadcasting here is nearly always a mistake.
+    """
+    x_hat, x = operands(x_hat, x)
+    _same_shape("mse", x_hat, x)
+    difference = x_hat.data - x.data
+    def dx_hat(g): return 2 * g * difference
+    def dx(g): return -2 * g * difference
+    return reduce(record(difference * difference, (x_hat, dx_hat), (x, dx)), reduction)
+
+
+def bce_with_logits(logits, targets, reduction="mean"):
+    """Binary cross-entropy -[t log p + (1 - t) log(1 - p)] with p = sigmoid(l), reduced (see above).
+
+    logits, targets: one shape; targets in [0, 1]. In nats. Binary targets make it
+    -log Bernoulli(t; p), a likelihood; grey ones a loss only.
+
+    With log p = -softplus(-l) and log(1 - p) = -softplus(l):
+        y = max(l, 0) - l t + log(1 + e^-|l|),
+    finite for every finite l.   dL/dl = g (sigmoid(l) - t),   dL/dt = -g l.
+    Saves e^-|l|, of which the sigmoid is 1/(1 + e^-|l|) for l >= 0, else e^-|l|/(1 + e^-|l|).
+    Raises ValueError if the shapes differ.
+    """
+    logits, targets = operands(logits, targets)
+    _same_shape("bce_with_logits", logits, targets)
+    l, t = logits.data, targets.data  # noqa: E741
+    e = xp.exp(-xp.abs(l))
+    y = xp.maximum(l, 0) - l * t + xp.log1p(e)
+    def dlogits(g): return g * (xp.where(l >= 0, 1, e) / (1 + e) - t)
+    def dtargets(g): return -g * l
+    return reduce(record(y, (logits, dlogits), (targets, dtargets)), reduction)
+
+
+def softmax_cross_entropy(logits, labels, reduction="mean"):
+    """-log softmax(logits)[label] along the last axis, in nats, reduced (see above).
+
+    logits: (..., K); labels: integers 0 .. K-1, shape (...). The losses have shape (...).
+        y = logsumexp(l) - l[label],   dL/dl_k = g (softmax(l)_k - [k = label]).
+    Raises TypeError or ValueError for labels of another type or shape.
+    """
+    logits, labels = ops.as_tensor(logits), xp.asarray(raw(labels))
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"softmax_cross_entropy: labels must be integers, not {labels.dtype}")
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(f"softmax_cross_entropy: labels of shape {labels.shape} for logits "
+                         f"{logits.shape}; expected {logits.shape[:-1]}")
+    l, index = logits.data, labels[..., None]  # noqa: E741
+    log_z = logsumexp_of(l, -1)
+    y = (log_z - xp.take_along_axis(l, index, axis=-1))[..., 0]
+    def dlogits(g):
+        p = xp.exp(l - log_z)
+        one_hot = xp.arange(l.shape[-1]) == index
+        return g[..., None] * (p - one_hot)
+    return reduce(record(y, (logits, dlogits)), reduction)
+
+
+def gaussian_kl(mu, log_var, reduction="batchmean"):
+    """KL( N(mu, e^log_var) || N(0, 1) ) in nats for each latent dimension, reduced (see above).
+
+        y = (mu^2 + e^log_var - 1 - log_var) / 2
+        dL/dmu = g mu,   dL/dlog_var = g (e^log_var - 1) / 2
+    mu, log_var: one shape, (N, z_dim). Source: Kingma & Welling 2013, appendix B.
+    Raises ValueError if the shapes differ.
+    """
+    mu, log_var = operands(mu, log_var)
+    _same_shape("gaussian_kl", mu, log_var)
+    var = xp.exp(log_var.data)
+    y = 0.5 * (mu.data * mu.data + var - 1 - log_var.data)
+    def dmu(g): return g * mu.data
+    def dlog_var(g): return 0.5 * g * (var - 1)
+    return reduce(record(y, (mu, dmu), (log_var, dlog_var)), reduction)
+
+
+def _same_shape(name, a: Tensor, b: Tensor):
+    if a.shape != b.shape:
+        raise ValueError(f"{name}: shapes {a.shape} and {b.shape} differ")

@@ -1,0 +1,206 @@
+"""Layers: Tensors that are learned, and the ops that use them.
+
+A `Module` finds its state by itself: every Tensor among its attributes, and in the
+modules among its attributes (also in lists), in the order in which they were set.
+A Tensor that requires a gradient is a parameter; one that does not (a running
+average, say) is saved and loaded with the rest but not trained.
+"""
+
+import numpy as np
+
+from . import ops
+from .backend import to_numpy, xp
+from .tensor import Tensor
+
+
+class Module:
+    """Base of all layers and models. Subclasses set attributes in __init__ and
+    define `forward`; calling the module calls it."""
+
+    training = True
+
+    def forward(self, *args):
+        raise NotImplementedError(f"{type(self).__name__} has no forward()")
+
+    def __call__(self, *args, **kwargs):
+        return self.forward(*args, **kwargs)
+
+    def children(self):
+        """[(name, module), ...] of the modules directly below this one."""
+        found = []
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                found.append((name, value))
+            elif isinstance(value, (list, tuple)):
+                found += [(f"{name}.{i}", m) for i, m in enumerate(value) if isinstance(m, Module)]
+        return found
+
+    def tensors(self):
+        """{dotted name: Tensor} of the whole state, parameters or not, in order."""
+        found = {n: t for n, t in vars(self).items() if isinstance(t, Tensor)}
+        for name, child in self.children():
+            found.update({f"{name}.{n}": t for n, t in child.tensors().items()})
+        return found
+
+    def named_parameters(self):
+        """{dotted name: Tensor} of what is trained, in order."""
+        return {n: t for n, t in self.tensors().items() if t.requires_grad}
+
+    def parameters(self):
+        """The trained Tensors, in order; one used in two places comes once."""
+        return list(dict.fromkeys(self.named_parameters().values()))
+
+    def state_dict(self):
+        """{dotted name: NumPy array}, copies on the host."""
+        return {n: np.array(to_numpy(t.data)) for n, t in self.tensors().items()}
+
+    def load_state_dict(self, state):
+        """Copy arrays into the state. Nothing is changed unless everything fits.
+
+        Raises ValueError listing names that are missing or unknown, and shapes that differ.
+        """
+        own = self.tensors()
+        wrong = [f"missing {n}" for n in own if n not in state]
+        wrong += [f"unknown {n}" for n in state if n not in own]
+        wrong += [f"{n} has shape {tuple(state[n].shape)}, expected {t.shape}"
+                  for n, t in own.items() if n in state and state[n].shape != t.shape]
+        if wrong:
+            raise ValueError(f"state does not fit {type(self).__name__}: " + "; ".join(wrong[:6])
+                             + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else ""))
+        for name, tensor in own.items():
+            tensor.data[...] = xp.asarray(state[name], dtype=tensor.dtype)
+
+    def astype(self, dtype):
+        """Convert the state in place, float64 for gradient checks. Returns self."""
+        for tensor in self.tensors().values():
+            tensor.data = tensor.data.astype(dtype)
+        return self
+
+    def zero_grad(self):
+        """Forget the gradients of all parameters."""
+        for p in self.parameters():
+            p.grad = None
+
+    def train(self, mode=True):
+        """Set training mode here and below (False: evaluation). Returns self."""
+        self.training = mode
+        for _, child in self.children():
+            child.train(mode)
+        return self
+
+    def eval(self):
+        """Set evaluation mode here and below. Returns self."""
+        return self.train(False)
+
+    def extra_repr(self):
+        """What __repr__ says of this module besides its Tensors."""
+        return ""
+
+    def __repr__(self):
+        return "\n".join(self._tree(""))
+
+    def _tree(self, name):
+        count = sum(p.size for p in self.parameters())
+        own = [f"{n} {t.shape}" for n, t in vars(self).items() if isinstance(t, Tensor)]
+        inside = ", ".join(([self.extra_repr()] if self.extra_repr() else []) + own)
+        line = f"{name + ': ' if name else ''}{type(self).__name__}({inside})"
+        lines = [f"{line}  {count:,} parameters" if count else line]
+        for child_name, child in self.children():
+            lines += ["  " + below for below in child._tree(child_name)]
+        return lines
+
+
+class Linear(Module):
+    """y = x @ w + b, for x (..., n_in), w (n_in, n_out), b (n_out,).
+
+    rng: np.random.Generator for the initial weights. init: a function of this
+    file; biases start at 0.
+    """
+
+    def __init__(self, n_in, n_out, rng, bias=True, init=None):
+        self.w = parameter((init or lecun_uniform)(rng, (n_in, n_out), n_in, n_out))
+        self.b = parameter(np.zeros(n_out)) if bias else None
+
+    def forward(self, x):
+        return ops.linear(x, self.w, self.b)
+
+
+class Embedding(Module):
+    """Rows of a table (num_embeddings, embedding_dim), looked up by integer index.
+
+    The rows start as N(0, 1).
+    """
+
+    def __init__(self, num_embeddings, embedding_dim, rng):
+        self.table = parameter(rng.standard_normal((num_embeddings, embedding_dim)))
+
+    def forward(self, indices):
+        return ops.embedding(indices, self.table)
+
+
+class Sequential(Module):
+    """Modules one after another; `Sequential(a, b)(x)` is b(a(x))."""
+
+    def __init__(self, *modules):
+        self.layers = list(modules)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Activation(Module):
+    """An elementwise op as a module. name: a key of ACTIVATIONS."""
+
+    def __init__(self, name):
+        if name not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
+        self.name = name
+
+    def forward(self, x):
+        return ACTIVATIONS[self.name](x)
+
+    def extra_repr(self):
+        return self.name
+
+
+ACTIVATIONS = {"relu": ops.relu, "tanh": ops.tanh, "sigmoid": ops.sigmoid, "elu": ops.elu,
+               "softplus": ops.softplus}
+
+
+def mlp(sizes, activation, rng):
+    """Linear layers sizes[0] -> sizes[1] -> ..., each followed by the activation."""
+    layers = []
+    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+        layers += [Linear(n_in, n_out, rng, init=INIT_FOR.get(activation)), Activation(activation)]
+    return Sequential(*layers)
+
+
+# ---------------------------------------------------------------- initialisation
+# fan_in and fan_out: how many inputs one output sums, and how many outputs one input feeds.
+
+def parameter(values):
+    """A float32 leaf that requires a gradient."""
+    return Tensor(xp.asarray(np.asarray(values, dtype=np.float32)), requires_grad=True)
+
+
+def lecun_uniform(rng, shape, fan_in, fan_out):
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): variance 1/(3 fan_in). LeCun et al. 1998, with
+    the smaller constant that became common."""
+    bound = fan_in ** -0.5
+    return rng.uniform(-bound, bound, shape)
+
+
+def glorot_uniform(rng, shape, fan_in, fan_out):
+    """U(-a, a), a = sqrt(6 / (fan_in + fan_out)). Glorot & Bengio 2010, eq. 16; for tanh."""
+    bound = (6 / (fan_in + fan_out)) ** 0.5
+    return rng.uniform(-bound, bound, shape)
+
+
+def he_normal(rng, shape, fan_in, fan_out):
+    """N(0, 2 / fan_in). He et al. 2015 (1502.01852), eq. 10; for ReLU."""
+    return rng.normal(0, (2 / fan_in) ** 0.5, shape)
+
+
+INIT_FOR = {"tanh": glorot_uniform, "relu": he_normal, "elu": he_normal}

@@ -1,0 +1,33 @@
+"""Every differentiable op. One op is one function: its docstring is the math, its
+first lines the forward pass, and each nested function one derivative.
+
+Read in this order: arithmetic, elementwise, reductions, shapes, products.
+"""
+
+from ..tensor import Tensor
+from .arithmetic import add, as_tensor, div, maximum, mul, neg, power, sub, unbroadcast, where
+from .elementwise import clip, elu, exp, log, relu, sigmoid, softplus, sqrt, tanh
+from .products import embedding, linear, matmul
+from .reductions import log_softmax, logsumexp, max, mean, softmax, sum
+from .shapes import broadcast_to, concatenate, getitem, pad, reshape, split, stack, transpose
+
+__all__ = [
+    "add", "as_tensor", "broadcast_to", "clip", "concatenate", "div", "elu", "embedding", "exp",
+    "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean",
+    "mul", "neg", "pad", "power", "relu", "reshape", "sigmoid", "softmax", "softplus", "split",
+    "sqrt", "stack", "sub", "sum", "tanh", "transpose", "unbroadcast", "where",
+]
+
+# Operators and methods of Tensor are these ops under another name.
+_METHODS = {
+    "__add__": add, "__radd__": lambda b, a: add(a, b),
+    "__sub__": sub, "__rsub__": lambda b, a: sub(a, b),
+    "__mul__": mul, "__rmul__": lambda b, a: mul(a, b),
+    "__truediv__": div, "__rtruediv__": lambda b, a: div(a, b),
+    "__pow__": power, "__rpow__": lambda b, a: power(a, b),
+    "__matmul__": matmul, "__rmatmul__": lambda b, a: matmul(a, b),
+    "__neg__": neg, "__getitem__": getitem, "T": property(transpose),
+    "sum": sum, "mean": mean, "max": max, "reshape": reshape, "transpose": transpose,
+}
+for _name, _op in _METHODS.items():
+    setattr(Tensor, _name, _op)

@@ -1,0 +1,95 @@
+"""Elementwise functions of one input x (any shape); y and g = dL/dy have its shape.
+
+Each is written so that it neither overflows nor loses digits for large |x|. The
+gradient is g times the slope, f'(x); where f' is simplest in terms of y, y is
+saved instead of x.
+"""
+
+import math
+
+from ..backend import xp
+from ..tensor import record
+from .arithmetic import as_tensor
+
+
+def exp(x):
+    """y = e^x.   dL/dx = g * y."""
+    x = as_tensor(x)
+    y = xp.exp(x.data)
+    def dx(g): return g * y
+    return record(y, (x, dx))
+
+
+def log(x):
+    """y = ln x.   dL/dx = g / x."""
+    x = as_tensor(x)
+    def dx(g): return g / x.data
+    return record(xp.log(x.data), (x, dx))
+
+
+def sqrt(x):
+    """y = sqrt(x).   dL/dx = g / (2 y)."""
+    x = as_tensor(x)
+    y = xp.sqrt(x.data)
+    def dx(g): return g / (2 * y)
+    return record(y, (x, dx))
+
+
+def tanh(x):
+    """y = tanh(x).   dL/dx = g * (1 - y^2)."""
+    x = as_tensor(x)
+    y = xp.tanh(x.data)
+    def dx(g): return g * (1 - y * y)
+    return record(y, (x, dx))
+
+
+def sigmoid(x):
+    """y = 1 / (1 + e^-x).   dL/dx = g * y * (1 - y)."""
+    x = as_tensor(x)
+    y = sigmoid_of(x.data)
+    def dx(g): return g * y * (1 - y)
+    return record(y, (x, dx))
+
+
+def softplus(x):
+    """y = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).   dL/dx = g * sigmoid(x)."""
+    x = as_tensor(x)
+    y = xp.maximum(x.data, 0) + xp.log1p(xp.exp(-xp.abs(x.data)))
+    def dx(g): return g * sigmoid_of(x.data)
+    return record(y, (x, dx))
+
+
+def relu(x):
+    """y = max(x, 0).   dL/dx = g where x > 0, else 0 (also at x = 0, where no slope exists)."""
+    x = as_tensor(x)
+    y = xp.maximum(x.data, 0)
+    def dx(g): return g * (y > 0)
+    return record(y, (x, dx))
+
+
+def elu(x, alpha=1.0):
+    """y = x for x > 0, else alpha (e^x - 1).   dL/dx = g for x > 0, else g * (y + alpha).
+
+    Source: Clevert et al. 2015 (1511.07289).
+    """
+    x = as_tensor(x)
+    y = xp.where(x.data > 0, x.data, alpha * xp.expm1(xp.minimum(x.data, 0)))
+    def dx(g): return xp.where(x.data > 0, g, g * (y + alpha))
+    return record(y, (x, dx))
+
+
+def clip(x, low=-math.inf, high=math.inf):
+    """y = min(max(x, low), high).   dL/dx = g where low <= x <= high, else 0.
+
+    low, high: Python numbers, low <= high; ValueError otherwise.
+    """
+    if not low <= high:
+        raise ValueError(f"clip: low = {low} is above high = {high}")
+    x = as_tensor(x)
+    def dx(g): return g * ((x.data >= low) & (x.data <= high))
+    return record(xp.clip(x.data, low, high), (x, dx))
+
+
+def sigmoid_of(x):
+    """1 / (1 + e^-x) of an array, as (1 + tanh(x/2)) / 2: no overflow at any x."""
+    return 0.5 + 0.5 * xp.tanh(0.5 * x)

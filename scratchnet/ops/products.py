@@ -1,0 +1,83 @@
+"""Matrix products, the linear layer, and the embedding (a product with one-hot rows)."""
+
+import numpy as np
+
+from ..backend import xp
+from ..tensor import raw, record
+from .arithmetic import as_tensor, operands, unbroadcast
+
+
+def matmul(a, b):
+    """y = a @ b, for a (..., n, k) and b (..., k, m); the leading axes broadcast.
+
+    y_ij = sum_k a_ik b_kj, so  dL/da = g @ b^T,   dL/db = a^T @ g.
+    A vector on the left is a row (1, k), on the right a column (k, 1); its axis of
+    length 1 is dropped from y. Raises ValueError if the inner sizes differ.
+    """
+    a, b = operands(a, b)
+    if 0 in (a.ndim, b.ndim) or a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
+        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit; "
+                         f"needs (..., n, k) @ (..., k, m)")
+    a_matrix = a.data[None, :] if a.ndim == 1 else a.data
+    b_matrix = b.data[:, None] if b.ndim == 1 else b.data
+    y = a_matrix @ b_matrix
+    matrix_shape = y.shape
+    y = y.reshape(y.shape[:-2] + (y.shape[-2:-1] if a.ndim > 1 else ())
+                  + (y.shape[-1:] if b.ndim > 1 else ()))
+    def da(g):
+        g = g.reshape(matrix_shape)
+        return unbroadcast(g @ b_matrix.swapaxes(-1, -2), a_matrix.shape).reshape(a.shape)
+    def db(g):
+        g = g.reshape(matrix_shape)
+        return unbroadcast(a_matrix.swapaxes(-1, -2) @ g, b_matrix.shape).reshape(b.shape)
+    return record(y, (a, da), (b, db))
+
+
+def linear(x, w, b=None):
+    """y = x @ w + b, for x (..., n_in), w (n_in, n_out), b (n_out,) or None.
+
+    dL/dx = g @ w^T,   dL/dw = x^T @ g,   dL/db = sum of g over all rows.
+    The leading axes of x are rows of one matrix: a single product, however many there are.
+    Raises ValueError if the sizes do not fit.
+    """
+    x, w = operands(x, w)
+    if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[0]:
+        raise ValueError(f"linear: x {x.shape} and w {w.shape} do not fit; "
+                         f"needs (..., n_in) and (n_in, n_out)")
+    rows = x.data.reshape(-1, w.shape[0])
+    y = rows @ w.data
+    edges = []
+    def dx(g): return (g.reshape(-1, w.shape[1]) @ w.data.T).reshape(x.shape)
+    def dw(g): return rows.T @ g.reshape(rows.shape[0], -1)
+    edges += (x, dx), (w, dw)
+    if b is not None:
+        b = as_tensor(b)
+        if b.shape != w.shape[1:]:
+            raise ValueError(f"linear: b has shape {b.shape}, expected {w.shape[1:]}")
+        y += b.data
+        def db(g): return g.reshape(rows.shape[0], -1).sum(axis=0)
+        edges.append((b, db))
+    return record(y.reshape(x.shape[:-1] + w.shape[1:]), *edges)
+
+
+def embedding(indices, table):
+    """y = table[indices]: row `indices[...]` of the table (K, D), for each index in 0 .. K-1.
+
+    indices: integer array (...); y: (..., D). With one-hot rows O, y = O @ table, so
+    dL/d(table) = O^T @ g: row k gets the sum of g over the places that looked it up.
+    Raises TypeError for indices that are not integers, IndexError for one out of range.
+    """
+    indices, table = xp.asarray(raw(indices)), as_tensor(table)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: indices must be integers, not {indices.dtype}")
+    K = table.shape[0]
+    # Tested on the host only: asking a GPU would wait for it, and CuPy wraps a bad index around.
+    if isinstance(indices, np.ndarray) and indices.size and not (
+            0 <= indices.min() and indices.max() < K):
+        raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()}, but the "
+                         f"table has rows 0 to {K - 1}")
+    def dtable(g):
+        out = xp.zeros(table.shape, table.dtype)
+        xp.add.at(out, indices, g)
+        return out
+    return record(table.data[indices], (table, dtable))

@@ -1,0 +1,93 @@
+"""Reductions, and softmax with its relatives, along an axis.
+
+axis is None (all axes), a number, or a tuple of numbers; keepdims=True leaves
+each reduced axis with length 1. A reduction's gradient g has the reduced shape;
+`spread` gives the axes back with length 1, and broadcasting does the rest.
+"""
+
+import math
+
+import numpy as np
+
+from ..backend import xp
+from ..tensor import record
+from .arithmetic import as_tensor
+
+
+def spread(g, shape, axis, keepdims):
+    """Reshape g so that it broadcasts against the shape that was reduced over `axis`."""
+    if axis is None:
+        return g.reshape((1,) * len(shape))
+    if keepdims:
+        return g
+    axes = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))}
+    return g.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
+
+
+def sum(x, axis=None, keepdims=False):
+    """y = sum of x along axis.   dL/dx = g, the same for every element that was summed."""
+    x = as_tensor(x)
+    shape = x.shape
+    def dx(g): return xp.broadcast_to(spread(g, shape, axis, keepdims), shape)
+    return record(x.data.sum(axis=axis, keepdims=keepdims), (x, dx))
+
+
+def mean(x, axis=None, keepdims=False):
+    """y = (sum of x along axis) / n.   dL/dx = g / n, n the number of elements in one mean."""
+    x = as_tensor(x)
+    shape = x.shape
+    y = x.data.mean(axis=axis, keepdims=keepdims)
+    n = math.prod(shape) // (y.size or 1)
+    def dx(g): return xp.broadcast_to(spread(g / n, shape, axis, keepdims), shape)
+    return record(y, (x, dx))
+
+
+def max(x, axis=None, keepdims=False):
+    """y = largest element along axis.   dL/dx = g at the largest, shared equally at a tie."""
+    x = as_tensor(x)
+    y = x.data.max(axis=axis, keepdims=True)
+    def dx(g):
+        largest = x.data == y
+        count = largest.sum(axis=axis, keepdims=True, dtype=x.dtype)
+        return largest * (spread(g, x.shape, axis, keepdims) / count)
+    return record(y if keepdims else drop_axes(y, axis), (x, dx))
+
+
+def logsumexp(x, axis=-1, keepdims=False):
+    """y = log sum e^x = m + log sum e^(x - m), m = max x.   dL/dx = g * e^(x - y) = g * softmax(x).
+
+    Subtracting m keeps every exponent at or below 0: nothing overflows.
+    """
+    x = as_tensor(x)
+    y = logsumexp_of(x.data, axis)
+    def dx(g): return spread(g, x.shape, axis, keepdims) * xp.exp(x.data - y)
+    return record(y if keepdims else drop_axes(y, axis), (x, dx))
+
+
+def softmax(x, axis=-1):
+    """y_i = e^(x_i) / sum_j e^(x_j).   dL/dx_i = y_i * (g_i - sum_j g_j y_j)."""
+    x = as_tensor(x)
+    y = xp.exp(x.data - logsumexp_of(x.data, axis))
+    def dx(g): return y * (g - (g * y).sum(axis=axis, keepdims=True))
+    return record(y, (x, dx))
+
+
+def log_softmax(x, axis=-1):
+    """y = x - logsumexp(x).   dL/dx_i = g_i - softmax(x)_i * sum_j g_j."""
+    x = as_tensor(x)
+    y = x.data - logsumexp_of(x.data, axis)
+    def dx(g): return g - xp.exp(y) * g.sum(axis=axis, keepdims=True)
+    return record(y, (x, dx))
+
+
+def logsumexp_of(x, axis):
+    """logsumexp of an array, the reduced axes kept with length 1. All -inf gives -inf."""
+    m = x.max(axis=axis, keepdims=True)
+    m = xp.where(xp.isfinite(m), m, 0)
+    with np.errstate(divide="ignore"):
+        return m + xp.log(xp.exp(x - m).sum(axis=axis, keepdims=True))
+
+
+def drop_axes(y, axis):
+    """Drop the length-1 axes that a reduction with keepdims=True left."""
+    return y.reshape(()) if axis is None else xp.squeeze(y, axis=axis)

@@ -1,0 +1,120 @@
+"""Ops that move elements and compute nothing. Each is a linear map that copies
+elements to new places, so its derivative carries g back to where they came from.
+"""
+
+import itertools
+
+import numpy as np
+
+from ..backend import xp
+from ..tensor import raw, record
+from .arithmetic import as_tensor, operands, unbroadcast
+
+
+def reshape(x, *shape):
+    """The same elements in another shape; one -1 is worked out.   dL/dx = g, reshaped back."""
+    x = as_tensor(x)
+    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    old = x.shape
+    def dx(g): return g.reshape(old)
+    return record(x.data.reshape(shape), (x, dx))
+
+
+def transpose(x, *axes):
+    """Axes in a new order, y.shape[i] = x.shape[axes[i]]; without axes, reversed.
+
+    dL/dx = g with the inverse order.
+    """
+    x = as_tensor(x)
+    axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+    axes = tuple(a % x.ndim for a in axes) if axes else tuple(reversed(range(x.ndim)))
+    inverse = tuple(int(i) for i in np.argsort(axes))
+    def dx(g): return g.transpose(inverse)
+    return record(x.data.transpose(axes), (x, dx))
+
+
+def broadcast_to(x, shape):
+    """x repeated along new or length-1 axes.   dL/dx = g summed over the repeats."""
+    x = as_tensor(x)
+    old = x.shape
+    def dx(g): return unbroadcast(g, old)
+    return record(xp.broadcast_to(x.data, shape), (x, dx))
+
+
+def concatenate(tensors, axis=0):
+    """The tensors one after another along axis.   dL/d(tensor k) = its stretch of g."""
+    tensors = operands(*tensors)
+    ends = list(itertools.accumulate(t.shape[axis] for t in tensors))
+    def piece(start, end):
+        def dx(g): return g[(slice(None),) * (axis % g.ndim) + (slice(start, end),)]
+        return dx
+    y = xp.concatenate([t.data for t in tensors], axis=axis)
+    starts = [0, *ends[:-1]]
+    return record(y, *((t, piece(s, e)) for t, s, e in zip(tensors, starts, ends, strict=True)))
+
+
+def stack(tensors, axis=0):
+    """Tensors of one shape along a new axis.   dL/d(tensor k) = g at position k of that axis."""
+    tensors = operands(*tensors)
+    def at(k):
+        def dx(g): return g[(slice(None),) * (axis % g.ndim) + (k,)]
+        return dx
+    y = xp.stack([t.data for t in tensors], axis=axis)
+    return record(y, *((t, at(k)) for k, t in enumerate(tensors)))
+
+
+def split(x, sections, axis=0):
+    """Cut x along axis into a list of Tensors: the inverse of concatenate.
+
+    sections: the number of equal pieces, or a list of their sizes. The derivative
+    of each piece is getitem's. Raises ValueError if the sizes do not add up.
+    """
+    x = as_tensor(x)
+    length = x.shape[axis]
+    if isinstance(sections, int):
+        if sections < 1 or length % sections:
+            raise ValueError(f"split: an axis of length {length} has no {sections} equal pieces")
+        sections = [length // sections] * sections
+    if builtin_sum(sections) != length:
+        raise ValueError(f"split: sizes {list(sections)} add up to {builtin_sum(sections)}, but "
+                         f"axis {axis} has length {length}")
+    ends = list(itertools.accumulate(sections))
+    before = (slice(None),) * (axis % x.ndim)
+    return [getitem(x, (*before, slice(end - n, end)))
+            for n, end in zip(sections, ends, strict=True)]
+
+
+builtin_sum = sum
+
+
+def pad(x, widths, value=0.0):
+    """x with `value` around it. widths: one (before, after) pair for each axis.
+
+    dL/dx = g without the border.
+    """
+    x = as_tensor(x)
+    if len(widths) != x.ndim:
+        raise ValueError(f"pad: {len(widths)} (before, after) pairs for a Tensor of {x.ndim} axes")
+    inside = tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True))
+    def dx(g): return g[inside]
+    return record(xp.pad(x.data, widths, constant_values=value), (x, dx))
+
+
+def getitem(x, index):
+    """y = x[index], for any NumPy index: slices, numbers, None, arrays of int or bool.
+
+    dL/dx = 0, but g where the elements came from; an element taken several times
+    gets the sum.
+    """
+    x = as_tensor(x)
+    parts = index if isinstance(index, tuple) else (index,)
+    index = tuple(xp.asarray(raw(i)) if hasattr(raw(i), "__len__") else i for i in parts)
+    repeats = any(isinstance(i, xp.ndarray) and i.dtype.kind in "iu" for i in index)
+    def dx(g):
+        out = xp.zeros(x.shape, x.dtype)
+        if repeats:
+            xp.add.at(out, index, g)
+        else:
+            out[index] = g
+        return out
+    return record(x.data[index], (x, dx))

@@ -1,0 +1,225 @@
+"""Reverse-mode automatic differentiation in one class and one loop.
+
+A `Tensor` is an array that remembers how it was computed. Each op computes its
+output array and calls `record`, which puts a node on the tape: one edge for
+each input that needs a gradient, and on each edge the function that maps
+g = dL/d(output) to dL/d(that input).
+
+`backward` walks the tape from the newest node to the oldest. An output is
+always newer than its inputs, so when a node's turn comes, everything that used
+it has already added its part, and the chain rule
+
+    dL/dx  =  sum over the ops y_k that used x of  (dy_k/dx)^T dL/dy_k
+
+is complete. No recursion: a chain of 20,000 ops is as good as one of two.
+
+Two rules keep memory small. A node holds the derivative functions and whatever
+arrays those saved, never its own output Tensor: there are no reference cycles.
+And a node lets go of them as soon as its gradient has been passed on.
+"""
+
+import contextlib
+import heapq
+import itertools
+
+import numpy as np
+
+from .backend import to_numpy, xp
+
+_numbers = itertools.count()
+_recording = True
+
+
+@contextlib.contextmanager
+def no_grad():
+    """Within `with no_grad():` nothing is put on the tape. Also a decorator."""
+    global _recording
+    before, _recording = _recording, False
+    try:
+        yield
+    finally:
+        _recording = before
+
+
+class Node:
+    """One op on the tape. `edges` is ((source, derivative), ...); a source is the
+    node that made the input, or the input itself if it is a leaf."""
+
+    __slots__ = ("number", "shape", "dtype", "edges")
+
+    def __init__(self, y, edges):
+        self.number, self.shape, self.dtype = next(_numbers), y.shape, y.dtype
+        self.edges = edges
+
+
+class Tensor:
+    """An array with a gradient.
+
+    data: a backend array, NumPy array (moved to the backend), number or nested
+        list. Python floats become float32, the precision of everything here;
+        arrays keep their dtype, so float64 inputs are computed in float64.
+    requires_grad: True makes it a leaf whose `.grad` backward() adds to.
+
+    Raises TypeError for a gradient on data that is not floating point.
+    """
+
+    __slots__ = ("data", "grad", "requires_grad", "node", "__weakref__")
+    __array_ufunc__ = None  # so that `array * tensor` comes to Tensor.__rmul__
+
+    def __init__(self, data, requires_grad=False):
+        if isinstance(data, Tensor):
+            raise TypeError("Tensor(data): data is already a Tensor; use .detach() for a copy "
+                            "without history")
+        if not isinstance(data, xp.ndarray):
+            typed = hasattr(data, "dtype")
+            data = xp.asarray(data)
+            if not typed and data.dtype == np.float64:
+                data = data.astype(np.float32)
+        if requires_grad and data.dtype.kind != "f":
+            raise TypeError(f"requires_grad=True needs floating-point data, not {data.dtype}; "
+                            f"use data.astype(np.float32)")
+        self.data = data
+        self.grad = None
+        self.requires_grad = requires_grad
+        self.node = None  # None for a leaf
+
+    shape = property(lambda self: self.data.shape)
+    ndim = property(lambda self: self.data.ndim)
+    dtype = property(lambda self: self.data.dtype)
+    size = property(lambda self: self.data.size)
+
+    # ------------------------------------------------------------ backward
+
+    def backward(self, g=None):
+        """Add dL/d(leaf) to `.grad` of every leaf that this Tensor was computed from.
+
+        g: dL/d(self), same shape; may be left out for a single number, where it is 1.
+        The tape is used up: a second call on the same graph is an error.
+
+        Raises RuntimeError if nothing here needs a gradient or the tape is used
+        up, ValueError if g is missing or of the wrong shape, and GradientShapeError
+        (naming op and input) if an op's derivative does not fit its input.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward(): this Tensor was not computed from any Tensor with "
+                               "requires_grad=True (or it was computed under no_grad())")
+        if g is None:
+            if self.size != 1:
+                raise ValueError(f"backward() without an argument needs a single number, but this "
+                                 f"Tensor has shape {self.shape}: reduce it with .sum() or "
+                                 f".mean(), or pass dL/d(self)")
+            g = xp.ones_like(self.data)
+        else:
+            g = xp.asarray(g.data if isinstance(g, Tensor) else g, dtype=self.dtype)
+            if g.shape != self.shape:
+                raise ValueError(f"backward(g): g has shape {g.shape}, expected {self.shape}")
+        if self.node is None:
+            return _add_to_leaf(self, g, g)
+
+        gradients = {self.node.number: g}
+        queue = [(-self.node.number, self.node)]  # newest first
+        while queue:
+            _, node = heapq.heappop(queue)
+            g = gradients.pop(node.number)
+            if node.edges is None:
+                raise RuntimeError("backward(): this part of the graph was used up by an earlier "
+                                   "backward(); compute the forward pass again")
+            edges, node.edges = node.edges, None
+            for source, derivative in edges:
+                gx = derivative(g)
+                _check(gx, source, derivative)
+                if isinstance(source, Tensor):
+                    _add_to_leaf(source, gx, g)
+                elif source.number in gradients:
+                    # A fresh array: gx or the sum so far may be another node's gradient, or a view.
+                    gradients[source.number] = gradients[source.number] + gx
+                else:
+                    gradients[source.number] = gx
+                    heapq.heappush(queue, (-source.number, source))
+
+    # ------------------------------------------------------------ leaving the tape
+
+    def detach(self):
+        """The same array without history: the `sg[.]` (stop-gradient) of the papers."""
+        return Tensor(self.data)
+
+    def numpy(self):
+        """The values as a NumPy array (on the host)."""
+        return to_numpy(self.data)
+
+    def item(self):
+        """The single value as a Python number."""
+        return self.data.item()
+
+    def __len__(self):
+        if self.ndim == 0:
+            raise TypeError("len() of a Tensor with no axes")
+        return self.shape[0]
+
+    def __bool__(self):
+        return bool(self.data)
+
+    def __float__(self):
+        return float(self.item())
+
+    def __repr__(self):
+        text = np.array2string(self.numpy(), precision=4, threshold=20, edgeitems=3,
+                               separator=", ", prefix="Tensor(")
+        grad = ", requires_grad" if self.requires_grad and self.node is None else ""
+        history = ", recorded" if self.node is not None else ""
+        return f"Tensor({text}, shape={self.shape}, {self.dtype}{grad}{history})"
+
+    # comparisons give arrays of bool: they have no derivative
+    def __lt__(self, other): return self.data < raw(other)
+    def __le__(self, other): return self.data <= raw(other)
+    def __gt__(self, other): return self.data > raw(other)
+    def __ge__(self, other): return self.data >= raw(other)
+    def __eq__(self, other): return self.data == raw(other)
+    def __ne__(self, other): return self.data != raw(other)
+    __hash__ = object.__hash__
+
+    # Operators and methods that are ops (x + y, x.sum(), x[0], ...) are attached by ops/__init__.py.
+
+
+class GradientShapeError(AssertionError):
+    """A derivative returned an array whose shape or dtype is not its input's."""
+
+
+def record(y, *edges):
+    """Wrap the array y, computed by an op, in a Tensor, and put the op on the tape.
+
+    edges: (input, derivative) pairs. The derivative takes g = dL/dy and returns
+    dL/d(input). Pairs whose input needs no gradient are dropped here, so nothing
+    is saved or computed for a batch of images or a frozen codebook.
+    """
+    out = Tensor(y if isinstance(y, xp.ndarray) else xp.asarray(y))
+    if _recording:
+        edges = tuple((t if t.node is None else t.node, d) for t, d in edges if t.requires_grad)
+        if edges:
+            out.requires_grad, out.node = True, Node(out.data, edges)
+    return out
+
+
+def raw(x):
+    """The array (or plain number) inside x."""
+    return x.data if isinstance(x, Tensor) else x
+
+
+def _add_to_leaf(leaf, gx, upstream):
+    gx = xp.asarray(gx)  # NumPy turns arrays without axes into scalars
+    if leaf.grad is not None:
+        leaf.grad = leaf.grad + gx
+    elif gx is upstream or gx.base is not None:
+        leaf.grad = gx.copy()  # another leaf may hold the same memory
+    else:
+        leaf.grad = gx
+
+
+def _check(gx, source, derivative):
+    if gx.shape == source.shape and gx.dtype == source.dtype:
+        return
+    op, _, name = derivative.__qualname__.partition(".<locals>.")
+    raise GradientShapeError(
+        f"{op}: the derivative {name or op!r} returned shape {gx.shape}, {gx.dtype}, but its input "
+        f"has shape {source.shape}, {source.dtype}"
+    )
