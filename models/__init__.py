@@ -45,13 +45,13 @@ RECIPES = {
         {"h_dim": [400], "z_dim": 20, "activation": "relu"}),
     "vae": Recipe(
         "the small VAE, 784-400-(20, 20)-400-784, ReLU", build_vae, VAE_SIZES,
-        {"schedule": "cosine"}),
+        {"schedule": "cooldown"}),
     "vae-paper": Recipe(
         "the VAE of Kingma & Welling 2013: one tanh layer of 500 each way", build_vae,
         VAE_SIZES | {"h_dim": [500], "activation": "tanh"},
-        {"batch_size": 100, "epochs": 50, "schedule": "cosine"}),
+        {"batch_size": 100, "epochs": 50, "schedule": "cooldown"}),
     "vae-iwae": Recipe(
         "the VAE of Burda et al. 2015: 784-200-200-50, tanh, re-binarised every epoch", build_vae,
         VAE_SIZES | {"h_dim": [200, 200], "z_dim": 50, "activation": "tanh"},
-        {"batch_size": 100, "epochs": 50, "schedule": "cosine", "binarize": "dynamic"}),
+        {"batch_size": 100, "epochs": 50, "schedule": "cooldown", "binarize": "dynamic"}),
 }

@@ -21,7 +21,7 @@ class Autoencoder(nn.Module):
     """
 
     table = ("loss",)  # the metrics that the training table shows
-    units = "nats per image (grey-pixel BCE: a loss, not a likelihood)"
+    units = "nats per image (BCE: a loss, not a likelihood)"
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=None):
         rng = rng or np.random.default_rng(0)

@@ -64,7 +64,6 @@ class VAE(nn.Module):
     """
 
     table = ("neg_elbo", "reconstruction", "kl")  # the metrics that the training table shows
-    units = "nats per image"
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
                  sigma_x=0.1, beta=1.0, rng=None):
@@ -77,6 +76,8 @@ class VAE(nn.Module):
                              f"{', '.join(LIKELIHOODS)}")
         if not beta >= 0 or not sigma_x > 0:
             raise ValueError(f"VAE: needs beta >= 0 and sigma_x > 0, not {beta} and {sigma_x}")
+        self.units = "nats per image" if likelihood == "gaussian" else (
+            "nats per image (a likelihood if the pixels are binary, a loss if they are grey)")
         self.z_dim, self.likelihood, self.beta, self.sigma_x = z_dim, likelihood, beta, sigma_x
         self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side

@@ -43,7 +43,8 @@ def load(path, model, optimizer=None):
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             arrays = {name: file[name] for name in file.files}
         progress = json.loads(arrays.pop("progress").item())
     except FileNotFoundError:

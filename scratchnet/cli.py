@@ -18,7 +18,7 @@ from pathlib import Path
 from . import backend, checkpoint, data
 from .errors import RunError, UserError
 from .optim import SCHEDULES, Adam
-from .training import generator, train
+from .training import generator, label, train
 
 DEFAULTS = {"backend": "numpy", "dataset": None, "data_dir": None, "out": None, "epochs": 10,
             "batch_size": 128, "lr": 1e-3, "schedule": "constant", "seed": 0, "binarize": "none",
@@ -47,8 +47,11 @@ def run(prog, about, datasets, recipes, argv):
     library = backend.use(flags.backend)
     if flags.backend == "auto":
         say(flags, f"--backend auto: using {backend.describe()}")
-    folder = Path(flags.resume) if flags.resume else choose_folder(flags)
+    if flags.out:
+        check_folder(Path(flags.out), flags.overwrite)
     dataset = load_data(flags, datasets[0], named_dataset)
+    folder = Path(flags.resume or flags.out or free_folder(f"{flags.model}-{dataset.name}"))
+    check_writable(folder)
     recipe = recipes[flags.model]
     sizes = {name: getattr(flags, name) for name in recipe.sizes}
     try:
@@ -66,6 +69,10 @@ def run(prog, about, datasets, recipes, argv):
                            f"{recorded['sha256'][:12]}..., but the data found now has "
                            f"{dataset.sha256[:12]}...; resume needs the same data")
         progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
+        done = len(progress["history"])
+        if flags.epochs < done:
+            raise RunError(f"--resume {folder}: that run has done {done} epochs already; give "
+                           f"--epochs above {done} to go on")
     else:
         start_folder(folder)
     flags.backend, flags.dataset = library, dataset.name
@@ -78,9 +85,9 @@ def run(prog, about, datasets, recipes, argv):
         whole = data.statically_binarised(whole, train=flags.binarize == "static")
     title = f"{flags.model} on {whole.title}"
     count = sum(p.size for p in model.parameters())
-    done = f", going on after step {progress['step']:,}" if progress else ""
+    after = f", going on after step {progress['step']:,}" if progress else ""
     say(flags, f"{title}: {len(whole.train_images):,} training and {len(whole.test_images):,} test "
-               f"images; {count:,} parameters; {backend.describe()}; into {folder}{done}")
+               f"images; {count:,} parameters; {backend.describe()}; into {folder}{after}")
     history, complete = train(model, optimizer, whole, flags, folder, progress, flags.quiet)
     resume = f"python {prog} --resume {shlex.quote(str(folder))}"
     if not complete:
@@ -139,8 +146,7 @@ def build_parser(prog, about, datasets, recipes):
         add(sizes, name, text, **options)
 
     place = parser.add_argument_group("the run")
-    add(place, "out", "folder of the run (default: runs/MODEL-DATASET, with a number if that "
-        "exists)", metavar="DIR")
+    add(place, "out", "folder of the run (default: a new one, runs/MODEL-DATASET)", metavar="DIR")
     place.add_argument("--overwrite", action="store_true",
                        help="replace the run that is in --out")
     place.add_argument("--resume", metavar="RUN",
@@ -172,6 +178,8 @@ def read_flags(parser, argv, recipes):
     elif "config" in given:
         from_file = read_config(Path(given.config), parser)
     merged = {**vars(from_file), **vars(given)} if from_file else vars(given)
+    if merged.get("overwrite") and "out" not in merged:
+        parser.error("--overwrite needs --out RUN: it replaces the run that is in --out")
     if "model" not in merged:
         parser.error(f"--model is needed: one of {', '.join(recipes)}")
     recipe = recipes[merged["model"]]
@@ -226,32 +234,37 @@ def read_config(path, parser):
         parser.prog = before
 
 
-def choose_folder(flags):
-    """The folder of a new run; RunError if it is taken or cannot be written."""
-    if flags.out:
-        folder = Path(flags.out)
-        if folder.exists() and not folder.is_dir():
-            raise RunError(f"--out {folder}: is a file; name a folder")
-        if folder.is_dir() and any(folder.iterdir()):
-            if not (folder / "config.json").is_file():
-                raise RunError(f"--out {folder}: the folder has files in it and is no run; name "
-                               f"a new or empty one")
-            if not flags.overwrite:
-                raise RunError(f"--out {folder}: there is a run in it; go on with --resume "
-                               f"{folder}, replace it with --overwrite, or name another folder")
-    else:
-        name = f"{flags.model}-{flags.dataset or 'mnist'}"
-        taken = 1
-        folder = Path("runs") / name
-        while folder.exists() and not flags.overwrite:
-            taken += 1
-            folder = Path("runs") / f"{name}-{taken}"
+def check_folder(folder, overwrite):
+    """Raise RunError if --out names something that a new run must not be written over."""
+    check_writable(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / "config.json").is_file():
+            raise RunError(f"--out {folder}: the folder has files in it and is no run; name a new "
+                           f"or empty one")
+        if not overwrite:
+            raise RunError(f"--out {folder}: there is a run in it; go on with --resume {folder}, "
+                           f"replace it with --overwrite, or name another folder")
+
+
+def check_writable(folder):
+    """Raise RunError if the folder cannot be made or written."""
     above = folder
     while not above.exists():
         above = above.parent
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+    if not above.is_dir():
+        raise RunError(f"the run cannot be written to {folder}: {above} is a file; name another "
+                       f"folder with --out")
+    if not os.access(above, os.W_OK | os.X_OK):
         raise RunError(f"the run cannot be written to {folder}: no permission to write in {above}; "
                        f"name another folder with --out")
+
+
+def free_folder(name):
+    """runs/name, or with the first number that makes it new."""
+    folder, number = Path("runs") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{name}-{number}"
     return folder
 
 
@@ -298,9 +311,8 @@ def write_config(path, flags, dataset, recipe):
 def summary(model, history, folder, pictures, resume, flags):
     """The closing lines: the test figures, where everything is, what to try next."""
     last = history[-1]
-    from .figures import LABELS
-    figures = "   ".join(f"{LABELS.get(n, n)} {last[f'test_{n}']:.4f}" for n in model.table)
-    lines = [f"\nTest set after {last['epoch']} epochs, {model.units}:", f"  {figures}",
+    figures = "   ".join(f"{label(n)} {last[f'test_{n}']:.2f}" for n in model.table)
+    lines = [f"\nTest set after {last['epoch']} epochs, in {model.units}:", f"  {figures}",
              f"In {folder}/:", f"  {', '.join(pictures)}",
              "  metrics.csv, checkpoint.npz, config.json",
              "Next:", f"  {resume} --epochs {2 * last['epoch']}"]

@@ -122,9 +122,10 @@ def read_idx(path, axes, sha256=None):
         raise DataError(f"{path}: cannot be read: {error}; {remedy}") from None
     except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: truncated or damaged gzip file ({error}); {remedy}") from None
-    header = np.frombuffer(content[:4 + 4 * axes], dtype=">u4")
-    if len(header) < 1 + axes:
-        raise DataError(f"{path}: truncated: {len(content)} bytes, not even an idx header; {remedy}")
+    if len(content) < 4 + 4 * axes:
+        raise DataError(f"{path}: truncated: {len(content)} bytes, not even an idx header; "
+                        f"{remedy}")
+    header = np.frombuffer(content, dtype=">u4", count=1 + axes)
     if header[0] != 0x800 + axes:
         raise DataError(f"{path}: wrong magic number {header[0]}, expected {0x800 + axes} (an idx "
                         f"file of unsigned bytes with {axes} axes); {remedy}")

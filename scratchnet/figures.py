@@ -9,7 +9,7 @@ from .backend import to_numpy
 from .checkpoint import replacing
 from .data import to_batch
 from .tensor import no_grad, raw
-from .training import generator
+from .training import generator, label
 
 INK, PALE = "#222222", "#d9d9d9"
 DIGIT_COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b6992d", "#499894",
@@ -31,19 +31,19 @@ def draw_all(model, dataset, history, folder, title, seed):
         drawn.append(name)
 
     if hasattr(model, "reconstruct"):
-        images = dataset.test_images[one_row_per_class(dataset.test_labels, columns=5)]
-        pairs = np.stack([images / np.float32(255), host(model.reconstruct(to_batch(images)))], 1)
+        images = dataset.test_images[by_class(dataset.test_labels, rows=3, columns=20)]
+        again = host(model.reconstruct(to_batch(images.reshape(-1, *shape)))).reshape(images.shape)
+        pairs = np.stack([images / np.float32(255), again], axis=1)  # (3, 2, 20, H, W, C)
         save("reconstructions.png", grid(
-            pairs.reshape(-1, *shape), columns=20, title=f"{title}: reconstructions",
-            note="test images in pairs: the original on the left, its reconstruction on the right",
-            group=2))
+            pairs.reshape(-1, *shape), columns=20, pairs=True, title=f"{title}: reconstructions",
+            note="test images in the upper row of each pair, their reconstructions below"))
     if hasattr(model, "sample"):
         images = host(model.sample(128, generator(seed, "pictures"))).reshape(-1, *shape)
         save("samples.png", grid(images, columns=16, title=f"{title}: samples",
-                                 note="the decoder's mean image for z drawn from the prior N(0, I)"))
+                                 note="the decoder's mean image for z drawn from the prior"))
     if hasattr(model, "encode"):
-        codes = np.concatenate([host(first(model.encode(to_batch(dataset.test_images[i:i + 500]))))
-                                for i in range(0, len(dataset.test_images), 500)])
+        parts = np.array_split(dataset.test_images, -(-len(dataset.test_images) // 500))
+        codes = np.concatenate([host(first(model.encode(to_batch(part)))) for part in parts])
         save("latent.png", latent_plane(codes, dataset.test_labels, f"{title}: latent space"))
         if codes.shape[1] == 2 and hasattr(model, "mean_image"):
             save("manifold.png", manifold(model, shape, f"{title}: decoded manifold"))
@@ -63,9 +63,11 @@ def first(x):
     return x[0] if isinstance(x, tuple) else x
 
 
-def one_row_per_class(labels, columns):
-    """Indices of test images to show: `columns` of each class, all of one class together."""
-    return np.concatenate([np.flatnonzero(labels == k)[:columns] for k in np.unique(labels)])
+def by_class(labels, rows, columns):
+    """Indices (rows, columns) of images to show, the columns running through the classes."""
+    order = np.argsort(labels, kind="stable")  # all of class 0, then all of class 1, ...
+    starts = np.linspace(0, len(labels), columns, endpoint=False).astype(int)
+    return order[(starts + np.arange(rows)[:, None]) % len(labels)]
 
 
 def new_figure(width, height, title, note=""):
@@ -78,27 +80,23 @@ def new_figure(width, height, title, note=""):
     return figure
 
 
-def mosaic(images, columns, gap=2, group=1):
+def mosaic(images, columns, gap=2, pairs=False):
     """Images (n, H, W, C) in [0, 1] as one image, row by row, `gap` pixels between them.
 
-    group: neighbours that belong together stand 1 pixel apart.
+    pairs: rows 2k and 2k + 1 belong together, and stand apart from the others.
     """
     n, height, width, channels = images.shape
-    rows = -(-n // columns)
-    lefts, x = [], 0
-    for c in range(columns):
-        lefts.append(x)
-        x += width + (1 if group > 1 and (c + 1) % group else gap + 2 * (group > 1))
-    canvas = np.ones((rows * (height + gap) - gap, lefts[-1] + width, channels), np.float32)
+    tops = [r * (height + gap) + 6 * (r // 2) * pairs for r in range(-(-n // columns))]
+    canvas = np.ones((tops[-1] + height, columns * (width + gap) - gap, channels), np.float32)
     for k, image in enumerate(np.clip(images, 0, 1)):
-        top, left = (k // columns) * (height + gap), lefts[k % columns]
+        top, left = tops[k // columns], (k % columns) * (width + gap)
         canvas[top:top + height, left:left + width] = image
     return canvas if channels == 3 else canvas[..., 0]
 
 
-def grid(images, columns, title, note="", group=1):
+def grid(images, columns, title, note="", pairs=False):
     """A figure of images (n, H, W, C) in rows."""
-    picture = mosaic(images, columns, group=group)
+    picture = mosaic(images, columns, pairs=pairs)
     width = 8.0
     figure = new_figure(width, width * picture.shape[0] / picture.shape[1] + 0.75, title, note)
     axes = figure.subplots()
@@ -160,16 +158,13 @@ def curves(history, names, title, units):
             values = [row[f"{part}_{name}"] for row in history]
             axes.plot(epochs, values, style, color=colour, label=part, lw=1.8,
                       marker="o" if len(epochs) < 3 else None)
-        axes.set_title(f"{LABELS.get(name, name)}  (test: {values[-1]:.5g})", fontsize=10)
+        axes.set_title(f"{label(name)}  (test: {values[-1]:.5g})", fontsize=10)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         plain(axes)
     panels[0].set_ylabel(units, fontsize=9)
     panels[0].legend(frameon=False)
     return figure
-
-
-LABELS = {"neg_elbo": "-ELBO", "kl": "KL"}
 
 
 def plain(axes):

@@ -102,7 +102,8 @@ def _compare(name, analytic, numeric, asymmetry, rtol, atol):
     allowed = atol + rtol * np.abs(numeric)
     if (error <= allowed).all():
         return
-    worst = np.unravel_index(np.argmax(np.where(np.isnan(error), np.inf, error / allowed)), error.shape)
+    badness = np.where(np.isnan(error), np.inf, error / allowed)
+    worst = np.unravel_index(np.argmax(badness), error.shape)
     index = "".join(f"[{i}]" for i in worst)
     wrong = int((~(error <= allowed)).sum())
     message = (

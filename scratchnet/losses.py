@@ -12,7 +12,6 @@
 from . import ops
 from .backend import xp
 from .ops.arithmetic import operands
-from .ops.elementwise import sigmoid_of
 from .ops.reductions import logsumexp_of
 from .tensor import Tensor, raw, record
 
@@ -47,7 +46,7 @@ def mse(x_hat, x, reduction="mean"):
 
 
 def bce_with_logits(logits, targets, reduction="mean"):
-    """Binary cross-entropy -[t log p + (1 - t) log(1 - p)] with p = sigmoid(l), reduced (see above).
+    """Binary cross-entropy -[t log p + (1 - t) log(1 - p)], p = sigmoid(l), reduced (see above).
 
     logits, targets: one shape; targets in [0, 1]. In nats. Binary targets make it
     -log Bernoulli(t; p), a likelihood; grey ones a loss only.

@@ -12,6 +12,33 @@ from . import ops
 from .backend import to_numpy, xp
 from .tensor import Tensor
 
+# ---------------------------------------------------------------- initialisation
+# fan_in and fan_out: how many inputs one output sums, and how many outputs one input feeds.
+
+def parameter(values):
+    """A float32 leaf that requires a gradient."""
+    return Tensor(xp.asarray(np.asarray(values, dtype=np.float32)), requires_grad=True)
+
+
+def lecun_uniform(rng, shape, fan_in, fan_out):
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): variance 1/(3 fan_in). LeCun et al. 1998, with
+    the smaller constant that became common."""
+    bound = fan_in ** -0.5
+    return rng.uniform(-bound, bound, shape)
+
+
+def glorot_uniform(rng, shape, fan_in, fan_out):
+    """U(-a, a), a = sqrt(6 / (fan_in + fan_out)). Glorot & Bengio 2010, eq. 16; for tanh."""
+    bound = (6 / (fan_in + fan_out)) ** 0.5
+    return rng.uniform(-bound, bound, shape)
+
+
+def he_normal(rng, shape, fan_in, fan_out):
+    """N(0, 2 / fan_in). He et al. 2015 (1502.01852), eq. 10; for ReLU."""
+    return rng.normal(0, (2 / fan_in) ** 0.5, shape)
+
+
+# ---------------------------------------------------------------- modules
 
 class Module:
     """Base of all layers and models. Subclasses set attributes in __init__ and
@@ -113,12 +140,12 @@ class Module:
 class Linear(Module):
     """y = x @ w + b, for x (..., n_in), w (n_in, n_out), b (n_out,).
 
-    rng: np.random.Generator for the initial weights. init: a function of this
-    file; biases start at 0.
+    rng: np.random.Generator for the initial weights. init: one of the functions
+    above; biases start at 0.
     """
 
-    def __init__(self, n_in, n_out, rng, bias=True, init=None):
-        self.w = parameter((init or lecun_uniform)(rng, (n_in, n_out), n_in, n_out))
+    def __init__(self, n_in, n_out, rng, bias=True, init=lecun_uniform):
+        self.w = parameter(init(rng, (n_in, n_out), n_in, n_out))
         self.b = parameter(np.zeros(n_out)) if bias else None
 
     def forward(self, x):
@@ -173,34 +200,5 @@ def mlp(sizes, activation, rng):
     """Linear layers sizes[0] -> sizes[1] -> ..., each followed by the activation."""
     layers = []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
-        layers += [Linear(n_in, n_out, rng, init=INIT_FOR.get(activation)), Activation(activation)]
+        layers += [Linear(n_in, n_out, rng, init=glorot_uniform), Activation(activation)]
     return Sequential(*layers)
-
-
-# ---------------------------------------------------------------- initialisation
-# fan_in and fan_out: how many inputs one output sums, and how many outputs one input feeds.
-
-def parameter(values):
-    """A float32 leaf that requires a gradient."""
-    return Tensor(xp.asarray(np.asarray(values, dtype=np.float32)), requires_grad=True)
-
-
-def lecun_uniform(rng, shape, fan_in, fan_out):
-    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): variance 1/(3 fan_in). LeCun et al. 1998, with
-    the smaller constant that became common."""
-    bound = fan_in ** -0.5
-    return rng.uniform(-bound, bound, shape)
-
-
-def glorot_uniform(rng, shape, fan_in, fan_out):
-    """U(-a, a), a = sqrt(6 / (fan_in + fan_out)). Glorot & Bengio 2010, eq. 16; for tanh."""
-    bound = (6 / (fan_in + fan_out)) ** 0.5
-    return rng.uniform(-bound, bound, shape)
-
-
-def he_normal(rng, shape, fan_in, fan_out):
-    """N(0, 2 / fan_in). He et al. 2015 (1502.01852), eq. 10; for ReLU."""
-    return rng.normal(0, (2 / fan_in) ** 0.5, shape)
-
-
-INIT_FOR = {"tanh": glorot_uniform, "relu": he_normal, "elu": he_normal}

@@ -178,7 +178,7 @@ class Tensor:
     def __ne__(self, other): return self.data != raw(other)
     __hash__ = object.__hash__
 
-    # Operators and methods that are ops (x + y, x.sum(), x[0], ...) are attached by ops/__init__.py.
+    # Operators and methods that are ops (x + y, x.sum(), x[0]) are attached by ops/__init__.py.
 
 
 class GradientShapeError(AssertionError):
@@ -218,8 +218,8 @@ def _add_to_leaf(leaf, gx, upstream):
 def _check(gx, source, derivative):
     if gx.shape == source.shape and gx.dtype == source.dtype:
         return
-    op, _, name = derivative.__qualname__.partition(".<locals>.")
+    op, name = ("op." + derivative.__qualname__.replace(".<locals>", "")).split(".")[-2:]
     raise GradientShapeError(
-        f"{op}: the derivative {name or op!r} returned shape {gx.shape}, {gx.dtype}, but its input "
+        f"{op}: the derivative {name!r} returned shape {gx.shape}, {gx.dtype}, but its input "
         f"has shape {source.shape}, {source.dtype}"
     )

@@ -163,6 +163,11 @@ class Log:
         self.saved = time.monotonic()
 
 
+def label(name):
+    """What a metric is called on screen and in pictures."""
+    return {"neg_elbo": "-ELBO", "kl": "KL", "reconstruction": "recon."}.get(name, name)
+
+
 class Table:
     """One line for each epoch, and a progress bar within it where a person is watching."""
 
@@ -171,21 +176,20 @@ class Table:
         self.begun = False
 
     def short(self, means):
-        return "  ".join(f"{n} {means[n]:.4g}" for n in self.columns)
+        return "  ".join(f"{label(n)} {means[n]:.4g}" for n in self.columns)
 
     def row(self, row):
         if self.quiet:
             return
-        titles = [f"{part} {n}" for part in ("train", "test") for n in self.columns]
-        widths = [max(10, len(t)) for t in titles]
+        parts = ("train", "test")
         if not self.begun:
             self.begun = True
-            print("epoch   time  " + "  ".join(
-                t.rjust(w) for t, w in zip(titles, widths, strict=True)))
-        values = [row[t.replace(" ", "_", 1)] for t in titles]
+            heads = "".join(label(n).rjust(11) for n in self.columns)
+            print(f"{'':13}" + "".join(f" {p + ' ':─<{len(heads) - 1}} " for p in parts))
+            print(f"{'epoch':>5} {'time':>6} " + heads * len(parts))
         minutes, seconds = divmod(int(row["seconds"]), 60)
-        print(f"{row['epoch']:>5} {minutes:>3}:{seconds:02d}  " + "  ".join(
-            f"{v:{w}.5g}" for v, w in zip(values, widths, strict=True)), flush=True)
+        print(f"{row['epoch']:>5} {minutes:>3}:{seconds:02d} " + "".join(
+            f"{row[f'{p}_{n}']:11.5g}" for p in parts for n in self.columns), flush=True)
 
     def progress_bar(self, epoch, total, done):
         from tqdm import tqdm

@@ -33,7 +33,8 @@ def operands(*inputs):
     dtypes = {x.dtype for x in inputs if isinstance(x, Tensor) and x.dtype.kind == "f"}
     if len(dtypes) > 1:
         names = " and ".join(sorted(str(d) for d in dtypes))
-        raise TypeError(f"operands of {names} in one op: convert one with Tensor(x.data.astype(...))")
+        raise TypeError(f"operands of {names} in one op: convert one, "
+                        f"with Tensor(x.data.astype(...))")
     dtype = dtypes.pop() if dtypes else None
     return tuple(_operand(x, dtype) for x in inputs)
 

@@ -1,0 +1,239 @@
+"""Every derivative against finite differences: one row for each case.
+
+    pytest tests/test_gradcheck.py -v          prints each case by name
+
+A row is (name, function, shapes of its inputs). Inputs are random normal float64;
+`positive` draws them from [0.5, 2], `apart` makes them distinct and away from 0, for
+functions with kinks. To check your own op, add a row.
+"""
+
+import numpy as np
+import pytest
+
+from scratchnet import GradientError, Tensor, gradcheck, losses, ops, to_numpy, xp
+from scratchnet.tensor import record
+
+from models.vae import reparameterise  # isort: skip
+
+TARGETS = np.array([[0.0, 1.0, 0.3], [0.9, 0.0, 1.0]])
+LABELS = np.array([[0, 4, 2], [1, 1, 3]])
+MASK = np.array([[True, False, True], [False, False, True]])
+
+CASES = [
+    # arithmetic
+    ("add", ops.add, (2, 3), (2, 3)),
+    ("add broadcast", ops.add, (2, 1, 3), (4, 1)),
+    ("add number", lambda a: 2 + a, (2, 3)),
+    ("add same tensor twice", lambda a: a + a, (2, 3)),
+    ("sub broadcast", ops.sub, (3,), (2, 3)),
+    ("sub from number", lambda a: 1 - a, (2, 3)),
+    ("mul", ops.mul, (2, 3), (2, 3)),
+    ("mul broadcast", ops.mul, (2, 1), (1, 3)),
+    ("mul by number", lambda a: 3 * a, (2, 3)),
+    ("square by mul", lambda a: a * a, (2, 3)),
+    ("div broadcast", ops.div, (2, 3), (3,), "positive"),
+    ("div of number", lambda a: 2 / a, (2, 3), "positive"),
+    ("neg", ops.neg, (2, 3)),
+    ("power by number", lambda a: a ** 3, (2, 3)),
+    ("power half", lambda a: a ** 0.5, (2, 3), "positive"),
+    ("power by tensor", ops.power, (2, 3), (3,), "positive"),
+    ("power of number", lambda a: 2 ** a, (2, 3)),
+    ("maximum", ops.maximum, (2, 3), (3,), "apart"),
+    ("maximum number", lambda a: ops.maximum(a, 0.25), (2, 3), "apart"),
+    ("where", lambda a, b: ops.where(MASK, a, b), (2, 3), (3,)),
+    ("where number", lambda a: ops.where(MASK, a, 0.0), (2, 3)),
+    # elementwise
+    ("exp", ops.exp, (2, 3)),
+    ("log", ops.log, (2, 3), "positive"),
+    ("sqrt", ops.sqrt, (2, 3), "positive"),
+    ("tanh", ops.tanh, (2, 3)),
+    ("sigmoid", ops.sigmoid, (2, 3)),
+    ("softplus", ops.softplus, (2, 3), "apart"),
+    ("relu", ops.relu, (2, 3), "apart"),
+    ("elu", lambda a: ops.elu(a, 0.7), (2, 3), "apart"),
+    ("clip", lambda a: ops.clip(a, -0.5, 0.75), (2, 3), "apart"),
+    ("clip one side", lambda a: ops.clip(a, high=0.3), (2, 3), "apart"),
+    # reductions
+    ("sum", ops.sum, (2, 3)),
+    ("sum axis", lambda a: ops.sum(a, axis=1), (2, 3, 2)),
+    ("sum axes keepdims", lambda a: ops.sum(a, axis=(0, -1), keepdims=True), (2, 3, 2)),
+    ("sum no axes", ops.sum, ()),
+    ("mean", ops.mean, (2, 3)),
+    ("mean axes", lambda a: ops.mean(a, axis=(0, 2)), (2, 3, 2)),
+    ("max", ops.max, (2, 3), "apart"),
+    ("max axis", lambda a: ops.max(a, axis=-1), (2, 3), "apart"),
+    ("max axis keepdims", lambda a: ops.max(a, axis=0, keepdims=True), (2, 3), "apart"),
+    ("logsumexp", ops.logsumexp, (2, 3)),
+    ("logsumexp all", lambda a: ops.logsumexp(a, axis=None), (2, 3)),
+    ("logsumexp keepdims", lambda a: ops.logsumexp(a, axis=0, keepdims=True), (2, 3)),
+    ("softmax", ops.softmax, (2, 4)),
+    ("softmax axis 0", lambda a: ops.softmax(a, axis=0), (3, 2)),
+    ("log_softmax", ops.log_softmax, (2, 4)),
+    # shapes
+    ("reshape", lambda a: a.reshape(3, -1), (2, 3)),
+    ("transpose", ops.transpose, (2, 3)),
+    ("transpose axes", lambda a: a.transpose(2, 0, 1), (2, 3, 4)),
+    ("T", lambda a: a.T, (2, 3)),
+    ("broadcast_to", lambda a: ops.broadcast_to(a, (4, 2, 3)), (2, 1)),
+    ("concatenate", lambda a, b: ops.concatenate([a, b], axis=-1), (2, 3), (2, 1)),
+    ("concatenate with an array", lambda a: ops.concatenate([a, np.ones((1, 3))]), (2, 3)),
+    ("stack", lambda a, b: ops.stack([a, b, a], axis=1), (2, 3), (2, 3)),
+    ("split equal", lambda a: ops.mul(*ops.split(a, 2, axis=1)), (2, 4)),
+    ("split sizes", lambda a: ops.split(a, [1, 3], axis=0)[1], (4, 2)),
+    ("pad", lambda a: ops.pad(a, [(1, 0), (2, 1)], value=3.0), (2, 3)),
+    ("getitem slice", lambda a: a[1:, ::-2], (3, 4)),
+    ("getitem number and None", lambda a: a[None, 1], (3, 4)),
+    ("getitem repeated rows", lambda a: a[[0, 2, 0, 0]], (3, 4)),
+    ("getitem pairs", lambda a: a[np.array([0, 2, 0]), np.array([1, 1, 1])], (3, 4)),
+    ("getitem mask", lambda a: a[MASK], (2, 3)),
+    # products
+    ("matmul", ops.matmul, (2, 3), (3, 4)),
+    ("matmul batched", ops.matmul, (5, 2, 3), (5, 3, 4)),
+    ("matmul batched broadcast", ops.matmul, (5, 1, 2, 3), (4, 3, 2)),
+    ("matmul vector left", ops.matmul, (3,), (2, 3, 4)),
+    ("matmul vector right", ops.matmul, (2, 4, 3), (3,)),
+    ("matmul two vectors", ops.matmul, (3,), (3,)),
+    ("linear", ops.linear, (2, 3), (3, 4), (4,)),
+    ("linear without bias", ops.linear, (2, 3), (3, 4)),
+    ("linear of a grid", ops.linear, (2, 5, 3), (3, 4), (4,)),
+    ("embedding with repeats", lambda table: ops.embedding(LABELS, table), (5, 2)),
+    # losses
+    ("mse", losses.mse, (2, 3), (2, 3)),
+    ("mse none", lambda a, b: losses.mse(a, b, "none"), (2, 3), (2, 3)),
+    ("bce_with_logits", lambda a: losses.bce_with_logits(a, TARGETS), (2, 3), "apart"),
+    ("bce_with_logits batchmean, targets too",
+     lambda a, t: losses.bce_with_logits(a, t, "batchmean"), (2, 3), (2, 3), "apart"),
+    ("softmax_cross_entropy", lambda a: losses.softmax_cross_entropy(a, LABELS), (2, 3, 5)),
+    ("softmax_cross_entropy none",
+     lambda a: losses.softmax_cross_entropy(a, LABELS, "none"), (2, 3, 5)),
+    ("gaussian_kl", losses.gaussian_kl, (2, 3), (2, 3)),
+    ("reparameterise", lambda mu, log_var: reparameterise(mu, log_var, TARGETS), (2, 3), (2, 3)),
+    # the tape
+    ("one input, many uses", lambda a: a * ops.exp(a) + a[0] - a.sum() * a, (2, 3)),
+]
+
+
+def inputs_for(shapes, kind, rng):
+    if kind == "positive":
+        return [rng.uniform(0.5, 2, s) for s in shapes]
+    if kind == "apart":  # a shuffle of 0.1, -0.2, 0.3, ...: no two closer than 0.1, none at a kink
+        count = sum(int(np.prod(s)) for s in shapes)
+        values = rng.permutation(np.arange(1, count + 1) * 0.11 * (-1) ** np.arange(count))
+        cuts = np.cumsum([int(np.prod(s)) for s in shapes])[:-1]
+        return [v.reshape(s) for v, s in zip(np.split(values, cuts), shapes, strict=True)]
+    return [rng.standard_normal(s) for s in shapes]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
+def test_derivative(case, backend, rng):
+    _, fn, *shapes = case
+    kind = shapes.pop() if isinstance(shapes[-1], str) else "normal"
+    assert gradcheck(fn, *inputs_for(shapes, kind, rng))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
+def test_float32_in_float32_out(case, backend, rng):
+    """Nothing on the way turns float32 into float64, forward or backward."""
+    _, fn, *shapes = case
+    kind = shapes.pop() if isinstance(shapes[-1], str) else "normal"
+    leaves = [Tensor(v.astype(np.float32), requires_grad=True)
+              for v in inputs_for(shapes, kind, rng)]
+    y = fn(*leaves)
+    y.backward(xp.ones_like(y.data))
+    assert [y.dtype] + [t.grad.dtype for t in leaves] == [np.float32] * (1 + len(leaves))
+
+
+def test_every_op_has_a_case():
+    """An op without a row in CASES fails here."""
+    code = " ".join(str(getattr(fn, "__code__", fn).co_names) + fn.__name__ for _, fn, *_ in CASES)
+    untested = [name for name in ops.__all__ if name not in code
+                and name not in ("as_tensor", "unbroadcast", "getitem")]
+    assert not untested
+
+
+# ---------------------------------------------------------------- the checker, checked
+# A checker that nobody ever saw fail proves nothing. Each of these ops is wrong in one way.
+
+def sine_wrong_by_a_thousandth(x):
+    def dx(g): return g * xp.cos(x.data) * 1.001
+    return record(xp.sin(x.data), (x, dx))
+
+
+def softmax_without_gradient(x):
+    def dx(g): return xp.zeros_like(x.data)
+    return record(ops.softmax(x).data, (x, dx))
+
+
+def transpose_by_reshape(x):
+    def dx(g): return g.reshape(x.shape)
+    return record(x.data.T, (x, dx))
+
+
+def right_in_all_but_one(x):
+    def dx(g):
+        out = 3 * g
+        out[1, 2] += 1e-4
+        return out
+    return record(3 * x.data, (x, dx))
+
+
+@pytest.mark.parametrize("wrong", [sine_wrong_by_a_thousandth, softmax_without_gradient,
+                                   transpose_by_reshape, right_in_all_but_one])
+def test_wrong_derivative_is_caught(wrong, backend, rng):
+    with pytest.raises(GradientError):
+        gradcheck(wrong, rng.standard_normal((2, 3)))
+
+
+@pytest.mark.parametrize("wrong", [sine_wrong_by_a_thousandth, transpose_by_reshape])
+def test_wrong_derivative_is_caught_along_random_directions(wrong, rng):
+    with pytest.raises(GradientError, match="random direction"):
+        gradcheck(wrong, rng.standard_normal((2, 3)), directions=3)
+
+
+def test_failure_names_input_index_values_and_error():
+    def scaled(x, factor):
+        def dx(g): return g * factor.data
+        def dfactor(g):
+            out = g * x.data
+            out[1] = 7.0
+            return out
+        return record(x.data * factor.data, (x, dx), (factor, dfactor))
+
+    with pytest.raises(GradientError, match=r"with respect to factor: wrong in 1 of 3 elements; "
+                                            r"worst at factor\[1\]: the derivative gives 7, "
+                                            r"finite differences .*, error .*allowed"):
+        gradcheck(scaled, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+
+
+def test_kink_is_suggested():
+    with pytest.raises(GradientError, match="is there a kink here"):
+        gradcheck(ops.relu, [0.0, 1.0])
+
+
+def test_nan_is_caught():
+    def broken(x):
+        def dx(g): return g * np.nan
+        return record(x.data * 1, (x, dx))
+    with pytest.raises(GradientError):
+        gradcheck(broken, [1.0])
+
+
+def test_fn_that_draws_noise_is_refused(rng):
+    with pytest.raises(ValueError, match="another result the second time"):
+        gradcheck(lambda x: x * rng.standard_normal(3), [1.0, 2.0, 3.0])
+
+
+def test_input_without_influence_has_gradient_zero():
+    assert gradcheck(lambda a, b: a * 2 + b.detach() * 0, [1.0, 2.0], [3.0, 4.0])
+
+
+def test_float32_tensor_is_refused():
+    with pytest.raises(TypeError, match="float64"):
+        gradcheck(ops.exp, Tensor([1.0], requires_grad=True))
+
+
+def test_inputs_are_put_back(backend):
+    x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    gradcheck(ops.exp, x)
+    gradcheck(ops.exp, x, directions=2)
+    assert to_numpy(x.data).tolist() == [1.0, 2.0]

@@ -1,0 +1,213 @@
+"""Modules, initialisation, optimisers, schedules."""
+
+import math
+
+import numpy as np
+import pytest
+
+from scratchnet import Tensor, nn, ops, optim, to_numpy
+
+
+class Net(nn.Module):
+    def __init__(self, rng):
+        self.first = nn.Linear(3, 4, rng)
+        self.blocks = [nn.Linear(4, 4, rng), nn.Linear(4, 4, rng)]
+        self.running = Tensor(np.zeros(4, np.float32))  # state, but not a parameter
+        self.last = nn.Sequential(nn.Activation("relu"), nn.Linear(4, 2, rng, bias=False))
+
+    def forward(self, x):
+        x = self.first(x)
+        for block in self.blocks:
+            x = x + block(x)
+        return self.last(x)
+
+
+def test_state_is_found_in_order_by_dotted_name(rng):
+    net = Net(rng)
+    assert list(net.tensors()) == [
+        "running", "first.w", "first.b", "blocks.0.w", "blocks.0.b", "blocks.1.w", "blocks.1.b",
+        "last.layers.1.w"]
+    assert "running" not in net.named_parameters() and len(net.parameters()) == 7
+
+
+def test_state_dict_round_trip_gives_the_same_function(backend, rng):
+    a, b = Net(rng), Net(rng)
+    x = Tensor(rng.standard_normal((5, 3)).astype(np.float32))
+    assert not np.allclose(a(x).numpy(), b(x).numpy())
+    b.load_state_dict(a.state_dict())
+    np.testing.assert_array_equal(a(x).numpy(), b(x).numpy())
+    a.first.w.data[...] = 0  # a copy was loaded, not the memory
+    assert b.first.w.numpy().any()
+
+
+def test_load_is_strict_and_changes_nothing_if_it_fails(rng):
+    net = Net(rng)
+    before = net.state_dict()
+    state = {**before, "extra": np.zeros(1), "first.w": np.zeros((3, 5))}
+    del state["running"]
+    with pytest.raises(ValueError, match=r"missing running; unknown extra; first.w has shape "
+                                         r"\(3, 5\), expected \(3, 4\)"):
+        net.load_state_dict(state)
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_train_and_eval_reach_every_module(rng):
+    net = Net(rng)
+    assert net.eval() is net
+    assert not net.training and not net.blocks[1].training and not net.last.layers[0].training
+    assert net.train().last.layers[1].training
+
+
+def test_repr_is_a_tree_with_shapes_and_counts(rng):
+    text = repr(Net(rng))
+    assert text.splitlines()[0] == "Net(running (4,))  64 parameters"
+    assert "  blocks.1: Linear(w (4, 4), b (4,))  20 parameters" in text
+    assert "    layers.0: Activation(relu)" in text
+
+
+def test_embedding_looks_rows_up_and_learns_only_those(backend, rng):
+    table = nn.Embedding(5, 2, rng)
+    table(np.array([1, 3, 1])).sum().backward()
+    assert to_numpy(table.table.grad).tolist() == [[0, 0], [2, 2], [0, 0], [1, 1], [0, 0]]
+
+
+def test_unknown_activation_is_explained():
+    with pytest.raises(ValueError, match="choose one of relu, tanh"):
+        nn.Activation("rleu")
+
+
+@pytest.mark.parametrize("init, variance", [
+    (nn.lecun_uniform, 1 / (3 * 400)), (nn.glorot_uniform, 2 / (400 + 200)),
+    (nn.he_normal, 2 / 400)])
+def test_initial_variance_is_the_authors(init, variance, rng):
+    w = init(rng, (400, 200), 400, 200)
+    assert math.isclose(w.var(), variance, rel_tol=0.03) and abs(w.mean()) < 1e-3
+
+
+# ---------------------------------------------------------------- optimisers
+
+def test_adam_against_the_algorithm_written_plainly(backend, rng):
+    p = Tensor(rng.standard_normal(5), requires_grad=True)
+    theta, m, v = p.numpy().copy(), np.zeros(5), np.zeros(5)
+    adam = optim.Adam([p], lr=0.01, betas=(0.8, 0.95), eps=1e-6)
+    for t in range(1, 100):
+        g = rng.standard_normal(5)
+        p.grad = Tensor(g).data
+        adam.step()
+        m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g ** 2
+        theta -= 0.01 * (m / (1 - 0.8 ** t)) / (np.sqrt(v / (1 - 0.95 ** t)) + 1e-6)
+    np.testing.assert_allclose(p.numpy(), theta, rtol=1e-10)
+
+
+def test_adam_gives_the_same_in_blocks(rng, monkeypatch):
+    gradients = [rng.standard_normal((7, 9)) for _ in range(3)]
+    found = []
+    for block in (5, 10 ** 6):
+        monkeypatch.setattr(optim, "BLOCK", block)
+        p = Tensor(np.ones((7, 9)), requires_grad=True)
+        adam = optim.Adam([p])
+        for g in gradients:
+            p.grad = g
+            adam.step()
+        found.append(p.numpy().copy())
+    np.testing.assert_array_equal(*found)
+
+
+def test_adam_keeps_no_subnormal_numbers():
+    """They would make each step several times slower (see optim.Adam)."""
+    p = Tensor(np.ones(3, np.float32), requires_grad=True)
+    adam = optim.Adam([p])
+    p.grad = np.full(3, 1e-3, np.float32)
+    adam.step()
+    p.grad = np.zeros(3, np.float32)
+    for _ in range(2000):
+        adam.step()
+        m = adam.state["m"][0]
+        assert not ((m != 0) & (np.abs(m) < np.finfo(np.float32).tiny)).any()
+
+
+def test_sgd_with_momentum_and_weight_decay(backend):
+    p = Tensor(np.array([2.0]), requires_grad=True)
+    sgd = optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.5)
+    theta, u = 2.0, 0.0
+    for g in (1.0, -2.0, 0.5):
+        p.grad = Tensor(np.array([g])).data
+        sgd.step()
+        u = 0.9 * u + g + 0.5 * theta
+        theta -= 0.1 * u
+    assert math.isclose(p.item(), theta)
+
+
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.05, momentum=0.9),
+                                  lambda p: optim.Adam(p, 0.05)])
+def test_optimiser_state_resumes_exactly(make, rng):
+    gradients = [rng.standard_normal(4).astype(np.float32) for _ in range(6)]
+    def run(p, optimizer, part):
+        for g in part:
+            p.grad = g
+            optimizer.step()
+    p = Tensor(np.ones(4, np.float32), requires_grad=True)
+    whole = make([p])
+    run(p, whole, gradients[:3])
+    q = Tensor(p.numpy().copy(), requires_grad=True)
+    resumed = make([q])
+    resumed.load_state_dict(whole.state_dict())
+    run(p, whole, gradients[3:])
+    run(q, resumed, gradients[3:])
+    np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+def test_optimiser_state_of_another_shape_is_refused():
+    adam = optim.Adam([Tensor(np.ones(4), requires_grad=True)])
+    other = optim.Adam([Tensor(np.ones(5), requires_grad=True)])
+    with pytest.raises(ValueError, match="does not fit Adam"):
+        adam.load_state_dict(other.state_dict())
+
+
+def test_a_parameter_without_gradient_stays():
+    p, q = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2), requires_grad=True)
+    p.grad = np.ones(2)
+    optim.Adam([p, q]).step()
+    assert (p.numpy() != 1).all() and (q.numpy() == 1).all()
+
+
+def test_schedules():
+    assert optim.constant(0.1, 100)(57) == 0.1
+    cosine = optim.cosine(1.0, 1000, warmup=0.1, final=0.2)
+    rates = [cosine(s) for s in range(1000)]
+    assert rates[0] == pytest.approx(0.01) and max(rates) == rates[99] == 1.0
+    assert rates[549] == pytest.approx(0.6, abs=2e-3) and rates[-1] == pytest.approx(0.2, abs=1e-3)
+    cooldown = optim.cooldown(1.0, 100)
+    assert [cooldown(s) for s in (0, 80, 90, 99)] == pytest.approx([1, 1, 0.5, 0.05])
+    falling = optim.exponential(1.0, 100, final=0.01)
+    assert falling(50) == pytest.approx(0.1) and falling(100) == pytest.approx(0.01)
+
+
+def test_clipping_scales_all_gradients_by_one_factor(backend):
+    p, q = Tensor(np.zeros(1), requires_grad=True), Tensor(np.zeros(1), requires_grad=True)
+    p.grad, q.grad = Tensor(np.array([3.0])).data, Tensor(np.array([4.0])).data
+    assert float(optim.clip_grad_norm([p, q], 10)) == 5 and p.grad.item() == 3
+    optim.clip_grad_norm([p, q], 1)
+    assert (p.grad.item(), q.grad.item()) == pytest.approx((0.6, 0.8))
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda: optim.Adam([]), "no parameters"),
+    (lambda: optim.Adam([Tensor([1.0], requires_grad=True)], lr=-1), "lr must be 0 or more")])
+def test_wrong_optimisers_are_explained(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_a_small_network_learns_xor(backend, rng):
+    x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+    y = np.array([[0], [1], [1], [0]], np.float32)
+    net = nn.Sequential(*nn.mlp([2, 8], "tanh", rng).layers, nn.Linear(8, 1, rng))
+    adam = optim.Adam(net.parameters(), 0.05)
+    for _ in range(300):
+        difference = ops.sigmoid(net(Tensor(x))) - Tensor(y)
+        adam.zero_grad()
+        (difference * difference).mean().backward()
+        adam.step()
+    assert (np.abs(difference.numpy()) < 0.2).all()

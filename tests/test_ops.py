@@ -1,0 +1,188 @@
+"""Forward values against loops or NumPy's own functions, and stability far out.
+
+A gradient check cannot see a forward pass that computes the wrong function.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays, mutually_broadcastable_shapes
+
+from scratchnet import Tensor, losses, ops, xp
+from scratchnet.ops import unbroadcast
+
+FLOATS = st.floats(-3, 3, width=32)
+
+
+def each(fn, *values):
+    """fn applied to one number at a time, in Python's own floats."""
+    flat = [np.asarray(v, np.float64).ravel().tolist() for v in values]
+    return np.array([fn(*v) for v in zip(*flat, strict=True)]).reshape(np.shape(values[0]))
+
+
+@pytest.mark.parametrize("op, plain", [
+    (ops.exp, math.exp), (ops.tanh, math.tanh), (ops.neg, lambda v: -v),
+    (ops.sigmoid, lambda v: 1 / (1 + math.exp(-v))),
+    (ops.softplus, lambda v: math.log(1 + math.exp(v))),
+    (ops.relu, lambda v: v if v > 0 else 0.0),
+    (ops.elu, lambda v: v if v > 0 else math.exp(v) - 1),
+    (lambda x: ops.clip(x, -0.5, 0.75), lambda v: min(max(v, -0.5), 0.75)),
+    (lambda x: ops.power(x, 3), lambda v: v * v * v),
+    (lambda x: ops.log(x * x + 1), lambda v: math.log(v * v + 1)),
+    (lambda x: ops.sqrt(x * x + 1), lambda v: math.sqrt(v * v + 1)),
+    (lambda x: ops.maximum(x, 0.5), lambda v: max(v, 0.5)),
+    (lambda x: ops.where(x > 0, x, -2.0), lambda v: v if v > 0 else -2.0),
+])
+def test_elementwise_values(op, plain, backend, rng):
+    x = rng.standard_normal((3, 4))
+    np.testing.assert_allclose(op(Tensor(x)).numpy(), each(plain, x), rtol=1e-12)
+
+
+def test_reduction_values(backend, rng):
+    x = rng.standard_normal((3, 4, 2))
+    for op, plain in ((ops.sum, np.sum), (ops.mean, np.mean), (ops.max, np.max)):
+        for axis in (None, 0, -1, (0, 2)):
+            for keepdims in (False, True):
+                np.testing.assert_allclose(op(Tensor(x), axis=axis, keepdims=keepdims).numpy(),
+                                           plain(x, axis=axis, keepdims=keepdims))
+    e = np.exp(x)
+    np.testing.assert_allclose(ops.softmax(Tensor(x)).numpy(), e / e.sum(-1, keepdims=True))
+    np.testing.assert_allclose(ops.log_softmax(Tensor(x), axis=1).numpy(),
+                               np.log(e / e.sum(1, keepdims=True)))
+    np.testing.assert_allclose(ops.logsumexp(Tensor(x), axis=(0, 1)).numpy(),
+                               np.log(e.sum((0, 1))))
+
+
+def test_shape_values(backend, rng):
+    x, y = rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
+    for op, plain in [
+        (lambda a, b: ops.concatenate([a, b], axis=1), np.concatenate([x, y], axis=1)),
+        (lambda a, b: ops.stack([a, b], axis=-1), np.stack([x, y], axis=-1)),
+        (lambda a, b: ops.pad(a, [(1, 0), (0, 2)], 9.0),
+         np.pad(x, [(1, 0), (0, 2)], constant_values=9.0)),
+        (lambda a, b: ops.split(a, [1, 2], axis=1)[1], x[:, 1:]),
+        (lambda a, b: ops.transpose(a, 1, 0), x.T),
+        (lambda a, b: ops.broadcast_to(a, (4, 2, 3)), np.broadcast_to(x, (4, 2, 3))),
+        (lambda a, b: a[[1, 0, 1], 2], x[[1, 0, 1], 2]),
+    ]:
+        np.testing.assert_array_equal(op(Tensor(x), Tensor(y)).numpy(), plain)
+
+
+def test_linear_and_embedding_by_loops(backend, rng):
+    x, w, b = rng.standard_normal((2, 3)), rng.standard_normal((3, 4)), rng.standard_normal(4)
+    y = [[sum(x[n, i] * w[i, o] for i in range(3)) + b[o] for o in range(4)] for n in range(2)]
+    np.testing.assert_allclose(ops.linear(Tensor(x), Tensor(w), Tensor(b)).numpy(), y)
+    looked_up = ops.embedding(np.array([[2, 0], [1, 2]]), Tensor(w)).numpy()
+    np.testing.assert_array_equal(looked_up, [[w[2], w[0]], [w[1], w[2]]])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3))
+def test_broadcasting_and_its_adjoint(data, shapes):
+    """<broadcast(a), g> = <a, unbroadcast(g)> for every a and g."""
+    a = data.draw(arrays(np.float64, shapes.input_shapes[0], elements=FLOATS))
+    g = data.draw(arrays(np.float64, shapes.result_shape, elements=FLOATS))
+    left = (np.broadcast_to(a, shapes.result_shape) * g).sum()
+    assert math.isclose(left, (a * unbroadcast(g, a.shape)).sum(), abs_tol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.lists(st.integers(1, 3),
+       max_size=2), st.booleans())
+def test_matmul_by_loops(n, k, m, batch, shared):
+    rng = np.random.default_rng(n + 5 * k + 25 * m)
+    a, b = rng.standard_normal((*batch, n, k)), rng.standard_normal((*([] if shared else batch),
+                                                                     k, m))
+    y = ops.matmul(Tensor(a), Tensor(b)).numpy()
+    for index in np.ndindex(*y.shape):
+        *lead, i, j = index
+        row, column = a[(*lead, i)], b[(*([] if shared else lead), slice(None), j)]
+        assert math.isclose(y[index], sum(p * q for p, q in zip(row, column, strict=True)),
+                            abs_tol=1e-9)
+
+
+# ---------------------------------------------------------------- far out
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nothing_overflows_at_1000(dtype, backend):
+    x = Tensor(np.array([-1000.0, 0.0, 1000.0], dtype), requires_grad=True)
+    log2 = math.log(2)
+    for op, value, slope in [
+        (ops.sigmoid, [0, 0.5, 1], [0, 0.25, 0]),
+        (ops.softplus, [0, log2, 1000], [0, 0.5, 1]),
+        (ops.tanh, [-1, 0, 1], [0, 1, 0]),
+        (lambda t: ops.logsumexp(t), 1000, [0, 0, 1]),
+        (lambda t: ops.log_softmax(t)[0], -2000, [1, 0, -1]),
+        (lambda t: ops.softmax(t)[2], 1, [0, 0, 0]),
+        (lambda t: losses.bce_with_logits(t, np.array([1, 1, 1]), "none"), [1000, log2, 0],
+         [-1, -0.5, 0]),
+        (lambda t: losses.bce_with_logits(t, np.array([0, 0, 0]), "none"), [0, log2, 1000],
+         [0, 0.5, 1]),
+        (lambda t: losses.softmax_cross_entropy(t, np.array(0)), 2000, [-1, 0, 1]),
+    ]:
+        x.grad = None
+        y = op(x)
+        np.testing.assert_allclose(y.numpy(), value, rtol=1e-6)
+        y.backward(xp.ones_like(y.data))
+        np.testing.assert_allclose(Tensor(x.grad).numpy(), slope, atol=1e-6)
+
+
+def test_logsumexp_of_impossible_events():
+    assert ops.logsumexp(Tensor([-math.inf, -math.inf])).item() == -math.inf
+    assert ops.logsumexp(Tensor([-math.inf, 2.0])).item() == 2.0
+
+
+def test_ties():
+    x = Tensor([2.0, 2.0, 1.0], requires_grad=True)
+    x.max().backward()
+    assert x.grad.tolist() == [0.5, 0.5, 0.0]
+    a, b = Tensor([1.0], requires_grad=True), Tensor([1.0], requires_grad=True)
+    ops.maximum(a, b).backward()
+    assert (a.grad.item(), b.grad.item()) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: ops.matmul(np.ones((2, 3)), np.ones((2, 3))), r"\(2, 3\) and \(2, 3\) do not fit"),
+    (lambda: ops.linear(np.ones((2, 3)), np.ones((4, 3))), "do not fit"),
+    (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), np.ones(3)), r"expected \(4,\)"),
+    (lambda: ops.split(np.ones(5), 2), "no 2 equal pieces"),
+    (lambda: ops.split(np.ones(5), [2, 2]), "add up to 4"),
+    (lambda: ops.pad(np.ones((2, 2)), [(1, 1)]), "1 .* pairs for a Tensor of 2 axes"),
+    (lambda: ops.clip(np.ones(2), 1, 0), "low = 1 is above high = 0"),
+    (lambda: ops.embedding(np.array([0, 5]), np.ones((5, 2))), "rows 0 to 4"),
+    (lambda: ops.embedding(np.array([0.5]), np.ones((5, 2))), "must be integers"),
+    (lambda: losses.mse(np.ones(2), np.ones((2, 1))), "differ"),
+    (lambda: losses.mse(np.ones(2), np.ones(2), "total"), "unknown reduction 'total'"),
+    (lambda: losses.softmax_cross_entropy(np.ones((2, 3)), np.ones(2)), "must be integers"),
+    (lambda: losses.softmax_cross_entropy(np.ones((2, 3)), np.array([[1, 1]])), "expected"),
+])
+def test_wrong_input_is_explained(call, words):
+    with pytest.raises((ValueError, TypeError, IndexError), match=words):
+        call()
+
+
+# ---------------------------------------------------------------- losses
+
+def test_loss_values_by_loops(backend, rng):
+    l, t = rng.standard_normal((3, 4)), rng.uniform(size=(3, 4))  # noqa: E741
+    bce = each(lambda a, b: -(b * math.log(1 / (1 + math.exp(-a)))
+                              + (1 - b) * math.log(1 - 1 / (1 + math.exp(-a)))), l, t)
+    kl = each(lambda m, v: (m * m + math.exp(v) - 1 - v) / 2, l, t)
+    for reduction, reduce in [("none", lambda v: v), ("sum", np.sum), ("mean", np.mean),
+                              ("batchmean", lambda v: v.sum() / 3)]:
+        for loss, expected in [(losses.bce_with_logits, bce), (losses.mse, (l - t) ** 2),
+                               (losses.gaussian_kl, kl)]:
+            np.testing.assert_allclose(loss(Tensor(l), Tensor(t), reduction).numpy(),
+                                       reduce(expected), rtol=1e-9)
+
+
+def test_softmax_cross_entropy_by_loops(backend, rng):
+    logits, labels = rng.standard_normal((2, 3, 5)), rng.integers(0, 5, (2, 3))
+    for i in range(2):
+        for j in range(3):
+            p = math.exp(logits[i, j, labels[i, j]]) / sum(math.exp(v) for v in logits[i, j])
+            found = losses.softmax_cross_entropy(Tensor(logits), labels, "none")[i, j].item()
+            assert math.isclose(found, -math.log(p))

@@ -1,0 +1,76 @@
+"""The same values and gradients as PyTorch, where it is installed."""
+
+import numpy as np
+import pytest
+
+from models import VAE
+from scratchnet import Tensor, losses, ops, optim
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+PAIRS = [
+    ("sigmoid", ops.sigmoid, torch.sigmoid), ("softplus", ops.softplus, F.softplus),
+    ("elu", ops.elu, F.elu), ("tanh", ops.tanh, torch.tanh), ("relu", ops.relu, F.relu),
+    ("softmax", ops.softmax, lambda x: torch.softmax(x, -1)),
+    ("log_softmax", ops.log_softmax, lambda x: torch.log_softmax(x, -1)),
+    ("logsumexp", ops.logsumexp, lambda x: torch.logsumexp(x, -1)),
+    ("max", lambda x: ops.max(x, axis=0), lambda x: torch.amax(x, 0)),
+    ("clip", lambda x: ops.clip(x, -1, 1), lambda x: torch.clip(x, -1, 1)),
+    ("getitem", lambda x: x[[0, 2, 0], 1:], lambda x: x[[0, 2, 0], 1:]),
+]
+
+
+@pytest.mark.parametrize("name, ours, theirs", PAIRS, ids=[p[0] for p in PAIRS])
+def test_values_and_gradients(name, ours, theirs, rng):
+    x = rng.standard_normal((3, 5))
+    a, b = Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    y, z = ours(a), theirs(b)
+    g = rng.standard_normal(y.shape)
+    y.backward(g)
+    z.backward(torch.tensor(g))
+    np.testing.assert_allclose(y.numpy(), z.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(a.grad, b.grad.numpy(), rtol=1e-10, atol=1e-14)
+
+
+def test_losses(rng):
+    logits, targets = rng.standard_normal((4, 3)) * 5, rng.uniform(size=(4, 3))
+    labels = rng.integers(0, 3, 4)
+    t = torch.tensor
+    for ours, theirs in [
+        (losses.bce_with_logits(logits, targets),
+         F.binary_cross_entropy_with_logits(t(logits), t(targets))),
+        (losses.mse(logits, targets, "sum"), F.mse_loss(t(logits), t(targets), reduction="sum")),
+        (losses.softmax_cross_entropy(logits, labels), F.cross_entropy(t(logits), t(labels))),
+        (losses.gaussian_kl(logits, targets, "sum"), torch.distributions.kl_divergence(
+            torch.distributions.Normal(t(logits), torch.exp(t(targets) / 2)),
+            torch.distributions.Normal(0.0, 1.0)).sum()),
+    ]:
+        assert ours.item() == pytest.approx(theirs.item(), rel=1e-10)
+
+
+def test_ten_steps_of_the_vae(rng):
+    """Same weights, batch and noise: the same losses, gradients and Adam updates, in float64."""
+    from benchmarks.torch_models import TorchVAE
+
+    ours = VAE(30, h_dim=8, z_dim=3, rng=rng).astype(np.float64)
+    theirs = TorchVAE(30, 8, 3).double()
+    with torch.no_grad():
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            q.copy_(torch.tensor(p.data.T if p.ndim == 2 else p.data))
+    a, b = optim.Adam(ours.parameters(), 1e-2), torch.optim.Adam(theirs.parameters(), 1e-2)
+    for _ in range(10):
+        x, noise = rng.uniform(size=(6, 30)), rng.standard_normal((6, 3))
+        a.zero_grad()
+        b.zero_grad()
+        loss, _ = ours.loss(x, noise)
+        other = theirs.loss(torch.tensor(x), torch.tensor(noise))
+        loss.backward()
+        other.backward()
+        assert loss.item() == pytest.approx(other.item(), rel=1e-9)
+        for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+            np.testing.assert_allclose(p.grad.T, q.grad.numpy(), rtol=1e-6, atol=1e-10)
+        a.step()
+        b.step()
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(p.data.T, q.detach().numpy(), rtol=1e-6, atol=1e-9)

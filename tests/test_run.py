@@ -1,0 +1,402 @@
+"""The training script as a person uses it: runs, resumes, interruptions, mistakes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import RECIPES
+from scratchnet import checkpoint, cli, data, optim, training
+from scratchnet.errors import CheckpointError
+
+ROOT = Path(__file__).parent.parent
+DATASETS = ["mnist", "fashion-mnist", "synthetic"]
+QUICK = ["--dataset", "synthetic", "--limit", "300", "--h-dim", "16", "--z-dim", "3",
+         "--batch-size", "64"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_synthetic():
+    """Draw the synthetic digits once, and few of them."""
+    digits = data.synthetic_digits(train=300, test=120)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(data, "synthetic_digits", lambda: digits)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Each test in a folder of its own, with no real data and no network in reach."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCRATCHNET_DATA", str(tmp_path / "no data"))
+    for name in ("mnist", "fashion-mnist"):
+        title, folder, _, files = data.SOURCES[name]
+        monkeypatch.setitem(data.SOURCES, name, (title, folder, ("http://127.0.0.1:9/",), files))
+
+
+def train(*argv):
+    return cli.main("train_mnist.py", "", DATASETS, RECIPES, [str(a) for a in argv])
+
+
+def state(folder):
+    with np.load(Path(folder) / "checkpoint.npz") as file:
+        return {n: file[n] for n in file.files if n != "progress"}
+
+
+def figures(folder):
+    """metrics.csv without the time."""
+    with open(Path(folder) / "metrics.csv", newline="") as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_same_run(a, b):
+    assert figures(a) == figures(b)
+    assert state(a).keys() == state(b).keys()
+    for name, array in state(a).items():
+        np.testing.assert_array_equal(array, state(b)[name], err_msg=name)
+
+
+# ---------------------------------------------------------------- a run
+
+@pytest.mark.parametrize("model", list(RECIPES))
+def test_a_run_leaves_everything_it_promises(model, capsys):
+    assert train("--model", model, *QUICK, "--epochs", 2) == 0
+    folder = Path(f"runs/{model}-synthetic")
+    names = {"config.json", "metrics.csv", "checkpoint.npz", "curves.png", "reconstructions.png",
+             "latent.png"} | ({"samples.png"} if model.startswith("vae") else set())
+    assert {p.name for p in folder.iterdir()} == names
+    rows = figures(folder)
+    assert [r["epoch"] for r in rows] == ["1", "2"] and rows[1]["step"] == "10"
+    out = capsys.readouterr().out
+    assert f"{model} on synthetic digits" in out and "Test set after 2 epochs" in out
+    assert "--resume runs/" in out
+    config = json.loads((folder / "config.json").read_text())
+    assert config["dataset"]["title"] == "synthetic digits" and config["flags"]["seed"] == 0
+    assert {"numpy", "python", "commit", "backend"} <= set(config["versions"])
+
+
+def test_two_dimensional_latent_gets_its_manifold():
+    assert train("--model", "vae", *QUICK, "--epochs", 1, "--z-dim", 2, "--quiet") == 0
+    assert Path("runs/vae-synthetic/manifold.png").is_file()
+
+
+def test_training_lowers_the_loss_on_test_images():
+    train("--model", "vae", *QUICK, "--epochs", 8, "--lr", 3e-3, "--quiet")
+    test = [float(r["test_neg_elbo"]) for r in figures("runs/vae-synthetic")]
+    assert test[-1] < 0.8 * test[0]
+
+
+def test_a_run_is_repeated_by_its_config_and_by_its_seed_only():
+    train("--model", "vae", *QUICK, "--epochs", 2, "--seed", 5, "--binarize", "dynamic", "--quiet")
+    train("--config", "runs/vae-synthetic/config.json", "--quiet", "--out", "again")
+    assert_same_run("runs/vae-synthetic", "again")
+    train("--config", "again/config.json", "--quiet", "--out", "other", "--seed", 6)
+    assert figures("other") != figures("again")
+
+
+def test_a_default_name_never_takes_an_old_run():
+    for _ in range(2):
+        train("--model", "vae", *QUICK, "--epochs", 1, "--quiet")
+    assert {p.name for p in Path("runs").iterdir()} == {"vae-synthetic", "vae-synthetic-2"}
+
+
+def test_overwrite_replaces_only_when_told(capsys):
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    before = state("a")
+    assert train("--model", "autoencoder", *QUICK, "--epochs", 1, "--out", "a") == 2
+    assert "there is a run in it; go on with --resume a" in capsys.readouterr().err
+    assert state("a").keys() == before.keys()
+    assert train("--model", "autoencoder", *QUICK, "--epochs", 1, "--out", "a", "--overwrite",
+                 "--quiet") == 0
+    assert not Path("a/samples.png").exists()
+
+
+def test_no_data_named_goes_on_with_synthetic_digits_and_says_so(capsys):
+    assert train("--model", "vae", "--limit", 100, "--epochs", 1) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("NOTE: mnist is not on this machine")
+    assert "SYNTHETIC" in captured.err
+    config = json.loads(Path("runs/vae-synthetic/config.json").read_text())
+    assert config["flags"]["dataset"] == "synthetic"
+
+
+def test_last_partial_batch_counts_by_its_size(rng):
+    """300 images in batches of 64 leave one of 44; test images in batches of 500 one of 120."""
+    model = RECIPES["autoencoder"].build((28, 28, 1), rng, h_dim=8, z_dim=2)
+    images = data.synthetic_digits().train_images
+    whole, _ = model.loss(data.to_batch(images))
+    for size in (64, 299, 1000):
+        patch = pytest.MonkeyPatch()
+        patch.setattr(training, "EVAL_BATCH", size)
+        found = training.evaluate(model, images)["loss"]
+        patch.undo()
+        assert found == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training.data, "to_batch", lambda images: seen.append(images) or
+                        np.zeros((len(images), 784), np.float32))
+    monkeypatch.setattr(training, "evaluate", lambda *a: {"loss": 0.0})
+    monkeypatch.setattr("scratchnet.figures.draw_all", lambda *a: [])
+    train("--model", "autoencoder", *QUICK, "--epochs", 2, "--quiet")
+    epochs = [np.concatenate(seen[:5]), np.concatenate(seen[5:])]
+    images = data.synthetic_digits().train_images
+    in_order = sorted(image.tobytes() for image in images)
+    for epoch in epochs:
+        assert sorted(image.tobytes() for image in epoch) == in_order
+        assert not np.array_equal(epoch, images)
+    assert not np.array_equal(*epochs)
+
+
+def test_the_mean_over_the_epoch_does_not_depend_on_when_it_is_looked_at(monkeypatch):
+    for look_every, name in ((1, "a"), (1000, "b")):
+        monkeypatch.setattr(training, "LOOK_EVERY", look_every)
+        train("--model", "vae", *QUICK, "--epochs", 1, "--out", name, "--quiet")
+    assert_same_run("a", "b")
+
+
+# ---------------------------------------------------------------- interruption and resumption
+
+def interrupt_at(monkeypatch, step, number=signal.SIGINT):
+    """Send this process a signal during the given step."""
+    add = training.Log.add
+    def add_and_interrupt(log, *args):
+        add(log, *args)
+        if log.step == step:
+            os.kill(os.getpid(), number)
+    monkeypatch.setattr(training.Log, "add", add_and_interrupt)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 7, 14])
+def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(step, monkeypatch, capsys):
+    flags = ["--model", "vae", *QUICK, "--epochs", 3, "--binarize", "dynamic", "--quiet"]
+    assert train(*flags, "--out", "whole") == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step)
+        assert train(*flags, "--out", "parts") == 130
+    assert "python train_mnist.py --resume parts" in capsys.readouterr().err
+    assert train("--resume", "parts", "--quiet") == 0
+    assert_same_run("whole", "parts")
+    assert Path("parts/samples.png").is_file()
+
+
+def test_killed_without_warning_goes_on_from_the_last_checkpoint(monkeypatch):
+    flags = ["--model", "vae", *QUICK, "--epochs", 3, "--quiet"]
+    train(*flags, "--out", "whole")
+    add = training.Log.add
+    with monkeypatch.context() as patch:
+        def add_and_die(log, *args):
+            add(log, *args)
+            if log.step == 8:
+                raise MemoryError
+        patch.setattr(training.Log, "add", add_and_die)
+        with pytest.raises(MemoryError):
+            train(*flags, "--out", "parts")
+    assert train("--resume", "parts", "--quiet") == 0
+    assert_same_run("whole", "parts")
+
+
+def test_a_long_epoch_is_saved_on_the_way(monkeypatch):
+    saves = []
+    monkeypatch.setattr(training, "SAVE_EVERY", -1)
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda *a: saves.append(a[-1]["step"]) or save(*a))
+    train("--model", "vae", *QUICK, "--epochs", 1, "--quiet")
+    assert saves == [1, 2, 3, 4, 5, 5]
+
+
+def test_ctrl_c_in_a_real_process(tmp_path):
+    """The signal, the exit code and the words on the terminal, as a person meets them."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train_mnist.py"), "--model", "vae", "--dataset", "synthetic",
+         "--epochs", "1000", "--out", "run"], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "checkpoint.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopped, and saved. Go on with:\n  python train_mnist.py --resume run" in err
+    assert "Traceback" not in err
+
+
+def test_resume_goes_further_and_keeps_the_history():
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    assert train("--resume", "a", "--epochs", 3, "--quiet") == 0
+    assert [r["epoch"] for r in figures("a")] == ["1", "2", "3"]
+
+
+# ---------------------------------------------------------------- mistakes
+
+def refused(capsys, *argv):
+    """Run, expect exit code 2 and no traceback; returns the message."""
+    try:
+        code = train(*argv)
+    except SystemExit as exit_:  # argparse
+        code = exit_.code
+    err = capsys.readouterr().err
+    assert code == 2 and "error: " in err and "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["--model", "gan"], "invalid choice: 'gan' (choose from"),
+    ([], "--model is needed: one of autoencoder, vae"),
+    (["--model", "vae", "--batch-size", "-5"], "'-5' is not a whole number, 1 or more"),
+    (["--model", "vae", "--epochs", "0"], "'0' is not a whole number, 1 or more"),
+    (["--model", "vae", "--epochs", "ten"], "'ten' is not a whole number"),
+    (["--model", "vae", "--lr", "nan"], "'nan' is not a number above 0"),
+    (["--model", "vae", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+    (["--model", "autoencoder", "--beta", "2"], "--beta means nothing to --model autoencoder"),
+    (["--model", "vae", "--dataset", "imagenet"], "invalid choice: 'imagenet'"),
+    (["--model", "vae", "--config", "missing.json"], "missing.json: cannot be read"),
+    (["--resume", "nowhere"], "no run there"),
+    (["--model", "vae", "--overwrite"], "--overwrite needs --out"),
+])
+def test_wrong_flags(argv, words, capsys):
+    assert words in refused(capsys, *argv)
+    assert not Path("runs").exists()
+
+
+def test_named_data_set_without_files(capsys):
+    err = refused(capsys, "--model", "vae", "--dataset", "mnist")
+    assert "could not be downloaded" in err and "127.0.0.1:9" in err
+    assert "--dataset synthetic" in err
+
+
+def test_named_data_folder_without_files(capsys, tmp_path):
+    err = refused(capsys, "--model", "vae", "--data-dir", tmp_path)
+    assert str(tmp_path / "mnist" / "train-images-idx3-ubyte.gz") in err
+
+
+def test_damaged_data_is_not_replaced_by_synthetic(capsys, tmp_path):
+    path = tmp_path / "no data" / "mnist" / "train-images-idx3-ubyte.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x1f\x8b damaged")
+    assert f"{path}: " in refused(capsys, "--model", "vae")
+
+
+@pytest.mark.parametrize("content, words", [
+    ('{"model": "vae", "batch_sise": 3}', "unknown key 'batch_sise'; did you mean 'batch_size'?"),
+    ('{"model": "vae", "epochs": -1}', "'-1' is not a whole number, 1 or more"),
+    ('{"model": "vae", "epochs": [1, 2]}', "unrecognized arguments: 2"),
+    ('{"model": "vae", "quiet": 3}', "'quiet' must be true or false"),
+    ('{"model": "vae", "lr": {"a": 1}}', "'lr' cannot be"),
+    ('{"model": "vae",}', "is not JSON"),
+    ('[1]', "needs a JSON object of flags"),
+])
+def test_wrong_config(content, words, capsys):
+    Path("c.json").write_text(content)
+    assert words in refused(capsys, "--config", "c.json")
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc/version").exists(), reason="needs /proc")
+def test_unwritable_output(capsys):
+    Path("file").write_text("")
+    assert "file is a file" in refused(capsys, "--model", "vae", *QUICK, "--out", "file/run")
+    assert "cannot be written to /proc/run" in refused(capsys, "--model", "vae", *QUICK, "--out",
+                                                       "/proc/run")
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("mine")
+    err = refused(capsys, "--model", "vae", *QUICK, "--out", "full", "--overwrite")
+    assert "has files in it and is no run" in err and Path("full/thesis.txt").read_text() == "mine"
+
+
+def test_cupy_asked_for_and_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    err = refused(capsys, "--model", "vae", *QUICK, "--backend", "cupy")
+    assert "CuPy is not installed" in err and "pip install cupy-cuda12x" in err
+
+
+def test_cupy_there_but_no_gpu(capsys, monkeypatch):
+    class Runtime:
+        @staticmethod
+        def getDeviceCount():
+            raise RuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+    cupy = type(sys)("cupy")
+    cupy.__version__, cupy.cuda = "14.0.0", type("cuda", (), {"runtime": Runtime})
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    err = refused(capsys, "--model", "vae", *QUICK, "--backend", "cupy")
+    assert "finds no usable GPU" in err and "no CUDA-capable device" in err
+    assert train("--model", "vae", *QUICK, "--epochs", 1, "--backend", "auto") == 0
+    assert "--backend auto: using numpy" in capsys.readouterr().out
+
+
+def test_resume_as_another_model(capsys):
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    err = refused(capsys, "--resume", "a", "--model", "autoencoder")
+    assert "that run has --model vae, not autoencoder" in err
+
+
+def test_checkpoint_of_another_model(capsys):
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    train("--model", "autoencoder", *QUICK, "--epochs", 1, "--out", "b", "--quiet")
+    os.replace("b/checkpoint.npz", "a/checkpoint.npz")
+    assert "checkpoint of another model: state does not fit VAE: missing posterior.w" in refused(
+        capsys, "--resume", "a", "--epochs", 2)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-300], lambda b: b[:100], lambda b: b"",
+                                    lambda b: b"no zip", lambda b: b[:5000] + b"\0\1\2" * 200 +
+                                    b[5600:]], ids=["tail", "head", "empty", "text", "middle"])
+def test_corrupted_checkpoint(damage, capsys):
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    path = Path("a/checkpoint.npz")
+    path.write_bytes(damage(path.read_bytes()))
+    assert "checkpoint.npz is damaged" in refused(capsys, "--resume", "a", "--epochs", 2)
+
+
+def test_run_without_checkpoint(capsys):
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    os.remove("a/checkpoint.npz")
+    assert "saved no checkpoint yet" in refused(capsys, "--resume", "a", "--epochs", 2)
+
+
+def test_resume_with_other_data(capsys):
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    config = json.loads(Path("a/config.json").read_text())
+    config["dataset"]["sha256"] = "0" * 64
+    Path("a/config.json").write_text(json.dumps(config))
+    assert "resume needs the same data" in refused(capsys, "--resume", "a", "--epochs", 2)
+
+
+def test_resume_to_fewer_epochs(capsys):
+    train("--model", "vae", *QUICK, "--epochs", 2, "--out", "a", "--quiet")
+    assert "has done 2 epochs already" in refused(capsys, "--resume", "a", "--epochs", 1)
+
+
+def test_divergence_names_step_and_term_and_keeps_the_last_good_checkpoint(capsys, monkeypatch):
+    add = training.Log.add
+    def poison(log, metrics, images):
+        if log.step == 7:
+            metrics = {**metrics, "kl": metrics["kl"] * np.inf}
+        add(log, metrics, images)
+    monkeypatch.setattr(training.Log, "add", poison)
+    err = refused(capsys, "--model", "vae", *QUICK, "--epochs", 3, "--out", "a", "--quiet")
+    assert "step 8: the term 'kl' of the loss became inf" in err
+    assert len(figures("a")) == 1 and np.isfinite(state("a")["model/pixels.w"]).all()
+
+
+def test_failed_save_leaves_the_old_checkpoint(monkeypatch, rng, tmp_path):
+    model = RECIPES["vae"].build((4, 4, 1), rng, h_dim=3, z_dim=2)
+    optimizer = optim.Adam(model.parameters())
+    path = tmp_path / "checkpoint.npz"
+    checkpoint.save(path, model, optimizer, {"step": 1})
+    before = path.read_bytes()
+    def full(file, **arrays):
+        file.write(b"half a file")
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        checkpoint.save(path, model, optimizer, {"step": 2})
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]

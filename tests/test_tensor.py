@@ -1,0 +1,200 @@
+"""The tape: Tensor, backward, no_grad."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+from scratchnet import Tensor, no_grad, ops, to_numpy, xp
+from scratchnet.tensor import GradientShapeError, record
+
+
+def leaf(values):
+    return Tensor(values, requires_grad=True)
+
+
+def test_numbers_become_float32_and_arrays_keep_their_dtype(backend):
+    assert Tensor([1.0, 2.0]).dtype == np.float32
+    assert Tensor(np.zeros(2)).dtype == np.float64
+    assert Tensor([1, 2]).dtype.kind == "i"
+
+
+def test_operators_with_numbers_and_arrays_on_either_side(backend):
+    x = Tensor([1.0, 2.0, 4.0])
+    a = np.array([2.0, 2.0, 2.0])
+    for y, expected in [
+        (2 * x, [2, 4, 8]), (x * a, [2, 4, 8]), (a * x, [2, 4, 8]), (x + 1, [2, 3, 5]),
+        (1 - x, [0, -1, -3]), (a - x, [1, 0, -2]), (x / a, [.5, 1, 2]), (a / x, [2, 1, .5]),
+        (8 / x, [8, 4, 2]), (x ** 2, [1, 4, 16]), (2 ** x, [2, 4, 16]), (-x, [-1, -2, -4]),
+        (x[1:], [2, 4]), (x @ a, 14), (a @ x, 14),
+    ]:
+        assert isinstance(y, Tensor) and y.dtype == np.float32
+        np.testing.assert_allclose(y.numpy(), expected)
+
+
+def test_comparisons_are_arrays(backend):
+    x = Tensor([1.0, 2.0, 3.0])
+    assert to_numpy(x > 2).tolist() == [False, False, True]
+    assert to_numpy(x == Tensor([1.0, 0.0, 3.0])).tolist() == [True, False, True]
+    assert len({x, x}) == 1
+
+
+def test_repr_helps():
+    assert repr(Tensor([1.0, 2.5], requires_grad=True)) == (
+        "Tensor([1. , 2.5], shape=(2,), float32, requires_grad)")
+    assert "recorded" in repr(leaf([1.0]) * 2)
+
+
+def test_attributes(backend):
+    x = leaf(np.ones((2, 3), np.float32))
+    assert (x.shape, x.ndim, x.size, x.dtype, len(x)) == ((2, 3), 2, 6, np.float32, 2)
+    assert x.T.shape == (3, 2) and x.transpose(1, 0).shape == (3, 2) and x.reshape(6).shape == (6,)
+    assert x.sum().item() == 6.0 and x.mean().item() == 1.0 and float(x.max()) == 1.0
+
+
+def test_fan_out_sums(backend):
+    x = leaf([3.0])
+    (x * x + x).backward()
+    assert x.grad.item() == 7.0
+
+
+def test_gradients_add_up_over_calls_until_cleared(backend):
+    x = leaf([3.0])
+    (x * 2).backward()
+    (x * 5).backward()
+    assert x.grad.item() == 7.0
+
+
+def test_leaves_do_not_share_gradient_memory(backend):
+    a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    g = xp.asarray(np.array([1.0, 1.0], np.float32))
+    (a + b).backward(g)
+    a.grad += 5
+    assert to_numpy(b.grad).tolist() == [1.0, 1.0] and to_numpy(g).tolist() == [1.0, 1.0]
+
+
+def test_gradient_of_a_sum_is_writable(backend):
+    x = leaf([1.0, 2.0])
+    x.sum().backward()
+    x.grad += 1
+    assert to_numpy(x.grad).tolist() == [2.0, 2.0]
+
+
+def test_a_long_chain_needs_no_recursion(backend):
+    x = leaf([1.0])
+    y = x
+    for _ in range(20_000):
+        y = y + 0.0
+    y.backward()
+    assert x.grad.item() == 1.0
+
+
+def test_a_long_chain_can_be_dropped_unused():
+    y = leaf([1.0])
+    for _ in range(100_000):
+        y = y + 0.0
+    del y
+
+
+def test_no_reference_cycles():
+    """Counting references alone must free a graph, used or not."""
+    x = leaf(np.ones(3))
+    gc.collect()
+    gc.disable()
+    try:
+        unused = ops.exp(x) * x
+        watched = weakref.ref(unused)
+        del unused
+        assert watched() is None
+        used = (ops.softmax(ops.exp(x)) * x).sum()
+        watched = weakref.ref(used)
+        used.backward()
+        del used
+        assert watched() is None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_saved_arrays_are_freed_as_backward_goes():
+    """When the first op's derivative runs, what later ops saved is gone already."""
+    alive = []
+    x = leaf(np.ones(4))
+    def first(x):
+        def dx(g):
+            alive.append(watched() is not None)
+            return g
+        return record(x.data * 1, (x, dx))
+    saved = np.ones(4).view(type("Watched", (np.ndarray,), {}))
+    watched = weakref.ref(saved)
+    def second(x, saved):
+        def dx(g): return np.asarray(g * saved)
+        return record(x.data * 2, (x, dx))
+    y = second(first(x), saved)
+    del saved
+    y.backward(np.ones(4))
+    assert alive == [False]
+
+
+def test_no_grad_records_nothing(backend):
+    x = leaf([1.0])
+    with no_grad():
+        y = x * 2
+    assert not y.requires_grad and y.node is None
+    with pytest.raises(RuntimeError, match="requires_grad=True"):
+        y.backward()
+
+
+def test_no_derivative_is_computed_for_inputs_without_gradient():
+    called = []
+    def op(a, b):
+        def da(g):
+            called.append("a")
+            return g
+        def db(g):
+            called.append("b")
+            return g
+        return record(a.data + b.data, (a, da), (b, db))
+    op(leaf([1.0]), Tensor([2.0])).backward()
+    assert called == ["a"]
+
+
+def test_intermediate_tensors_keep_no_grad(backend):
+    x = leaf([2.0])
+    y = x * 3
+    (y * y).backward()
+    assert y.grad is None and x.grad.item() == 36.0
+
+
+def test_detach_stops_the_gradient(backend):
+    x = leaf([2.0])
+    (x * x.detach()).backward()
+    assert x.grad.item() == 2.0
+
+
+def test_wrong_uses_are_explained():
+    x = leaf([1.0, 2.0])
+    with pytest.raises(ValueError, match="single number"):
+        (x * 2).backward()
+    with pytest.raises(ValueError, match=r"shape \(3,\), expected \(2,\)"):
+        (x * 2).backward(np.ones(3))
+    y = (x * x).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="used up"):
+        y.backward()
+    with pytest.raises(TypeError, match="floating-point"):
+        Tensor([1, 2], requires_grad=True)
+    with pytest.raises(TypeError, match="already a Tensor"):
+        Tensor(x)
+    with pytest.raises(TypeError, match="float32 and float64"):
+        x * Tensor(np.ones(2))
+
+
+@pytest.mark.parametrize("bad", [lambda g: g[:1], lambda g: g.astype(np.float64)])
+def test_derivative_of_wrong_shape_or_dtype_is_named(bad):
+    def my_op(x):
+        def dx(g): return bad(g)
+        return record(x.data * 2, (x, dx))
+    with pytest.raises(GradientShapeError, match="my_op: the derivative 'dx' returned"):
+        my_op(leaf([1.0, 2.0])).backward(np.ones(2, np.float32))

@@ -1,0 +1,208 @@
+"""The VAE's mathematics, and the mistakes that others made (see docs/mistakes.md)."""
+
+import math
+
+import numpy as np
+import pytest
+
+from models import RECIPES, VAE, Autoencoder
+from models.vae import draw_noise, reparameterise
+from scratchnet import Tensor, gradcheck, losses, no_grad, ops, optim, to_numpy, xp
+from scratchnet.training import generator
+
+
+def small(rng, **changes):
+    return VAE(**({"input_dim": 12, "h_dim": [7, 5], "z_dim": 3, "activation": "tanh", "rng": rng}
+                  | changes))
+
+
+def pixels(rng, n=4, d=12, dtype=np.float32):
+    return rng.uniform(size=(n, d)).astype(dtype)
+
+
+# ---------------------------------------------------------------- the reparameterisation trick
+
+def gauss_hermite(n):
+    """Points and weights with sum_k w_k f(eps_k) = E[f(eps)], eps ~ N(0,1), for polynomials f."""
+    points, weights = np.polynomial.hermite_e.hermegauss(n)
+    return points[:, None], weights[:, None] / weights.sum()
+
+
+@pytest.mark.parametrize("f, d_mu, d_log_var", [
+    # E[z^2] = mu^2 + s^2
+    (lambda z: z * z, lambda mu, s: 2 * mu, lambda mu, s: s ** 2),
+    # E[z^3] = mu^3 + 3 mu s^2
+    (lambda z: z ** 3, lambda mu, s: 3 * mu ** 2 + 3 * s ** 2, lambda mu, s: 3 * mu * s ** 2),
+    # E[e^z] = e^(mu + s^2 / 2)
+    (ops.exp, lambda mu, s: math.exp(mu + s * s / 2),
+     lambda mu, s: math.exp(mu + s * s / 2) * s * s / 2),
+], ids=["z^2", "z^3", "e^z"])
+def test_gradient_through_the_noise(f, d_mu, d_log_var, backend):
+    """Averaged over the noise, it is the gradient of the expectation, known in closed form.
+
+    The average is a Gauss-Hermite sum, so nothing here is random.
+    """
+    mu, log_var = Tensor(np.array([0.7]), True), Tensor(np.array([-0.4]), True)
+    eps, weights = gauss_hermite(30)
+    (f(reparameterise(mu, log_var, Tensor(eps))) * Tensor(weights)).sum().backward()
+    sigma = math.exp(-0.2)
+    assert mu.grad.item() == pytest.approx(d_mu(0.7, sigma), rel=1e-10)
+    assert log_var.grad.item() == pytest.approx(d_log_var(0.7, sigma), rel=1e-10)
+
+
+def test_sampler_has_the_standard_deviation_that_the_kl_charges_for(backend, rng):
+    """exp(log_var / 2), not exp(log_var): KL and Monte Carlo would disagree otherwise."""
+    mu, log_var = np.array([[1.5]]), np.array([[-1.2]])
+    z = reparameterise(Tensor(mu), Tensor(log_var), rng.standard_normal((200_000, 1))).numpy()
+    assert z.mean() == pytest.approx(1.5, abs=0.01)
+    assert z.var() == pytest.approx(math.exp(-1.2), rel=0.01)
+
+
+def test_kl_in_closed_form_against_monte_carlo(backend, rng):
+    mu, log_var = np.array([[0.8, -0.3]]), np.array([[-0.9, 0.6]])
+    eps = rng.standard_normal((400_000, 2))
+    z = mu + np.exp(log_var / 2) * eps
+    log_q = -0.5 * (eps ** 2 + log_var + math.log(2 * math.pi))
+    log_p = -0.5 * (z ** 2 + math.log(2 * math.pi))
+    estimate = (log_q - log_p).sum(1).mean()
+    assert losses.gaussian_kl(Tensor(mu), Tensor(log_var)).item() == pytest.approx(estimate,
+                                                                                   abs=0.01)
+
+
+def test_kl_is_zero_for_the_prior_and_positive_elsewhere(rng):
+    zero = np.zeros((1, 3))
+    assert losses.gaussian_kl(zero, zero).item() == 0
+    mu, log_var = rng.standard_normal((50, 1)), rng.standard_normal((50, 1))
+    assert (losses.gaussian_kl(mu, log_var, "none").numpy() > 0).all()
+
+
+# ---------------------------------------------------------------- the loss
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_full_model_derivative(likelihood, backend, rng):
+    model = small(rng, likelihood=likelihood, beta=0.7).astype(np.float64)
+    x, noise = pixels(rng, dtype=np.float64), rng.standard_normal((4, 3))
+    assert gradcheck(lambda *_: model.loss(x, noise)[0], *model.parameters(), directions=5,
+                     rtol=1e-5)
+
+
+def test_loss_is_sum_over_pixels_and_dimensions_mean_over_images(backend, rng):
+    """Both terms reduced alike: by loops, one image at a time."""
+    model = small(rng, beta=2.0)
+    x, noise = pixels(rng), rng.standard_normal((4, 3)).astype(np.float32)
+    loss, metrics = model.loss(x, noise)
+    reconstruction = kl = 0.0
+    for image, eps in zip(x, noise, strict=True):
+        mu, log_var = (t.numpy()[0] for t in model.encode(image[None]))
+        logits = model.decode((mu + np.exp(log_var / 2) * eps)[None]).numpy()[0]
+        p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        reconstruction -= (image * np.log(p) + (1 - image) * np.log(1 - p)).sum() / 4
+        kl += 0.5 * (mu ** 2 + np.exp(log_var) - 1 - log_var).sum() / 4
+    assert metrics["reconstruction"].item() == pytest.approx(reconstruction, rel=1e-5)
+    assert metrics["kl"].item() == pytest.approx(kl, rel=1e-5)
+    assert loss.item() == pytest.approx(reconstruction + 2 * kl, rel=1e-5)
+    assert metrics["neg_elbo"].item() == pytest.approx(reconstruction + kl, rel=1e-5)
+
+
+def test_gaussian_likelihood_is_a_density(rng):
+    """It integrates to one over a pixel's values."""
+    model = small(rng, likelihood="gaussian", sigma_x=0.3)
+    values = np.linspace(-4, 5, 20_001)[:, None]
+    nll = model.neg_log_likelihood(Tensor(np.full_like(values, 0.4)), Tensor(values), "none")
+    assert np.exp(-nll.numpy()).sum() * (values[1] - values[0]) == pytest.approx(1, rel=1e-6)
+
+
+def test_one_generator_gives_one_loss(backend, rng):
+    model, x = small(rng), pixels(rng)
+    a, b, c = (model.loss(x, generator(0, "step", s))[0].item() for s in (1, 1, 2))
+    assert a == b != c
+
+
+def test_huge_log_variance_stays_finite(backend, rng):
+    model, x = small(rng), pixels(rng)
+    model.posterior.b.data[3:] = 1e4
+    loss, _ = model.loss(x, rng)
+    loss.backward()
+    assert np.isfinite(loss.item())
+    assert all(bool(xp.isfinite(p.grad).all()) for p in model.parameters())
+
+
+def test_elbo_is_below_the_importance_weighted_bound(backend, rng):
+    """log p(x) >= IWAE bound with K = 100 >= ELBO, on average; K = 1 is the ELBO."""
+    model, x = small(rng), (pixels(rng, n=64) > 0.5).astype(np.float32)
+    for p in model.parameters():  # far from the optimum, so that the gap is wide
+        p.data *= 2
+    with no_grad():
+        elbo = -np.mean([model.loss(x, rng)[1]["neg_elbo"].item() for _ in range(100)])
+    one = np.mean([to_numpy(model.log_likelihood(x, 1, rng)).mean() for _ in range(100)])
+    many = to_numpy(model.log_likelihood(x, 100, rng)).mean()
+    assert one == pytest.approx(elbo, abs=0.15)
+    assert many > elbo + 0.3
+
+
+def test_importance_weights_find_a_likelihood_known_exactly(rng):
+    """Decoder constant in z: log p(x) is the Bernoulli likelihood, whatever q is."""
+    model = small(rng)
+    model.pixels.w.data[...] = 0
+    x = (pixels(rng) > 0.5).astype(np.float32)
+    exact = -losses.bce_with_logits(np.zeros_like(x) + model.pixels.b.data, x, "none").numpy()
+    estimate = to_numpy(model.log_likelihood(x, 3000, rng))
+    np.testing.assert_allclose(estimate, exact.sum(1), atol=0.1)
+
+
+def test_one_batch_can_be_learned_by_heart(backend, rng):
+    x = (pixels(rng, n=8) > 0.5).astype(np.float32)
+    model = small(rng, h_dim=32, beta=0.0)
+    adam = optim.Adam(model.parameters(), 1e-2)
+    for step in range(400):
+        loss, _ = model.loss(x, generator(0, "step", step))
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    assert loss.item() < 0.5
+    assert ((model.reconstruct(x).numpy() > 0.5) == (x > 0.5)).all()
+
+
+# ---------------------------------------------------------------- shapes, sizes, wrong input
+
+@pytest.mark.parametrize("name, layers", [
+    ("vae", [(784, 400), (400, 40), (20, 400), (400, 784)]),
+    ("vae-paper", [(784, 500), (500, 40), (20, 500), (500, 784)]),
+    ("vae-iwae", [(784, 200), (200, 200), (200, 100), (50, 200), (200, 200), (200, 784)]),
+    ("autoencoder", [(784, 400), (400, 20), (20, 400), (400, 784)])])
+def test_recipes_have_the_published_sizes(name, layers):
+    recipe = RECIPES[name]
+    model = recipe.build((28, 28, 1), np.random.default_rng(0), **recipe.sizes)
+    assert [p.shape for p in model.parameters() if p.ndim == 2] == layers
+
+
+def test_images_keep_their_shape_through_reconstruct(backend, rng):
+    images = xp.asarray(rng.uniform(size=(5, 3, 4, 1)).astype(np.float32))
+    for model in (small(rng), Autoencoder(12, 8, 2, rng=rng)):
+        assert model.reconstruct(images).shape == (5, 3, 4, 1)
+        out = model.reconstruct(images).numpy()
+        assert (out > 0).all() and (out < 1).all()
+
+
+def test_samples_depend_on_the_generator_only(backend, rng):
+    model = small(rng)
+    a, b, c = (model.sample(6, np.random.default_rng(s)).numpy() for s in (0, 0, 1))
+    assert a.shape == (6, 12)
+    np.testing.assert_array_equal(a, b)
+    assert not np.allclose(a, c)
+
+
+def test_noise_is_drawn_on_the_host_in_the_precision_asked_for(backend):
+    like = Tensor(np.zeros((2, 3), np.float32))
+    noise = draw_noise(np.random.default_rng(5), like)
+    expected = np.random.default_rng(5).standard_normal((2, 3), dtype=np.float32)
+    np.testing.assert_array_equal(noise.numpy(), expected)
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"z_dim": 0}, "1 or more"), ({"h_dim": [5, 0]}, "1 or more"), ({"beta": -1}, "beta >= 0"),
+    ({"likelihood": "poisson"}, "choose one of bernoulli, gaussian"), ({"sigma_x": 0}, "sigma_x"),
+    ({"activation": "swish"}, "choose one of relu")])
+def test_wrong_sizes_are_explained(changes, words, rng):
+    with pytest.raises(ValueError, match=words):
+        small(rng, **changes)
