@@ -110,6 +110,7 @@ CASES = [
     ("reparameterise", lambda mu, log_var: reparameterise(mu, log_var, TARGETS), (2, 3), (2, 3)),
     # the tape
     ("one input, many uses", lambda a: a * ops.exp(a) + a[0] - a.sum() * a, (2, 3)),
+    ("one result, many uses", lambda a: (lambda e: e * e + e.sum() * e)(ops.exp(a)), (2, 3)),
 ]
 
 

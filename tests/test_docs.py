@@ -1,0 +1,71 @@
+"""README and docs keep their word: links lead somewhere, names in backticks exist."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [p for p in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))
+         if p.exists()]
+CODE = re.compile(r"```.*?```", re.S)
+FILE = re.compile(r"[\w./-]+\.(?:py|md|txt|png|toml|sh)|\.ci/run|(?:[\w-]+/)+")
+MADE_BY_A_RUN = re.compile(r"runs/|config\.json|metrics\.csv|checkpoint\.npz|[a-z]+\.png$")
+
+
+def test_there_are_pages():
+    assert {"README.md", "CONTRIBUTING.md"} <= {p.name for p in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_names_in_backticks_exist(page):
+    tests = "\n".join(p.read_text() for p in (ROOT / "tests").glob("*.py"))
+    missing = []
+    for name in re.findall(r"`([^`\n]+)`", CODE.sub("", page.read_text())):
+        if FILE.fullmatch(name) and not MADE_BY_A_RUN.match(name):
+            found = (ROOT / name).exists() or (page.parent / name).exists()
+        elif re.fullmatch(r"test_\w+", name):
+            found = f"def {name}(" in tests
+        elif re.fullmatch(r"(?:scratchnet|models|benchmarks)(?:\.\w+)+", name):
+            found = resolves(name)
+        else:
+            continue
+        if not found:
+            missing.append(name)
+    assert not missing
+
+
+def resolves(dotted):
+    """Whether a dotted name is a module, or a chain of attributes of one."""
+    parts = dotted.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:cut]))
+        except ImportError:
+            continue
+        for attribute in parts[cut:]:
+            if not hasattr(value, attribute):
+                return False
+            value = getattr(value, attribute)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_flags_in_commands_exist(page):
+    """Every --flag after a script's name is in that script."""
+    from models import RECIPES
+    from scratchnet import cli
+    parser = cli.build_parser("train", "", ["mnist"], RECIPES)
+    known = {o for a in parser._actions for o in a.option_strings}
+    commands = re.findall(r"python train_\w+\.py[^\n`]*", page.read_text())
+    unknown = {f for c in commands for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])}
+    assert unknown <= known
