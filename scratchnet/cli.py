@@ -63,7 +63,10 @@ def run(prog, about, datasets, recipes, argv):
     progress = None
     config_path = folder / "config.json"
     if flags.resume:
-        recorded = json.loads(config_path.read_text())["dataset"]
+        recorded = json.loads(config_path.read_text()).get("dataset") or {}
+        if not {"title", "sha256"} <= set(recorded):
+            raise RunError(f"{config_path}: says no data set that the run was trained on; it is "
+                           f"no longer the file that the run wrote")
         if recorded["sha256"] != dataset.sha256:
             raise RunError(f"{folder}: was trained on {recorded['title']} with SHA-256 "
                            f"{recorded['sha256'][:12]}..., but the data found now has "
@@ -312,7 +315,7 @@ def summary(model, history, folder, pictures, resume, flags):
     """The closing lines: the test figures, where everything is, what to try next."""
     last = history[-1]
     figures = "   ".join(f"{label(n)} {last[f'test_{n}']:.2f}" for n in model.table)
-    lines = [f"\nTest set after {last['epoch']} epochs, in {model.units}:", f"  {figures}",
+    lines = [f"\nTest set after {last['epoch']} epoch{'s' * (last['epoch'] > 1)}, in {model.units}:", f"  {figures}",
              f"In {folder}/:", f"  {', '.join(pictures)}",
              "  metrics.csv, checkpoint.npz, config.json",
              "Next:", f"  {resume} --epochs {2 * last['epoch']}"]

@@ -370,6 +370,12 @@ def test_resume_with_other_data(capsys):
     assert "resume needs the same data" in refused(capsys, "--resume", "a", "--epochs", 2)
 
 
+def test_resume_with_a_config_that_was_changed(capsys):
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    Path("a/config.json").write_text('{"model": "vae"}')
+    assert "no longer the file that the run wrote" in refused(capsys, "--resume", "a")
+
+
 def test_resume_to_fewer_epochs(capsys):
     train("--model", "vae", *QUICK, "--epochs", 2, "--out", "a", "--quiet")
     assert "has done 2 epochs already" in refused(capsys, "--resume", "a", "--epochs", 1)
