@@ -1,7 +1,8 @@
 """Train a model on MNIST, Fashion-MNIST, or digits drawn from fonts (synthetic).
 
-    python train_mnist.py --model vae                       two minutes on a laptop
+    python train_mnist.py --model vae                       half a minute on two cores
     python train_mnist.py --model vae --z-dim 2             a latent plane that can be drawn
+    python train_mnist.py --model vqvae                     images as 7x7 codes
     python train_mnist.py --model vae --backend cupy        on a GPU
     python train_mnist.py --resume runs/vae-mnist --epochs 20
 """
@@ -10,6 +11,8 @@ import sys
 
 from models import RECIPES
 from scratchnet.cli import main
+from scratchnet.synthetic import synthetic_digits
 
 if __name__ == "__main__":
-    sys.exit(main("train_mnist.py", __doc__, ["mnist", "fashion-mnist", "synthetic"], RECIPES))
+    sys.exit(main("train_mnist.py", __doc__, ["mnist", "fashion-mnist", "synthetic"],
+                  RECIPES["train_mnist.py"], synthetic_digits))

@@ -8,7 +8,8 @@ this machine's speed changes from minute to minute, and the ratio of neighbours 
 not. Printed: the median over rounds of the time of a step, the median of the rounds'
 ratios, and the peak memory (resident set) of each process.
 
-A step is: a batch from memory, noise, loss, gradients, Adam.
+A step is: a batch from memory, noise, loss, gradients, Adam (and the codebook's running means).
+PyTorch runs eagerly, in its default layout, and in the variant that is its fastest here.
 """
 
 import argparse
@@ -17,47 +18,64 @@ import resource
 import statistics
 import sys
 import time
-
-# model: (batch size, steps before the first burst). 2,500 steps make the optimiser's state as
-# it is in a real run: moments decay into subnormal numbers if nothing stops them.
-MODELS = {"vae": (128, 2500)}
+from typing import NamedTuple
 
 
-def our_step(model, batch_size):
+class Setting(NamedTuple):
+    """batch_size; burst, steps in one turn; warm_up, steps before the first turn. The VAE's 2,500
+    make Adam's state as it is in a real run: moments decay into subnormal numbers."""
+
+    batch_size: int
+    burst: int
+    warm_up: int
+    script: str
+
+
+MODELS = {"vae": Setting(128, 100, 2500, "train_mnist.py"),
+          "conv-vae": Setting(128, 10, 20, "train_mnist.py"),
+          "vqvae": Setting(128, 4, 8, "train_cifar.py")}
+
+
+def our_step(model):
     import numpy as np
 
     from models import RECIPES
     from scratchnet import data, optim
 
-    images, rng = images_like_mnist(), np.random.default_rng(0)
-    recipe = RECIPES[model]
-    net = recipe.build((28, 28, 1), rng, **recipe.sizes)
+    setting, dataset, rng = MODELS[model], small_dataset(MODELS[model]), np.random.default_rng(0)
+    images, recipe = dataset.train_images, RECIPES[setting.script][model]
+    net = recipe.build(dataset, rng, **recipe.sizes)
     adam = optim.Adam(net.parameters(), 1e-3)
 
     def step(i):
-        at = i * batch_size % (len(images) - batch_size)
-        loss, _ = net.loss(data.to_batch(images[at:at + batch_size]), rng)
+        at = i * setting.batch_size % (len(images) - setting.batch_size)
+        loss, _ = net.loss(data.to_batch(images[at:at + setting.batch_size]), rng)
         adam.zero_grad()
         loss.backward()
         adam.step()
+        net.after_step(rng)
         return loss.item()
     return step
 
 
-def torch_step(model, batch_size, fused=False):
+def torch_step(model, best=False):
     import torch
 
-    from .torch_models import TorchVAE
+    from . import torch_models
 
-    images = torch.from_numpy(images_like_mnist())
+    setting = MODELS[model]
+    images = torch.from_numpy(small_dataset(setting).train_images).permute(0, 3, 1, 2).contiguous()
     torch.manual_seed(0)
-    net = TorchVAE(784, 400, 20)
-    adam = torch.optim.Adam(net.parameters(), 1e-3, fused=fused)
+    net = {"vae": torch_models.TorchVAE, "conv-vae": torch_models.TorchConvVAE,
+           "vqvae": torch_models.TorchVQVAE}[model]()
+    form = torch.channels_last if best else torch.contiguous_format
+    net = net.to(memory_format=form)
+    adam = torch.optim.Adam(net.parameters(), 1e-3, fused=best)
 
     def step(i):
-        at = i * batch_size % (len(images) - batch_size)
-        x = images[at:at + batch_size].reshape(batch_size, -1).float() / 255
-        loss = net.loss(x, torch.randn(batch_size, 20))
+        at = i * setting.batch_size % (len(images) - setting.batch_size)
+        x = (images[at:at + setting.batch_size].float() / 255).to(memory_format=form)
+        loss = net.loss(x, torch.randn(setting.batch_size, 20))
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -65,23 +83,27 @@ def torch_step(model, batch_size, fused=False):
     return step
 
 
-def torch_fused_step(model, batch_size):
-    return torch_step(model, batch_size, fused=True)
+def torch_best_step(model):
+    return torch_step(model, best=True)
 
 
-SIDES = {"scratchnet": our_step, "PyTorch": torch_step, "PyTorch, fused Adam": torch_fused_step}
+SIDES = {"scratchnet": our_step, "PyTorch": torch_step,
+         "PyTorch, channels_last, fused Adam": torch_best_step}
 
 
-def images_like_mnist():
-    """Synthetic digits (N, 28, 28, 1), uint8: borders that are always 0, as MNIST's."""
-    from scratchnet import data
+def small_dataset(setting):
+    """The script's synthetic data set, a small one: no file is needed, and the borders of the
+    digits are always 0, as MNIST's are."""
+    from scratchnet import data, synthetic
 
-    return data.synthetic_digits(train=4000, test=10).train_images
+    make = {"train_mnist.py": synthetic.synthetic_digits,
+            "train_cifar.py": synthetic.synthetic_scenes}[setting.script]
+    return data.load("synthetic", synthetic=lambda: make(train=4000, test=10))
 
 
-def worker(side, model, batch_size, pipe):
+def worker(side, model, pipe):
     """Run bursts of steps on request; send back seconds a step and peak memory in MB."""
-    step = SIDES[side](model, batch_size)
+    step = SIDES[side](model)
     done = 0
     while (count := pipe.recv()) is not None:
         start = time.perf_counter()
@@ -92,19 +114,18 @@ def worker(side, model, batch_size, pipe):
         pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, loss))
 
 
-def compare(model, rounds, burst):
+def compare(model, rounds):
     """{side: (median seconds, ratio to PyTorch, (lowest, highest) ratio, peak MB)}."""
-    batch_size, warm_up = MODELS[model]
     context = multiprocessing.get_context("spawn")
     pipes, times, memory = {}, {side: [] for side in SIDES}, {}
     for side in SIDES:
         pipes[side], theirs = context.Pipe()
-        context.Process(target=worker, args=(side, model, batch_size, theirs), daemon=True).start()
-        pipes[side].send(warm_up)
+        context.Process(target=worker, args=(side, model, theirs), daemon=True).start()
+        pipes[side].send(MODELS[model].warm_up)
         pipes[side].recv()
     for _ in range(rounds):
         for side in SIDES:
-            pipes[side].send(burst)
+            pipes[side].send(MODELS[model].burst)
             seconds, memory[side], _ = pipes[side].recv()
             times[side].append(seconds)
     for pipe in pipes.values():
@@ -122,7 +143,6 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=list(MODELS), default="vae")
     parser.add_argument("--rounds", type=int, default=15, help="(default: 15)")
-    parser.add_argument("--burst", type=int, default=100, help="steps in one turn (default: 100)")
     flags = parser.parse_args()
     try:
         import torch
@@ -130,14 +150,14 @@ def main():
         sys.exit("benchmarks.compare: error: PyTorch is not installed: pip install torch==2.13.0")
     import numpy
 
-    batch_size, warm_up = MODELS[flags.model]
-    print(f"{flags.model}, batch {batch_size}; NumPy {numpy.__version__}, PyTorch "
+    setting = MODELS[flags.model]
+    print(f"{flags.model}, batch {setting.batch_size}; NumPy {numpy.__version__}, PyTorch "
           f"{torch.__version__} with {torch.get_num_threads()} threads; {flags.rounds} rounds of "
-          f"{flags.burst} steps after {warm_up}")
-    print(f"{'':20} {'ms a step':>10} {'ratio to PyTorch':>17} {'(range)':>15} {'peak MB':>9}")
+          f"{setting.burst} steps after {setting.warm_up}")
+    print(f"{'':35} {'ms a step':>10} {'ratio to PyTorch':>17} {'(range)':>15} {'peak MB':>9}")
     for side, (seconds, ratio, (low, high), mb) in compare(
-            flags.model, flags.rounds, flags.burst).items():
-        print(f"{side:20} {seconds * 1e3:10.2f} {ratio:17.2f} {f'({low:.2f}-{high:.2f})':>15} "
+            flags.model, flags.rounds).items():
+        print(f"{side:35} {seconds * 1e3:10.2f} {ratio:17.2f} {f'({low:.2f}-{high:.2f})':>15} "
               f"{mb:9.0f}")
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 class TorchVAE(nn.Module):
     """models.VAE with one hidden layer; parameters in the same order, weights transposed."""
 
-    def __init__(self, input_dim, h_dim, z_dim):
+    def __init__(self, input_dim=784, h_dim=400, z_dim=20):
         super().__init__()
         self.hidden = nn.Linear(input_dim, h_dim)
         self.posterior = nn.Linear(h_dim, 2 * z_dim)
@@ -16,10 +16,78 @@ class TorchVAE(nn.Module):
         self.pixels = nn.Linear(h_dim, input_dim)
 
     def loss(self, x, noise):
-        """-ELBO: images (N, input_dim) and noise (N, z_dim) to a single number."""
+        """-ELBO: images (N, ...) and noise (N, z_dim) to a single number."""
+        x = x.flatten(1)
         mu, log_var = self.posterior(F.relu(self.hidden(x))).chunk(2, dim=-1)
         z = mu + torch.exp(log_var / 2) * noise
         logits = self.pixels(F.relu(self.back(z)))
+        reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+        kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum()
+        return (reconstruction + kl) / len(x)
+
+
+class TorchVQVAE(nn.Module):
+    """models.VQVAE, architecture "sonnet" with the EMA codebook, for images (N, 3, H, W)."""
+
+    def __init__(self, K=512, D=64, c1=64, c2=128, hidden=32, blocks=2, beta=0.25, decay=0.99):
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3, c1, 4, 2, 1), nn.ReLU(), nn.Conv2d(c1, c2, 4, 2, 1), nn.ReLU(),
+            nn.Conv2d(c2, c2, 3, 1, 1), *[TorchResidualBlock(c2, hidden) for _ in range(blocks)],
+            nn.ReLU(), nn.Conv2d(c2, D, 1))
+        self.decoder = nn.Sequential(
+            nn.Conv2d(D, c2, 3, 1, 1), *[TorchResidualBlock(c2, hidden) for _ in range(blocks)],
+            nn.ReLU(), nn.ConvTranspose2d(c2, c1, 4, 2, 1), nn.ReLU(),
+            nn.ConvTranspose2d(c1, 3, 4, 2, 1))
+        self.beta, self.decay = beta, decay
+        self.register_buffer("e", torch.randn(K, D))
+        self.register_buffer("N", torch.ones(K))
+        self.register_buffer("m", self.e.clone())
+
+    def loss(self, x, noise=None):
+        """Squared error + commitment term, and the EMA update that goes with it."""
+        z = self.encoder(x - 0.5).permute(0, 2, 3, 1)
+        rows = z.detach().reshape(-1, z.shape[-1])
+        indices = (self.e.square().sum(1) - 2 * rows @ self.e.T).argmin(1)
+        e = self.e[indices].view(z.shape)
+        z_q = z + (e - z).detach()
+        x_hat = self.decoder(z_q.permute(0, 3, 1, 2)) + 0.5
+        with torch.no_grad():
+            one_hot = F.one_hot(indices, len(self.e)).float()
+            self.N.mul_(self.decay).add_(one_hot.sum(0), alpha=1 - self.decay)
+            self.m.mul_(self.decay).add_(one_hot.T @ rows, alpha=1 - self.decay)
+            total = self.N.sum()
+            smoothed = (self.N + 1e-5) / (total + len(self.e) * 1e-5) * total
+            self.e.copy_(self.m / smoothed[:, None])
+        return (x_hat - x).square().mean() / 0.06 + self.beta * (z - e).square().mean()
+
+
+class TorchResidualBlock(nn.Module):
+    def __init__(self, channels, hidden):
+        super().__init__()
+        self.narrow = nn.Conv2d(channels, hidden, 3, 1, 1)
+        self.widen = nn.Conv2d(hidden, channels, 1)
+
+    def forward(self, x):
+        return x + self.widen(F.relu(self.narrow(F.relu(x))))
+
+
+class TorchConvVAE(nn.Module):
+    """models.ConvVAE in the sizes of train_mnist.py, for images (N, 1, 28, 28)."""
+
+    def __init__(self, c1=32, c2=64, h_dim=256, z_dim=20):
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, c1, 3, 2, 1), nn.ReLU(), nn.Conv2d(c1, c2, 3, 2, 1), nn.ReLU(),
+            nn.Flatten(), nn.Linear(c2 * 49, h_dim), nn.ReLU(), nn.Linear(h_dim, 2 * z_dim))
+        self.decoder = nn.Sequential(
+            nn.Linear(z_dim, h_dim), nn.ReLU(), nn.Linear(h_dim, c2 * 49), nn.ReLU(),
+            nn.Unflatten(1, (c2, 7, 7)), nn.ConvTranspose2d(c2, c2, 3, 2, 1, 1), nn.ReLU(),
+            nn.ConvTranspose2d(c2, c1, 3, 2, 1, 1), nn.ReLU(), nn.Conv2d(c1, 1, 3, 1, 1))
+
+    def loss(self, x, noise):
+        mu, log_var = self.encoder(x).chunk(2, dim=-1)
+        logits = self.decoder(mu + torch.exp(log_var / 2) * noise)
         reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum()
         return (reconstruction + kl) / len(x)

@@ -1,25 +1,26 @@
-"""The models, and the recipe by which the training scripts build and train each of them.
+"""The models, and the recipes by which the training scripts build and train them.
 
 A model is a scratchnet.nn.Module with `loss(x, noise) -> (loss, metrics)`, `table` (the
-metrics worth a column), `units`, and whichever of `reconstruct`, `sample` and `encode`
-make sense for it.
+metrics worth a column), `units`, and whichever of `reconstruct`, `sample`, `encode` and
+`codes` make sense for it.
 """
 
 import math
 from dataclasses import dataclass, field
 
 from .autoencoder import Autoencoder
-from .vae import VAE
+from .vae import VAE, ConvVAE
+from .vqvae import VQVAE
 
-__all__ = ["RECIPES", "Autoencoder", "Recipe", "VAE"]
+__all__ = ["RECIPES", "VQVAE", "VAE", "Autoencoder", "ConvVAE", "Recipe"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to build a model for images of a shape, and the defaults of its flags.
+    """How to build a model for a data set, and the defaults of its flags.
 
-    build: (image_shape, rng, **sizes) -> model. training: defaults that differ from the
-    command line's own. sizes: {flag of the model: default}.
+    build: (dataset, rng, **sizes) -> model. sizes: {flag of the model: default}. training:
+    defaults that differ from the command line's own.
     """
 
     about: str
@@ -28,30 +29,58 @@ class Recipe:
     training: dict = field(default_factory=dict)
 
 
-def build_autoencoder(shape, rng, **sizes):
-    return Autoencoder(math.prod(shape), rng=rng, **sizes)
+def build_autoencoder(dataset, rng, **sizes):
+    return Autoencoder(math.prod(dataset.image_shape), rng=rng, **sizes)
 
 
-def build_vae(shape, rng, **sizes):
-    return VAE(math.prod(shape), rng=rng, **sizes)
+def build_vae(dataset, rng, **sizes):
+    return VAE(math.prod(dataset.image_shape), rng=rng, **sizes)
 
 
-VAE_SIZES = {"h_dim": [400], "z_dim": 20, "activation": "relu", "likelihood": "bernoulli",
-             "sigma_x": 0.1, "beta": 1.0}
+def build_conv_vae(dataset, rng, **sizes):
+    return ConvVAE(dataset.image_shape, rng=rng, **sizes)
 
+
+def build_vqvae(dataset, rng, **sizes):
+    return VQVAE(dataset.image_shape, data_variance=dataset.variance, rng=rng, **sizes)
+
+
+PIXELS = {"likelihood": "bernoulli", "sigma_x": 0.1, "beta": 1.0}
+MLP = {"h_dim": [400], "z_dim": 20, "activation": "relu"}
+CODES = {"commitment_cost": 0.25, "codebook": "ema", "decay": 0.99, "restart_below": 0.0}
+
+# {script: {model: recipe}}
 RECIPES = {
-    "autoencoder": Recipe(
-        "plain autoencoder, 784-400-20-400-784", build_autoencoder,
-        {"h_dim": [400], "z_dim": 20, "activation": "relu"}),
-    "vae": Recipe(
-        "the small VAE, 784-400-(20, 20)-400-784, ReLU", build_vae, VAE_SIZES,
-        {"schedule": "cooldown"}),
-    "vae-paper": Recipe(
-        "the VAE of Kingma & Welling 2013: one tanh layer of 500 each way", build_vae,
-        VAE_SIZES | {"h_dim": [500], "activation": "tanh"},
-        {"batch_size": 100, "epochs": 50, "schedule": "cooldown"}),
-    "vae-iwae": Recipe(
-        "the VAE of Burda et al. 2015: 784-200-200-50, tanh, re-binarised every epoch", build_vae,
-        VAE_SIZES | {"h_dim": [200, 200], "z_dim": 50, "activation": "tanh"},
-        {"batch_size": 100, "epochs": 50, "schedule": "cooldown", "binarize": "dynamic"}),
+    "train_mnist.py": {
+        "autoencoder": Recipe("plain autoencoder, 784-400-20-400-784", build_autoencoder, MLP),
+        "vae": Recipe(
+            "the small VAE, 784-400-(20, 20)-400-784, ReLU", build_vae, MLP | PIXELS,
+            {"schedule": "cooldown"}),
+        "vae-paper": Recipe(
+            "the VAE of Kingma & Welling 2013: one tanh layer of 500 each way", build_vae,
+            MLP | PIXELS | {"h_dim": [500], "activation": "tanh"},
+            {"batch_size": 100, "epochs": 50, "schedule": "cooldown"}),
+        "vae-iwae": Recipe(
+            "the VAE of Burda et al. 2015: 784-200-200-50, tanh, re-binarised every epoch",
+            build_vae, MLP | PIXELS | {"h_dim": [200, 200], "z_dim": 50, "activation": "tanh"},
+            {"batch_size": 100, "epochs": 50, "schedule": "cooldown", "binarize": "dynamic"}),
+        "conv-vae": Recipe(
+            "convolutional VAE: two 3x3 convolutions of stride 2 each way", build_conv_vae,
+            {"channels": [32, 64], "h_dim": 256, "z_dim": 20} | PIXELS,
+            {"epochs": 15, "schedule": "cooldown"}),
+        "vqvae": Recipe(
+            "VQ-VAE of Keras's example: 7x7 codes of 128", build_vqvae,
+            {"architecture": "keras", "num_embeddings": 128, "embedding_dim": 16} | CODES,
+            {"epochs": 30, "schedule": "cooldown"}),
+    },
+    "train_cifar.py": {
+        "conv-vae": Recipe(
+            "convolutional VAE with a likelihood of 8-bit pixels", build_conv_vae,
+            {"channels": [64, 128, 256], "h_dim": 512, "z_dim": 128} | PIXELS
+            | {"likelihood": "logistic"}, {"epochs": 10, "schedule": "cooldown"}),
+        "vqvae": Recipe(
+            "VQ-VAE of the paper, in the sizes of Sonnet's example: 8x8 codes of 512", build_vqvae,
+            {"architecture": "sonnet", "num_embeddings": 512, "embedding_dim": 64} | CODES,
+            {"steps": 10_000, "epochs": None, "batch_size": 32, "lr": 3e-4}),
+    },
 }

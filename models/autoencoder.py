@@ -29,6 +29,7 @@ class Autoencoder(nn.Module):
         if min([input_dim, z_dim, *h_dim]) < 1:
             raise ValueError(f"Autoencoder: sizes must be 1 or more, not "
                              f"{input_dim}-{h_dim}-{z_dim}")
+        self.z_dim = z_dim
         self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
         self.code = nn.Linear(h_dim[-1], z_dim, rng)
         self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)

@@ -21,7 +21,7 @@ from scratchnet.backend import xp
 from scratchnet.ops.reductions import logsumexp_of
 from scratchnet.tensor import Tensor
 
-LIKELIHOODS = ("bernoulli", "gaussian")
+LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -55,9 +55,13 @@ class VAE(nn.Module):
 
     input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the hidden
     layers from the image inwards (the decoder mirrors them). z_dim: latent dimensions.
-    activation: a key of nn.ACTIVATIONS. likelihood: "bernoulli" (pixels in [0, 1], BCE) or
-    "gaussian" (squared error; p(x|z) = N(x_hat, sigma_x^2)). beta: weight of the KL term
-    (1 is the ELBO; Higgins et al. 2017). rng: for the initial weights.
+    activation: a key of nn.ACTIVATIONS. beta: weight of the KL term (1 is the ELBO; Higgins et
+    al. 2017). rng: for the initial weights. likelihood:
+
+        "bernoulli"  pixels in [0, 1]; BCE: a likelihood if they are binary, a loss if grey
+        "gaussian"   p(x|z) = N(x_hat, sigma_x^2): squared error; a density, so no bits/dim
+        "logistic"   the 256 levels of 8-bit pixels, mean and scale decoded for each
+                     (losses.discretised_logistic): a probability, and so bits/dim
 
     Raises ValueError for a size below 1, an unknown activation or likelihood, a beta below 0
     or a sigma_x not above 0.
@@ -71,18 +75,27 @@ class VAE(nn.Module):
         h_dim = [h_dim] if isinstance(h_dim, int) else list(h_dim)
         if min([input_dim, z_dim, *h_dim]) < 1:
             raise ValueError(f"VAE: sizes must be 1 or more, not {input_dim}-{h_dim}-{z_dim}")
+        self.settle(input_dim, (input_dim,), z_dim, likelihood, sigma_x, beta)
+        self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
+        self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
+        self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)
+        self.pixels = nn.Linear(h_dim[0], input_dim * self.outputs, rng)
+
+    def settle(self, input_dim, input_shape, z_dim, likelihood, sigma_x, beta):
+        """Check and keep what all VAEs have in common."""
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"VAE: likelihood {likelihood!r}: choose one of "
                              f"{', '.join(LIKELIHOODS)}")
         if not beta >= 0 or not sigma_x > 0:
             raise ValueError(f"VAE: needs beta >= 0 and sigma_x > 0, not {beta} and {sigma_x}")
-        self.units = "nats per image" if likelihood == "gaussian" else (
-            "nats per image (a likelihood if the pixels are binary, a loss if they are grey)")
-        self.z_dim, self.likelihood, self.beta, self.sigma_x = z_dim, likelihood, beta, sigma_x
-        self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
-        self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
-        self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)
-        self.pixels = nn.Linear(h_dim[0], input_dim, rng)
+        self.units = "nats per image" + {
+            "bernoulli": " (a likelihood if the pixels are binary, a loss if they are grey)",
+            "gaussian": " (minus a log-density of pixels in [0, 1])", "logistic": ""}[likelihood]
+        if likelihood == "logistic":
+            self.table = ("bits_per_dim", *type(self).table)
+        self.outputs = 2 if likelihood == "logistic" else 1  # numbers that describe one pixel
+        self.input_dim, self.input_shape, self.z_dim = input_dim, input_shape, z_dim
+        self.likelihood, self.beta, self.sigma_x = likelihood, beta, sigma_x
 
     def encode(self, x):
         """Images (N, ...) -> mu, log_var of q(z|x), each (N, z_dim).
@@ -90,19 +103,27 @@ class VAE(nn.Module):
         log_var is kept within [-20, 10], where e^log_var cannot overflow or vanish.
         """
         x = ops.as_tensor(x)
-        h = self.encoder(x.reshape(x.shape[0], -1))
+        if x.size != x.shape[0] * self.input_dim:
+            raise ValueError(f"VAE: images of {x.shape[1:]}, but it was built for {self.input_dim} "
+                             f"numbers an image")
+        h = self.encoder(x.reshape(x.shape[0], *self.input_shape))
         mu, log_var = ops.split(self.posterior(h), 2, axis=-1)
         return mu, ops.clip(log_var, -20, 10)
 
     def decode(self, z):
-        """z (N, z_dim) -> parameters of p(x|z), (N, input_dim): logits, or means if Gaussian."""
+        """z (N, z_dim) -> parameters of p(x|z): logits or means, (N, input_dim) or images; for
+        "logistic" means and log-scales, side by side on the last axis."""
         return self.pixels(self.decoder(ops.as_tensor(z)))
 
     def neg_log_likelihood(self, output, x, reduction="batchmean"):
-        """-log p(x|z) in nats from decode's output and the images x, both (N, input_dim).
+        """-log p(x|z) in nats from decode's output and the images x (N, input_dim).
 
         Bernoulli:  BCE;  Gaussian:  (x - x_hat)^2 / (2 sigma_x^2) + log(sigma_x sqrt(2 pi)).
         """
+        if self.likelihood == "logistic":
+            mean, log_scale = (t.reshape(x.shape) for t in ops.split(output, 2, axis=-1))
+            return losses.discretised_logistic(mean + 0.5, ops.clip(log_scale, -7, 3), x, reduction)
+        output = output.reshape(x.shape)
         if self.likelihood == "bernoulli":
             return losses.bce_with_logits(output, x, reduction)
         nll = losses.mse(output, x, "none") / (2 * self.sigma_x ** 2)
@@ -113,7 +134,8 @@ class VAE(nn.Module):
 
         noise: eps (N, z_dim), or the np.random.Generator to draw it from.
         loss = reconstruction + beta * kl; metrics are means over the images, in nats:
-        neg_elbo = reconstruction + kl, reconstruction, kl, loss.
+        neg_elbo = reconstruction + kl, reconstruction, kl, loss; with "logistic" also
+        bits_per_dim = neg_elbo / (input_dim ln 2).
         """
         x = Tensor(flat(x))
         mu, log_var = self.encode(x)
@@ -121,12 +143,19 @@ class VAE(nn.Module):
         reconstruction = self.neg_log_likelihood(self.decode(z), x)
         kl = losses.gaussian_kl(mu, log_var)
         loss = reconstruction + self.beta * kl
-        return loss, {"neg_elbo": reconstruction.detach() + kl.detach(), "loss": loss.detach(),
-                      "reconstruction": reconstruction.detach(), "kl": kl.detach()}
+        neg_elbo = reconstruction.detach() + kl.detach()
+        metrics = {"neg_elbo": neg_elbo, "loss": loss.detach(), "kl": kl.detach(),
+                   "reconstruction": reconstruction.detach()}
+        if self.likelihood == "logistic":
+            metrics["bits_per_dim"] = neg_elbo / (self.input_dim * math.log(2))
+        return loss, metrics
 
     def mean_image(self, z):
         """z (N, z_dim) -> the mean of p(x|z), (N, input_dim)."""
         output = self.decode(z)
+        if self.likelihood == "logistic":
+            output = ops.split(output, 2, axis=-1)[0] + 0.5
+        output = output.reshape(output.shape[0], self.input_dim)
         return ops.sigmoid(output) if self.likelihood == "bernoulli" else output
 
     @no_grad()
@@ -160,6 +189,56 @@ class VAE(nn.Module):
             log_ratio = 0.5 * (eps.data ** 2 + log_var.data - z.data ** 2).sum(axis=1)
             log_w.append(log_p_x + log_ratio)
         return logsumexp_of(xp.stack(log_w), 0)[0] - math.log(num_samples)
+
+
+class ConvVAE(VAE):
+    """The VAE with a convolutional encoder, and its mirror image as decoder.
+
+    image_shape: (H, W, C). channels: of the convolutions, 3x3 with stride 2 and ReLU, from the
+    image inwards; then one hidden layer of h_dim; the decoder goes the same way back with
+    transposed convolutions, and a last 3x3 to the pixels. The rest as in VAE. Keras's example is
+    channels (32, 64), h_dim 16, z_dim 2.
+
+    Raises ValueError as VAE does, and for images whose height or width the convolutions cannot
+    halve each time.
+    """
+
+    def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, likelihood="bernoulli",
+                 sigma_x=0.1, beta=1.0, rng=None):
+        rng = rng or np.random.default_rng(0)
+        H, W, C = image_shape
+        by = 2 ** len(channels)
+        if min([z_dim, h_dim, *channels]) < 1:
+            raise ValueError(f"ConvVAE: sizes must be 1 or more, not {channels}, {h_dim}, {z_dim}")
+        if H % by or W % by:
+            raise ValueError(f"ConvVAE: images of {H} x {W} do not fit: {len(channels)} "
+                             f"convolutions of stride 2 need height and width to be multiples of "
+                             f"{by}; give fewer channels, at most {halvings(H, W)} of them here")
+        self.settle(H * W * C, tuple(image_shape), z_dim, likelihood, sigma_x, beta)
+        def relu(): return nn.Activation("relu")
+        sizes = [C, *channels]
+        inner = (H // by, W // by, channels[-1])
+        down = [m for n, k in zip(sizes, channels, strict=False)
+                for m in (nn.Conv2d(n, k, 3, rng, stride=2, padding=1), relu())]
+        self.encoder = nn.Sequential(*down, nn.Reshape(math.prod(inner)),
+                                     nn.Linear(math.prod(inner), h_dim, rng), relu())
+        self.posterior = nn.Linear(h_dim, 2 * z_dim, rng)
+        back = channels[::-1]
+        up = [m for n, k in zip([back[0], *back[:-1]], back, strict=True)
+              for m in (nn.ConvTranspose2d(n, k, 3, rng, stride=2, padding=1, output_padding=1),
+                        relu())]
+        self.decoder = nn.Sequential(
+            nn.Linear(z_dim, h_dim, rng), relu(), nn.Linear(h_dim, math.prod(inner), rng), relu(),
+            nn.Reshape(*inner), *up)
+        self.pixels = nn.Conv2d(channels[0], C * self.outputs, 3, rng, padding=1)
+
+
+def halvings(height, width):
+    """How often both can be halved."""
+    n = 0
+    while height % 2 == width % 2 == 0:
+        height, width, n = height // 2, width // 2, n + 1
+    return n
 
 
 def flat(x):

@@ -21,18 +21,18 @@ from .optim import SCHEDULES, Adam
 from .training import generator, label, train
 
 DEFAULTS = {"backend": "numpy", "dataset": None, "data_dir": None, "out": None, "epochs": 10,
-            "batch_size": 128, "lr": 1e-3, "schedule": "constant", "seed": 0, "binarize": "none",
-            "limit": None}
+            "steps": None, "batch_size": 128, "lr": 1e-3, "schedule": "constant", "seed": 0,
+            "binarize": "none", "flip": False, "limit": None}
 # Flags that say how to run, not what: they are not part of what config.json repeats.
 RUN_ONLY = ("config", "resume", "overwrite", "quiet")
 # What may differ between a run and its continuation.
-RESUMABLE = ("resume", "epochs", "quiet", "data_dir", "backend")
+RESUMABLE = ("resume", "epochs", "steps", "quiet", "data_dir", "backend")
 
 
-def main(prog, about, datasets, recipes, argv=None):
+def main(prog, about, datasets, recipes, synthetic, argv=None):
     """Run a training script; returns the exit code: 0, 2 for the user's mistake, 130 for Ctrl-C."""
     try:
-        return run(prog, about, datasets, recipes, sys.argv[1:] if argv is None else argv)
+        return run(prog, about, datasets, recipes, synthetic, sys.argv[1:] if argv is None else argv)
     except UserError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
@@ -41,7 +41,7 @@ def main(prog, about, datasets, recipes, argv=None):
         return 130
 
 
-def run(prog, about, datasets, recipes, argv):
+def run(prog, about, datasets, recipes, synthetic, argv):
     parser = build_parser(prog, about, datasets, recipes)
     flags, named_dataset = read_flags(parser, argv, recipes)
     library = backend.use(flags.backend)
@@ -49,13 +49,13 @@ def run(prog, about, datasets, recipes, argv):
         say(flags, f"--backend auto: using {backend.describe()}")
     if flags.out:
         check_folder(Path(flags.out), flags.overwrite)
-    dataset = load_data(flags, datasets[0], named_dataset)
+    dataset = load_data(flags, datasets[0], synthetic, named_dataset)
     folder = Path(flags.resume or flags.out or free_folder(f"{flags.model}-{dataset.name}"))
     check_writable(folder)
     recipe = recipes[flags.model]
     sizes = {name: getattr(flags, name) for name in recipe.sizes}
     try:
-        model = recipe.build(dataset.image_shape, generator(flags.seed, "weights"), **sizes)
+        model = recipe.build(dataset, generator(flags.seed, "weights"), **sizes)
     except ValueError as error:
         raise RunError(str(error)) from None
     optimizer = Adam(model.parameters(), flags.lr)
@@ -72,10 +72,11 @@ def run(prog, about, datasets, recipes, argv):
                            f"{recorded['sha256'][:12]}..., but the data found now has "
                            f"{dataset.sha256[:12]}...; resume needs the same data")
         progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
-        done = len(progress["history"])
-        if flags.epochs < done:
-            raise RunError(f"--resume {folder}: that run has done {done} epochs already; give "
-                           f"--epochs above {done} to go on")
+        done = {"epochs": len(progress["history"]), "steps": progress["step"]}
+        for name, count in done.items():
+            if (getattr(flags, name) or count) < count:
+                raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
+                               f"--{name} above {count} to go on")
     else:
         start_folder(folder)
     flags.backend, flags.dataset = library, dataset.name
@@ -91,15 +92,15 @@ def run(prog, about, datasets, recipes, argv):
     after = f", going on after step {progress['step']:,}" if progress else ""
     say(flags, f"{title}: {len(whole.train_images):,} training and {len(whole.test_images):,} test "
                f"images; {count:,} parameters; {backend.describe()}; into {folder}{after}")
-    history, complete = train(model, optimizer, whole, flags, folder, progress, flags.quiet)
+    log, complete = train(model, optimizer, whole, flags, folder, progress, flags.quiet)
     resume = f"python {prog} --resume {shlex.quote(str(folder))}"
     if not complete:
         print(f"\nStopped, and saved. Go on with:\n  {resume}", file=sys.stderr)
         return 130
 
     from . import figures
-    pictures = figures.draw_all(model, whole, history, folder, title, flags.seed)
-    say(flags, summary(model, history, folder, pictures, resume, flags))
+    pictures = figures.draw_all(model, whole, log, folder, title, flags.seed)
+    say(flags, summary(model, log.history[-1], folder, pictures, resume, flags))
     return 0
 
 
@@ -131,11 +132,14 @@ def build_parser(prog, about, datasets, recipes):
     add(what, "binarize", "none: grey pixels; static: 0 or 1, drawn once; dynamic: drawn anew for "
         "every training batch (test images always static)", choices=["none", "static", "dynamic"],
         metavar="HOW")
+    what.add_argument("--flip", action=argparse.BooleanOptionalAction,
+                      help="mirror training images left to right, each with probability 1/2")
     add(what, "limit", "use only the first N training and test images", type=positive_int,
         metavar="N")
 
     how = parser.add_argument_group("how to train")
     add(how, "epochs", "passes over the training images", type=positive_int, metavar="N")
+    add(how, "steps", "stop after N steps, instead of --epochs", type=positive_int, metavar="N")
     add(how, "batch_size", "images in one step", type=positive_int, metavar="N")
     add(how, "lr", "Adam's learning rate, at its highest", type=positive_float, metavar="RATE")
     add(how, "schedule", f"of the learning rate: {', '.join(SCHEDULES)}", choices=list(SCHEDULES),
@@ -153,8 +157,8 @@ def build_parser(prog, about, datasets, recipes):
     place.add_argument("--overwrite", action="store_true",
                        help="replace the run that is in --out")
     place.add_argument("--resume", metavar="RUN",
-                       help="go on with the run in this folder; only --epochs, --backend, "
-                            "--data-dir and --quiet may be given with it")
+                       help="go on with the run in this folder; only --epochs, --steps, "
+                            "--backend, --data-dir and --quiet may be given with it")
     place.add_argument("--config", metavar="FILE.json",
                        help="read flags from a file, such as the config.json of a run")
     place.add_argument("--quiet", action="store_true", help="print errors only")
@@ -176,10 +180,13 @@ def read_flags(parser, argv, recipes):
                 raise RunError(
                     f"--resume {given.resume}: that run has --{name.replace('_', '-')} "
                     f"{words(getattr(from_file, name, 'unset'))}, not {words(getattr(given, name))}"
-                    f"; it goes on as it began (only --epochs, --backend, --data-dir and --quiet "
-                    f"may be given)")
+                    f"; it goes on as it began (only --epochs, --steps, --backend, --data-dir and "
+                    f"--quiet may be given)")
     elif "config" in given:
         from_file = read_config(Path(given.config), parser)
+    for source in (given, from_file):
+        if "epochs" in source and "steps" in source:
+            parser.error("give --epochs or --steps, not both")
     merged = {**vars(from_file), **vars(given)} if from_file else vars(given)
     if merged.get("overwrite") and "out" not in merged:
         parser.error("--overwrite needs --out RUN: it replaces the run that is in --out")
@@ -196,6 +203,10 @@ def read_flags(parser, argv, recipes):
         n: v for n, v in merged.items() if n not in RUN_ONLY}))
     for name in RUN_ONLY:
         setattr(flags, name, merged.get(name))
+    for source in (given, from_file):  # one of the two counts, and the command line's goes first
+        if "epochs" in source or "steps" in source:
+            flags.epochs, flags.steps = (getattr(source, n, None) for n in ("epochs", "steps"))
+            break
     named = flags.dataset is not None or flags.data_dir is not None
     return flags, named
 
@@ -223,7 +234,8 @@ def read_config(path, parser):
         if known[key].nargs == 0:
             if not isinstance(value, bool):
                 raise RunError(f"{path}: {key!r} must be true or false, not {value!r}")
-            words_ += [flag] if value else []
+            no = f"--no-{key.replace('_', '-')}"
+            words_ += [flag] if value else [no] if no in known[key].option_strings else []
         elif isinstance(value, (dict, bool)):
             raise RunError(f"{path}: {key!r} cannot be {json.dumps(value)}")
         elif isinstance(value, list):
@@ -271,17 +283,17 @@ def free_folder(name):
     return folder
 
 
-def load_data(flags, default, named):
+def load_data(flags, default, synthetic, named):
     """The data set named, or the default one, or the synthetic one where that cannot be had."""
     name = flags.dataset or default
     try:
-        return data.load(name, flags.data_dir, progress=not flags.quiet)
+        return data.load(name, flags.data_dir, not flags.quiet, synthetic)
     except data.MissingDataError as error:
         if named:
             raise
         print(f"NOTE: {name} is not on this machine and could not be downloaded; going on with "
-              f"SYNTHETIC digits.\n      ({str(error).splitlines()[1].strip()})", file=sys.stderr)
-        return data.load("synthetic")
+              f"SYNTHETIC images.\n      ({str(error).splitlines()[1].strip()})", file=sys.stderr)
+        return data.load("synthetic", synthetic=synthetic)
 
 
 def start_folder(folder):
@@ -289,7 +301,7 @@ def start_folder(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for old in [*folder.glob("*.png"), *(folder / n for n in (
-                "checkpoint.npz", "metrics.csv", "evaluation.json"))]:
+                "checkpoint.npz", "metrics.csv", "train.csv", "evaluation.json"))]:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"the run cannot be written to {folder}: {error.strerror}; name another "
@@ -311,14 +323,16 @@ def write_config(path, flags, dataset, recipe):
                        f"another folder with --out") from None
 
 
-def summary(model, history, folder, pictures, resume, flags):
+def summary(model, last, folder, pictures, resume, flags):
     """The closing lines: the test figures, where everything is, what to try next."""
-    last = history[-1]
-    figures = "   ".join(f"{label(n)} {last[f'test_{n}']:.2f}" for n in model.table)
-    lines = [f"\nTest set after {last['epoch']} epoch{'s' * (last['epoch'] > 1)}, in {model.units}:", f"  {figures}",
+    more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
+    after = (f"{flags.epochs} epoch{'s' * (flags.epochs > 1)}" if flags.epochs else
+             f"{flags.steps:,} steps")
+    figures = "   ".join(f"{label(n)} {last[f'test_{n}']:.5g}" for n in model.table)
+    lines = [f"\nTest set after {after}, in {model.units}:", f"  {figures}",
              f"In {folder}/:", f"  {', '.join(pictures)}",
-             "  metrics.csv, checkpoint.npz, config.json",
-             "Next:", f"  {resume} --epochs {2 * last['epoch']}"]
+             "  metrics.csv, train.csv, checkpoint.npz, config.json",
+             "Next:", f"  {resume} {more}"]
     return "\n".join(lines)
 
 
@@ -349,6 +363,10 @@ def not_negative(text):
     return _number(text, float, lambda v: 0 <= v < float("inf"), "a number, 0 or more")
 
 
+def share(text):
+    return _number(text, float, lambda v: 0 < v < 1, "a number between 0 and 1")
+
+
 def _number(text, kind, accepted, needed):
     try:
         value = kind(text)
@@ -366,8 +384,21 @@ SIZES = {
     "z_dim": ("dimensions of the latent code", {"type": positive_int, "metavar": "N"}),
     "activation": ("of the hidden layers: relu, tanh, sigmoid, elu, softplus",
                    {"choices": ["relu", "tanh", "sigmoid", "elu", "softplus"], "metavar": "NAME"}),
-    "likelihood": ("p(x|z): bernoulli or gaussian",
-                   {"choices": ["bernoulli", "gaussian"], "metavar": "NAME"}),
+    "likelihood": ("p(x|z): bernoulli, gaussian, or logistic (256 levels, gives bits/dim)",
+                   {"choices": ["bernoulli", "gaussian", "logistic"], "metavar": "NAME"}),
+    "channels": ("of the convolutions, from the image inwards",
+                 {"type": positive_int, "nargs": "+", "metavar": "N"}),
+    "architecture": ("of the VQ-VAE: sonnet (residual blocks) or keras (small)",
+                     {"choices": ["sonnet", "keras"], "metavar": "NAME"}),
+    "num_embeddings": ("K, the size of the codebook", {"type": positive_int, "metavar": "K"}),
+    "embedding_dim": ("D, the length of a code vector", {"type": positive_int, "metavar": "D"}),
+    "commitment_cost": ("beta of the VQ-VAE's commitment term",
+                        {"type": not_negative, "metavar": "B"}),
+    "codebook": ("how codes are learned: gradient, or ema (running means)",
+                 {"choices": ["gradient", "ema"], "metavar": "HOW"}),
+    "decay": ("gamma of the codebook's running means", {"type": share, "metavar": "G"}),
+    "restart_below": ("move a code chosen by fewer vectors of a batch than this, on average, onto a "
+                      "random one (0: never)", {"type": not_negative, "metavar": "N"}),
     "sigma_x": ("standard deviation of a gaussian p(x|z)",
                 {"type": positive_float, "metavar": "S"}),
     "beta": ("weight of the KL term", {"type": not_negative, "metavar": "B"}),

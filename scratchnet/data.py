@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import http.client
 import os
+import tarfile
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,7 @@ import numpy as np
 
 from .backend import xp
 from .errors import DataError
+from .synthetic import synthetic_digits
 
 TIMEOUT = 15  # seconds without a byte before a download is given up
 TRIES = 3     # a connection that broke off is tried again
@@ -49,6 +51,19 @@ SOURCES = {
 }
 
 
+CIFAR_FOLDER = "cifar-10-batches-bin"
+CIFAR_ARCHIVES = ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",)
+CIFAR_FILES = {
+    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+}
+REMEDY = "delete the file and run again to download it anew"
+
+
 class MissingDataError(DataError):
     """The files are not there and cannot be downloaded (as opposed to: are damaged)."""
 
@@ -73,24 +88,39 @@ class Dataset:
         """(H, W, C)."""
         return self.train_images.shape[1:]
 
+    @property
+    def variance(self):
+        """One variance over all training pixels and channels, in units of [0, 1]."""
+        sum_, squares, n = 0, 0, self.train_images.size
+        for part in np.array_split(self.train_images, max(1, n // 10 ** 7)):
+            counts = np.bincount(part.reshape(-1), minlength=256)
+            sum_ += int(counts @ np.arange(256))
+            squares += int(counts @ np.arange(256) ** 2)
+        return (squares / n - (sum_ / n) ** 2) / 255 ** 2
+
     def limited(self, n):
         """The first n training images, and at most n test images."""
         return replace(self, train_images=self.train_images[:n], train_labels=self.train_labels[:n],
                        test_images=self.test_images[:n], test_labels=self.test_labels[:n])
 
 
-def load(name, data_dir=None, progress=True):
-    """Load a data set by name: "mnist", "fashion-mnist" or "synthetic".
+def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
+    """Load a data set by name: "mnist", "fashion-mnist", "cifar10" or "synthetic".
 
-    Raises MissingDataError if its files are neither found nor downloadable (the
+    synthetic: the function that draws the last one. Raises MissingDataError if its files are neither found nor downloadable (the
     message says what was tried), DataError if one is damaged.
     """
-    if name == "synthetic":
-        return synthetic_digits()
-    if name not in SOURCES:
-        raise DataError(f"unknown data set {name!r}: choose one of {', '.join(SOURCES)}, synthetic")
-    title, folder, mirrors, files = SOURCES[name]
     root = Path(data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
+    if name == "synthetic":
+        title, arrays = synthetic()
+        digest = hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
+        return Dataset(name, title, *arrays, digest)
+    if name == "cifar10":
+        return load_cifar10(root / CIFAR_FOLDER, progress)
+    if name not in SOURCES:
+        raise DataError(f"unknown data set {name!r}: choose one of {', '.join(SOURCES)}, cifar10, "
+                        f"synthetic")
+    title, folder, mirrors, files = SOURCES[name]
     arrays = []
     for file, sha256 in files.items():
         path = root / folder / file
@@ -114,34 +144,106 @@ def read_idx(path, axes, sha256=None):
     each axis, then the bytes. Raises DataError if the file is unreadable, has
     another magic number, is truncated, or has another SHA-256.
     """
-    remedy = "delete the file and run again to download it anew"
     try:
         packed = Path(path).read_bytes()
         content = gzip.decompress(packed)
     except OSError as error:  # gzip.BadGzipFile is one
-        raise DataError(f"{path}: cannot be read: {error}; {remedy}") from None
+        raise DataError(f"{path}: cannot be read: {error}; {REMEDY}") from None
     except (EOFError, zlib.error) as error:
-        raise DataError(f"{path}: truncated or damaged gzip file ({error}); {remedy}") from None
+        raise DataError(f"{path}: truncated or damaged gzip file ({error}); {REMEDY}") from None
     if len(content) < 4 + 4 * axes:
         raise DataError(f"{path}: truncated: {len(content)} bytes, not even an idx header; "
-                        f"{remedy}")
+                        f"{REMEDY}")
     header = np.frombuffer(content, dtype=">u4", count=1 + axes)
     if header[0] != 0x800 + axes:
         raise DataError(f"{path}: wrong magic number {header[0]}, expected {0x800 + axes} (an idx "
-                        f"file of unsigned bytes with {axes} axes); {remedy}")
+                        f"file of unsigned bytes with {axes} axes); {REMEDY}")
     shape = tuple(int(n) for n in header[1:])
     body = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * axes)
     if body.size != np.prod(shape, dtype=np.int64):
         raise DataError(f"{path}: truncated: the header promises {' x '.join(map(str, shape))} "
-                        f"bytes, but {body.size:,} are there; {remedy}")
-    if sha256 and (found := hashlib.sha256(packed).hexdigest()) != sha256:
-        raise DataError(f"{path}: checksum mismatch: SHA-256 is {found}, expected {sha256}; "
-                        f"{remedy}")
+                        f"bytes, but {body.size:,} are there; {REMEDY}")
+    _check_sum(path, packed, sha256)
     return body.reshape(shape)
 
 
+def _check_sum(path, content, sha256):
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise DataError(f"{path}: checksum mismatch: SHA-256 is {found}, expected {sha256}; "
+                        f"{REMEDY}")
+
+
+def load_cifar10(folder, progress=True):
+    """CIFAR-10 in its binary version, downloaded and unpacked into the folder if it is not there."""
+    if not all((folder / file).is_file() for file in CIFAR_FILES):
+        archive = folder.with_name("cifar-10-binary.tar.gz")
+        if not archive.is_file():
+            download(archive, CIFAR_ARCHIVES, None, progress)
+        unpack(archive, folder, CIFAR_FILES)
+    parts = [read_cifar10(folder / file, sha256) for file, sha256 in CIFAR_FILES.items()]
+    images, labels = zip(*parts, strict=True)
+    digest = hashlib.sha256("".join(CIFAR_FILES.values()).encode()).hexdigest()
+    return Dataset("cifar10", "CIFAR-10", np.concatenate(images[:5]), np.concatenate(labels[:5]),
+                   images[5], labels[5], digest)
+
+
+def read_cifar10(path, sha256=None):
+    """One .bin file: images uint8 (n, 32, 32, 3) and labels (n,).
+
+    The format: records of 3,073 bytes, a label 0 to 9, then the red, the green and the blue
+    plane, each row by row. Raises DataError if the file is damaged.
+    """
+    record = 1 + 3 * 32 * 32
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}; {REMEDY}") from None
+    if not content or len(content) % record:
+        raise DataError(f"{path}: truncated: {len(content):,} bytes are no whole number of records "
+                        f"of {record:,} bytes; {REMEDY}")
+    rows = np.frombuffer(content, np.uint8).reshape(-1, record)
+    if rows[:, 0].max() > 9:
+        raise DataError(f"{path}: damaged: a label is {rows[:, 0].max()}, expected 0 to 9; {REMEDY}")
+    _check_sum(path, content, sha256)
+    return np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), rows[:, 0]
+
+
+def unpack(archive, folder, files):
+    """Take the files named (name: SHA-256) out of a .tar.gz into the folder, each verified first.
+
+    Raises DataError if a member's path leads outside the archive, which an honest archive never
+    has, if a file is missing or differs, or if the archive is damaged.
+    """
+    remedy = REMEDY.replace("file", "archive")
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            members = tar.getmembers()
+            for member in members:
+                parts = Path(member.name).parts
+                if Path(member.name).is_absolute() or ".." in parts or member.issym() \
+                        or member.islnk():
+                    raise DataError(f"{archive}: unsafe path or link {member.name!r} in it; nothing "
+                                    f"was unpacked; do not trust this archive")
+            found = {Path(m.name).name: m for m in members if m.isfile()}
+            for file, sha256 in files.items():
+                if file not in found:
+                    raise DataError(f"{archive}: has no {file} in it; {remedy}")
+                content = tar.extractfile(found[file]).read()
+                _check_sum(f"{archive}: {file}", content, sha256)
+                folder.mkdir(parents=True, exist_ok=True)
+                part = folder / f".{file}.{os.getpid()}.part"
+                part.write_bytes(content)
+                os.replace(part, folder / file)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{archive}: damaged archive ({error}); {remedy}") from None
+    except OSError as error:
+        raise DataError(f"cannot unpack {archive} into {folder}: {error}; choose another folder "
+                        f"with --data-dir or $SCRATCHNET_DATA") from None
+
+
 def download(path, urls, sha256, progress=True):
-    """Fetch the first of the urls that delivers a file with this SHA-256, and put it at path.
+    """Fetch the first of the urls that delivers a file with this SHA-256 (None: any), to path.
 
     A connection that breaks off is tried again, up to TRIES times. Raises
     MissingDataError, naming every address tried and what became of it.
@@ -191,7 +293,7 @@ def _fetch(path, url, sha256, progress):
                     bar.update(len(chunk))
             if total and out.tell() < total:
                 raise ConnectionError(f"connection cut after {out.tell():,} of {total:,} bytes")
-        if digest.hexdigest() != sha256:
+        if sha256 is not None and digest.hexdigest() != sha256:
             raise DataError(f"{url}: wrong bytes: SHA-256 is {digest.hexdigest()}, "
                             f"expected {sha256}")
         os.replace(part, path)
@@ -212,6 +314,12 @@ def binarise(images, rng):
                     np.uint8(255), np.uint8(0))
 
 
+def flipped(images, rng):
+    """Each image left-right mirrored with probability 1/2."""
+    mirror = rng.random(len(images)) < 0.5
+    return np.where(mirror[:, None, None, None], images[:, :, ::-1], images)
+
+
 def statically_binarised(dataset, train=True):
     """Binarise the test images, and the training images unless train=False, once and for all.
 
@@ -223,72 +331,3 @@ def statically_binarised(dataset, train=True):
         train_images=(binarise(dataset.train_images, np.random.default_rng(2011))
                       if train else dataset.train_images),
         test_images=binarise(dataset.test_images, np.random.default_rng(1901)))
-
-
-# ---------------------------------------------------------------- synthetic digits
-
-FONTS = (
-    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold",
-    "DejaVuSansMono-Oblique", "DejaVuSerif", "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol",
-    "STIXGeneralItalic", "cmr10", "cmss10", "cmb10",
-)
-
-
-def synthetic_digits(train=20_000, test=4_000, seed=28):
-    """28x28 grey digits drawn from the fonts that Matplotlib ships, each randomly warped.
-
-    Every image is a glyph seen through a random rotation, shear, scale and shift,
-    bent by a smooth random field, and drawn with a random stroke width.
-    """
-    glyphs = _glyphs()
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 10, train + test).astype(np.uint8)
-    fonts = rng.integers(0, len(FONTS), train + test)
-    images = np.concatenate([_warp(glyphs, fonts[i:i + 2000], labels[i:i + 2000], rng)
-                             for i in range(0, train + test, 2000)])[..., None]
-    return Dataset("synthetic", "synthetic digits", images[:train], labels[:train],
-                   images[train:], labels[train:], hashlib.sha256(images).hexdigest())
-
-
-def _glyphs(size=56):
-    """Blurred glyphs (font, digit, size, size) in [0, 1], each fitted to the same box."""
-    import matplotlib
-    from PIL import Image, ImageDraw, ImageFilter, ImageFont  # Pillow comes with Matplotlib
-
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    glyphs = np.empty((len(FONTS), 10, size, size), np.float32)
-    for f, name in enumerate(FONTS):
-        font = ImageFont.truetype(str(folder / f"{name}.ttf"), 64)
-        for digit in range(10):
-            left, top, right, bottom = font.getbbox(str(digit))
-            height, width = 40, max(8, round(40 * (right - left) / (bottom - top)))
-            image = Image.new("L", (right - left, bottom - top))
-            ImageDraw.Draw(image).text((-left, -top), str(digit), fill=255, font=font)
-            canvas = Image.new("L", (size, size))
-            canvas.paste(image.resize((min(width, 40), height), Image.Resampling.LANCZOS),
-                         ((size - min(width, 40)) // 2, (size - height) // 2))
-            glyphs[f, digit] = np.asarray(canvas.filter(ImageFilter.GaussianBlur(1.6)))
-    return glyphs / 255
-
-
-def _warp(glyphs, fonts, labels, rng):
-    """One warped 28x28 image (uint8) for each (font, label)."""
-    n, size = len(labels), glyphs.shape[-1]
-    def draw(low, high): return rng.uniform(low, high, (n, 1, 1)).astype(np.float32)
-    v, u = np.meshgrid(*[np.linspace(-1, 1, 28, dtype=np.float32)] * 2, indexing="ij")
-    angle, shear, sx, sy = draw(-.22, .22), draw(-.3, .3), draw(.85, 1.2), draw(.9, 1.15)
-    # A smooth field: a few sine waves of random phase across the image.
-    bend = [sum(draw(-.07, .07) * np.sin(k * (a * u + b * v) + draw(0, 6.28))
-                for k, a, b in ((2, 1, .3), (2, -.3, 1), (3.5, .7, .7))) for _ in range(2)]
-    x = sx * (np.cos(angle) * u + np.sin(angle) * v + shear * v) + bend[0] + draw(-.08, .08)
-    y = sy * (np.cos(angle) * v - np.sin(angle) * u) + bend[1] + draw(-.08, .08)
-    column = np.clip((x + 1) * (size - 1) / 2, 0, size - 1.001)
-    row = np.clip((y + 1) * (size - 1) / 2, 0, size - 1.001)
-    i, j = row.astype(np.intp), column.astype(np.intp)
-    di, dj = row - i, column - j
-    flat = glyphs.reshape(-1)
-    at = (fonts[:, None, None] * 10 + labels[:, None, None]) * size * size + i * size + j
-    value = ((1 - di) * ((1 - dj) * flat[at] + dj * flat[at + 1])
-             + di * ((1 - dj) * flat[at + size] + dj * flat[at + size + 1]))
-    threshold = draw(.22, .5)  # of a blurred glyph: a low one gives a broad stroke
-    return (255 * np.clip((value - threshold) * 4 + .5, 0, 1) * (value > .02)).astype(np.uint8)

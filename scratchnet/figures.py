@@ -17,10 +17,11 @@ DIGIT_COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b6992d", "#499894",
 
 
 @no_grad()
-def draw_all(model, dataset, history, folder, title, seed):
+def draw_all(model, dataset, log, folder, title, seed):
     """Draw every picture that this model can give into the folder; returns the file names.
 
-    What a model can give shows in its methods: reconstruct, sample, encode.
+    log: the training.Log. What a model can give shows in its methods and attributes:
+    reconstruct, sample, encode with a z_dim, codes.
     """
     folder, shape, drawn = Path(folder), dataset.image_shape, []
     model.eval()
@@ -41,14 +42,20 @@ def draw_all(model, dataset, history, folder, title, seed):
         images = host(model.sample(128, generator(seed, "pictures"))).reshape(-1, *shape)
         save("samples.png", grid(images, columns=16, title=f"{title}: samples",
                                  note="the decoder's mean image for z drawn from the prior"))
-    if hasattr(model, "encode"):
+    if hasattr(model, "codes"):
+        parts = np.array_split(dataset.test_images, -(-len(dataset.test_images) // 500))
+        codes = np.concatenate([host(model.codes(to_batch(part))) for part in parts])
+        save("codes.png", code_maps(model, dataset.test_images[:10], codes[:10],
+                                    f"{title}: images as codes"))
+        save("usage.png", usage(codes, len(model.e), f"{title}: use of the codebook"))
+        save("palette.png", palette(model, codes.shape[1:], f"{title}: what each code decodes to"))
+    if hasattr(model, "z_dim"):
         parts = np.array_split(dataset.test_images, -(-len(dataset.test_images) // 500))
         codes = np.concatenate([host(first(model.encode(to_batch(part)))) for part in parts])
         save("latent.png", latent_plane(codes, dataset.test_labels, f"{title}: latent space"))
         if codes.shape[1] == 2 and hasattr(model, "mean_image"):
             save("manifold.png", manifold(model, shape, f"{title}: decoded manifold"))
-    if history:
-        save("curves.png", curves(history, model.table, f"{title}: training", model.units))
+    save("curves.png", curves(log, model.table, f"{title}: training"))
     model.train()
     return drawn
 
@@ -94,9 +101,9 @@ def mosaic(images, columns, gap=2, pairs=False):
     return canvas if channels == 3 else canvas[..., 0]
 
 
-def grid(images, columns, title, note="", pairs=False):
+def grid(images, columns, title, note="", pairs=False, gap=2):
     """A figure of images (n, H, W, C) in rows."""
-    picture = mosaic(images, columns, pairs=pairs)
+    picture = mosaic(images, columns, gap, pairs)
     width = 8.0
     figure = new_figure(width, width * picture.shape[0] / picture.shape[1] + 0.75, title, note)
     axes = figure.subplots()
@@ -148,23 +155,70 @@ def manifold(model, shape, title, side=20):
     return figure
 
 
-def curves(history, names, title, units):
-    """One panel for each metric, train and test over the epochs."""
+def curves(log, names, title):
+    """One panel for each metric: training batches (means of 100 steps) and the test set."""
     figure = new_figure(3.6 * len(names) + 0.4, 3.6, title)
-    epochs = [row["epoch"] for row in history]
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
-        for part, colour, style in (("train", "#9aa0a6", "--"), ("test", "#4e79a7", "-")):
-            values = [row[f"{part}_{name}"] for row in history]
-            axes.plot(epochs, values, style, color=colour, label=part, lw=1.8,
-                      marker="o" if len(epochs) < 3 else None)
+        axes.plot([r["step"] for r in log.trace], [r[name] for r in log.trace], color="#b9bec4",
+                  lw=1.2, label="training batches")
+        values = [row[f"test_{name}"] for row in log.history]
+        axes.plot([row["step"] for row in log.history], values, "o-", color="#4e79a7", lw=1.8, ms=3,
+                  label="test set")
+        shown = [r[name] for r in log.trace[len(log.trace) // 50:]] + values
+        margin = 0.05 * (max(shown) - min(shown)) or 1.0
+        axes.set_ylim(min(shown) - margin, max(shown) + margin)  # the first steps may leave it
         axes.set_title(f"{label(name)}  (test: {values[-1]:.5g})", fontsize=10)
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel("training step")
         plain(axes)
-    panels[0].set_ylabel(units, fontsize=9)
     panels[0].legend(frameon=False)
     return figure
+
+
+def code_maps(model, images, codes, title):
+    """Images, their grids of codes (a colour for each index), and what the codes decode to."""
+    again = host(model.decode_codes(codes))
+    figure = new_figure(9, 3.4, title, "above the images, below them their codes (a colour for each "
+                        "of the K indices), last what the decoder makes of the codes")
+    panels = figure.subplots(3, len(images), gridspec_kw={"wspace": 0.05, "hspace": 0.05})
+    # Neighbouring indices mean nothing: spread the colours, so that they do not look alike.
+    hues = (np.arange(len(model.e)) * 0.61803) % 1
+    for column, (image, grid_, x_hat) in enumerate(zip(images / 255, codes, again, strict=True)):
+        for axes, picture, kind in ((panels[0, column], image, "gray"),
+                                    (panels[1, column], hues[grid_], "hsv"),
+                                    (panels[2, column], np.clip(x_hat, 0, 1), "gray")):
+            axes.imshow(picture, cmap=kind, vmin=0, vmax=1, interpolation="nearest")
+            axes.axis("off")
+    return figure
+
+
+def usage(codes, K, title):
+    """How often each code is used on the test images, most used first."""
+    counts = np.sort(np.bincount(codes.reshape(-1), minlength=K))[::-1] / codes.size
+    entropy = -(counts * np.log(counts + 1e-12)).sum()
+    figure = new_figure(7.2, 3.4, title)
+    axes = figure.subplots()
+    axes.bar(np.arange(K), counts, width=1.0, color="#4e79a7")
+    axes.axhline(1 / K, color="#e15759", lw=1, label="all codes alike")
+    axes.set(xlabel=f"code, most used first: {(counts > 0).sum()} of {K} used, perplexity over the "
+             f"test set {np.exp(entropy):.1f}", ylabel="share of all codes")
+    axes.legend(frameon=False)
+    plain(axes)
+    return figure
+
+
+def palette(model, shape, title):
+    """The middle of the image that a grid filled with one code decodes to, for each code."""
+    K, (h, w) = len(model.e), shape
+    indices = np.repeat(np.arange(K), h * w).reshape(K, h, w)
+    images = np.concatenate([host(model.decode_codes(part))
+                             for part in np.array_split(indices, -(-K // 64))])
+    H, W = images.shape[1:3]
+    patches = images[:, H // 2 - 4:H // 2 + 4, W // 2 - 4:W // 2 + 4]
+    brightness = np.argsort(patches.mean(axis=(1, 2, 3)))
+    columns = 32 if K > 128 else 16
+    return grid(patches[brightness], columns, title, "the middle 8 x 8 pixels of an image whose "
+                "every position has this code; from dark to light", gap=1)
 
 
 def plain(axes):

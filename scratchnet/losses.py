@@ -12,8 +12,9 @@
 from . import ops
 from .backend import xp
 from .ops.arithmetic import operands
+from .ops.elementwise import sigmoid_of, softplus_of
 from .ops.reductions import logsumexp_of
-from .tensor import Tensor, raw, record
+from .tensor import raw, record
 
 REDUCTIONS = ("none", "sum", "mean", "batchmean")
 
@@ -107,6 +108,46 @@ def gaussian_kl(mu, log_var, reduction="batchmean"):
     return reduce(record(y, (mu, dmu), (log_var, dlog_var)), reduction)
 
 
-def _same_shape(name, a: Tensor, b: Tensor):
+def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
+    """-log P(x) in nats of pixels that take the 256 values 0, 1/255, ..., 1, reduced (see above).
+
+    P is the mass that a logistic distribution with this mean and scale s = e^log_scale has in
+    x's bin, half a step d = 1/255 to either side; the outermost bins reach to infinity:
+
+        P = sigmoid(a) - sigmoid(b),   a = (x - mean + d/2) / s,   b = (x - mean - d/2) / s
+
+    written so that nothing underflows, with softplus(v) = log(1 + e^v) and w = a - b = d/s:
+
+        -log P = softplus(-a) + softplus(b) - log(1 - e^-w)     (0 < x < 1)
+        -log P = softplus(-a) at x = 0,   softplus(b) at x = 1
+
+    dL/da = -g (sigmoid(-a) + 1/(e^w - 1)),  dL/db = g (sigmoid(b) + 1/(e^w - 1)),  and
+    da/dmean = -1/s,  da/dlog_scale = -a,  the same for b. All arrays have one shape.
+    Source: Salimans et al. 2017 (1701.05517), section 2.1. Raises ValueError if shapes differ.
+    """
+    mean, log_scale = operands(mean, log_scale)
+    x = operands(x, mean)[0].data
+    _same_shape("discretised_logistic", mean, log_scale)
+    _same_shape("discretised_logistic", mean, x)
+    d, inverse_s = 1 / 255, xp.exp(-log_scale.data)
+    a, b = (x - mean.data + d / 2) * inverse_s, (x - mean.data - d / 2) * inverse_s
+    lowest, highest = x < d / 2, x > 1 - d / 2
+    w = d * inverse_s
+    y = (xp.where(highest, 0, softplus_of(-a)) + xp.where(lowest, 0, softplus_of(b))
+         - xp.where(lowest | highest, 0, xp.log(-xp.expm1(-w))))
+    def slopes():
+        between = xp.where(lowest | highest, 0, 1 / xp.expm1(w))
+        return (-xp.where(highest, 0, sigmoid_of(-a)) - between,
+                xp.where(lowest, 0, sigmoid_of(b)) + between)
+    def dmean(g):
+        da, db = slopes()
+        return -g * inverse_s * (da + db)
+    def dlog_scale(g):
+        da, db = slopes()
+        return -g * (a * da + b * db)
+    return reduce(record(y, (mean, dmean), (log_scale, dlog_scale)), reduction)
+
+
+def _same_shape(name, a, b):
     if a.shape != b.shape:
         raise ValueError(f"{name}: shapes {a.shape} and {b.shape} differ")

@@ -8,7 +8,7 @@ average, say) is saved and loaded with the rest but not trained.
 
 import numpy as np
 
-from . import ops
+from . import conv, ops
 from .backend import to_numpy, xp
 from .tensor import Tensor
 
@@ -119,6 +119,17 @@ class Module:
         """Set evaluation mode here and below. Returns self."""
         return self.train(False)
 
+    def after_step(self, rng):
+        """Called after each optimiser step, for what is learned without gradients. rng: of the
+        step."""
+        for _, child in self.children():
+            child.after_step(rng)
+
+    def summarise(self, means):
+        """{metric: mean over the images} -> {metric: number}: for metrics that are arrays, whose
+        mean is a distribution (of codes used, say)."""
+        return means
+
     def extra_repr(self):
         """What __repr__ says of this module besides its Tensors."""
         return ""
@@ -163,6 +174,78 @@ class Embedding(Module):
 
     def forward(self, indices):
         return ops.embedding(indices, self.table)
+
+
+class Conv2d(Module):
+    """conv.conv2d with weights w (kh, kw, C_in, C_out) and bias b (C_out,).
+
+    kernel_size, stride, padding: a number, or one each for height and width.
+    """
+
+    def __init__(self, in_channels, out_channels, kernel_size, rng, stride=1, padding=0, bias=True,
+                 init=lecun_uniform):
+        kh, kw = conv.pair(kernel_size)
+        self.w = parameter(init(rng, (kh, kw, in_channels, out_channels), kh * kw * in_channels,
+                                kh * kw * out_channels))
+        self.b = parameter(np.zeros(out_channels)) if bias else None
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x):
+        return conv.conv2d(x, self.w, self.b, self.stride, self.padding)
+
+    def extra_repr(self):
+        return f"stride {self.stride}, padding {self.padding}"
+
+
+class ConvTranspose2d(Module):
+    """conv.conv_transpose2d with weights w (kh, kw, C_out, C_in) and bias b (C_out,)."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, rng, stride=1, padding=0,
+                 output_padding=0, bias=True, init=lecun_uniform):
+        kh, kw = conv.pair(kernel_size)
+        sh, sw = conv.pair(stride)
+        fan_in = max(1, kh * kw * in_channels // (sh * sw))  # taps that meet at one output pixel
+        self.w = parameter(init(rng, (kh, kw, out_channels, in_channels), fan_in,
+                                kh * kw * out_channels))
+        self.b = parameter(np.zeros(out_channels)) if bias else None
+        self.stride, self.padding, self.output_padding = stride, padding, output_padding
+
+    def forward(self, x):
+        return conv.conv_transpose2d(x, self.w, self.b, self.stride, self.padding,
+                                     self.output_padding)
+
+    def extra_repr(self):
+        return f"stride {self.stride}, padding {self.padding}"
+
+
+class MaskedConv2d(Module):
+    """conv.masked_conv2d: only the taps under the mask, bool (kh, kw). The image keeps its size."""
+
+    def __init__(self, in_channels, out_channels, mask, rng, bias=True, init=lecun_uniform):
+        self.mask = np.asarray(mask, dtype=bool)
+        taps = max(1, int(self.mask.sum()))
+        self.w = parameter(init(rng, (*self.mask.shape, in_channels, out_channels),
+                                taps * in_channels, taps * out_channels))
+        self.b = parameter(np.zeros(out_channels)) if bias else None
+
+    def forward(self, x):
+        return conv.masked_conv2d(x, self.w, self.mask, self.b)
+
+    def extra_repr(self):
+        return f"{int(self.mask.sum())} of {self.mask.size} taps"
+
+
+class Reshape(Module):
+    """(N, ...) -> (N, *shape)."""
+
+    def __init__(self, *shape):
+        self.shape = shape
+
+    def forward(self, x):
+        return x.reshape(x.shape[0], *self.shape)
+
+    def extra_repr(self):
+        return f"{self.shape}"
 
 
 class Sequential(Module):

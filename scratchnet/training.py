@@ -23,7 +23,7 @@ from .tensor import no_grad, raw
 
 SAVE_EVERY = 60       # seconds between checkpoints within an epoch
 LOOK_EVERY = 50       # steps between looks at the losses: on a GPU each look waits for it
-EVAL_BATCH = 500
+TRACE_EVERY = 100     # steps that a row of train.csv is the mean of
 PURPOSES = ("weights", "order", "step", "evaluation", "pictures")
 
 
@@ -33,37 +33,42 @@ def generator(seed, purpose, number=0):
 
 
 def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
-    """Train from `progress` (None: from the start) to the end of flags.epochs.
+    """Train from `progress` (None: from the start) to the end of flags.epochs, or flags.steps.
 
-    flags: .epochs .batch_size .lr .schedule .seed .binarize. folder: where
-    metrics.csv and checkpoint.npz go. Returns the history, a list with one dict for
-    each evaluation, and True if the run is complete (False: interrupted, and saved).
+    flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip. folder: where
+    metrics.csv, train.csv and checkpoint.npz go. Returns the Log, and True if the run is
+    complete (False: interrupted, and saved).
 
     Raises DivergenceError, naming step and term, if a loss is NaN or infinite; the
     checkpoint is then the last good one.
     """
     images, n = dataset.train_images, len(dataset.train_images)
     steps_per_epoch = math.ceil(n / flags.batch_size)
-    lr_at = SCHEDULES[flags.schedule](flags.lr, flags.epochs * steps_per_epoch)
-    progress = progress or {"step": 0, "sums": {}, "count": 0, "seconds": 0.0, "history": []}
+    total = flags.steps or flags.epochs * steps_per_epoch
+    epochs = math.ceil(total / steps_per_epoch)  # the last is cut short if --steps says so
+    lr_at = SCHEDULES[flags.schedule](flags.lr, total)
     log = Log(progress, Path(folder), model, optimizer)
-    table = Table(model.table, flags.epochs, quiet)
+    table = Table(model.table, epochs, quiet)
 
     with stop_signals() as stop_asked:
-        for epoch in range(len(log.history), flags.epochs):
+        for epoch in range(len(log.history), epochs):
             order = generator(flags.seed, "order", epoch).permutation(n)
             first = log.step - epoch * steps_per_epoch
-            with table.progress_bar(epoch, steps_per_epoch, first) as bar:
-                for k in range(first, steps_per_epoch):
+            last = min(steps_per_epoch, total - epoch * steps_per_epoch)
+            with table.progress_bar(epoch, last, first) as bar:
+                for k in range(first, last):
                     rng = generator(flags.seed, "step", log.step)
                     batch = images[order[k * flags.batch_size:(k + 1) * flags.batch_size]]
                     if flags.binarize == "dynamic":
                         batch = data.binarise(batch, rng)
+                    if flags.flip:
+                        batch = data.flipped(batch, rng)
                     optimizer.lr = lr_at(log.step)
                     loss, metrics = model.loss(data.to_batch(batch), rng)
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
+                    model.after_step(rng)
                     log.add(metrics, len(batch))
                     bar.update()
                     if log.step % LOOK_EVERY == 0:
@@ -71,37 +76,51 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
                     if stop_asked() or log.unsaved_seconds() > SAVE_EVERY:
                         log.save()
                     if stop_asked():
-                        return log.history, False
-            test = evaluate(model, dataset.test_images)
+                        return log, False
+            test = evaluate(model, dataset.test_images, flags.batch_size)
             row = log.end_epoch(epoch + 1, optimizer.lr, test)
             table.row(row)
-    return log.history, True
+    return log, True
 
 
 @no_grad()
-def evaluate(model, images):
-    """The model's metrics on these images: means over all images, as floats.
+def evaluate(model, images, batch_size):
+    """The model's metrics on these images: means over all images, as numbers.
 
     The noise is the same for every model and every run, so that figures compare. Batches
     count by their size: the last may be smaller.
     """
     model.eval()
     rng, sums = generator(0, "evaluation"), {}
-    for start in range(0, len(images), EVAL_BATCH):
-        batch = images[start:start + EVAL_BATCH]
+    for start in range(0, len(images), batch_size):
+        batch = images[start:start + batch_size]
         _, metrics = model.loss(data.to_batch(batch), rng)
         for name, value in metrics.items():
             sums[name] = sums.get(name, 0.0) + raw(value).astype(np.float64) * len(batch)
     model.train()
-    return {name: float(to_numpy(value)) / len(images) for name, value in sums.items()}
+    return summarise(model, sums, len(images))
+
+
+def summarise(model, sums, count):
+    """The means from the sums, as plain numbers."""
+    if not sums:
+        return {}
+    means = {name: to_numpy(total) / count for name, total in sums.items()}
+    return {name: np.asarray(value).item() for name, value in model.summarise(means).items()}
 
 
 class Log:
     """What has been measured, on screen, in metrics.csv and in the checkpoint."""
 
     def __init__(self, progress, folder, model, optimizer):
-        self.step, self.sums, self.count = progress["step"], progress["sums"], progress["count"]
-        self.history, self.seconds = progress["history"], progress["seconds"]
+        progress = progress or {"step": 0, "epoch": {}, "window": {}, "counts": [0, 0],
+                                "seconds": 0.0, "history": [], "trace": []}
+        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.history, self.trace = progress["history"], progress["trace"]  # rows of the csv files
+        # Sums of each metric times the number of images, since the last row of each of the two.
+        self.epoch, self.window = ({n: np.asarray(v) for n, v in progress[part].items()}
+                                   for part in ("epoch", "window"))
+        self.counts = progress["counts"]
         self.folder, self.model, self.optimizer = folder, model, optimizer
         self.waiting = []  # (metrics, images) of steps not looked at yet; they stay on the device
         self.started = self.saved = time.monotonic()
@@ -113,21 +132,28 @@ class Log:
     def look(self):
         """Move the waiting metrics to the host in one transfer; the epoch's means so far."""
         if self.waiting:
-            names = list(self.waiting[0][0])
-            values = to_numpy(xp.stack([raw(m[n]) for m, _ in self.waiting for n in names]))
-            values = values.reshape(len(self.waiting), len(names)).astype(np.float64)
-            for k, ((_, images), row) in enumerate(zip(self.waiting, values, strict=True)):
-                for name, value in zip(names, row.tolist(), strict=True):
-                    if not math.isfinite(value):
-                        step = self.step - len(self.waiting) + k + 1
+            names, shapes = zip(*((n, raw(v).shape) for n, v in self.waiting[0][0].items()),
+                                strict=True)
+            ends = np.cumsum([math.prod(s) for s in shapes])[:-1]
+            values = to_numpy(xp.concatenate([raw(m[n]).reshape(-1) for m, _ in self.waiting
+                                              for n in names])).astype(np.float64)
+            first = self.step - len(self.waiting) + 1
+            for step, (_, images), row in zip(range(first, self.step + 1), self.waiting,
+                                              values.reshape(len(self.waiting), -1), strict=True):
+                for name, shape, value in zip(names, shapes, np.split(row, ends), strict=True):
+                    if not np.isfinite(value).all():
                         raise DivergenceError(
-                            f"step {step}: the term {name!r} of the loss became {value}. The last "
-                            f"good checkpoint is kept. Try a lower --lr"
-                        )
-                    self.sums[name] = self.sums.get(name, 0.0) + value * images
-                self.count += images
+                            f"step {step}: the term {name!r} of the loss became {value[0]}. The "
+                            f"last good checkpoint is kept. Try a lower --lr")
+                    for sums in (self.epoch, self.window):
+                        sums[name] = sums.get(name, 0.0) + value.reshape(shape) * images
+                self.counts = [c + images for c in self.counts]
+                if step % TRACE_EVERY == 0:
+                    self.trace.append({"step": step, **summarise(
+                        self.model, self.window, self.counts[1])})
+                    self.window, self.counts[1] = {}, 0
             self.waiting = []
-        return {name: total / self.count for name, total in self.sums.items()}
+        return summarise(self.model, self.epoch, self.counts[0])
 
     def end_epoch(self, epoch, lr, test):
         train_means = self.look()
@@ -141,7 +167,7 @@ class Log:
                 raise DivergenceError(f"step {self.step}: the test figure {name!r} became {value}. "
                                       f"The last good checkpoint is kept. Try a lower --lr")
         self.history.append(row)
-        self.sums, self.count = {}, 0
+        self.epoch, self.counts[0] = {}, 0
         self.save()
         return row
 
@@ -149,23 +175,28 @@ class Log:
         return time.monotonic() - self.saved
 
     def save(self):
-        """Write the checkpoint, then metrics.csv, which is always made from it."""
+        """Write the checkpoint, then the two csv files, which are always made from it."""
         self.look()
         seconds = self.seconds + time.monotonic() - self.started
         checkpoint.save(self.folder / "checkpoint.npz", self.model, self.optimizer, {
-            "step": self.step, "sums": self.sums, "count": self.count, "seconds": seconds,
-            "history": self.history})
-        if self.history:
-            with checkpoint.replacing(self.folder / "metrics.csv", "w") as file:
-                writer = csv.DictWriter(file, self.history[-1])
-                writer.writeheader()
-                writer.writerows(self.history)
+            "step": self.step, "counts": self.counts, "seconds": seconds,
+            "epoch": {n: v.tolist() for n, v in self.epoch.items()},
+            "window": {n: v.tolist() for n, v in self.window.items()},
+            "history": self.history, "trace": self.trace})
+        for name, rows in (("metrics.csv", self.history), ("train.csv", self.trace)):
+            if rows:
+                with checkpoint.replacing(self.folder / name, "w") as file:
+                    writer = csv.DictWriter(file, rows[-1])
+                    writer.writeheader()
+                    writer.writerows(rows)
         self.saved = time.monotonic()
 
 
 def label(name):
     """What a metric is called on screen and in pictures."""
-    return {"neg_elbo": "-ELBO", "kl": "KL", "reconstruction": "recon."}.get(name, name)
+    return {"neg_elbo": "-ELBO", "kl": "KL", "reconstruction": "recon.", "vq": "VQ loss",
+            "bits_per_dim": "bits/dim", "recon_error": "recon. err",
+            "codes_used": "codes used"}.get(name, name)
 
 
 class Table:

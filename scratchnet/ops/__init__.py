@@ -1,21 +1,22 @@
 """Every differentiable op. One op is one function: its docstring is the math, its
 first lines the forward pass, and each nested function one derivative.
 
-Read in this order: arithmetic, elementwise, reductions, shapes, products.
+Read in this order: arithmetic, elementwise, reductions, shapes, products, quantise.
 """
 
 from ..tensor import Tensor
 from .arithmetic import add, as_tensor, div, maximum, mul, neg, power, sub, unbroadcast, where
 from .elementwise import clip, elu, exp, log, relu, sigmoid, softplus, sqrt, tanh
 from .products import embedding, linear, matmul
+from .quantise import nearest_code, straight_through
 from .reductions import log_softmax, logsumexp, max, mean, softmax, sum
 from .shapes import broadcast_to, concatenate, getitem, pad, reshape, split, stack, transpose
 
 __all__ = [
     "add", "as_tensor", "broadcast_to", "clip", "concatenate", "div", "elu", "embedding", "exp",
     "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean",
-    "mul", "neg", "pad", "power", "relu", "reshape", "sigmoid", "softmax", "softplus", "split",
-    "sqrt", "stack", "sub", "sum", "tanh", "transpose", "unbroadcast", "where",
+    "mul", "nearest_code", "neg", "pad", "power", "relu", "reshape", "sigmoid", "softmax", "softplus", "split",
+    "sqrt", "stack", "straight_through", "sub", "sum", "tanh", "transpose", "unbroadcast", "where",
 ]
 
 # Operators and methods of Tensor are these ops under another name.

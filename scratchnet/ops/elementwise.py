@@ -54,9 +54,8 @@ def sigmoid(x):
 def softplus(x):
     """y = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).   dL/dx = g * sigmoid(x)."""
     x = as_tensor(x)
-    y = xp.maximum(x.data, 0) + xp.log1p(xp.exp(-xp.abs(x.data)))
     def dx(g): return g * sigmoid_of(x.data)
-    return record(y, (x, dx))
+    return record(softplus_of(x.data), (x, dx))
 
 
 def relu(x):
@@ -93,3 +92,8 @@ def clip(x, low=-math.inf, high=math.inf):
 def sigmoid_of(x):
     """1 / (1 + e^-x) of an array, as (1 + tanh(x/2)) / 2: no overflow at any x."""
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
+
+
+def softplus_of(x):
+    """log(1 + e^x) of an array, as max(x, 0) + log(1 + e^-|x|): no overflow at any x."""
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))

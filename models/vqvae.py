@@ -1,0 +1,256 @@
+"""The VQ-VAE. van den Oord et al. 2017 (1711.00937).
+
+The encoder turns an image into a small grid of vectors z_e, (N, h, w, D). Each is replaced by
+the nearest of K vectors e_k, the codebook; the grid of their indices is the latent code, and the
+decoder gets the vectors z_q = e_k. The loss (eq. 3), sg[.] being stop-gradient:
+
+    L  =  reconstruction  +  ||sg[z_e] - e||^2  +  beta ||z_e - sg[e]||^2
+                             codebook term         commitment term
+
+The codebook term moves codes to the vectors that chose them; the commitment term keeps the
+encoder from running away from its codes. The reconstruction reaches the encoder through the
+straight-through estimator (ops.straight_through).
+
+With codebook="ema" there is no codebook term: each code is the running mean of the vectors
+that chose it (appendix A.1), `after_step`.
+"""
+
+import numpy as np
+
+from scratchnet import nn, no_grad, ops
+from scratchnet.backend import xp
+from scratchnet.tensor import Tensor, raw
+
+CODEBOOKS = ("gradient", "ema")
+EPS = 1e-5  # of the Laplace smoothing
+
+
+class VQVAE(nn.Module):
+    """An encoder, a codebook, a decoder.
+
+    image_shape: (H, W, C). architecture: a key of ARCHITECTURES. num_embeddings K,
+    embedding_dim D, commitment_cost beta. codebook: "gradient" or "ema"; decay: gamma of the
+    running means. restart_below: a code that fewer than this many vectors of a batch choose, on
+    a running average, is put onto a random vector of the batch (0: never). data_variance: of the
+    training pixels in [0, 1]; the reconstruction term is the squared error divided by it. rng:
+    for the initial weights.
+
+    The codebook starts on vectors that the untrained encoder gives for the first batch it sees,
+    so that codes are in use from the first step.
+
+    Raises ValueError for sizes below 1, a beta below 0, a decay outside (0, 1), an unknown
+    codebook or architecture, or images whose height or width is not a multiple of 4.
+    """
+
+    table = ("recon_error", "vq", "perplexity", "codes_used")
+    units = "squared error / data variance"
+
+    def __init__(self, image_shape, architecture="sonnet", num_embeddings=512, embedding_dim=64,
+                 commitment_cost=0.25, codebook="ema", decay=0.99, restart_below=0.0,
+                 data_variance=1.0, rng=None):
+        rng = rng or np.random.default_rng(0)
+        height, width, channels = image_shape
+        if min(num_embeddings, embedding_dim) < 1:
+            raise ValueError(f"VQVAE: num_embeddings and embedding_dim must be 1 or more, not "
+                             f"{num_embeddings} and {embedding_dim}")
+        if codebook not in CODEBOOKS or architecture not in ARCHITECTURES:
+            raise ValueError(f"VQVAE: codebook {codebook!r} must be one of {', '.join(CODEBOOKS)}, "
+                             f"architecture {architecture!r} one of {', '.join(ARCHITECTURES)}")
+        if not commitment_cost >= 0 or not 0 < decay < 1 or not restart_below >= 0:
+            raise ValueError(f"VQVAE: needs commitment_cost >= 0, 0 < decay < 1, restart_below >= "
+                             f"0, not {commitment_cost}, {decay}, {restart_below}")
+        if height % 4 or width % 4:
+            raise ValueError(f"VQVAE: images of {height} x {width} do not fit: it halves them "
+                             f"twice; height and width must be multiples of 4")
+        K, D = num_embeddings, embedding_dim
+        self.image_shape, self.beta = tuple(image_shape), commitment_cost
+        self.codebook, self.decay, self.restart_below = codebook, decay, restart_below
+        self.encoder, self.decoder = ARCHITECTURES[architecture](channels, D, rng)
+        self.e = Tensor(np.zeros((K, D), np.float32), requires_grad=codebook == "gradient")
+        self.data_variance = Tensor(np.array(data_variance, np.float32))
+        self.started = Tensor(np.zeros(1, np.float32))
+        self.has_started = False  # the host's copy of `started`: asking a GPU would wait for it
+        # The running state of the EMA: N_k vectors in a batch choose code k, their sum is m_k.
+        self.N = Tensor(np.ones(K, np.float32))
+        self.m = Tensor(np.zeros((K, D), np.float32))
+        self.last = None  # (z_e, indices) of the last loss, for after_step
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.has_started = bool(state["started"][0])
+
+    # ------------------------------------------------------------ the parts
+
+    def encode(self, x):
+        """Images (N, H, W, C) in [0, 1] -> z_e (N, H/4, W/4, D)."""
+        x = ops.as_tensor(x)
+        if x.shape[1:] != self.image_shape:
+            raise ValueError(f"VQVAE: images of {x.shape[1:]}, but it was built for "
+                             f"{self.image_shape}")
+        return self.encoder(x - 0.5)
+
+    def decode(self, z_q):
+        """z_q (N, H/4, W/4, D) -> images (N, H, W, C), about in [0, 1]."""
+        return self.decoder(z_q) + 0.5
+
+    def codes(self, x):
+        """Images -> indices of their codes, integers (N, H/4, W/4)."""
+        with no_grad():
+            return ops.nearest_code(self.encode(x), self.e)
+
+    def decode_codes(self, indices):
+        """Indices (N, H/4, W/4) -> images (N, H, W, C)."""
+        with no_grad():
+            return self.decode(ops.embedding(indices, self.e))
+
+    # ------------------------------------------------------------ the loss
+
+    def loss(self, x, noise=None):
+        """Images (N, H, W, C) in [0, 1] -> (loss, metrics).
+
+        recon_error is the mean squared error over data_variance, vq the codebook and commitment
+        terms (means over vectors and dimensions, beta included; with "ema" the commitment term
+        alone), perplexity exp(entropy) of this batch's codes, usage their distribution (K,).
+        noise: the np.random.Generator that places the codebook at the first call; not used later.
+        """
+        x = Tensor(raw(ops.as_tensor(x)))
+        z_e = self.encode(x)
+        if not self.has_started:
+            self.place_codebook(z_e.data, noise)
+        indices = ops.nearest_code(z_e, self.e)
+        e = ops.embedding(indices, self.e)
+        x_hat = self.decode(ops.straight_through(e, z_e))
+
+        recon_error = mean_square(x_hat - x) / self.data_variance
+        vq = self.beta * mean_square(z_e - e.detach())  # ||z_e - sg[e]||^2
+        if self.codebook == "gradient":
+            vq = vq + mean_square(e - z_e.detach())     # ||sg[z_e] - e||^2
+        self.last = z_e.data, indices
+        usage = xp.bincount(indices.reshape(-1), minlength=len(self.e)).astype(np.float32)
+        usage /= np.float32(indices.size)
+        loss = recon_error + vq
+        return loss, {"loss": loss.detach(), "recon_error": recon_error.detach(),
+                      "vq": vq.detach(), "perplexity": perplexity(usage), "usage": usage}
+
+    def summarise(self, means):
+        """The mean of `usage` over an epoch is the distribution of its codes: codes_used counts
+        those that were used at all, epoch_perplexity is exp of its entropy."""
+        usage = np.asarray(means["usage"], np.float64)
+        means = {n: v for n, v in means.items() if n != "usage"}
+        return means | {"codes_used": int((usage > 0).sum()),
+                        "epoch_perplexity": float(perplexity(usage))}
+
+    # ------------------------------------------------------------ the codebook
+
+    def place_codebook(self, z_e, rng):
+        """Put the codes onto K vectors of z_e drawn at random (again, where z_e has too few), and
+        the running means onto the codes: N_k = 1, m_k = e_k."""
+        rows = z_e.reshape(-1, z_e.shape[-1])
+        rng = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(0)
+        K = len(self.e)
+        chosen = np.concatenate([rng.permutation(len(rows))
+                                 for _ in range(-(-K // len(rows)))])[:K]
+        self.e.data[...] = rows[xp.asarray(chosen)]
+        self.m.data[...] = self.e.data
+        self.started.data[...] = 1
+        self.has_started = True
+
+    def after_step(self, rng):
+        """Update the running means with the vectors of the last loss, after it has used the codes.
+
+            N_k <- gamma N_k + (1 - gamma) n_k             n_k vectors chose code k
+            m_k <- gamma m_k + (1 - gamma) sum of them
+            e_k  = m_k / N'_k,   N'_k = (N_k + eps) / (N + K eps) * N,   N = sum of N_k   ("ema")
+
+        N' (Laplace smoothing) keeps a code that nobody chose from being divided by 0; it is not
+        written back into N_k. Source: appendix A.1, eq. 6 to 8.
+        """
+        if self.last is None:
+            return
+        z_e, indices = self.last
+        self.last = None
+        rows, flat, K = z_e.reshape(-1, z_e.shape[-1]), indices.reshape(-1), len(self.e)
+        n = xp.bincount(flat, minlength=K).astype(rows.dtype)
+        self.N.data[...] = self.decay * self.N.data + (1 - self.decay) * n
+        if self.codebook == "ema":
+            one_hot = (xp.arange(K)[:, None] == flat).astype(rows.dtype)
+            self.m.data[...] = self.decay * self.m.data + (1 - self.decay) * (one_hot @ rows)
+            total = self.N.data.sum()
+            smoothed = (self.N.data + EPS) / (total + K * EPS) * total
+            self.e.data[...] = self.m.data / smoothed[:, None]
+        if self.restart_below:
+            self.restart_dead_codes(rows, rng)
+
+    def restart_dead_codes(self, rows, rng):
+        """Put every code with N_k < restart_below onto a random vector of the batch."""
+        dead = (self.N.data < self.restart_below)[:, None]
+        chosen = rows[xp.asarray(rng.integers(0, len(rows), len(self.e)))]
+        self.e.data[...] = xp.where(dead, chosen, self.e.data)
+        self.m.data[...] = xp.where(dead, chosen, self.m.data)
+        self.N.data[...] = xp.where(dead[:, 0], 1, self.N.data)
+
+    @no_grad()
+    def reconstruct(self, x):
+        """Images -> what the decoder makes of their codes, same shape."""
+        return self.decode_codes(self.codes(x))
+
+
+def mean_square(x):
+    """The mean of x^2 over all elements."""
+    return (x * x).mean()
+
+
+def perplexity(usage):
+    """exp(-sum p log p) of a distribution (K,): how many codes it uses, were all used equally."""
+    return xp.exp(-(usage * xp.log(usage + 1e-10)).sum()) if isinstance(usage, xp.ndarray) else (
+        np.exp(-(usage * np.log(usage + 1e-10)).sum()))
+
+
+# ---------------------------------------------------------------- architectures
+
+class ResidualBlock(nn.Module):
+    """x + conv 1x1 (ReLU (conv 3x3 (ReLU x))), the 3x3 to fewer channels."""
+
+    def __init__(self, channels, hidden, rng):
+        self.narrow = nn.Conv2d(channels, hidden, 3, rng, padding=1)
+        self.widen = nn.Conv2d(hidden, channels, 1, rng)
+
+    def forward(self, x):
+        return x + self.widen(ops.relu(self.narrow(ops.relu(x))))
+
+
+def residual_stack(channels, hidden, blocks, rng):
+    """`blocks` residual blocks, each with weights of its own, and a last ReLU."""
+    return [*(ResidualBlock(channels, hidden, rng) for _ in range(blocks)), nn.Activation("relu")]
+
+
+def sonnet(C, D, rng, channels=(64, 128), hidden=32, blocks=2):
+    """Encoder and decoder of the paper's CIFAR-10 model, in the sizes of Sonnet's example."""
+    c1, c2 = channels
+    def relu(): return nn.Activation("relu")
+    encoder = nn.Sequential(
+        nn.Conv2d(C, c1, 4, rng, stride=2, padding=1), relu(),
+        nn.Conv2d(c1, c2, 4, rng, stride=2, padding=1), relu(),
+        nn.Conv2d(c2, c2, 3, rng, padding=1), *residual_stack(c2, hidden, blocks, rng),
+        nn.Conv2d(c2, D, 1, rng))
+    decoder = nn.Sequential(
+        nn.Conv2d(D, c2, 3, rng, padding=1), *residual_stack(c2, hidden, blocks, rng),
+        nn.ConvTranspose2d(c2, c1, 4, rng, stride=2, padding=1), relu(),
+        nn.ConvTranspose2d(c1, C, 4, rng, stride=2, padding=1))
+    return encoder, decoder
+
+
+def keras(C, D, rng, channels=(32, 64)):
+    """Encoder and decoder of Keras's MNIST example: 3x3, no residual blocks."""
+    c1, c2 = channels
+    def relu(): return nn.Activation("relu")
+    def up(n, m): return nn.ConvTranspose2d(n, m, 3, rng, stride=2, padding=1, output_padding=1)
+    encoder = nn.Sequential(
+        nn.Conv2d(C, c1, 3, rng, stride=2, padding=1), relu(),
+        nn.Conv2d(c1, c2, 3, rng, stride=2, padding=1), relu(), nn.Conv2d(c2, D, 1, rng))
+    decoder = nn.Sequential(
+        up(D, c2), relu(), up(c2, c1), relu(), nn.ConvTranspose2d(c1, C, 3, rng, padding=1))
+    return encoder, decoder
+
+
+ARCHITECTURES = {"sonnet": sonnet, "keras": keras}

@@ -1,0 +1,324 @@
+"""Convolution: copy the pixels under the filter into a row, and multiply by a matrix.
+
+A filter is a list of **taps**: offsets (i, j) from an output position, scaled by the
+stride, to the input pixels it reads. A 3x3 filter with padding 1 has nine,
+(-1, -1) ... (1, 1). Everything here is two linear maps and a matrix product:
+
+    gather    rows[n, p, q, t] = x[n, p*stride + i_t, q*stride + j_t]     (0 outside x)
+    scatter   its adjoint: adds every row's pixels back where they came from
+
+`gather` copies and `scatter` adds, over the same list of places, so that for all x and r
+
+    < gather(x), r >  =  < x, scatter(r) >
+
+That one line gives every derivative in this file. With W the filter as a matrix,
+one row for each tap and input channel, one column for each output channel:
+
+    conv2d             y = gather(x) W      dx = scatter(g W^T)     dW = gather(x)^T g
+    conv_transpose2d   y = scatter(x W^T)   dx = gather(g) W        dW = gather(g)^T x
+
+A masked convolution is a convolution with fewer taps. docs/convolution.md has a picture.
+
+Arrays: images (N, H, W, C), filters (kh, kw, C_in, C_out), channels last, so that a tap
+is a run of C numbers and horizontally neighbouring taps are one longer run.
+"""
+
+import numpy as np
+
+from .backend import xp
+from .ops.arithmetic import as_tensor, operands
+from .ops.shapes import getitem, reshape
+from .tensor import raw, record
+
+
+def conv2d(x, w, b=None, stride=1, padding=0):
+    """y[n,p,q,o] = b[o] + sum over i, j, c of x[n, p*s + i - pad, q*s + j - pad, c] w[i,j,c,o].
+
+    x: (N, H, W, C_in); w: (kh, kw, C_in, C_out); b: (C_out,) or None. stride, padding: a number
+    or one each for height and width. y: (N, P, Q, C_out), P = floor((H + 2 pad - kh) / s) + 1.
+    (Cross-correlation, as in every deep-learning library: the filter is not flipped.)
+
+    Saves x and w. The gathered rows, kh*kw times larger than x, are made again for dw.
+    Raises ValueError if shapes or sizes do not fit, printing the arithmetic.
+    """
+    x, w = operands(x, w)
+    _check_shapes("conv2d", x, w, w.shape[2:3])
+    taps, stride, padding = _taps(w.shape[:2], padding), pair(stride), pair(padding)
+    size = tuple(_out_size("conv2d", *v) for v in
+                 zip("HW", x.shape[1:3], w.shape[:2], stride, padding, strict=True))
+    return convolve(x, reshape(w, (-1, *w.shape[2:])), b, taps, stride, size)
+
+
+def masked_conv2d(x, w, mask, b=None, padding=None):
+    """conv2d with stride 1 over only those taps where mask is True. Nothing is multiplied by 0:
+    the work shrinks with the mask, and masked weights get a gradient of exactly 0.
+
+    mask: bool (kh, kw). padding: as in conv2d; None keeps the image's size (odd filters).
+    Raises ValueError if shapes or sizes do not fit, or no tap is left.
+    """
+    x, w = operands(x, w)
+    _check_shapes("masked_conv2d", x, w, w.shape[2:3])
+    mask = np.asarray(mask, dtype=bool)
+    if mask.shape != w.shape[:2] or not mask.any():
+        raise ValueError(f"masked_conv2d: the mask has shape {mask.shape} and {mask.sum()} taps; "
+                         f"needs {w.shape[:2]} and at least 1")
+    padding = pair(tuple(k // 2 for k in mask.shape) if padding is None else padding)
+    size = tuple(_out_size("masked_conv2d", *v) for v in
+                 zip("HW", x.shape[1:3], mask.shape, (1, 1), padding, strict=True))
+    kept = np.flatnonzero(mask)
+    taps = [tap for tap, keep in zip(_taps(mask.shape, padding), mask.flat, strict=True) if keep]
+    w = getitem(reshape(w, (-1, *w.shape[2:])), kept)
+    return convolve(x, w, b, taps, (1, 1), size)
+
+
+def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0):
+    """The adjoint of conv2d as a layer of its own: every pixel of x stamps w, scaled, onto y.
+
+    x: (N, H, W, C_in); w: (kh, kw, C_out, C_in), the weights of the convolution that it
+    transposes; b: (C_out,) or None. y: (N, P, Q, C_out), P = (H - 1) s + kh - 2 pad +
+    output_padding; the last is below s, and picks one of the s sizes that conv2d maps onto H.
+
+    Saves x and w. Raises ValueError if shapes or sizes do not fit, printing the arithmetic.
+    """
+    x, w = operands(x, w)
+    _check_shapes("conv_transpose2d", x, w, w.shape[3:4])
+    taps, stride, padding = _taps(w.shape[:2], padding), pair(stride), pair(padding)
+    extra = pair(output_padding)
+    size = tuple((n - 1) * s + k - 2 * p + e for n, s, k, p, e in
+                 zip(x.shape[1:3], stride, w.shape[:2], padding, extra, strict=True))
+    for axis, n, s, k, p, e, out in zip("HW", x.shape[1:3], stride, w.shape[:2], padding, extra,
+                                        size, strict=True):
+        if out < 1 or not 0 <= e < s:
+            raise ValueError(
+                f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
+                f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 or more, "
+                f"and 0 <= output_padding < stride")
+    return convolve_transposed(x, reshape(w, (-1, *w.shape[2:])), b, taps, stride, size)
+
+
+# ---------------------------------------------------------------- the two ops
+
+def convolve(x, w, b, taps, stride, size):
+    """y = gather(x) W + b.   dx = scatter(g W^T),   dW = gather(x)^T g,   db = sum of g.
+
+    x: (N, H, W, C); w: (T, C, K), one matrix for each tap; y: (N, *size, K).
+    """
+    T, C, K = w.shape
+    matrix = w.data.reshape(T * C, K)
+    def dx(g): return matmul_scatter(g, matrix, taps, stride, x.shape[1:3])
+    def dw(g): return gather_t_matmul(x.data, g, taps, stride).reshape(w.shape)
+    def db(g): return channel_sum(g)
+    y = gather_matmul(x.data, matrix, taps, stride, size, raw(b))
+    return record(y, (x, dx), (w, dw), *_bias("conv", b, K, db))
+
+
+def convolve_transposed(x, w, b, taps, stride, size):
+    """y = scatter(x W^T) + b.   dx = gather(g) W,   dW = gather(g)^T x,   db = sum of g.
+
+    x: (N, H, W, C); w: (T, K, C), one matrix for each tap; y: (N, *size, K).
+    """
+    T, K, C = w.shape
+    matrix = w.data.reshape(T * K, C)
+    def dx(g): return gather_matmul(g, matrix, taps, stride, x.shape[1:3])
+    def dw(g): return gather_t_matmul(g, x.data, taps, stride).reshape(w.shape)
+    def db(g): return channel_sum(g)
+    y = matmul_scatter(x.data, matrix, taps, stride, size, raw(b))
+    return record(y, (x, dx), (w, dw), *_bias("conv_transpose2d", b, K, db))
+
+
+# ---------------------------------------------------------------- gather, scatter
+
+def gather(x, taps, stride, size):
+    """The pixels under every tap at every output position, 0 where a tap falls outside x.
+
+    x: array (N, H, W, C); size: (P, Q), the output positions; rows: (N, P, Q, T, C).
+    """
+    (sh, sw), (P, Q) = stride, size
+    N, H, W, C = x.shape
+    if taps == [(0, 0)] and (sh, sw) == (1, 1) and (P, Q) == (H, W):
+        return x.reshape(N, P, Q, 1, C)  # a 1x1 convolution is a matrix product
+    x, (top, left) = _with_border(x, taps, stride, size)
+    rows = xp.empty((N, P, Q, len(taps), C), x.dtype)
+    sn, sy, sx, sc = x.strides
+    for first, count in _runs(taps):  # neighbours in a row of x: one copy of count * C numbers
+        i, j = taps[first]
+        corner = x[:, top + i:, left + j:]
+        rows[:, :, :, first:first + count] = xp.lib.stride_tricks.as_strided(
+            corner, (N, P, Q, count, C), (sn, sy * sh, sx * sw, sx, sc))
+    return rows
+
+
+def scatter(rows, taps, stride, size):
+    """The adjoint of gather: every row's pixels added to where gather would read them.
+
+    rows: array (N, P, Q, T, C); size: (H, W) of the result (N, H, W, C).
+    """
+    (sh, sw), (H, W) = stride, size
+    N, P, Q, _, C = rows.shape
+    top, left, bottom, right = _border(taps, stride, (P, Q), size)
+    out = xp.zeros((N, H + top + bottom, W + left + right, C), rows.dtype)
+    for t, (i, j) in enumerate(taps):
+        y, x = top + i, left + j
+        out[:, y:y + sh * P:sh, x:x + sw * Q:sw] += rows[:, :, :, t]
+    return out[:, top:top + H, left:left + W]
+
+
+# ---------------------------------------------------------------- with the product, in blocks
+
+BLOCK = 1 << 20  # numbers gathered at a time: 4 MB, which stay in the cache
+
+
+def blocks(n, numbers):
+    """Slices of n images, so that `numbers` each make about BLOCK; a GPU takes 64 times that."""
+    size = BLOCK if xp.ndarray is np.ndarray else 64 * BLOCK
+    step = max(1, size // max(1, numbers))
+    return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+
+
+def gather_matmul(x, matrix, taps, stride, size, b=None):
+    """gather(x) @ matrix + b: (N, P, Q, K), for matrix (T*C, K)."""
+    N, (P, Q), K = len(x), size, matrix.shape[1]
+    y = xp.empty((N, P, Q, K), x.dtype)
+    for part in blocks(N, P * Q * len(matrix)):
+        out = y[part].reshape(-1, K)
+        rows = gather(x[part], taps, stride, size).reshape(len(out), -1)
+        xp.matmul(rows, matrix, out=out)
+        if b is not None:
+            out += b
+    return y
+
+
+def gather_t_matmul(x, g, taps, stride):
+    """gather(x)^T @ g: (T*C, K), for g (N, P, Q, K)."""
+    N, P, Q, K = g.shape
+    total = xp.zeros((len(taps) * x.shape[3], K), g.dtype)
+    for part in blocks(N, P * Q * len(total)):
+        part_g = g[part].reshape(-1, K)
+        total += gather(x[part], taps, stride, (P, Q)).reshape(len(part_g), -1).T @ part_g
+    return total
+
+
+def matmul_scatter(g, matrix, taps, stride, size, b=None):
+    """scatter(g @ matrix^T) + b: (N, H, W, C), for g (N, P, Q, K) and matrix (T*C, K).
+
+    With stride 1 it is itself a gather and a product: pixel h got its part through tap i from
+    position h - i, so it can read from there, through mirrored taps, and nothing need be added up.
+    """
+    N, P, Q, K = g.shape
+    T = len(taps)
+    if stride == (1, 1):
+        mirrored = [(-i, -j) for i, j in reversed(taps)]
+        matrix = matrix.reshape(T, -1, K)[::-1].transpose(0, 2, 1).reshape(T * K, -1)
+        return gather_matmul(g, matrix, mirrored, stride, size, b)
+    C = len(matrix) // T
+    y = xp.empty((N, *size, C), g.dtype)
+    for part in blocks(N, P * Q * T * C):
+        rows = g[part].reshape(-1, K) @ matrix.T
+        y[part] = scatter(rows.reshape(-1, P, Q, T, C), taps, stride, size)
+        if b is not None:
+            y[part] += b
+    return y
+
+
+def channel_sum(g):
+    """g (N, P, Q, K) summed over all but the channels, as a matrix product: 5 times faster."""
+    g = g.reshape(-1, g.shape[-1])
+    return xp.ones(len(g), g.dtype) @ g
+
+
+# ---------------------------------------------------------------- sizes and places
+
+def pair(v):
+    return (v, v) if isinstance(v, int) else tuple(v)
+
+
+def _taps(kernel, padding):
+    ph, pw = pair(padding)
+    return [(i - ph, j - pw) for i in range(kernel[0]) for j in range(kernel[1])]
+
+
+def _runs(taps):
+    """(first, count) of taps that lie side by side in one row."""
+    first = 0
+    for t in range(1, len(taps) + 1):
+        if t == len(taps) or taps[t] != (taps[t - 1][0], taps[t - 1][1] + 1):
+            yield first, t - first
+            first = t
+
+
+def _border(taps, stride, positions, size):
+    """How far taps at these output positions reach over each side of an image of this size:
+    (top, left, bottom, right)."""
+    reach = []
+    for axis in (0, 1):
+        low, high = min(t[axis] for t in taps), max(t[axis] for t in taps)
+        last = (positions[axis] - 1) * stride[axis] + high
+        reach.append((max(0, -low), max(0, last - (size[axis] - 1))))
+    (top, bottom), (left, right) = reach
+    return top, left, bottom, right
+
+
+def _with_border(x, taps, stride, positions):
+    """x with zeros around it, as far as the taps reach, and where its corner lies."""
+    N, H, W, C = x.shape
+    top, left, bottom, right = _border(taps, stride, positions, (H, W))
+    if top or left or bottom or right:
+        padded = xp.zeros((N, H + top + bottom, W + left + right, C), x.dtype)
+        padded[:, top:top + H, left:left + W] = x
+        x = padded
+    return x, (top, left)
+
+
+def _bias(name, b, K, db):
+    if b is None:
+        return ()
+    b = as_tensor(b)
+    if b.shape != (K,):
+        raise ValueError(f"{name}: b has shape {b.shape}, expected {(K,)}")
+    return ((b, db),)
+
+
+def _check_shapes(name, x, w, channels):
+    if x.ndim != 4 or w.ndim != 4 or x.shape[3:] != tuple(channels):
+        raise ValueError(f"{name}: x {x.shape} and w {w.shape} do not fit; needs x (N, H, W, C_in) "
+                         f"and w (kh, kw, "
+                         f"{'C_out, C_in' if 'transpose' in name else 'C_in, C_out'})")
+
+
+def _out_size(name, axis, n, k, s, p):
+    out = (n + 2 * p - k) // s + 1
+    if s < 1 or p < 0 or n + 2 * p < k:
+        raise ValueError(f"{name}: {axis}: floor((size + 2 * padding - kernel) / stride) + 1 = "
+                         f"floor(({n} + 2 * {p} - {k}) / {s}) + 1 = {out if s > 0 else '?'}: the "
+                         f"filter does not fit into the image; needs stride >= 1, padding >= 0 and "
+                         f"size + 2 * padding >= kernel")
+    return out
+
+
+# ---------------------------------------------------------------- pooling
+
+def avg_pool2d(x, k):
+    """y = mean of each k x k block, (N, H, W, C) -> (N, H/k, W/k, C).   dx = g / k^2, repeated.
+
+    Raises ValueError if k does not divide H and W.
+    """
+    x = as_tensor(x)
+    N, H, W, C = x.shape
+    if H % k or W % k:
+        raise ValueError(f"avg_pool2d: {H} x {W} is not a multiple of {k} x {k}")
+    y = x.data.reshape(N, H // k, k, W // k, k, C).mean(axis=(2, 4))
+    def dx(g): return _repeat(g / (k * k), k)
+    return record(y, (x, dx))
+
+
+def upsample_nearest(x, k):
+    """Every pixel becomes a k x k block, (N, H, W, C) -> (N, kH, kW, C).   dx = its sum of g."""
+    x = as_tensor(x)
+    N, H, W, C = x.shape
+    def dx(g): return g.reshape(N, H, k, W, k, C).sum(axis=(2, 4))
+    return record(_repeat(x.data, k), (x, dx))
+
+
+def _repeat(a, k):
+    N, H, W, C = a.shape
+    return xp.broadcast_to(a[:, :, None, :, None], (N, H, k, W, k, C)).reshape(N, H * k, W * k, C)

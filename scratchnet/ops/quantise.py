@@ -1,0 +1,56 @@
+"""Vector quantisation: the nearest code, and the gradient that is declared for it.
+
+Source: van den Oord et al. 2017 (1711.00937), section 3.1.
+"""
+
+import numpy as np
+
+from ..backend import xp
+from ..tensor import raw, record
+from .arithmetic import operands
+
+BLOCK = 1 << 21  # distances computed at a time (8 MB in float32), whatever the number of vectors
+
+
+def nearest_code(z, codebook):
+    """k = argmin_k ||z - e_k||^2 for every vector: integers (...), for z (..., D), codebook (K, D).
+
+        ||z - e||^2  =  ||z||^2  -  2 z.e  +  ||e||^2
+
+    The first term is the same for all k and is left out; the second is one matrix product.
+    Made in blocks of rows: memory is bounded by BLOCK, not by the number of vectors times K.
+    A tie goes to the lower index. Nothing is recorded: argmin is constant almost everywhere, and
+    its derivative, where it has one, is 0. Raises ValueError if the sizes do not fit.
+    """
+    z, codebook = xp.asarray(raw(z)), xp.asarray(raw(codebook))
+    if codebook.ndim != 2 or z.ndim < 1 or z.shape[-1] != codebook.shape[1]:
+        raise ValueError(f"nearest_code: z {z.shape} and codebook {codebook.shape} do not fit; "
+                         f"needs (..., D) and (K, D)")
+    rows = z.reshape(-1, codebook.shape[1])
+    minus_two_e = -2 * codebook.T
+    e_squared = (codebook * codebook).sum(axis=1)
+    indices = xp.empty(len(rows), np.int64)
+    step = max(1, BLOCK // len(codebook))
+    for i in range(0, len(rows), step):
+        distance = rows[i:i + step] @ minus_two_e
+        distance += e_squared
+        indices[i:i + step] = distance.argmin(axis=1)
+    return indices.reshape(z.shape[:-1])
+
+
+def straight_through(quantised, z):
+    """y = quantised; the gradient goes to z, as if y were z:   dL/dz = g,   dL/d(quantised) = 0.
+
+    quantised, z: one shape. This derivative is *declared, not derived*. The true one of
+    z -> nearest code is 0 almost everywhere: moving z a little does not change the code it is
+    given, and the encoder would learn nothing. But y lies close to z (the commitment loss sees
+    to that), so the direction in which y should move is about the direction in which z should:
+    the decoder's gradient at y is handed to z unchanged. No finite difference can confirm it; what
+    the tests confirm is that it is exactly this. Source: Bengio et al. 2013 (1308.3432).
+    Raises ValueError if the shapes differ.
+    """
+    quantised, z = operands(quantised, z)
+    if quantised.shape != z.shape:
+        raise ValueError(f"straight_through: shapes {quantised.shape} and {z.shape} differ")
+    def dz(g): return g
+    return record(quantised.data, (z, dz))

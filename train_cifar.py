@@ -1,0 +1,17 @@
+"""Train a model on CIFAR-10, or on 32x32 coloured scenes that are drawn (synthetic).
+
+    python train_cifar.py --model vqvae                     images as 8x8 codes of 512
+    python train_cifar.py --model conv-vae --flip           bits/dim
+    python train_cifar.py --model vqvae --backend cupy      on a GPU
+    python train_cifar.py --resume runs/vqvae-cifar10 --steps 20000
+"""
+
+import sys
+
+from models import RECIPES
+from scratchnet.cli import main
+from scratchnet.synthetic import synthetic_scenes
+
+if __name__ == "__main__":
+    sys.exit(main("train_cifar.py", __doc__, ["cifar10", "synthetic"],
+                  RECIPES["train_cifar.py"], synthetic_scenes))
