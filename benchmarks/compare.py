@@ -101,37 +101,41 @@ def small_dataset(setting):
     return data.load("synthetic", synthetic=lambda: make(train=4000, test=10))
 
 
-def worker(side, model, pipe):
+def worker(make_step, arguments, pipe):
     """Run bursts of steps on request; send back seconds a step and peak memory in MB."""
-    step = SIDES[side](model)
+    step = make_step(*arguments)
     done = 0
     while (count := pipe.recv()) is not None:
         start = time.perf_counter()
         for _ in range(count):
-            loss = step(done)
+            step(done)
             done += 1
         seconds = (time.perf_counter() - start) / count
-        pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, loss))
+        pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def compare(model, rounds):
-    """{side: (median seconds, ratio to PyTorch, (lowest, highest) ratio, peak MB)}."""
+def take_turns(sides, arguments, rounds, burst, warm_up):
+    """Time steps of several sides, each in a process of its own, in turns.
+
+    sides: {name: make_step}; make_step(*arguments) returns step(i). Returns {name: (median
+    seconds, ratio to "PyTorch", (lowest, highest) ratio, peak MB)}; ratios are between neighbours.
+    """
     context = multiprocessing.get_context("spawn")
-    pipes, times, memory = {}, {side: [] for side in SIDES}, {}
-    for side in SIDES:
+    pipes, times, memory = {}, {side: [] for side in sides}, {}
+    for side, make_step in sides.items():
         pipes[side], theirs = context.Pipe()
-        context.Process(target=worker, args=(side, model, theirs), daemon=True).start()
-        pipes[side].send(MODELS[model].warm_up)
+        context.Process(target=worker, args=(make_step, arguments, theirs), daemon=True).start()
+        pipes[side].send(warm_up)
         pipes[side].recv()
     for _ in range(rounds):
-        for side in SIDES:
-            pipes[side].send(MODELS[model].burst)
-            seconds, memory[side], _ = pipes[side].recv()
+        for side in sides:
+            pipes[side].send(burst)
+            seconds, memory[side] = pipes[side].recv()
             times[side].append(seconds)
     for pipe in pipes.values():
         pipe.send(None)
     result = {}
-    for side in SIDES:
+    for side in sides:
         ratios = [a / b for a, b in zip(times[side], times["PyTorch"], strict=True)]
         result[side] = (statistics.median(times[side]), statistics.median(ratios),
                         (min(ratios), max(ratios)), memory[side])
@@ -155,8 +159,8 @@ def main():
           f"{torch.__version__} with {torch.get_num_threads()} threads; {flags.rounds} rounds of "
           f"{setting.burst} steps after {setting.warm_up}")
     print(f"{'':35} {'ms a step':>10} {'ratio to PyTorch':>17} {'(range)':>15} {'peak MB':>9}")
-    for side, (seconds, ratio, (low, high), mb) in compare(
-            flags.model, flags.rounds).items():
+    for side, (seconds, ratio, (low, high), mb) in take_turns(
+            SIDES, (flags.model,), flags.rounds, setting.burst, setting.warm_up).items():
         print(f"{side:35} {seconds * 1e3:10.2f} {ratio:17.2f} {f'({low:.2f}-{high:.2f})':>15} "
               f"{mb:9.0f}")
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
+from scratchnet.ops.products import sum_rows
 from scratchnet.tensor import Tensor, raw
 
 CODEBOOKS = ("gradient", "ema")
@@ -173,8 +174,8 @@ class VQVAE(nn.Module):
         n = xp.bincount(flat, minlength=K).astype(rows.dtype)
         self.N.data[...] = self.decay * self.N.data + (1 - self.decay) * n
         if self.codebook == "ema":
-            one_hot = (xp.arange(K)[:, None] == flat).astype(rows.dtype)
-            self.m.data[...] = self.decay * self.m.data + (1 - self.decay) * (one_hot @ rows)
+            sums = sum_rows(flat, rows, K)
+            self.m.data[...] = self.decay * self.m.data + (1 - self.decay) * sums
             total = self.N.data.sum()
             smoothed = (self.N.data + EPS) / (total + K * EPS) * total
             self.e.data[...] = self.m.data / smoothed[:, None]

@@ -23,8 +23,11 @@ Arrays: images (N, H, W, C), filters (kh, kw, C_in, C_out), channels last, so th
 is a run of C numbers and horizontally neighbouring taps are one longer run.
 """
 
+from functools import cache
+
 import numpy as np
 
+from . import parallel
 from .backend import xp
 from .ops.arithmetic import as_tensor, operands
 from .ops.shapes import getitem, reshape
@@ -66,7 +69,7 @@ def masked_conv2d(x, w, mask, b=None, padding=None):
     size = tuple(_out_size("masked_conv2d", *v) for v in
                  zip("HW", x.shape[1:3], mask.shape, (1, 1), padding, strict=True))
     kept = np.flatnonzero(mask)
-    taps = [tap for tap, keep in zip(_taps(mask.shape, padding), mask.flat, strict=True) if keep]
+    taps = tuple(t for t, keep in zip(_taps(mask.shape, padding), mask.flat, strict=True) if keep)
     w = getitem(reshape(w, (-1, *w.shape[2:])), kept)
     return convolve(x, w, b, taps, (1, 1), size)
 
@@ -131,21 +134,23 @@ def convolve_transposed(x, w, b, taps, stride, size):
 def gather(x, taps, stride, size):
     """The pixels under every tap at every output position, 0 where a tap falls outside x.
 
-    x: array (N, H, W, C); size: (P, Q), the output positions; rows: (N, P, Q, T, C).
+    x: array (N, H, W, C); size: (P, Q), the output positions; rows: (N, P, Q, T, C), on the host
+    in memory that the next gather of this thread uses again.
     """
     (sh, sw), (P, Q) = stride, size
     N, H, W, C = x.shape
-    if taps == [(0, 0)] and (sh, sw) == (1, 1) and (P, Q) == (H, W):
+    if taps == ((0, 0),) and (sh, sw) == (1, 1) and (P, Q) == (H, W):
         return x.reshape(N, P, Q, 1, C)  # a 1x1 convolution is a matrix product
-    x, (top, left) = _with_border(x, taps, stride, size)
-    rows = xp.empty((N, P, Q, len(taps), C), x.dtype)
+    border = _border(taps, stride, size, (H, W))
+    x = _with_border(x, border)
+    rows = empty((N, P, Q, len(taps) * C), x.dtype, "rows")
     sn, sy, sx, sc = x.strides
-    for first, count in _runs(taps):  # neighbours in a row of x: one copy of count * C numbers
+    for first, high, wide in _rectangles(taps):  # one copy for all taps that fill a rectangle
         i, j = taps[first]
-        corner = x[:, top + i:, left + j:]
-        rows[:, :, :, first:first + count] = xp.lib.stride_tricks.as_strided(
-            corner, (N, P, Q, count, C), (sn, sy * sh, sx * sw, sx, sc))
-    return rows
+        under = windows(x, border[0] + i, border[1] + j, (N, P, Q, high, wide * C),
+                        (sn, sy * sh, sx * sw, sy, sc))
+        rows[..., first * C:(first + high * wide) * C].reshape(under.shape)[...] = under
+    return rows.reshape(N, P, Q, len(taps), C)
 
 
 def scatter(rows, taps, stride, size):
@@ -156,7 +161,8 @@ def scatter(rows, taps, stride, size):
     (sh, sw), (H, W) = stride, size
     N, P, Q, _, C = rows.shape
     top, left, bottom, right = _border(taps, stride, (P, Q), size)
-    out = xp.zeros((N, H + top + bottom, W + left + right, C), rows.dtype)
+    out = empty((N, H + top + bottom, W + left + right, C), rows.dtype, "scattered")
+    out[...] = 0
     for t, (i, j) in enumerate(taps):
         y, x = top + i, left + j
         out[:, y:y + sh * P:sh, x:x + sw * Q:sw] += rows[:, :, :, t]
@@ -165,37 +171,64 @@ def scatter(rows, taps, stride, size):
 
 # ---------------------------------------------------------------- with the product, in blocks
 
-BLOCK = 1 << 20  # numbers gathered at a time: 4 MB, which stay in the cache
+BLOCK = 1 << 20  # numbers gathered at a time: 4 MB, about what stays in the cache
 
 
 def blocks(n, numbers):
-    """Slices of n images, so that `numbers` each make about BLOCK; a GPU takes 64 times that."""
-    size = BLOCK if xp.ndarray is np.ndarray else 64 * BLOCK
-    step = max(1, size // max(1, numbers))
+    """Slices of n images, so that `numbers` each make at most BLOCK, and at least 4 of them; a GPU
+    takes 64 times as many at once."""
+    step = max(1, BLOCK // max(1, numbers)) if on_host() else max(1, 64 * BLOCK // max(1, numbers))
+    if on_host():
+        step = min(step, -(-n // 4))
     return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+
+
+def on_host():
+    return xp.ndarray is np.ndarray
+
+
+def windows(x, i, j, shape, strides):
+    """The memory of x from pixel (i, j) on, read with other steps: overlapping windows, no copy.
+    (NumPy's as_strided does the same in 6 microseconds instead of 1.)"""
+    if isinstance(x, np.ndarray) and x.flags.c_contiguous:
+        return np.ndarray(shape, x.dtype, x, i * x.strides[1] + j * x.strides[2], strides)
+    return xp.lib.stride_tricks.as_strided(x[:, i:, j:], shape, strides)
+
+
+def empty(shape, dtype, purpose):
+    """Memory for a passing result: kept by the thread on the host, CuPy's pool keeps its own."""
+    return parallel.scratch(shape, dtype, purpose) if on_host() else xp.empty(shape, dtype)
 
 
 def gather_matmul(x, matrix, taps, stride, size, b=None):
     """gather(x) @ matrix + b: (N, P, Q, K), for matrix (T*C, K)."""
     N, (P, Q), K = len(x), size, matrix.shape[1]
     y = xp.empty((N, P, Q, K), x.dtype)
-    for part in blocks(N, P * Q * len(matrix)):
+    def fill(part):
         out = y[part].reshape(-1, K)
         rows = gather(x[part], taps, stride, size).reshape(len(out), -1)
-        xp.matmul(rows, matrix, out=out)
+        parallel.matmul(rows, matrix, out)
         if b is not None:
             out += b
+    parallel.run(fill, blocks(N, P * Q * len(matrix)))
     return y
 
 
 def gather_t_matmul(x, g, taps, stride):
     """gather(x)^T @ g: (T*C, K), for g (N, P, Q, K)."""
     N, P, Q, K = g.shape
-    total = xp.zeros((len(taps) * x.shape[3], K), g.dtype)
-    for part in blocks(N, P * Q * len(total)):
-        part_g = g[part].reshape(-1, K)
-        total += gather(x[part], taps, stride, (P, Q)).reshape(len(part_g), -1).T @ part_g
-    return total
+    TC = len(taps) * x.shape[3]
+    parts = blocks(N, P * Q * TC)
+    totals = [xp.zeros((TC, K), g.dtype) for _ in parts[:4]]  # four sums, whatever the threads
+    def add_up(k):
+        product = empty((TC, K), g.dtype, "product")
+        for part in parts[k::4]:
+            part_g = g[part].reshape(-1, K)
+            rows = gather(x[part], taps, stride, (P, Q)).reshape(len(part_g), TC)
+            xp.matmul(rows.T, part_g, out=product)
+            totals[k] += product
+    parallel.run(add_up, range(len(totals)))
+    return sum(totals[1:], totals[0])
 
 
 def matmul_scatter(g, matrix, taps, stride, size, b=None):
@@ -207,16 +240,19 @@ def matmul_scatter(g, matrix, taps, stride, size, b=None):
     N, P, Q, K = g.shape
     T = len(taps)
     if stride == (1, 1):
-        mirrored = [(-i, -j) for i, j in reversed(taps)]
+        mirrored = tuple((-i, -j) for i, j in reversed(taps))
         matrix = matrix.reshape(T, -1, K)[::-1].transpose(0, 2, 1).reshape(T * K, -1)
         return gather_matmul(g, matrix, mirrored, stride, size, b)
     C = len(matrix) // T
     y = xp.empty((N, *size, C), g.dtype)
-    for part in blocks(N, P * Q * T * C):
-        rows = g[part].reshape(-1, K) @ matrix.T
+    def fill(part):
+        part_g = g[part].reshape(-1, K)
+        rows = empty((len(part_g), T * C), g.dtype, "rows")
+        parallel.matmul(part_g, matrix.T, rows)
         y[part] = scatter(rows.reshape(-1, P, Q, T, C), taps, stride, size)
         if b is not None:
             y[part] += b
+    parallel.run(fill, blocks(N, P * Q * T * C))
     return y
 
 
@@ -234,18 +270,30 @@ def pair(v):
 
 def _taps(kernel, padding):
     ph, pw = pair(padding)
-    return [(i - ph, j - pw) for i in range(kernel[0]) for j in range(kernel[1])]
+    return tuple((i - ph, j - pw) for i in range(kernel[0]) for j in range(kernel[1]))
 
 
-def _runs(taps):
-    """(first, count) of taps that lie side by side in one row."""
-    first = 0
-    for t in range(1, len(taps) + 1):
-        if t == len(taps) or taps[t] != (taps[t - 1][0], taps[t - 1][1] + 1):
-            yield first, t - first
-            first = t
+@cache
+def _rectangles(taps):
+    """[(first, high, wide), ...]: the taps cut into rectangles, each in reading order."""
+    runs = []  # (first, count) of taps side by side in one row
+    for t, (i, j) in enumerate(taps):
+        if t and (i, j - 1) == taps[t - 1]:
+            runs[-1][1] += 1
+        else:
+            runs.append([t, 1])
+    found = []
+    for first, wide in runs:
+        i, j = taps[first]
+        if found and found[-1][2] == wide and taps[found[-1][0] + (found[-1][1] - 1) * wide] == (
+                i - 1, j):
+            found[-1][1] += 1
+        else:
+            found.append([first, 1, wide])
+    return found
 
 
+@cache
 def _border(taps, stride, positions, size):
     """How far taps at these output positions reach over each side of an image of this size:
     (top, left, bottom, right)."""
@@ -258,15 +306,17 @@ def _border(taps, stride, positions, size):
     return top, left, bottom, right
 
 
-def _with_border(x, taps, stride, positions):
-    """x with zeros around it, as far as the taps reach, and where its corner lies."""
+def _with_border(x, border):
+    """x with zeros around it."""
     N, H, W, C = x.shape
-    top, left, bottom, right = _border(taps, stride, positions, (H, W))
-    if top or left or bottom or right:
-        padded = xp.zeros((N, H + top + bottom, W + left + right, C), x.dtype)
+    top, left, bottom, right = border
+    if any(border):
+        padded = empty((N, H + top + bottom, W + left + right, C), x.dtype, "padded")
+        padded[:, :top], padded[:, top + H:] = 0, 0
+        padded[:, top:top + H, :left], padded[:, top:top + H, left + W:] = 0, 0
         padded[:, top:top + H, left:left + W] = x
         x = padded
-    return x, (top, left)
+    return x
 
 
 def _bias(name, b, K, db):

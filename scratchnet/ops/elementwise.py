@@ -8,6 +8,7 @@ saved instead of x.
 import math
 
 from ..backend import xp
+from ..parallel import elementwise
 from ..tensor import record
 from .arithmetic import as_tensor
 
@@ -61,8 +62,8 @@ def softplus(x):
 def relu(x):
     """y = max(x, 0).   dL/dx = g where x > 0, else 0 (also at x = 0, where no slope exists)."""
     x = as_tensor(x)
-    y = xp.maximum(x.data, 0)
-    def dx(g): return g * (y > 0)
+    y = elementwise(lambda x, out=None: xp.maximum(x, 0, out=out), x.data)
+    def dx(g): return elementwise(lambda g, y, out=None: xp.multiply(g, y > 0, out=out), g, y)
     return record(y, (x, dx))
 
 

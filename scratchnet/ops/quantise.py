@@ -5,11 +5,12 @@ Source: van den Oord et al. 2017 (1711.00937), section 3.1.
 
 import numpy as np
 
+from .. import parallel
 from ..backend import xp
 from ..tensor import raw, record
 from .arithmetic import operands
 
-BLOCK = 1 << 21  # distances computed at a time (8 MB in float32), whatever the number of vectors
+BLOCK = 1 << 19  # distances in memory at a time for each thread (2 MB in float32)
 
 
 def nearest_code(z, codebook):
@@ -31,10 +32,13 @@ def nearest_code(z, codebook):
     e_squared = (codebook * codebook).sum(axis=1)
     indices = xp.empty(len(rows), np.int64)
     step = max(1, BLOCK // len(codebook))
-    for i in range(0, len(rows), step):
+    if not isinstance(rows, np.ndarray):
+        step *= 64  # a GPU wants few, large kernels
+    def search(i):
         distance = rows[i:i + step] @ minus_two_e
         distance += e_squared
         indices[i:i + step] = distance.argmin(axis=1)
+    parallel.run(search, range(0, len(rows), step))
     return indices.reshape(z.shape[:-1])
 
 
