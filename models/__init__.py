@@ -81,6 +81,7 @@ RECIPES = {
         "vqvae": Recipe(
             "VQ-VAE of the paper, in the sizes of Sonnet's example: 8x8 codes of 512", build_vqvae,
             {"architecture": "sonnet", "num_embeddings": 512, "embedding_dim": 64} | CODES,
-            {"steps": 10_000, "epochs": None, "batch_size": 32, "lr": 3e-4}),
+            {"steps": 10_000, "epochs": None, "batch_size": 32, "lr": 3e-4,
+             "schedule": "cooldown"}),
     },
 }

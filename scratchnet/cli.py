@@ -397,8 +397,8 @@ SIZES = {
     "codebook": ("how codes are learned: gradient, or ema (running means)",
                  {"choices": ["gradient", "ema"], "metavar": "HOW"}),
     "decay": ("gamma of the codebook's running means", {"type": share, "metavar": "G"}),
-    "restart_below": ("move a code chosen by fewer vectors of a batch than this, on average, onto a "
-                      "random one (0: never)", {"type": not_negative, "metavar": "N"}),
+    "restart_below": ("move a code that gets less than this part of a fair share onto a random "
+                      "vector (0: never)", {"type": not_negative, "metavar": "S"}),
     "sigma_x": ("standard deviation of a gaussian p(x|z)",
                 {"type": positive_float, "metavar": "S"}),
     "beta": ("weight of the KL term", {"type": not_negative, "metavar": "B"}),
