@@ -66,7 +66,7 @@ RECIPES = {
             {"batch_size": 100, "epochs": 50, "schedule": "cooldown", "binarize": "dynamic"}),
         "conv-vae": Recipe(
             "convolutional VAE: two 3x3 convolutions of stride 2 each way", build_conv_vae,
-            {"channels": [32, 64], "h_dim": 256, "z_dim": 20} | PIXELS,
+            {"channels": [32, 64], "h_dim": [256], "z_dim": 20} | PIXELS,
             {"epochs": 15, "schedule": "cooldown"}),
         "vqvae": Recipe(
             "VQ-VAE of Keras's example: 7x7 codes of 128", build_vqvae,
@@ -76,7 +76,7 @@ RECIPES = {
     "train_cifar.py": {
         "conv-vae": Recipe(
             "convolutional VAE with a likelihood of 8-bit pixels", build_conv_vae,
-            {"channels": [64, 128, 256], "h_dim": 512, "z_dim": 128} | PIXELS
+            {"channels": [64, 128, 256], "h_dim": [512], "z_dim": 128} | PIXELS
             | {"likelihood": "logistic"}, {"epochs": 10, "schedule": "cooldown"}),
         "vqvae": Recipe(
             "VQ-VAE of the paper, in the sizes of Sonnet's example: 8x8 codes of 512", build_vqvae,

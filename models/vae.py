@@ -195,9 +195,9 @@ class ConvVAE(VAE):
     """The VAE with a convolutional encoder, and its mirror image as decoder.
 
     image_shape: (H, W, C). channels: of the convolutions, 3x3 with stride 2 and ReLU, from the
-    image inwards; then one hidden layer of h_dim; the decoder goes the same way back with
-    transposed convolutions, and a last 3x3 to the pixels. The rest as in VAE. Keras's example is
-    channels (32, 64), h_dim 16, z_dim 2.
+    image inwards; then hidden layers of h_dim (a number or a sequence); the decoder goes the same
+    way back with transposed convolutions, and a last 3x3 to the pixels. The rest as in VAE.
+    Keras's example is channels (32, 64), h_dim 16, z_dim 2.
 
     Raises ValueError as VAE does, and for images whose height or width the convolutions cannot
     halve each time.
@@ -208,7 +208,8 @@ class ConvVAE(VAE):
         rng = rng or np.random.default_rng(0)
         H, W, C = image_shape
         by = 2 ** len(channels)
-        if min([z_dim, h_dim, *channels]) < 1:
+        h_dim = [h_dim] if isinstance(h_dim, int) else list(h_dim)
+        if min([z_dim, *h_dim, *channels]) < 1:
             raise ValueError(f"ConvVAE: sizes must be 1 or more, not {channels}, {h_dim}, {z_dim}")
         if H % by or W % by:
             raise ValueError(f"ConvVAE: images of {H} x {W} do not fit: {len(channels)} "
@@ -218,18 +219,18 @@ class ConvVAE(VAE):
         def relu(): return nn.Activation("relu")
         sizes = [C, *channels]
         inner = (H // by, W // by, channels[-1])
+        features = math.prod(inner)
         down = [m for n, k in zip(sizes, channels, strict=False)
                 for m in (nn.Conv2d(n, k, 3, rng, stride=2, padding=1), relu())]
-        self.encoder = nn.Sequential(*down, nn.Reshape(math.prod(inner)),
-                                     nn.Linear(math.prod(inner), h_dim, rng), relu())
-        self.posterior = nn.Linear(h_dim, 2 * z_dim, rng)
+        self.encoder = nn.Sequential(*down, nn.Reshape(features),
+                                     nn.mlp([features, *h_dim], "relu", rng))
+        self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)
         back = channels[::-1]
         up = [m for n, k in zip([back[0], *back[:-1]], back, strict=True)
               for m in (nn.ConvTranspose2d(n, k, 3, rng, stride=2, padding=1, output_padding=1),
                         relu())]
-        self.decoder = nn.Sequential(
-            nn.Linear(z_dim, h_dim, rng), relu(), nn.Linear(h_dim, math.prod(inner), rng), relu(),
-            nn.Reshape(*inner), *up)
+        self.decoder = nn.Sequential(nn.mlp([z_dim, *reversed(h_dim), features], "relu", rng),
+                                     nn.Reshape(*inner), *up)
         self.pixels = nn.Conv2d(channels[0], C * self.outputs, 3, rng, padding=1)
 
 

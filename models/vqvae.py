@@ -131,7 +131,7 @@ class VQVAE(nn.Module):
         vq = self.beta * mean_square(z_e - e.detach())  # ||z_e - sg[e]||^2
         if self.codebook == "gradient":
             vq = vq + mean_square(e - z_e.detach())     # ||sg[z_e] - e||^2
-        self.last = z_e.data, indices
+        self.last = (z_e.data, indices) if self.training else None
         usage = xp.bincount(indices.reshape(-1), minlength=len(self.e)).astype(np.float32)
         usage /= np.float32(indices.size)
         loss = recon_error + vq

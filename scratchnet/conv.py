@@ -111,8 +111,9 @@ def convolve(x, w, b, taps, stride, size):
     def dx(g): return matmul_scatter(g, matrix, taps, stride, x.shape[1:3])
     def dw(g): return gather_t_matmul(x.data, g, taps, stride).reshape(w.shape)
     def db(g): return channel_sum(g)
+    bias = _bias("conv2d", b, K, db)
     y = gather_matmul(x.data, matrix, taps, stride, size, raw(b))
-    return record(y, (x, dx), (w, dw), *_bias("conv", b, K, db))
+    return record(y, (x, dx), (w, dw), *bias)
 
 
 def convolve_transposed(x, w, b, taps, stride, size):
@@ -125,8 +126,9 @@ def convolve_transposed(x, w, b, taps, stride, size):
     def dx(g): return gather_matmul(g, matrix, taps, stride, x.shape[1:3])
     def dw(g): return gather_t_matmul(g, x.data, taps, stride).reshape(w.shape)
     def db(g): return channel_sum(g)
+    bias = _bias("conv_transpose2d", b, K, db)
     y = matmul_scatter(x.data, matrix, taps, stride, size, raw(b))
-    return record(y, (x, dx), (w, dw), *_bias("conv_transpose2d", b, K, db))
+    return record(y, (x, dx), (w, dw), *bias)
 
 
 # ---------------------------------------------------------------- gather, scatter
@@ -336,10 +338,10 @@ def _check_shapes(name, x, w, channels):
 
 
 def _out_size(name, axis, n, k, s, p):
-    out = (n + 2 * p - k) // s + 1
+    out = (n + 2 * p - k) // s + 1 if s > 0 else 0
     if s < 1 or p < 0 or n + 2 * p < k:
         raise ValueError(f"{name}: {axis}: floor((size + 2 * padding - kernel) / stride) + 1 = "
-                         f"floor(({n} + 2 * {p} - {k}) / {s}) + 1 = {out if s > 0 else '?'}: the "
+                         f"floor(({n} + 2 * {p} - {k}) / {s}) + 1 = {out}: the "
                          f"filter does not fit into the image; needs stride >= 1, padding >= 0 and "
                          f"size + 2 * padding >= kernel")
     return out

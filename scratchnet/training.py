@@ -51,7 +51,8 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     table = Table(model.table, epochs, quiet)
 
     with stop_signals() as stop_asked:
-        for epoch in range(len(log.history), epochs):
+        # A run stopped between the last step of an epoch and its evaluation goes on with the latter.
+        for epoch in range((log.step - log.unevaluated()) // steps_per_epoch, epochs):
             order = generator(flags.seed, "order", epoch).permutation(n)
             first = log.step - epoch * steps_per_epoch
             last = min(steps_per_epoch, total - epoch * steps_per_epoch)
@@ -77,9 +78,9 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
                         log.save()
                     if stop_asked():
                         return log, False
-            test = evaluate(model, dataset.test_images, flags.batch_size)
-            row = log.end_epoch(epoch + 1, optimizer.lr, test)
-            table.row(row)
+            if log.unevaluated():
+                test = evaluate(model, dataset.test_images, flags.batch_size)
+                table.row(log.end_epoch(epoch + 1, optimizer.lr, test))
     return log, True
 
 
@@ -128,6 +129,10 @@ class Log:
     def add(self, metrics, images):
         self.step += 1
         self.waiting.append((metrics, images))
+
+    def unevaluated(self):
+        """True if steps were done since the last evaluation."""
+        return self.step > (self.history[-1]["step"] if self.history else 0)
 
     def look(self):
         """Move the waiting metrics to the host in one transfer; the epoch's means so far."""

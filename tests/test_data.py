@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import http.server
+import io
 import struct
+import tarfile
 import threading
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from scratchnet import data, to_numpy
 from scratchnet.errors import DataError
+from scratchnet.synthetic import synthetic_digits, synthetic_scenes
 
 
 def idx_bytes(array):
@@ -190,12 +193,16 @@ def test_unwritable_folder_is_explained(tiny, server):
         data.load("mnist", tiny.root, progress=False)
 
 
-# ---------------------------------------------------------------- synthetic, batches
+# ---------------------------------------------------------------- synthetic
+
+def drawn(draw, **sizes):
+    return data.load("synthetic", synthetic=lambda: draw(**sizes))
+
 
 def test_synthetic_digits_are_reproducible_and_told_apart():
     """A nearest-mean classifier on the pixels recognises most of them."""
-    a = data.synthetic_digits(train=3000, test=500)
-    b = data.synthetic_digits(train=3000, test=500)
+    a = drawn(synthetic_digits, train=3000, test=500)
+    b = drawn(synthetic_digits, train=3000, test=500)
     assert a.sha256 == b.sha256 and a.image_shape == (28, 28, 1)
     assert set(np.unique(a.train_labels)) == set(range(10))
     flat, means = a.test_images.reshape(500, -1) / 255.0, []
@@ -206,11 +213,126 @@ def test_synthetic_digits_are_reproducible_and_told_apart():
     assert 0.05 < flat.mean() < 0.25 and flat.max() == 1
 
 
-def test_synthetic_test_images_are_not_training_images():
-    a = data.synthetic_digits(train=2000, test=500)
+@pytest.mark.parametrize("draw", [synthetic_digits, synthetic_scenes])
+def test_synthetic_test_images_are_not_training_images(draw):
+    a = drawn(draw, train=2000, test=500)
     train = {image.tobytes() for image in a.train_images}
     assert not any(image.tobytes() in train for image in a.test_images)
 
+
+def test_synthetic_scenes_are_colourful_and_their_shapes_differ():
+    a = drawn(synthetic_scenes, train=600, test=100)
+    assert a.image_shape == (32, 32, 3) and set(np.unique(a.train_labels)) == set(range(10))
+    assert a.train_images.std(axis=(0, 1, 2)).min() > 40  # in every channel
+    bars, disks = (a.train_images[a.train_labels == k].astype(float) for k in (8, 0))
+    assert np.abs(bars.mean(0) - disks.mean(0)).max() > 10
+
+
+def test_variance_is_one_over_all_pixels_and_channels():
+    a = drawn(synthetic_scenes, train=300, test=10)
+    assert a.variance == pytest.approx((a.train_images / 255).var(), rel=1e-12)
+
+
+def test_flipped_images_are_mirrored_half_of_the_time(rng):
+    images = rng.integers(0, 256, (400, 3, 5, 2)).astype(np.uint8)
+    found = data.flipped(images, rng)
+    same = (found == images).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(found[~same], images[~same][:, :, ::-1])
+    assert 140 < same.sum() < 260
+
+
+# ---------------------------------------------------------------- CIFAR-10
+
+@pytest.fixture
+def cifar(monkeypatch, tmp_path):
+    """Six small .bin files; cifar.root is the data folder, with nothing in it."""
+    rng, cifar = np.random.default_rng(4), type("Cifar", (), {})()
+    cifar.images = rng.integers(0, 256, (6, 4, 32, 32, 3)).astype(np.uint8)
+    cifar.labels = rng.integers(0, 10, (6, 4)).astype(np.uint8)
+    cifar.files = {}
+    for name, images, labels in zip(data.CIFAR_FILES, cifar.images, cifar.labels, strict=True):
+        planes = images.transpose(0, 3, 1, 2).reshape(4, -1)
+        cifar.files[name] = np.concatenate([labels[:, None], planes], axis=1).tobytes()
+    monkeypatch.setattr(data, "CIFAR_FILES", {n: hashlib.sha256(c).hexdigest()
+                                              for n, c in cifar.files.items()})
+    monkeypatch.setattr(data, "CIFAR_ARCHIVES", ("http://127.0.0.1:9/cifar-10-binary.tar.gz",))
+    cifar.root, cifar.archive = tmp_path, tmp_path / "cifar-10-binary.tar.gz"
+    return cifar
+
+
+def archive_of(path, files):
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def unpacked(cifar):
+    folder = cifar.root / data.CIFAR_FOLDER
+    return sorted(p.name for p in folder.glob("*")) if folder.exists() else []
+
+
+def test_cifar_planes_become_channels(cifar):
+    archive_of(cifar.archive, {f"{data.CIFAR_FOLDER}/{n}": c for n, c in cifar.files.items()})
+    dataset = data.load("cifar10", cifar.root)
+    np.testing.assert_array_equal(dataset.train_images, cifar.images[:5].reshape(20, 32, 32, 3))
+    np.testing.assert_array_equal(dataset.test_images, cifar.images[5])
+    np.testing.assert_array_equal(dataset.test_labels, cifar.labels[5])
+    assert unpacked(cifar) == sorted(cifar.files)
+
+
+@pytest.mark.parametrize("name", ["../evil.bin", "/tmp/evil.bin", "a/../../evil.bin"])
+def test_an_archive_with_unsafe_paths_is_refused_whole(name, cifar):
+    archive_of(cifar.archive, {**cifar.files, name: b"evil"})
+    with pytest.raises(DataError, match=f"unsafe path or link '{name}'.*nothing was unpacked"):
+        data.load("cifar10", cifar.root)
+    assert unpacked(cifar) == [] and not (cifar.root.parent / "evil.bin").exists()
+
+
+def test_an_archive_with_a_link_is_refused(cifar):
+    with tarfile.open(cifar.archive, "w:gz") as tar:
+        link = tarfile.TarInfo("test_batch.bin")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with pytest.raises(DataError, match="unsafe path or link"):
+        data.load("cifar10", cifar.root)
+
+
+def test_a_damaged_archive_is_explained(cifar):
+    archive_of(cifar.archive, cifar.files)
+    cifar.archive.write_bytes(cifar.archive.read_bytes()[:2000])
+    with pytest.raises(DataError, match="damaged archive"):
+        data.load("cifar10", cifar.root)
+    archive_of(cifar.archive, {"data_batch_1.bin": cifar.files["data_batch_1.bin"]})
+    with pytest.raises(DataError, match="has no data_batch_2.bin"):
+        data.load("cifar10", cifar.root)
+    archive_of(cifar.archive, {n: c[:-1] + b"!" for n, c in cifar.files.items()})
+    with pytest.raises(DataError, match="data_batch_1.bin: checksum mismatch"):
+        data.load("cifar10", cifar.root)
+
+
+@pytest.mark.parametrize("damage, words", [
+    (lambda c: c[:-5], "truncated: 12,287 bytes are no whole number of records of 3,073 bytes"),
+    (lambda c: b"", "truncated"), (lambda c: b"\x0b" + c[1:], "a label is 11, expected 0 to 9"),
+    (lambda c: c[:-1] + bytes([c[-1] ^ 1]), "checksum mismatch")],
+    ids=["cut", "empty", "label", "checksum"])
+def test_a_damaged_bin_file_is_explained(damage, words, cifar):
+    for name, content in cifar.files.items():
+        write(cifar.root / data.CIFAR_FOLDER / name, content)
+    path = cifar.root / data.CIFAR_FOLDER / "test_batch.bin"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=words) as caught:
+        data.load("cifar10", cifar.root)
+    assert str(path) in str(caught.value)
+
+
+def test_cifar_out_of_reach_says_what_was_tried(cifar):
+    with pytest.raises(data.MissingDataError, match="127.0.0.1:9/cifar-10-binary.tar.gz"):
+        data.load("cifar10", cifar.root, progress=False)
+
+
+# ---------------------------------------------------------------- batches
 
 def test_batch_is_float32_between_0_and_1(backend):
     x = data.to_batch(np.array([[0, 51, 255]], np.uint8))

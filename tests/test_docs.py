@@ -64,8 +64,8 @@ def test_flags_in_commands_exist(page):
     """Every --flag after a script's name is in that script."""
     from models import RECIPES
     from scratchnet import cli
-    parser = cli.build_parser("train", "", ["mnist"], RECIPES)
-    known = {o for a in parser._actions for o in a.option_strings}
+    known = {o for recipes in RECIPES.values() for a in
+             cli.build_parser("train", "", ["mnist"], recipes)._actions for o in a.option_strings}
     commands = re.findall(r"python train_\w+\.py[^\n`]*", page.read_text())
     unknown = {f for c in commands for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])}
     assert unknown <= known

@@ -10,13 +10,15 @@ functions with kinks. To check your own op, add a row.
 import numpy as np
 import pytest
 
-from scratchnet import GradientError, Tensor, gradcheck, losses, ops, to_numpy, xp
+from scratchnet import GradientError, Tensor, conv, gradcheck, losses, ops, to_numpy, xp
 from scratchnet.tensor import record
 
 from models.vae import reparameterise  # isort: skip
 
 TARGETS = np.array([[0.0, 1.0, 0.3], [0.9, 0.0, 1.0]])
+LEVELS = np.array([[0.0, 1.0, 0.2], [128 / 255, 1 / 255, 254 / 255]])
 LABELS = np.array([[0, 4, 2], [1, 1, 3]])
+MASK_B = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0]], bool)
 MASK = np.array([[True, False, True], [False, False, True]])
 
 CASES = [
@@ -106,8 +108,27 @@ CASES = [
     ("softmax_cross_entropy", lambda a: losses.softmax_cross_entropy(a, LABELS), (2, 3, 5)),
     ("softmax_cross_entropy none",
      lambda a: losses.softmax_cross_entropy(a, LABELS, "none"), (2, 3, 5)),
+    ("discretised_logistic", lambda m, s: losses.discretised_logistic(m, s, LEVELS), (2, 3),
+     (2, 3)),
     ("gaussian_kl", losses.gaussian_kl, (2, 3), (2, 3)),
     ("reparameterise", lambda mu, log_var: reparameterise(mu, log_var, TARGETS), (2, 3), (2, 3)),
+    # convolution
+    ("conv2d", lambda x, w, b: conv.conv2d(x, w, b, 1, 1), (2, 4, 5, 2), (3, 3, 2, 3), (3,)),
+    ("conv2d stride and padding by axis", lambda x, w: conv.conv2d(x, w, None, (3, 2), (0, 2)),
+     (1, 5, 4, 2), (2, 3, 2, 2)),
+    ("conv2d stride larger than kernel", lambda x, w: conv.conv2d(x, w, None, 3), (1, 6, 5, 2),
+     (2, 1, 2, 2)),
+    ("conv2d 1x1", conv.conv2d, (2, 3, 2, 2), (1, 1, 2, 3), (3,)),
+    ("conv_transpose2d", lambda x, w, b: conv.conv_transpose2d(x, w, b, 2, 1, 1), (2, 3, 2, 2),
+     (3, 3, 3, 2), (3,)),
+    ("conv_transpose2d stride 1", lambda x, w: conv.conv_transpose2d(x, w, None, 1, (0, 1)),
+     (1, 3, 4, 2), (2, 3, 1, 2)),
+    ("conv_transpose2d stride larger than kernel",
+     lambda x, w: conv.conv_transpose2d(x, w, None, (2, 3)), (1, 3, 2, 2), (1, 2, 1, 2)),
+    ("masked_conv2d", lambda x, w, b: conv.masked_conv2d(x, w, MASK_B, b), (2, 4, 3, 2),
+     (3, 3, 2, 2), (2,)),
+    ("avg_pool2d", lambda x: conv.avg_pool2d(x, 2), (2, 4, 2, 2)),
+    ("upsample_nearest", lambda x: conv.upsample_nearest(x, 2), (2, 2, 3, 2)),
     # the tape
     ("one input, many uses", lambda a: a * ops.exp(a) + a[0] - a.sum() * a, (2, 3)),
     ("one result, many uses", lambda a: (lambda e: e * e + e.sum() * e)(ops.exp(a)), (2, 3)),
@@ -148,7 +169,9 @@ def test_every_op_has_a_case():
     """An op without a row in CASES fails here."""
     code = " ".join(str(getattr(fn, "__code__", fn).co_names) + fn.__name__ for _, fn, *_ in CASES)
     untested = [name for name in ops.__all__ if name not in code
-                and name not in ("as_tensor", "unbroadcast", "getitem")]
+                and name not in ("as_tensor", "unbroadcast", "getitem")
+                # straight_through's derivative is declared; the search has none: test_vqvae.py
+                and name not in ("straight_through", "nearest_code")]
     assert not untested
 
 

@@ -166,6 +166,29 @@ def test_wrong_input_is_explained(call, words):
 
 # ---------------------------------------------------------------- losses
 
+@pytest.mark.parametrize("mean, log_scale", [(0.5, -3.0), (0.02, -2.0), (1.1, -5.0), (0.3, -7.0),
+                                             (-0.4, 3.0)])
+def test_discretised_logistic_is_a_distribution(mean, log_scale, backend):
+    """The 256 levels' probabilities sum to one, and each is a difference of two sigmoids."""
+    x = np.arange(256) / 255
+    nll = losses.discretised_logistic(np.full(256, mean), np.full(256, log_scale), x, "none")
+    p = np.exp(-nll.numpy())
+    assert p.sum() == pytest.approx(1, abs=1e-9)
+    def below(v): return 1 / (1 + math.exp(-(v - mean) / math.exp(log_scale)))
+    assert p[100] == pytest.approx(below(100.5 / 255) - below(99.5 / 255), rel=1e-6, abs=1e-12)
+    assert p[0] == pytest.approx(below(0.5 / 255), rel=1e-6)
+
+
+def test_discretised_logistic_far_out_is_finite(backend):
+    """Where sigmoid(a) - sigmoid(b) is 0 in float32."""
+    mean = Tensor(np.zeros(2, np.float32), True)
+    log_scale = Tensor(np.full(2, -7, np.float32), True)
+    loss = losses.discretised_logistic(mean, log_scale, np.array([0.7, 1.0], np.float32), "sum")
+    loss.backward()
+    assert math.isfinite(loss.item()) and loss.item() > 100
+    assert np.isfinite(Tensor(mean.grad).numpy()).all() and (mean.grad < 0).all()
+
+
 def test_loss_values_by_loops(backend, rng):
     l, t = rng.standard_normal((3, 4)), rng.uniform(size=(3, 4))  # noqa: E741
     bce = each(lambda a, b: -(b * math.log(1 / (1 + math.exp(-a)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models import VAE
-from scratchnet import Tensor, losses, ops, optim
+from scratchnet import Tensor, conv, losses, ops, optim
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -47,6 +47,35 @@ def test_losses(rng):
             torch.distributions.Normal(0.0, 1.0)).sum()),
     ]:
         assert ours.item() == pytest.approx(theirs.item(), rel=1e-10)
+
+
+CONVS = [  # x (N, H, W, C), w, stride, padding, output_padding
+    (False, (2, 9, 7, 3), (3, 4, 3, 5), (2, 1), (1, 2), 0),
+    (False, (1, 8, 8, 2), (4, 4, 2, 6), (2, 2), (1, 1), 0),
+    (True, (2, 4, 5, 3), (4, 3, 2, 3), (2, 3), (1, 0), (0, 0)),
+    (True, (1, 7, 7, 4), (3, 3, 2, 4), (2, 2), (1, 1), (1, 1)),
+]
+
+
+@pytest.mark.parametrize("transposed, x_shape, w_shape, stride, padding, extra", CONVS)
+def test_convolutions(transposed, x_shape, w_shape, stride, padding, extra, rng):
+    x, w = rng.standard_normal(x_shape), rng.standard_normal(w_shape)
+    b = rng.standard_normal(w_shape[2] if transposed else w_shape[3])
+    ours = [Tensor(v, requires_grad=True) for v in (x, w, b)]
+    theirs = [torch.tensor(v, requires_grad=True) for v in (
+        x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1), b)]
+    if transposed:
+        y = conv.conv_transpose2d(*ours, stride, padding, extra)
+        z = F.conv_transpose2d(*theirs, stride, padding, extra)
+    else:
+        y, z = conv.conv2d(*ours, stride, padding), F.conv2d(*theirs, stride, padding)
+    np.testing.assert_allclose(y.numpy(), z.detach().numpy().transpose(0, 2, 3, 1), atol=1e-12)
+    g = rng.standard_normal(y.shape)
+    y.backward(g)
+    z.backward(torch.tensor(g.transpose(0, 3, 1, 2)))
+    back = (lambda a: a.transpose(0, 2, 3, 1), lambda a: a.transpose(2, 3, 1, 0), lambda a: a)
+    for a, t, order in zip(ours, theirs, back, strict=True):
+        np.testing.assert_allclose(a.grad, order(t.grad.numpy()), atol=1e-11)
 
 
 def test_ten_steps_of_the_vae(rng):

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,21 +17,24 @@ import pytest
 from models import RECIPES
 from scratchnet import checkpoint, cli, data, optim, training
 from scratchnet.errors import CheckpointError
+from scratchnet.synthetic import synthetic_digits, synthetic_scenes
 
 ROOT = Path(__file__).parent.parent
 DATASETS = ["mnist", "fashion-mnist", "synthetic"]
-QUICK = ["--dataset", "synthetic", "--limit", "300", "--h-dim", "16", "--z-dim", "3",
-         "--batch-size", "64"]
+SMALL = ["--dataset", "synthetic", "--batch-size", "64"]
+QUICK = [*SMALL, "--h-dim", "16", "--z-dim", "3"]
+SIZES = {"conv-vae": [*QUICK, "--channels", "4", "8"],
+         "vqvae": [*SMALL, "--num-embeddings", "16", "--embedding-dim", "4"]}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_synthetic():
-    """Draw the synthetic digits once, and few of them."""
-    digits = data.synthetic_digits(train=300, test=120)
-    patch = pytest.MonkeyPatch()
-    patch.setattr(data, "synthetic_digits", lambda: digits)
-    yield
-    patch.undo()
+@cache
+def few_digits():
+    return synthetic_digits(train=300, test=120)
+
+
+@cache
+def few_scenes():
+    return synthetic_scenes(train=100, test=50)
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +48,18 @@ def here(tmp_path, monkeypatch):
 
 
 def train(*argv):
-    return cli.main("train_mnist.py", "", DATASETS, RECIPES, [str(a) for a in argv])
+    return cli.main("train_mnist.py", "", DATASETS, RECIPES["train_mnist.py"], few_digits,
+                    [str(a) for a in argv])
+
+
+def train_cifar(*argv):
+    return cli.main("train_cifar.py", "", ["cifar10", "synthetic"], RECIPES["train_cifar.py"],
+                    few_scenes, [str(a) for a in argv])
+
+
+def build(model, rng, **sizes):
+    return RECIPES["train_mnist.py"][model].build(SimpleNamespace(image_shape=(28, 28, 1)), rng,
+                                                  **sizes)
 
 
 def state(folder):
@@ -66,12 +82,13 @@ def assert_same_run(a, b):
 
 # ---------------------------------------------------------------- a run
 
-@pytest.mark.parametrize("model", list(RECIPES))
+@pytest.mark.parametrize("model", list(RECIPES["train_mnist.py"]))
 def test_a_run_leaves_everything_it_promises(model, capsys):
-    assert train("--model", model, *QUICK, "--epochs", 2) == 0
+    assert train("--model", model, *SIZES.get(model, QUICK), "--epochs", 2) == 0
     folder = Path(f"runs/{model}-synthetic")
-    names = {"config.json", "metrics.csv", "checkpoint.npz", "curves.png", "reconstructions.png",
-             "latent.png"} | ({"samples.png"} if model.startswith("vae") else set())
+    names = {"config.json", "metrics.csv", "checkpoint.npz", "curves.png", "reconstructions.png"}
+    names |= {"codes.png", "usage.png", "palette.png"} if model == "vqvae" else {"latent.png"}
+    names |= {"samples.png"} if "vae" in model and model != "vqvae" else set()
     assert {p.name for p in folder.iterdir()} == names
     rows = figures(folder)
     assert [r["epoch"] for r in rows] == ["1", "2"] and rows[1]["step"] == "10"
@@ -119,6 +136,39 @@ def test_overwrite_replaces_only_when_told(capsys):
     assert not Path("a/samples.png").exists()
 
 
+@pytest.mark.parametrize("argv", [
+    ["--model", "conv-vae", "--channels", "4", "8", "--h-dim", "16", "--z-dim", "4", "--epochs", 1],
+    ["--model", "vqvae", "--steps", 5, "--num-embeddings", 8, "--embedding-dim", 4, "--flip"]])
+def test_cifar_models_run_on_scenes(argv, capsys):
+    assert train_cifar(*argv, "--batch-size", 25, "--dataset", "synthetic", "--out", "a") == 0
+    assert Path("a/reconstructions.png").is_file()
+    out = capsys.readouterr().out
+    assert "synthetic scenes" in out and ("bits/dim" in out) == ("conv-vae" in argv)
+
+
+def test_steps_end_a_run_within_an_epoch_and_train_csv_has_its_rows(monkeypatch):
+    monkeypatch.setattr(training, "TRACE_EVERY", 3)
+    assert train("--model", "vae", *QUICK, "--steps", 8, "--out", "a", "--quiet") == 0
+    assert [r["step"] for r in figures("a")] == ["5", "8"]
+    with open("a/train.csv", newline="") as file:
+        assert [r["step"] for r in csv.DictReader(file)] == ["3", "6"]
+    assert train("--resume", "a", "--steps", 12, "--quiet") == 0
+    assert figures("a")[-1]["step"] == "12"
+
+
+@pytest.mark.parametrize("codebook", ["ema", "gradient"])
+def test_interrupted_vqvae_goes_on_bit_for_bit(codebook, monkeypatch):
+    """Its codebook, running means and step count are in the checkpoint; its sums are too."""
+    flags = ["--model", "vqvae", *SIZES["vqvae"], "--epochs", 2, "--codebook", codebook, "--quiet"]
+    monkeypatch.setattr(training, "TRACE_EVERY", 2)
+    assert train(*flags, "--out", "whole") == 0
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 7)
+        assert train(*flags, "--out", "parts") == 130
+    assert train("--resume", "parts", "--quiet") == 0
+    assert_same_run("whole", "parts")
+
+
 def test_no_data_named_goes_on_with_synthetic_digits_and_says_so(capsys):
     assert train("--model", "vae", "--limit", 100, "--epochs", 1) == 0
     captured = capsys.readouterr()
@@ -129,15 +179,12 @@ def test_no_data_named_goes_on_with_synthetic_digits_and_says_so(capsys):
 
 
 def test_last_partial_batch_counts_by_its_size(rng):
-    """300 images in batches of 64 leave one of 44; test images in batches of 500 one of 120."""
-    model = RECIPES["autoencoder"].build((28, 28, 1), rng, h_dim=8, z_dim=2)
-    images = data.synthetic_digits().train_images
+    """300 images in batches of 64 leave one of 44, in batches of 299 one of 1."""
+    model = build("autoencoder", rng, h_dim=8, z_dim=2)
+    images = few_digits()[1][0]
     whole, _ = model.loss(data.to_batch(images))
     for size in (64, 299, 1000):
-        patch = pytest.MonkeyPatch()
-        patch.setattr(training, "EVAL_BATCH", size)
-        found = training.evaluate(model, images)["loss"]
-        patch.undo()
+        found = training.evaluate(model, images, size)["loss"]
         assert found == pytest.approx(whole.item(), rel=1e-5)
 
 
@@ -149,7 +196,7 @@ def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
     monkeypatch.setattr("scratchnet.figures.draw_all", lambda *a: [])
     train("--model", "autoencoder", *QUICK, "--epochs", 2, "--quiet")
     epochs = [np.concatenate(seen[:5]), np.concatenate(seen[5:])]
-    images = data.synthetic_digits().train_images
+    images = few_digits()[1][0]
     in_order = sorted(image.tobytes() for image in images)
     for epoch in epochs:
         assert sorted(image.tobytes() for image in epoch) == in_order
@@ -262,10 +309,29 @@ def refused(capsys, *argv):
     (["--model", "vae", "--config", "missing.json"], "missing.json: cannot be read"),
     (["--resume", "nowhere"], "no run there"),
     (["--model", "vae", "--overwrite"], "--overwrite needs --out"),
+    (["--model", "vqvae", "--num-embeddings", "0"], "'0' is not a whole number, 1 or more"),
+    (["--model", "vqvae", "--embedding-dim", "0"], "'0' is not a whole number, 1 or more"),
+    (["--model", "vqvae", "--z-dim", "3"], "--z-dim means nothing to --model vqvae"),
+    (["--model", "vqvae", "--decay", "1"], "'1' is not a number between 0 and 1"),
+    (["--model", "vae", "--epochs", "1", "--steps", "1"], "give --epochs or --steps, not both"),
 ])
 def test_wrong_flags(argv, words, capsys):
     assert words in refused(capsys, *argv)
     assert not Path("runs").exists()
+
+
+def test_sizes_that_do_not_fit_the_images(capsys):
+    err = refused(capsys, "--model", "conv-vae", "--dataset", "synthetic", "--channels", 4, 4, 4)
+    assert "multiples of 8; give fewer channels, at most 2" in err
+    assert not Path("runs").exists()
+
+
+def test_vqvae_checkpoint_given_to_a_vae(capsys):
+    train("--model", "vqvae", *SIZES["vqvae"], "--epochs", 1, "--out", "a", "--quiet")
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "b", "--quiet")
+    os.replace("a/checkpoint.npz", "b/checkpoint.npz")
+    assert "checkpoint of another model: state does not fit VAE" in refused(
+        capsys, "--resume", "b", "--epochs", 2)
 
 
 def test_named_data_set_without_files(capsys):
@@ -394,7 +460,7 @@ def test_divergence_names_step_and_term_and_keeps_the_last_good_checkpoint(capsy
 
 
 def test_failed_save_leaves_the_old_checkpoint(monkeypatch, rng, tmp_path):
-    model = RECIPES["vae"].build((4, 4, 1), rng, h_dim=3, z_dim=2)
+    model = build("vae", rng, h_dim=3, z_dim=2)
     optimizer = optim.Adam(model.parameters())
     path = tmp_path / "checkpoint.npz"
     checkpoint.save(path, model, optimizer, {"step": 1})

@@ -1,11 +1,12 @@
 """The VAE's mathematics, and the mistakes that others made (see docs/mistakes.md)."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from models import RECIPES, VAE, Autoencoder
+from models import RECIPES, VAE, Autoencoder, ConvVAE
 from models.vae import draw_noise, reparameterise
 from scratchnet import Tensor, gradcheck, losses, no_grad, ops, optim, to_numpy, xp
 from scratchnet.training import generator
@@ -78,12 +79,48 @@ def test_kl_is_zero_for_the_prior_and_positive_elsewhere(rng):
 
 # ---------------------------------------------------------------- the loss
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic"])
 def test_full_model_derivative(likelihood, backend, rng):
     model = small(rng, likelihood=likelihood, beta=0.7).astype(np.float64)
     x, noise = pixels(rng, dtype=np.float64), rng.standard_normal((4, 3))
     assert gradcheck(lambda *_: model.loss(x, noise)[0], *model.parameters(), directions=5,
                      rtol=1e-5)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "logistic"])
+def test_conv_vae_derivative(likelihood, backend, rng):
+    model = ConvVAE((8, 4, 2), (3, 4), 6, 2, likelihood, rng=rng).astype(np.float64)
+    for p in model.parameters():
+        if p.ndim == 1:  # biases that move the ReLUs' inputs away from their kink
+            p.data[...] = xp.asarray(rng.choice([-1.0, 1.0], p.shape))
+    x, noise = rng.integers(0, 256, (3, 8, 4, 2)) / 255, rng.standard_normal((3, 2))
+    assert gradcheck(lambda *_: model.loss(x, noise)[0], *model.parameters(), directions=5,
+                     eps=1e-7, rtol=1e-5, atol=1e-6)
+
+
+def test_conv_vae_mirrors_its_encoder(backend, rng):
+    model = ConvVAE((28, 28, 1), rng=rng)
+    assert model.posterior.w.shape == (256, 40)
+    x = rng.uniform(size=(2, 28, 28, 1)).astype(np.float32)
+    assert model.reconstruct(x).shape == (2, 28, 28, 1) and model.sample(3, rng).shape == (3, 784)
+
+
+def test_conv_vae_says_which_sizes_fit(rng):
+    with pytest.raises(ValueError, match="28 x 28 do not fit: 3 convolutions of stride 2 need "
+                                         "height and width to be multiples of 8; give fewer "
+                                         "channels, at most 2"):
+        ConvVAE((28, 28, 1), (8, 8, 8), rng=rng)
+    with pytest.raises(ValueError, match=r"images of \(32, 32, 3\), but it was built for 784"):
+        VAE(784).encode(np.zeros((1, 32, 32, 3), np.float32))
+
+
+def test_bits_per_dim(backend, rng):
+    """-ELBO in nats / (numbers in an image * ln 2)."""
+    model = small(rng, likelihood="logistic")
+    _, metrics = model.loss(pixels(rng), rng)
+    assert metrics["bits_per_dim"].item() == pytest.approx(
+        metrics["neg_elbo"].item() / 12 / math.log(2), rel=1e-6)
+    assert model.table[0] == "bits_per_dim" and small(rng).table[0] == "neg_elbo"
 
 
 def test_loss_is_sum_over_pixels_and_dimensions_mean_over_images(backend, rng):
@@ -171,8 +208,8 @@ def test_one_batch_can_be_learned_by_heart(backend, rng):
     ("vae-iwae", [(784, 200), (200, 200), (200, 100), (50, 200), (200, 200), (200, 784)]),
     ("autoencoder", [(784, 400), (400, 20), (20, 400), (400, 784)])])
 def test_recipes_have_the_published_sizes(name, layers):
-    recipe = RECIPES[name]
-    model = recipe.build((28, 28, 1), np.random.default_rng(0), **recipe.sizes)
+    recipe, dataset = RECIPES["train_mnist.py"][name], SimpleNamespace(image_shape=(28, 28, 1))
+    model = recipe.build(dataset, np.random.default_rng(0), **recipe.sizes)
     assert [p.shape for p in model.parameters() if p.ndim == 2] == layers
 
 

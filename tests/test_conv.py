@@ -1,0 +1,221 @@
+"""Convolution: naive loops, the adjoint, masks, blocks and threads, sizes that do not fit."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from scratchnet import Tensor, conv, nn, parallel, to_numpy, xp
+
+SIZES = {"n": st.integers(1, 3), "h": st.integers(1, 7), "w": st.integers(1, 7),
+         "kh": st.integers(1, 4), "kw": st.integers(1, 4), "sh": st.integers(1, 5),
+         "sw": st.integers(1, 3), "ph": st.integers(0, 3), "pw": st.integers(0, 3),
+         "c": st.integers(1, 3), "k": st.integers(1, 3)}
+
+
+def conv_by_loops(x, w, b, stride, padding):
+    """The formula in conv2d's docstring, one number at a time."""
+    (N, H, W, _), (kh, kw, _, K) = x.shape, w.shape
+    P = (H + 2 * padding[0] - kh) // stride[0] + 1
+    Q = (W + 2 * padding[1] - kw) // stride[1] + 1
+    y = np.zeros((N, P, Q, K)) + b
+    for n, p, q, i, j in np.ndindex(N, P, Q, kh, kw):
+        row, column = p * stride[0] + i - padding[0], q * stride[1] + j - padding[1]
+        if 0 <= row < H and 0 <= column < W:
+            y[n, p, q] += x[n, row, column] @ w[i, j]
+    return y
+
+
+def transposed_by_loops(x, w, b, stride, padding, size):
+    """Every pixel of x stamps w onto y."""
+    (N, H, W, _), (kh, kw, K, _) = x.shape, w.shape
+    y = np.zeros((N, *size, K)) + b
+    for n, h, v, i, j in np.ndindex(N, H, W, kh, kw):
+        row, column = h * stride[0] + i - padding[0], v * stride[1] + j - padding[1]
+        if 0 <= row < size[0] and 0 <= column < size[1]:
+            y[n, row, column] += w[i, j] @ x[n, h, v]
+    return y
+
+
+@settings(max_examples=80, deadline=None)
+@given(**SIZES)
+def test_conv2d_by_loops(n, h, w, kh, kw, sh, sw, ph, pw, c, k):
+    assume(h + 2 * ph >= kh and w + 2 * pw >= kw)
+    rng = np.random.default_rng(h + 10 * w)
+    x, f, b = (rng.standard_normal(s) for s in ((n, h, w, c), (kh, kw, c, k), (k,)))
+    y = conv.conv2d(x, f, b, (sh, sw), (ph, pw))
+    np.testing.assert_allclose(y.numpy(), conv_by_loops(x, f, b, (sh, sw), (ph, pw)), atol=1e-12)
+
+
+@settings(max_examples=80, deadline=None)
+@given(**SIZES, data=st.data())
+def test_conv_transpose2d_by_loops(n, h, w, kh, kw, sh, sw, ph, pw, c, k, data):
+    extra = data.draw(st.tuples(st.integers(0, sh - 1), st.integers(0, sw - 1)))
+    size = ((h - 1) * sh + kh - 2 * ph + extra[0], (w - 1) * sw + kw - 2 * pw + extra[1])
+    assume(min(size) >= 1)
+    rng = np.random.default_rng(h + 10 * w)
+    x, f, b = (rng.standard_normal(s) for s in ((n, h, w, c), (kh, kw, k, c), (k,)))
+    y = conv.conv_transpose2d(x, f, b, (sh, sw), (ph, pw), extra)
+    np.testing.assert_allclose(y.numpy(), transposed_by_loops(x, f, b, (sh, sw), (ph, pw), size),
+                               atol=1e-12)
+
+
+TAPS = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=6,
+                unique=True).map(lambda taps: tuple(sorted(taps)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(TAPS, st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5),
+       st.integers(1, 6), st.integers(1, 6), st.integers(1, 2))
+def test_scatter_is_the_adjoint_of_gather(taps, sh, sw, P, Q, H, W, C):
+    """<gather(x), r> = <x, scatter(r)> for any taps, even where they fall outside x."""
+    rng = np.random.default_rng(P + 10 * Q)
+    x, r = rng.standard_normal((2, H, W, C)), rng.standard_normal((2, P, Q, len(taps), C))
+    rows = conv.gather(x, taps, (sh, sw), (P, Q))
+    for t, (i, j) in enumerate(taps):  # and gather is what its docstring says
+        for p, q in np.ndindex(P, Q):
+            row, column = p * sh + i, q * sw + j
+            inside = 0 <= row < H and 0 <= column < W
+            np.testing.assert_array_equal(rows[:, p, q, t], x[:, row, column] if inside else 0)
+    left = (rows * r).sum()
+    assert left == pytest.approx((x * conv.scatter(r, taps, (sh, sw), (H, W))).sum(), abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.booleans(), min_size=15, max_size=15), st.integers(1, 6), st.integers(1, 6))
+def test_masked_conv_is_conv_with_weights_set_to_zero(bits, h, w):
+    mask = np.array(bits).reshape(3, 5)
+    assume(mask.any())
+    rng = np.random.default_rng(h + 10 * w)
+    x, f, b = (rng.standard_normal(s) for s in ((2, h, w, 2), (3, 5, 2, 3), (3,)))
+    f = Tensor(f, requires_grad=True)
+    y = conv.masked_conv2d(x, f, mask, b)
+    expected = conv.conv2d(x, f.data * mask[..., None, None], b, padding=(1, 2))
+    np.testing.assert_allclose(y.numpy(), expected.numpy(), atol=1e-12)
+    y.sum().backward()
+    assert (f.grad[~mask] == 0).all() and y.shape == (2, h, w, 3)
+
+
+def test_masked_work_is_not_done():
+    """A 3x3 filter of type B gathers 5 pixels for each position, not 9."""
+    mask = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0]], bool)
+    x, w = np.ones((1, 4, 4, 2)), Tensor(np.ones((3, 3, 2, 3)), requires_grad=True)
+    seen, gather = [], conv.gather
+    try:
+        conv.gather = lambda *a: seen.append(gather(*a).shape) or gather(*a)
+        conv.masked_conv2d(x, w, mask).sum().backward()
+    finally:
+        conv.gather = gather
+    assert seen and all(shape[3] == 5 for shape in seen)
+
+
+def test_conv_transpose2d_is_the_adjoint_of_conv2d(backend, rng):
+    """<conv2d(x), y> = <x, conv_transpose2d(y)> with the same w, also where sizes are rounded."""
+    for h, s, k, p in ((7, 2, 3, 1), (8, 2, 3, 1), (8, 3, 2, 0)):
+        x, w = rng.standard_normal((2, h, h, 3)), rng.standard_normal((k, k, 3, 4))
+        y = conv.conv2d(x, w, None, s, p)
+        g = rng.standard_normal(y.shape)
+        extra = (h + 2 * p - k) % s
+        back = conv.conv_transpose2d(g, w, None, s, p, extra).numpy()
+        assert back.shape == x.shape
+        assert (y.numpy() * g).sum() == pytest.approx((x * back).sum())
+
+
+def gradients(op, *arrays):
+    leaves = [Tensor(a, requires_grad=True) for a in arrays]
+    y = op(*leaves)
+    y.backward(xp.ones_like(y.data))
+    return [y.numpy()] + [to_numpy(t.grad) for t in leaves]
+
+
+@pytest.mark.parametrize("op", [
+    lambda x, w: conv.conv2d(x, w, None, 2, 1), lambda x, w: conv.conv2d(x, w, None, 1, 1),
+    lambda x, w: conv.conv_transpose2d(x, w.transpose(0, 1, 3, 2), None, 2, 1)])
+def test_blocks_change_nothing_but_the_order_of_sums(op, rng, monkeypatch):
+    x, w = rng.standard_normal((13, 6, 6, 3)), rng.standard_normal((3, 3, 3, 4))
+    whole = gradients(op, x, w)
+    for block in (1, 700, 10 ** 9):
+        monkeypatch.setattr(conv, "BLOCK", block)
+        for a, b in zip(whole, gradients(op, x, w), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-11)
+
+
+def test_results_do_not_depend_on_the_number_of_threads(rng, monkeypatch):
+    x = rng.standard_normal((40, 8, 8, 16), dtype=np.float32)
+    w = rng.standard_normal((3, 3, 16, 16), dtype=np.float32)
+    op = lambda x, w: conv.conv2d(x, w, None, 1, 1)
+    monkeypatch.setattr(conv, "BLOCK", 20_000)
+    many = gradients(op, x, w)
+    monkeypatch.setattr(parallel, "threads", lambda: 1)
+    for a, b in zip(many, gradients(op, x, w), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_pooling_and_upsampling_by_loops(backend, rng):
+    x = rng.standard_normal((2, 4, 6, 3))
+    y, z = conv.avg_pool2d(x, 2).numpy(), conv.upsample_nearest(x, 3).numpy()
+    assert y.shape == (2, 2, 3, 3) and z.shape == (2, 12, 18, 3)
+    for n, i, j, c in np.ndindex(y.shape):
+        assert y[n, i, j, c] == pytest.approx(x[n, 2 * i:2 * i + 2, 2 * j:2 * j + 2, c].mean())
+    for n, i, j, c in np.ndindex(z.shape):
+        assert z[n, i, j, c] == x[n, i // 3, j // 3, c]
+
+
+def test_layers_start_with_the_variance_that_keeps_the_signal(backend, rng):
+    x = Tensor(rng.standard_normal((4, 16, 16, 8)).astype(np.float32))
+    for layer in (nn.Conv2d(8, 64, 3, rng, padding=1), nn.ConvTranspose2d(8, 64, 4, rng, 2, 1),
+                  nn.MaskedConv2d(8, 64, np.tri(3, dtype=bool), rng)):
+        inner = layer(x).numpy()[:, 4:-4, 4:-4]
+        assert inner.var() == pytest.approx(1 / 3, rel=0.2), layer
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: conv.conv2d(np.ones((1, 4, 4, 2)), np.ones((3, 3, 1, 1))), "do not fit"),
+    (lambda: conv.conv2d(np.ones((1, 4, 2, 1)), np.ones((3, 3, 1, 1))),
+     r"W: floor\(\(size \+ 2 \* padding - kernel\) / stride\) \+ 1 = "
+     r"floor\(\(2 \+ 2 \* 0 - 3\) / 1\) \+ 1 = 0: the filter does not fit"),
+    (lambda: conv.conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)), stride=0), "stride >= 1"),
+    (lambda: conv.conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 2)), np.ones(3)),
+     r"b has shape \(3,\), expected \(2,\)"),
+    (lambda: conv.conv_transpose2d(np.ones((1, 1, 1, 1)), np.ones((2, 2, 1, 1)), padding=1),
+     r"\(1 - 1\) \* 1 \+ 2 - 2 \* 1 \+ 0 = 0; needs 1 or more"),
+    (lambda: conv.conv_transpose2d(np.ones((1, 2, 2, 1)), np.ones((2, 2, 1, 1)), stride=2,
+                                   output_padding=2), "output_padding < stride"),
+    (lambda: conv.conv_transpose2d(np.ones((1, 2, 2, 3)), np.ones((2, 2, 3, 1))), "C_out, C_in"),
+    (lambda: conv.masked_conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)),
+                                np.zeros((3, 3))), "0 taps"),
+    (lambda: conv.avg_pool2d(np.ones((1, 5, 4, 1)), 2), "5 x 4 is not a multiple of 2 x 2"),
+])
+def test_sizes_that_do_not_fit_are_explained(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+# ---------------------------------------------------------------- parallel
+
+def test_every_part_is_done_once_and_errors_come_through():
+    done = []
+    parallel.run(done.append, range(100))
+    assert sorted(done) == list(range(100))
+    def fail(part):
+        if part == 7:
+            raise KeyError("seven")
+    with pytest.raises(KeyError, match="seven"):
+        parallel.run(fail, range(20))
+    nested = []
+    parallel.run(lambda i: parallel.run(lambda j: nested.append((i, j)), range(3)), range(4))
+    assert len(set(nested)) == 12
+
+
+@pytest.mark.parametrize("m, k, n", [(5000, 48, 64), (1000, 128, 32), (77, 3, 5), (4097, 32, 128),
+                                     (300, 200, 200)])
+def test_narrow_products_are_the_same_products(m, k, n, rng):
+    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+    np.testing.assert_allclose(parallel.matmul(a, b, np.empty((m, n))), a @ b, atol=1e-12)
+
+
+def test_elementwise_in_slices_is_the_same(rng, monkeypatch):
+    monkeypatch.setattr(parallel, "SLICE", 10)
+    x = rng.standard_normal((7, 9))
+    for a in (x, x.T):
+        np.testing.assert_array_equal(parallel.elementwise(np.square, a), a * a)

@@ -1,0 +1,358 @@
+"""Vector quantisation and the VQ-VAE, and the mistakes that others made (docs/mistakes.md)."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from models import VQVAE
+from models.vqvae import EPS, mean_square, perplexity
+from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
+from scratchnet.ops.products import sum_rows
+
+
+def tiny(rng, **changes):
+    return VQVAE(**({"image_shape": (8, 8, 1), "architecture": "keras", "num_embeddings": 6,
+                     "embedding_dim": 3, "rng": rng} | changes))
+
+
+def pixels(rng, n=5, shape=(8, 8, 1)):
+    return rng.uniform(size=(n, *shape)).astype(np.float32)
+
+
+# ---------------------------------------------------------------- nearest code
+
+def test_nearest_code_by_brute_force(backend, rng):
+    z, codebook = rng.standard_normal((4, 5, 3)), rng.standard_normal((11, 3))
+    found = to_numpy(ops.nearest_code(Tensor(z), Tensor(codebook)))
+    distance = ((z[..., None, :] - codebook) ** 2).sum(-1)
+    np.testing.assert_array_equal(found, distance.argmin(-1))
+
+
+def test_nearest_code_in_blocks(rng, monkeypatch):
+    z, codebook = rng.standard_normal((1000, 4)), rng.standard_normal((7, 4))
+    whole = ops.nearest_code(z, codebook)
+    monkeypatch.setattr(ops.quantise, "BLOCK", 50)
+    np.testing.assert_array_equal(ops.nearest_code(z, codebook), whole)
+
+
+def test_a_tie_goes_to_the_lower_index(backend):
+    codebook = np.array([[5.0, 0], [1, 0], [-1, 0], [1, 0]])
+    assert to_numpy(ops.nearest_code(np.array([[0.0, 3], [2, 0]]), codebook)).tolist() == [1, 1]
+
+
+def test_memory_of_the_search_is_bounded():
+    """100,000 vectors against 4,096 codes: all distances at once would be 1.6 GB."""
+    z, codebook = np.zeros((100_000, 4), np.float32), np.zeros((4096, 4), np.float32)
+    tracemalloc.start()
+    ops.nearest_code(z, codebook)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 40e6
+
+
+def test_sizes_that_do_not_fit_are_explained():
+    with pytest.raises(ValueError, match=r"z \(2, 3\) and codebook \(4, 5\) do not fit"):
+        ops.nearest_code(np.ones((2, 3)), np.ones((4, 5)))
+    with pytest.raises(ValueError, match="straight_through: shapes"):
+        ops.straight_through(np.ones((2, 3)), np.ones((2, 4)))
+
+
+def test_sum_rows_by_loops(backend, rng):
+    indices, rows = rng.integers(0, 6, 40), rng.standard_normal((40, 3))
+    expected = np.zeros((7, 3))
+    for k, row in zip(indices, rows, strict=True):
+        expected[k] += row
+    np.testing.assert_allclose(to_numpy(sum_rows(xp.asarray(indices), xp.asarray(rows), 7)),
+                               expected, atol=1e-12)
+
+
+# ---------------------------------------------------------------- straight-through
+
+def test_straight_through_hands_the_gradient_on_unchanged(backend, rng):
+    """dL/dz_e = dL/dz_q, and nothing to the code."""
+    z, e = Tensor(rng.standard_normal((4, 3)), True), Tensor(rng.standard_normal((4, 3)), True)
+    y = ops.straight_through(e, z)
+    np.testing.assert_array_equal(y.numpy(), e.numpy())
+    g = rng.standard_normal((4, 3))
+    y.backward(g)
+    np.testing.assert_array_equal(to_numpy(z.grad), g)
+    assert e.grad is None
+
+
+def test_encoder_gets_the_decoders_gradient(backend, rng):
+    """The reconstruction's gradient at the encoder's output is that at the decoder's input."""
+    model = tiny(rng, commitment_cost=0.0)
+    x = pixels(rng)
+    model.loss(x, rng)
+    z_e = Tensor(model.encode(x).data, requires_grad=True)
+    z_q = Tensor(model.e.data[ops.nearest_code(z_e, model.e)], requires_grad=True)
+    mean_square(model.decode(ops.straight_through(z_q.detach(), z_e)) - x).backward()
+    mean_square(model.decode(z_q) - x).backward()
+    np.testing.assert_array_equal(to_numpy(z_e.grad), to_numpy(z_q.grad))
+    assert to_numpy(z_e.grad).any()
+
+
+# ---------------------------------------------------------------- the loss
+
+def terms(model, x, rng):
+    """z_e and e (leaves), and the three terms of the loss written out (eq. 3)."""
+    model.loss(x, rng)
+    z_e = model.encode(x).numpy()
+    return z_e, model.e.numpy()[to_numpy(model.last[1])]
+
+
+def test_loss_by_its_definition(backend, rng):
+    x = pixels(rng)
+    for codebook, factor in (("gradient", 1.25), ("ema", 0.25)):
+        model = tiny(rng, codebook=codebook, data_variance=0.07)
+        loss, metrics = model.loss(x, rng)
+        z_e, e = terms(model, x, rng)
+        x_hat = model.reconstruct(x).numpy()
+        recon_error = ((x_hat - x) ** 2).mean() / 0.07
+        vq = factor * ((z_e - e) ** 2).mean()
+        assert metrics["recon_error"].item() == pytest.approx(recon_error, rel=1e-4)
+        assert metrics["vq"].item() == pytest.approx(vq, rel=1e-3)
+        assert loss.item() == pytest.approx(recon_error + vq, rel=1e-4)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.25, 3.0])
+def test_codebook_gradient_is_that_of_the_codebook_term_alone(beta, backend, rng):
+    """d/de_k of mean ||sg[z] - e||^2, whatever beta: neither the commitment term nor the
+    reconstruction (through the straight-through output) reaches the codes, and the codes learn."""
+    model, x = tiny(rng, codebook="gradient", commitment_cost=beta), pixels(rng)
+    loss, _ = model.loss(x, rng)
+    z_e, indices = to_numpy(model.last[0]), to_numpy(model.last[1])
+    loss.backward()
+    expected = np.zeros((6, 3))
+    for z, k in zip(z_e.reshape(-1, 3), indices.reshape(-1), strict=True):
+        expected[k] += 2 * (model.e.numpy()[k] - z) / z_e.size
+    np.testing.assert_allclose(to_numpy(model.e.grad), expected, atol=1e-6)
+    assert np.abs(expected).max() > 0
+
+
+def test_commitment_term_reaches_the_encoder_alone_and_carries_beta(backend, rng):
+    x = pixels(rng)
+    found = {}
+    for beta in (0.0, 1.0, 2.0):
+        model = tiny(np.random.default_rng(0), codebook="gradient", commitment_cost=beta)
+        loss, _ = model.loss(x, np.random.default_rng(1))
+        loss.backward()
+        found[beta] = {n: to_numpy(p.grad) for n, p in model.named_parameters().items()}
+    for name in found[0.0]:
+        one, two = found[1.0][name] - found[0.0][name], found[2.0][name] - found[0.0][name]
+        if name.startswith("encoder"):
+            np.testing.assert_allclose(two, 2 * one, atol=1e-5)
+        else:
+            np.testing.assert_allclose(one, 0, atol=1e-6)
+    assert any(np.abs(found[1.0][n] - found[0.0][n]).max() > 1e-5 for n in found[0.0])
+
+
+def away_from_kinks(model, rng):
+    """In float64, with biases that move the ReLUs' inputs away from 0."""
+    for p in model.astype(np.float64).parameters():
+        if p.ndim == 1:
+            p.data[...] = xp.asarray(rng.choice([-1.0, 1.0], p.shape))
+    return model
+
+
+def test_decoder_derivative_by_finite_differences(rng):
+    """Everything after the codes is an ordinary function; the codes do not depend on it."""
+    model, x = away_from_kinks(tiny(rng), rng), pixels(rng).astype(np.float64)
+    model.loss(x, rng)
+    assert gradcheck(lambda *_: model.loss(x, rng)[0], *model.decoder.parameters(), directions=5,
+                     eps=1e-7, rtol=1e-5)
+
+
+def test_encoder_derivative_is_that_of_its_surrogate(rng):
+    """With sg[.] and the straight-through step spelled out as constants, the loss is an ordinary
+    function of the encoder, and finite differences confirm its derivative."""
+    model, x = away_from_kinks(tiny(rng), rng), pixels(rng).astype(np.float64)
+    loss, _ = model.loss(x, rng)
+    z0 = model.last[0].copy()
+    e = model.e.data[model.last[1]]
+    loss.backward()
+    wanted = [p.grad.copy() for p in model.encoder.parameters()]
+    def surrogate(*_):
+        z = model.encode(x)
+        x_hat = model.decode(z + (e - z0))
+        return mean_square(x_hat - x) / model.data_variance + model.beta * mean_square(z - e)
+    assert gradcheck(surrogate, *model.encoder.parameters(), directions=5, eps=1e-7, rtol=1e-5)
+    model.zero_grad()
+    surrogate().backward()
+    for p, g in zip(model.encoder.parameters(), wanted, strict=True):
+        np.testing.assert_allclose(p.grad, g, atol=1e-12)
+
+
+# ---------------------------------------------------------------- the codebook by running means
+
+def test_ema_against_a_slow_reference(backend, rng, monkeypatch):
+    """Three updates by loops: counts and sums decay, and only the division uses smoothed counts."""
+    monkeypatch.setattr("models.vqvae.SETTLE", 0)
+    model = tiny(rng, decay=0.8).astype(np.float64)
+    N, m = np.ones(6), None
+    for step in range(3):
+        x = pixels(rng).astype(np.float64)
+        model.loss(x, rng)
+        if m is None:
+            m = model.e.numpy().copy()  # the accumulators start on the codebook: m / N = e
+            np.testing.assert_array_equal(model.m.numpy(), m)
+        z, k = to_numpy(model.last[0]).reshape(-1, 3), to_numpy(model.last[1]).reshape(-1)
+        model.after_step(rng)
+        for code in range(6):
+            N[code] = 0.8 * N[code] + 0.2 * (k == code).sum()
+            m[code] = 0.8 * m[code] + 0.2 * z[k == code].sum(0)
+        smoothed = (N + EPS) / (N.sum() + 6 * EPS) * N.sum()
+        np.testing.assert_allclose(model.N.numpy(), N, rtol=1e-12)
+        np.testing.assert_allclose(model.m.numpy(), m, rtol=1e-10)
+        np.testing.assert_allclose(model.e.numpy(), m / smoothed[:, None], rtol=1e-10)
+
+
+def test_codes_are_updated_after_they_were_used(backend, rng):
+    """loss() quantises with the old codes, twice alike; after_step() then moves them, once."""
+    model, x = tiny(rng), pixels(rng)
+    first = model.loss(x, rng)[0].item()
+    before = model.e.numpy().copy()
+    assert model.loss(x, rng)[0].item() == first
+    np.testing.assert_array_equal(model.e.numpy(), before)
+    model.after_step(rng)
+    after = model.e.numpy().copy()
+    assert not np.array_equal(after, before)
+    model.after_step(rng)  # no new loss: nothing to learn from
+    np.testing.assert_array_equal(model.e.numpy(), after)
+
+
+def test_evaluation_moves_no_code(rng):
+    from scratchnet.training import evaluate
+    model = tiny(rng)
+    model.loss(pixels(rng), rng)
+    model.after_step(rng)
+    before = model.state_dict()
+    evaluate(model, (255 * pixels(rng, 9)).astype(np.uint8), 4)
+    model.after_step(rng)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_codebook_at_the_k_means_of_the_data_does_not_get_worse(backend, rng, monkeypatch):
+    """Running means on fixed vectors are a slow k-means: its fixed point must stay."""
+    monkeypatch.setattr("models.vqvae.SETTLE", 0)
+    centres = np.array([[0, 0, 0], [5, 0, 0], [0, 5, 0], [0, 0, 5], [5, 5, 0], [5, 0, 5]])
+    z = (centres[rng.integers(0, 6, 600)] + rng.standard_normal((600, 3)) * 0.3).astype(np.float32)
+    model = tiny(rng)
+    k = ((z[:, None] - centres) ** 2).sum(-1).argmin(1)
+    means = np.array([z[k == c].mean(0) for c in range(6)])
+    model.e.data[...] = xp.asarray(means)
+    model.m.data[...] = model.e.data
+    def error():
+        return float(mean_square(Tensor(z) - model.e.data[ops.nearest_code(z, model.e)]).item())
+    start = error()
+    for _ in range(300):
+        model.last = xp.asarray(z), ops.nearest_code(z, model.e)
+        model.after_step(rng)
+    assert error() <= start * 1.001
+    np.testing.assert_allclose(model.e.numpy(), means, atol=0.01)
+
+
+def test_dead_codes_are_moved_only_if_asked(backend, rng, monkeypatch):
+    monkeypatch.setattr("models.vqvae.SETTLE", 0)
+    for share, moved in ((0.0, False), (0.25, True)):
+        model, x = tiny(rng, restart_below=share), pixels(rng)
+        model.loss(x, rng)
+        model.e.data[4] = model.m.data[4] = 1e3  # nobody chooses this one
+        for _ in range(200):
+            model.loss(x, rng)
+            model.after_step(rng)
+        assert (np.abs(model.e.numpy()[4]).max() < 100) == moved
+
+
+def test_the_codebook_is_placed_over_the_first_steps(backend, rng):
+    """All codes come into use, though the first batch puts them where few vectors stay."""
+    model, adam = tiny(rng, num_embeddings=16), None
+    adam = optim.Adam(model.parameters(), 3e-3)
+    for _ in range(150):
+        x = pixels(rng, 32)
+        loss, metrics = model.loss(x, rng)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        model.after_step(rng)
+    assert float(metrics["perplexity"]) > 10
+
+
+@pytest.mark.parametrize("codebook", ["gradient", "ema"])
+def test_a_few_images_can_be_learned_by_heart(codebook, rng):
+    """Bright and dark squares at four places: the loss falls, and no collapse onto one code."""
+    x = np.zeros((16, 8, 8, 1), np.float32)
+    for n in range(16):
+        x[n, 4 * (n // 8 % 2):, 4 * (n // 4 % 2):] = (n % 4 + 1) / 4
+    model = tiny(rng, num_embeddings=32, embedding_dim=8, codebook=codebook, data_variance=x.var())
+    adam = optim.Adam(model.parameters(), 3e-3)
+    for _ in range(300):
+        loss, metrics = model.loss(x, rng)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        model.after_step(rng)
+    assert metrics["recon_error"].item() < 0.1 and float(metrics["perplexity"]) > 3
+
+
+# ---------------------------------------------------------------- figures, shapes, sizes
+
+def test_perplexity_counts_codes(backend):
+    assert float(perplexity(xp.asarray(np.full(8, 1 / 8)))) == pytest.approx(8)
+    assert float(perplexity(xp.asarray(np.array([1.0, 0, 0])))) == pytest.approx(1)
+    p = np.array([0.5, 0.25, 0.25])
+    assert float(perplexity(xp.asarray(p))) == pytest.approx(2 ** 1.5)
+
+
+def test_codes_used_are_those_of_the_whole_epoch(rng):
+    """Two batches, each with two codes, one in common: three are used, not two."""
+    model = tiny(rng)
+    usage = (np.array([0.5, 0.5, 0, 0, 0, 0]) + np.array([0, 0.5, 0.5, 0, 0, 0])) / 2
+    found = model.summarise({"usage": usage, "loss": 1.0})
+    assert found["codes_used"] == 3 and "usage" not in found
+    assert found["epoch_perplexity"] == pytest.approx(math.exp(1.5 * math.log(2)), rel=1e-6)
+
+
+def test_sonnet_sizes(rng):
+    model = VQVAE((32, 32, 3), rng=rng)
+    assert sum(p.size for p in model.parameters()) == 662_723 and model.e.shape == (512, 64)
+    x = pixels(rng, 2, (32, 32, 3))
+    assert model.encode(x).shape == (2, 8, 8, 64) and model.codes(x).shape == (2, 8, 8)
+    assert model.reconstruct(x).shape == (2, 32, 32, 3)
+
+
+def test_residual_blocks_have_weights_of_their_own(rng):
+    model = VQVAE((8, 8, 1), rng=rng)
+    blocks = [m for m in model.encoder.layers if type(m).__name__ == "ResidualBlock"]
+    assert len(blocks) == 2 and blocks[0].narrow.w is not blocks[1].narrow.w
+    count = sum(p.size for p in nn.Sequential(*blocks).parameters())
+    assert count == 2 * (3 * 3 * 128 * 32 + 32 + 32 * 128 + 128)
+
+
+def test_codes_of_a_checkpoint_are_not_placed_again(rng):
+    """A loaded model quantises with the codes it was saved with."""
+    model, x = tiny(rng), pixels(rng)
+    model.loss(x, rng)
+    model.after_step(rng)
+    other = tiny(np.random.default_rng(99))
+    other.load_state_dict(model.state_dict())
+    other.loss(x, rng)
+    np.testing.assert_array_equal(other.e.numpy(), model.e.numpy())
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"num_embeddings": 0}, "1 or more, not 0 and 3"), ({"embedding_dim": 0}, "1 or more"),
+    ({"image_shape": (10, 8, 1)}, "10 x 8 do not fit.*multiples of 4"),
+    ({"codebook": "kmeans"}, "must be one of gradient, ema"), ({"decay": 1.0}, "decay"),
+    ({"architecture": "resnet"}, "one of sonnet, keras"), ({"commitment_cost": -1}, ">= 0")])
+def test_wrong_sizes_are_explained(changes, words, rng):
+    with pytest.raises(ValueError, match=words):
+        tiny(rng, **changes)
+
+
+def test_images_of_another_size_are_explained(rng):
+    with pytest.raises(ValueError, match=r"images of \(12, 8, 1\), but it was built for"):
+        tiny(rng).encode(np.zeros((1, 12, 8, 1), np.float32))
