@@ -204,6 +204,35 @@ def empty(shape, dtype, purpose):
 
 def gather_matmul(x, matrix, taps, stride, size, b=None):
     """gather(x) @ matrix + b: (N, P, Q, K), for matrix (T*C, K)."""
+    (N, _, _, C), (P, Q), K = x.shape, size, matrix.shape[1]
+    if stride == (1, 1) and NARROW * K < C:
+        return _matmul_scatter(x, *mirror(matrix, taps), stride, size, b)
+    return _gather_matmul(x, matrix, taps, stride, size, b)
+
+
+def matmul_scatter(g, matrix, taps, stride, size, b=None):
+    """scatter(g @ matrix^T) + b: (N, H, W, C), for g (N, P, Q, K) and matrix (T*C, K)."""
+    C, K = len(matrix) // len(taps), matrix.shape[1]
+    if stride == (1, 1) and NARROW * C >= K:
+        return _gather_matmul(g, *mirror(matrix, taps), stride, size, b)
+    return _matmul_scatter(g, matrix, taps, stride, size, b)
+
+
+# With stride 1 each map is also the other, through mirrored taps: what scatter adds to pixel h
+# through tap i comes from position h - i, and can as well be read from there. Gathering copies T
+# times the input's channels for each pixel, scattering adds T times the output's: scatter where
+# the output has less than a fourth of the channels, else gather, which needs no adding up.
+NARROW = 4
+
+
+def mirror(matrix, taps):
+    """The matrix and the taps of the other map: (T*A, B) -> (T*B, A), taps negated."""
+    T, B = len(taps), matrix.shape[1]
+    matrix = matrix.reshape(T, -1, B)[::-1].transpose(0, 2, 1).reshape(T * B, -1)
+    return matrix, tuple((-i, -j) for i, j in reversed(taps))
+
+
+def _gather_matmul(x, matrix, taps, stride, size, b):
     N, (P, Q), K = len(x), size, matrix.shape[1]
     y = xp.empty((N, P, Q, K), x.dtype)
     def fill(part):
@@ -216,36 +245,8 @@ def gather_matmul(x, matrix, taps, stride, size, b=None):
     return y
 
 
-def gather_t_matmul(x, g, taps, stride):
-    """gather(x)^T @ g: (T*C, K), for g (N, P, Q, K)."""
-    N, P, Q, K = g.shape
-    TC = len(taps) * x.shape[3]
-    parts = blocks(N, P * Q * TC)
-    totals = [xp.zeros((TC, K), g.dtype) for _ in parts[:4]]  # four sums, whatever the threads
-    def add_up(k):
-        product = empty((TC, K), g.dtype, "product")
-        for part in parts[k::4]:
-            part_g = g[part].reshape(-1, K)
-            rows = gather(x[part], taps, stride, (P, Q)).reshape(len(part_g), TC)
-            xp.matmul(rows.T, part_g, out=product)
-            totals[k] += product
-    parallel.run(add_up, range(len(totals)))
-    return sum(totals[1:], totals[0])
-
-
-def matmul_scatter(g, matrix, taps, stride, size, b=None):
-    """scatter(g @ matrix^T) + b: (N, H, W, C), for g (N, P, Q, K) and matrix (T*C, K).
-
-    With stride 1 it is itself a gather and a product: pixel h got its part through tap i from
-    position h - i, so it can read from there, through mirrored taps, and nothing need be added up.
-    """
-    N, P, Q, K = g.shape
-    T = len(taps)
-    if stride == (1, 1):
-        mirrored = tuple((-i, -j) for i, j in reversed(taps))
-        matrix = matrix.reshape(T, -1, K)[::-1].transpose(0, 2, 1).reshape(T * K, -1)
-        return gather_matmul(g, matrix, mirrored, stride, size, b)
-    C = len(matrix) // T
+def _matmul_scatter(g, matrix, taps, stride, size, b):
+    (N, P, Q, K), T, C = g.shape, len(taps), len(matrix) // len(taps)
     y = xp.empty((N, *size, C), g.dtype)
     def fill(part):
         part_g = g[part].reshape(-1, K)
@@ -258,8 +259,32 @@ def matmul_scatter(g, matrix, taps, stride, size, b=None):
     return y
 
 
+def gather_t_matmul(x, g, taps, stride):
+    """gather(x)^T @ g: (T*C, K), for g (N, P, Q, K).
+
+    With stride 1 the same sums are x^T @ gather(g) through mirrored taps: the one of x and g with
+    fewer channels is gathered.
+    """
+    (N, H, W, C), (_, P, Q, K), T = x.shape, g.shape, len(taps)
+    if stride == (1, 1) and K < C:
+        mirrored = tuple((-i, -j) for i, j in reversed(taps))
+        total = gather_t_matmul(g, x, mirrored, stride).reshape(T, K, C)
+        return total[::-1].transpose(0, 2, 1).reshape(T * C, K)
+    parts = blocks(N, P * Q * T * C)
+    totals = [xp.zeros((T * C, K), g.dtype) for _ in parts[:4]]  # four sums, whatever the threads
+    def add_up(k):
+        product = empty((T * C, K), g.dtype, "product")
+        for part in parts[k::4]:
+            part_g = g[part].reshape(-1, K)
+            rows = gather(x[part], taps, stride, (P, Q)).reshape(len(part_g), T * C)
+            xp.matmul(rows.T, part_g, out=product)
+            totals[k] += product
+    parallel.run(add_up, range(len(totals)))
+    return sum(totals[1:], totals[0])
+
+
 def channel_sum(g):
-    """g (N, P, Q, K) summed over all but the channels, as a matrix product: 5 times faster."""
+    """g (N, P, Q, K) summed over all but the channels, as a matrix product."""
     g = g.reshape(-1, g.shape[-1])
     return xp.ones(len(g), g.dtype) @ g
 
