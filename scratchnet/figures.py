@@ -166,8 +166,9 @@ def curves(log, names, title):
         axes.plot([row["step"] for row in log.history], values, "o-", color="#4e79a7", lw=1.8, ms=3,
                   label="test set")
         shown = [r[name] for r in log.trace[len(log.trace) // 50:]] + values
-        margin = 0.05 * (max(shown) - min(shown)) or 1.0
-        axes.set_ylim(min(shown) - margin, max(shown) + margin)  # the first steps may leave it
+        low, high = min(shown), max(shown)  # the first steps may leave the panel
+        low = min(low, 0) if high - low < 0.02 * high else low
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or 1)
         axes.set_title(f"{label(name)}  (test: {values[-1]:.5g})", fontsize=10)
         axes.set_xlabel("training step")
         plain(axes)
