@@ -32,7 +32,8 @@ RESUMABLE = ("resume", "epochs", "steps", "quiet", "data_dir", "backend")
 def main(prog, about, datasets, recipes, synthetic, argv=None):
     """Run a training script; returns the exit code: 0, 2 for the user's mistake, 130 for Ctrl-C."""
     try:
-        return run(prog, about, datasets, recipes, synthetic, sys.argv[1:] if argv is None else argv)
+        argv = sys.argv[1:] if argv is None else argv
+        return run(prog, about, datasets, recipes, synthetic, argv)
     except UserError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 2

@@ -107,7 +107,9 @@ class Dataset:
 def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     """Load a data set by name: "mnist", "fashion-mnist", "cifar10" or "synthetic".
 
-    synthetic: the function that draws the last one. Raises MissingDataError if its files are neither found nor downloadable (the
+    synthetic: the function that draws the last one (scratchnet.synthetic).
+
+    Raises MissingDataError if its files are neither found nor downloadable (the
     message says what was tried), DataError if one is damaged.
     """
     root = Path(data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
@@ -175,7 +177,7 @@ def _check_sum(path, content, sha256):
 
 
 def load_cifar10(folder, progress=True):
-    """CIFAR-10 in its binary version, downloaded and unpacked into the folder if it is not there."""
+    """CIFAR-10, binary version; downloaded and unpacked into the folder if it is not there."""
     if not all((folder / file).is_file() for file in CIFAR_FILES):
         archive = folder.with_name("cifar-10-binary.tar.gz")
         if not archive.is_file():
@@ -204,9 +206,11 @@ def read_cifar10(path, sha256=None):
                         f"of {record:,} bytes; {REMEDY}")
     rows = np.frombuffer(content, np.uint8).reshape(-1, record)
     if rows[:, 0].max() > 9:
-        raise DataError(f"{path}: damaged: a label is {rows[:, 0].max()}, expected 0 to 9; {REMEDY}")
+        raise DataError(f"{path}: damaged: a label is {rows[:, 0].max()}, expected 0 to 9; "
+                        f"{REMEDY}")
     _check_sum(path, content, sha256)
-    return np.ascontiguousarray(rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)), rows[:, 0]
+    planes = rows[:, 1:].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), rows[:, 0]
 
 
 def unpack(archive, folder, files):
@@ -223,8 +227,8 @@ def unpack(archive, folder, files):
                 parts = Path(member.name).parts
                 if Path(member.name).is_absolute() or ".." in parts or member.issym() \
                         or member.islnk():
-                    raise DataError(f"{archive}: unsafe path or link {member.name!r} in it; nothing "
-                                    f"was unpacked; do not trust this archive")
+                    raise DataError(f"{archive}: unsafe path or link {member.name!r} in it; "
+                                    f"nothing was unpacked; do not trust this archive")
             found = {Path(m.name).name: m for m in members if m.isfile()}
             for file, sha256 in files.items():
                 if file not in found:

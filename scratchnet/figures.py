@@ -179,8 +179,8 @@ def curves(log, names, title):
 def code_maps(model, images, codes, title):
     """Images, their grids of codes (a colour for each index), and what the codes decode to."""
     again = host(model.decode_codes(codes))
-    figure = new_figure(9, 3.4, title, "above the images, below them their codes (a colour for each "
-                        "of the K indices), last what the decoder makes of the codes")
+    figure = new_figure(9, 3.4, title, "above the images, below them their codes (a colour for "
+                        "each of the K indices), last what the decoder makes of the codes")
     panels = figure.subplots(3, len(images), gridspec_kw={"wspace": 0.05, "hspace": 0.05})
     # Neighbouring indices mean nothing: spread the colours, so that they do not look alike.
     hues = (np.arange(len(model.e)) * 0.61803) % 1

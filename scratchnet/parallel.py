@@ -22,6 +22,8 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from .backend import xp
+
 SLICE = 1 << 16  # elements of an elementwise op that one thread takes at a time
 SMALL = 10 ** 6  # multiplications that OpenBLAS's small kernel takes
 
@@ -29,7 +31,8 @@ SMALL = 10 ** 6  # multiplications that OpenBLAS's small kernel takes
 def run(fn, parts):
     """fn(part) for every part, spread over the threads; an exception in one is raised here."""
     parts = list(parts)
-    if len(parts) < 2 or threads() < 2 or getattr(_here, "working", False):
+    on_gpu = xp.ndarray is not np.ndarray
+    if len(parts) < 2 or on_gpu or threads() < 2 or getattr(_here, "working", False):
         for part in parts:
             fn(part)
         return
@@ -62,7 +65,7 @@ def matmul(a, b, out):
     (m, k), n = a.shape, b.shape[1]
     rows = SMALL // (k * n) // 8 * 8
     if min(k, n) > 64 or rows < 16 or m < 2 * rows or not isinstance(out, np.ndarray):
-        return np.matmul(a, b, out=out) if isinstance(out, np.ndarray) else a.dot(b, out=out)
+        return xp.matmul(a, b, out=out)
     rows = min(rows, 128)
     whole = m // rows * rows
     np.matmul(a[:whole].reshape(-1, rows, k), b, out=out[:whole].reshape(-1, rows, n))
@@ -137,7 +140,8 @@ def _queue():
 def _openblas():
     """(get, set) of the number of threads of the OpenBLAS that NumPy brings, or None."""
     package = Path(np.__file__).parent
-    for path in [*package.parent.glob("numpy.libs/*openblas*"), *package.glob(".dylibs/*openblas*")]:
+    for path in [*package.parent.glob("numpy.libs/*openblas*"),
+                 *package.glob(".dylibs/*openblas*")]:
         with contextlib.suppress(OSError):
             library = ctypes.CDLL(str(path))
             for prefix, suffix in (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", "")):

@@ -51,7 +51,7 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     table = Table(model.table, epochs, quiet)
 
     with stop_signals() as stop_asked:
-        # A run stopped between the last step of an epoch and its evaluation goes on with the latter.
+        # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // steps_per_epoch, epochs):
             order = generator(flags.seed, "order", epoch).permutation(n)
             first = log.step - epoch * steps_per_epoch

@@ -121,6 +121,23 @@ def test_conv_transpose2d_is_the_adjoint_of_conv2d(backend, rng):
         assert (y.numpy() * g).sum() == pytest.approx((x * back).sum())
 
 
+def test_views_that_are_not_contiguous(rng):
+    """A transposed image, every other channel, and a gradient that is a broadcast number."""
+    x, w = rng.standard_normal((2, 6, 5, 4)), rng.standard_normal((3, 3, 2, 2))
+    view = x.transpose(0, 2, 1, 3)[..., ::2]
+    for padding in (0, 1):
+        for op in (conv.conv2d, conv.conv_transpose2d):
+            leaf = Tensor(view, requires_grad=True)
+            y = op(leaf, w, None, 1, padding)
+            np.testing.assert_array_equal(
+                y.numpy(), op(np.ascontiguousarray(view), w, None, 1, padding).numpy())
+            y.sum().backward()
+            summed = leaf.grad
+            leaf.grad = None
+            op(leaf, w, None, 1, padding).backward(np.ones(y.shape))
+            np.testing.assert_array_equal(summed, leaf.grad)
+
+
 def gradients(op, *arrays):
     leaves = [Tensor(a, requires_grad=True) for a in arrays]
     y = op(*leaves)

@@ -192,7 +192,7 @@ def test_ema_against_a_slow_reference(backend, rng, monkeypatch):
     monkeypatch.setattr("models.vqvae.SETTLE", 0)
     model = tiny(rng, decay=0.8).astype(np.float64)
     N, m = np.ones(6), None
-    for step in range(3):
+    for _ in range(3):
         x = pixels(rng).astype(np.float64)
         model.loss(x, rng)
         if m is None:
