@@ -2,16 +2,22 @@
 
 import numpy as np
 import pytest
+import strict
 
 import scratchnet
 from scratchnet.errors import BackendError
 
 
-@pytest.fixture(params=["numpy", "cupy"])
+@pytest.fixture(params=["numpy", "strict", "cupy"])
 def backend(request):
-    """The name of the array library in use during the test. CuPy is skipped without a GPU."""
+    """The name of the array library in use during the test: NumPy, a stand-in that is as strict
+    as CuPy (tests/strict.py), and CuPy itself, which is skipped without a GPU."""
     try:
-        yield scratchnet.use(request.param)
+        if request.param == "strict":
+            strict.use()
+        else:
+            scratchnet.use(request.param)
+        yield request.param
     except BackendError as error:
         pytest.skip(str(error).partition(";")[0])
     finally:

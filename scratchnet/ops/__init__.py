@@ -16,7 +16,8 @@ __all__ = [
     "add", "as_tensor", "broadcast_to", "clip", "concatenate", "div", "elu", "embedding", "exp",
     "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean",
     "mul", "nearest_code", "neg", "pad", "power", "relu", "reshape", "sigmoid", "softmax",
-    "softplus", "split", "sqrt", "stack", "straight_through", "sub", "sum", "tanh", "transpose", "unbroadcast", "where",
+    "softplus", "split", "sqrt", "stack", "straight_through", "sub", "sum", "tanh", "transpose",
+    "unbroadcast", "where",
 ]
 
 # Operators and methods of Tensor are these ops under another name.

@@ -1,0 +1,172 @@
+"""An array module over NumPy that is as strict as CuPy, so that a machine without a GPU can tell
+whether the code would run on one.
+
+    import strict; strict.use()          # xp is now this module
+
+What CuPy refuses, this refuses: an array turned into a NumPy array without being asked to, NumPy
+arrays mixed with its own, names that CuPy does not have (tests/cupy_names.txt). It is stricter in
+one thing: CuPy lets np.exp(a) through to cupy.exp(a); here any NumPy function of an array of ours
+is an error, since not every one is let through. Results without axes stay arrays. Moves between
+host and device are counted: `moves`.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from scratchnet.backend import xp
+
+_lines = (Path(__file__).parent / "cupy_names.txt").read_text().splitlines()
+NAMES = set(_lines[1:])
+__version__ = f"(standing in for {_lines[0]})"
+moves = {"in": 0, "out": 0}  # host to device, device to host
+
+
+def use():
+    """Make this module the array library in use."""
+    xp._become(sys.modules[__name__])
+
+
+class ndarray:
+    """An array "on the device": NumPy's, wrapped, and not let out."""
+
+    __slots__ = ("_a", "__weakref__")
+    __array_priority__ = 1000
+
+    def __init__(self, a):
+        self._a = a
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use "
+                        "`.get()` to construct a NumPy array explicitly.")
+
+    def __array_ufunc__(self, ufunc, *args, **kwargs):
+        raise TypeError(f"np.{ufunc.__name__} of a device array")
+
+    def __array_function__(self, function, *args, **kwargs):
+        raise TypeError(f"np.{function.__name__} of a device array")
+
+    def __getattr__(self, name):
+        if f"ndarray.{name}" not in NAMES:
+            raise AttributeError(f"cupy.ndarray has no attribute {name!r}")
+        value = getattr(self._a, name)
+        return _function(value, name) if callable(value) else _wrap(value)
+
+    base = property(lambda self: None if self._a.base is None else self)
+    dtype = property(lambda self: self._a.dtype)
+    shape = property(lambda self: self._a.shape)
+
+    def item(self):
+        moves["out"] += 1
+        return self._a.item()
+
+    def tolist(self):
+        moves["out"] += 1
+        return self._a.tolist()
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __bool__(self):
+        return bool(self.item())
+
+    def __len__(self):
+        return len(self._a)
+
+    def __getitem__(self, index):
+        return _wrap(self._a[_unwrap(index)])
+
+    def __setitem__(self, index, value):
+        if isinstance(value, np.ndarray):
+            raise TypeError("a NumPy array assigned into a device array")
+        self._a[_unwrap(index)] = _unwrap(value)
+
+    def __repr__(self):
+        return f"strict({self._a!r})"
+
+
+def _operator(name):
+    def operator(self, *others):
+        result = getattr(self._a, name)(*[_unwrap(o) for o in others])
+        if name.startswith("__i") and name not in ("__invert__",):
+            return self
+        return NotImplemented if result is NotImplemented else _wrap(result)
+    return operator
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or",
+              "xor"):
+    for _kind in ("", "r", "i"):
+        if hasattr(np.ndarray, f"__{_kind}{_name}__"):
+            setattr(ndarray, f"__{_kind}{_name}__", _operator(f"__{_kind}{_name}__"))
+for _name in ("neg", "pos", "abs", "invert", "lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+ndarray.__hash__ = object.__hash__
+
+
+def _unwrap(value):
+    """What CuPy would take, as NumPy takes it; TypeError for what it would not."""
+    if isinstance(value, ndarray):
+        return value._a
+    if isinstance(value, np.ndarray):
+        raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+    if isinstance(value, (list, tuple)):
+        return type(value)(_unwrap(v) for v in value)
+    if type(value).__module__.startswith("scratchnet"):
+        raise TypeError(f"Unsupported type {type(value)}")
+    return value
+
+
+def _wrap(value):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return ndarray(np.asarray(value))
+    if isinstance(value, (list, tuple)) and any(isinstance(v, np.ndarray) for v in value):
+        return type(value)(_wrap(v) for v in value)
+    return value
+
+
+def _function(fn, name):
+    def call(*args, **kwargs):
+        result = _wrap(fn(*[_unwrap(a) for a in args],
+                          **{k: _unwrap(v) for k, v in kwargs.items()}))
+        return result if kwargs.get("out") is None else kwargs["out"]
+    call.__name__ = name
+    if hasattr(fn, "at"):
+        call.at = lambda a, index, b: fn.at(a._a, _unwrap(index), _unwrap(b))
+    return call
+
+
+def asarray(a, dtype=None):
+    """To the device: the one door in. Nothing is moved if it is there already."""
+    if isinstance(a, ndarray):
+        return a if dtype in (None, a.dtype) else ndarray(a._a.astype(dtype))
+    moves["in"] += 1
+    return ndarray(np.array(a, dtype=dtype))
+
+
+def array(a, dtype=None):
+    return asarray(a, dtype) if not isinstance(a, ndarray) else ndarray(np.array(a._a, dtype))
+
+
+def asnumpy(a):
+    """To the host: the one door out, besides .item()."""
+    moves["out"] += 1
+    return a._a.copy()
+
+
+class lib:
+    class stride_tricks:
+        @staticmethod
+        def as_strided(a, shape, strides):
+            return ndarray(np.lib.stride_tricks.as_strided(a._a, shape, strides))
+
+
+def __getattr__(name):
+    if name not in NAMES:
+        raise AttributeError(f"module 'cupy' has no attribute {name!r}")
+    value = getattr(np, name)
+    return _function(value, name) if callable(value) and not isinstance(value, type) else value

@@ -1,0 +1,125 @@
+"""The backend switch, and whole training runs on the strict stand-in for CuPy (tests/strict.py)."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import strict
+
+import scratchnet
+from models import RECIPES
+from scratchnet import Tensor, backend, data, ops, optim, training, xp
+from scratchnet.errors import BackendError
+from scratchnet.synthetic import synthetic_digits, synthetic_scenes
+
+SIZES = {"h_dim": [12], "z_dim": 3, "channels": [4, 6], "num_embeddings": 8, "embedding_dim": 4}
+MODELS = [(script, model) for script, recipes in RECIPES.items() for model in recipes]
+
+
+@pytest.fixture
+def device():
+    """The stand-in, in use; its counts of moves."""
+    strict.use()
+    yield strict.moves
+    scratchnet.use("numpy")
+
+
+def test_import_needs_numpy_alone():
+    code = ("import sys; import scratchnet; "
+            "print([m for m in ('cupy', 'matplotlib', 'tqdm', 'PIL', 'torch') if m in sys.modules])")
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_xp_is_never_out_of_date(device):
+    assert "strict" in repr(xp) and isinstance(xp.zeros(2), strict.ndarray)
+    scratchnet.use("numpy")
+    assert isinstance(xp.zeros(2), np.ndarray)
+
+
+def test_unknown_backend_is_explained():
+    with pytest.raises(BackendError, match="choose one of numpy, cupy, auto"):
+        backend.use("torch")
+
+
+@pytest.mark.parametrize("planted", [
+    lambda a: np.exp(a), lambda a: np.sum(a), lambda a: np.asarray(a), lambda a: a + np.ones(2),
+    lambda a: np.ones(2) * a, lambda a: xp.maximum(a, np.ones(2)), lambda a: a[np.array([0])],
+    lambda a: a.__setitem__(0, np.ones(1)), lambda a: xp.concatenate([a, np.ones(2)])])
+def test_a_planted_numpy_call_on_a_device_array_is_caught(planted, device):
+    with pytest.raises(TypeError):
+        planted(xp.zeros(2))
+
+
+def test_names_that_cupy_lacks_are_missing(device):
+    for name in ("float128", "nditer", "memmap"):
+        with pytest.raises(AttributeError, match=f"'cupy' has no attribute '{name}'"):
+            getattr(strict, name)
+    with pytest.raises(AttributeError, match="no attribute 'setfield'"):
+        xp.zeros(2).setfield(1, np.int8)
+
+
+def test_results_without_axes_stay_on_the_device(device):
+    before = dict(device)
+    assert isinstance(xp.ones(3).sum(), strict.ndarray)
+    y = Tensor(xp.ones(3), requires_grad=True).sum()
+    y.backward()
+    assert isinstance(y.data, strict.ndarray) and device == before
+
+
+def dataset_for(script):
+    draw = synthetic_digits if script == "train_mnist.py" else synthetic_scenes
+    return data.load("synthetic", synthetic=lambda: draw(train=40, test=8))
+
+
+def build(script, model, dataset):
+    recipe = RECIPES[script][model]
+    sizes = recipe.sizes | {n: v for n, v in SIZES.items() if n in recipe.sizes}
+    net = recipe.build(dataset, training.generator(0, "weights"), **sizes)
+    return net, optim.Adam(net.parameters(), 1e-3)
+
+
+@pytest.mark.parametrize("script, model", MODELS, ids=[f"{s[6:-3]}-{m}" for s, m in MODELS])
+def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
+    dataset = dataset_for(script)
+    net, adam = build(script, model, dataset)
+    def step(number):
+        rng = training.generator(0, "step", number)
+        loss, metrics = net.loss(data.to_batch(dataset.train_images[:8]), rng)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        net.after_step(rng)
+    step(0)  # a VQ-VAE's first step places its codebook
+    before = dict(device)
+    step(1)
+    assert device["out"] == before["out"]
+    assert device["in"] - before["in"] <= 2
+
+
+@pytest.mark.parametrize("script, model", MODELS, ids=[f"{s[6:-3]}-{m}" for s, m in MODELS])
+def test_training_gives_the_same_losses_as_numpy(script, model, tmp_path, monkeypatch):
+    """Ten epochs of five steps, with evaluation and checkpoints: the same to rounding."""
+    monkeypatch.setattr(training, "TRACE_EVERY", 1)
+    flags = SimpleNamespace(epochs=10, steps=None, batch_size=8, lr=1e-3, schedule="cosine", seed=0,
+                            binarize="dynamic", flip=True)
+    dataset, logs = dataset_for(script), []
+    for use in (lambda: scratchnet.use("numpy"), strict.use):
+        use()
+        net, adam = build(script, model, dataset)
+        log, complete = training.train(net, adam, dataset, flags, tmp_path, quiet=True)
+        assert complete and log.step == 50
+        logs.append(log)
+    scratchnet.use("numpy")
+    for a, b in zip(logs[0].trace, logs[1].trace, strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-3), a["step"]
+    tests = [log.history[-1]["test_loss"] for log in logs]
+    assert tests[0] == pytest.approx(tests[1], rel=1e-2)  # a vector between two codes may change
+
+
+def test_embedding_checks_its_range_on_the_host_only(device):
+    before = device["out"]
+    ops.embedding(np.array([0, 1]), xp.zeros((2, 3)))
+    assert device["out"] == before
