@@ -182,6 +182,11 @@ class Log:
     def save(self):
         """Write the checkpoint, then the two csv files, which are always made from it."""
         self.look()
+        for name, parameter in self.model.named_parameters().items():
+            if not bool(xp.isfinite(parameter.data).all()):
+                raise DivergenceError(f"step {self.step}: the parameter {name!r} became NaN or "
+                                      f"infinite. The last good checkpoint is kept. Try a lower "
+                                      f"--lr")
         seconds = self.seconds + time.monotonic() - self.started
         checkpoint.save(self.folder / "checkpoint.npz", self.model, self.optimizer, {
             "step": self.step, "counts": self.counts, "seconds": seconds,

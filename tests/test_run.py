@@ -459,6 +459,20 @@ def test_divergence_names_step_and_term_and_keeps_the_last_good_checkpoint(capsy
     assert len(figures("a")) == 1 and np.isfinite(state("a")["model/pixels.w"]).all()
 
 
+def test_weights_that_are_not_finite_are_not_saved(capsys, monkeypatch):
+    """The loss of the step before was still finite."""
+    step = optim.Adam.step
+    def step_and_break(adam):
+        step(adam)
+        if adam.step_count == 10:  # the last of the second epoch
+            adam.parameters[0].data[0, 0] = np.nan
+    monkeypatch.setattr(optim.Adam, "step", step_and_break)
+    monkeypatch.setattr(training, "evaluate", lambda *a: {"loss": 0.0})
+    err = refused(capsys, "--model", "autoencoder", *QUICK, "--epochs", 3, "--out", "a", "--quiet")
+    assert "step 10: the parameter 'encoder.layers.0.w' became NaN" in err
+    assert np.isfinite(state("a")["model/encoder.layers.0.w"]).all() and len(figures("a")) == 1
+
+
 def test_failed_save_leaves_the_old_checkpoint(monkeypatch, rng, tmp_path):
     model = build("vae", rng, h_dim=3, z_dim=2)
     optimizer = optim.Adam(model.parameters())
