@@ -25,6 +25,7 @@ import numpy as np
 from .backend import xp
 
 SLICE = 1 << 16  # elements of an elementwise op that one thread takes at a time
+PIECE = 4 * 10 ** 6  # multiplications below which a product is not worth a second thread
 SMALL = 10 ** 6  # multiplications that OpenBLAS's small kernel takes
 
 
@@ -57,6 +58,25 @@ def elementwise(fn, *arrays):
         *inputs, result = (a[start:start + SLICE] for a in flat)
         fn(*inputs, out=result)
     run(part, range(0, first.size, SLICE))
+    return out
+
+
+def product(a, b):
+    """a @ b for matrices, large ones in pieces to all threads: rows of a, or columns of b if those
+    are more. The number of pieces depends on the sizes alone."""
+    (m, k), n = a.shape, b.shape[1]
+    if not isinstance(a, np.ndarray) or m * k * n < PIECE or threads() < 2:
+        return a @ b
+    out = np.empty((m, n), a.dtype)
+    pieces = min(8, max(2, m * k * n // (8 * PIECE)))
+    def piece(i):
+        if m >= n:
+            part = slice(m * i // pieces, m * (i + 1) // pieces)
+            np.matmul(a[part], b, out=out[part])
+        else:
+            part = slice(n * i // pieces, n * (i + 1) // pieces)
+            np.matmul(a, b[:, part], out=out[:, part])
+    run(piece, range(pieces))
     return out
 
 

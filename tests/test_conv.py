@@ -231,6 +231,12 @@ def test_narrow_products_are_the_same_products(m, k, n, rng):
     np.testing.assert_allclose(parallel.matmul(a, b, np.empty((m, n))), a @ b, atol=1e-12)
 
 
+@pytest.mark.parametrize("m, k, n", [(300, 200, 100), (100, 200, 300), (7, 9, 8), (784, 128, 400)])
+def test_products_in_pieces_are_the_same_products(m, k, n, rng):
+    a, b = rng.standard_normal((k, m)).T, rng.standard_normal((k, n))
+    np.testing.assert_allclose(parallel.product(a, b), a @ b, atol=1e-11)
+
+
 def test_elementwise_in_slices_is_the_same(rng, monkeypatch):
     monkeypatch.setattr(parallel, "SLICE", 10)
     x = rng.standard_normal((7, 9))

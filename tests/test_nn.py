@@ -100,6 +100,13 @@ def test_adam_against_the_algorithm_written_plainly(backend, rng):
     np.testing.assert_allclose(p.numpy(), theta, rtol=1e-10)
 
 
+def test_a_parameter_that_was_transposed_is_updated(backend):
+    p = Tensor(Tensor(np.ones((2, 3))).T.data, requires_grad=True)
+    (p * 2).sum().backward()
+    optim.SGD([p], 0.5).step()
+    assert to_numpy(p.data).tolist() == [[0, 0]] * 3
+
+
 def test_adam_gives_the_same_in_blocks(rng, monkeypatch):
     gradients = [rng.standard_normal((7, 9)) for _ in range(3)]
     found = []
