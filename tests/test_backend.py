@@ -27,8 +27,8 @@ def device():
 
 
 def test_import_needs_numpy_alone():
-    code = ("import sys, scratchnet; "
-            "print([m for m in ('cupy', 'matplotlib', 'tqdm', 'PIL', 'torch') if m in sys.modules])")
+    code = ("import sys, scratchnet; print([m for m in ('cupy', 'matplotlib', 'tqdm', 'PIL', "
+            "'torch') if m in sys.modules])")
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 
