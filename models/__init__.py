@@ -76,7 +76,7 @@ RECIPES = {
     "train_cifar.py": {
         "conv-vae": Recipe(
             "convolutional VAE with a likelihood of 8-bit pixels", build_conv_vae,
-            {"channels": [64, 128, 256], "h_dim": [512], "z_dim": 128} | PIXELS
+            {"channels": [32, 64, 128], "h_dim": [256], "z_dim": 128} | PIXELS
             | {"likelihood": "logistic"}, {"epochs": 10, "schedule": "cooldown"}),
         "vqvae": Recipe(
             "VQ-VAE of the paper, in the sizes of Sonnet's example: 8x8 codes of 512", build_vqvae,

@@ -122,7 +122,10 @@ class VAE(nn.Module):
         """
         if self.likelihood == "logistic":
             mean, log_scale = (t.reshape(x.shape) for t in ops.split(output, 2, axis=-1))
-            return losses.discretised_logistic(mean + 0.5, ops.clip(log_scale, -7, 3), x, reduction)
+            # An output of 0 means grey, give or take e^-2 = 0.14: about what images are before
+            # anything is learned.
+            log_scale = ops.clip(log_scale - 2, -7, 3)
+            return losses.discretised_logistic(mean + 0.5, log_scale, x, reduction)
         output = output.reshape(x.shape)
         if self.likelihood == "bernoulli":
             return losses.bce_with_logits(output, x, reduction)
