@@ -40,8 +40,9 @@ def our_step(model):
     import numpy as np
 
     from models import RECIPES
-    from scratchnet import data, optim
+    from scratchnet import data, optim, parallel
 
+    parallel.keep_memory()  # as training.train does
     setting, dataset, rng = MODELS[model], small_dataset(MODELS[model]), np.random.default_rng(0)
     images, recipe = dataset.train_images, RECIPES[setting.script][model]
     net = recipe.build(dataset, rng, **recipe.sizes)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import checkpoint, data
+from . import checkpoint, data, parallel
 from .backend import to_numpy, xp
 from .errors import DivergenceError
 from .optim import SCHEDULES
@@ -42,6 +42,7 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     Raises DivergenceError, naming step and term, if a loss is NaN or infinite; the
     checkpoint is then the last good one.
     """
+    parallel.keep_memory()
     images, n = dataset.train_images, len(dataset.train_images)
     steps_per_epoch = math.ceil(n / flags.batch_size)
     total = flags.steps or flags.epochs * steps_per_epoch
