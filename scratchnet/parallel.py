@@ -113,7 +113,7 @@ def keep_memory():
     of 12, two processes each). Called when training begins."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
-        library.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: from this size on, straight from the system
+        library.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: larger arrays come from the system
         library.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: hand back no less than this
 
 
