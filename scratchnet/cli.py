@@ -332,8 +332,8 @@ def summary(model, last, folder, pictures, resume, flags):
     figures = "   ".join(f"{label(n)} {last[f'test_{n}']:.5g}" for n in model.table)
     lines = [f"\nTest set after {after}, in {model.units}:", f"  {figures}",
              f"In {folder}/:", f"  {', '.join(pictures)}",
-             "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz", "config.json")
-                              if (folder / n).exists()),
+             "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
+                                          "config.json") if (folder / n).exists()),
              "Next:", f"  {resume} {more}"]
     return "\n".join(lines)
 
