@@ -209,9 +209,11 @@ def mean_square(x):
 
 
 def perplexity(usage):
-    """exp(-sum p log p) of a distribution (K,): how many codes it uses, were all used equally."""
-    return xp.exp(-(usage * xp.log(usage + 1e-10)).sum()) if isinstance(usage, xp.ndarray) else (
-        np.exp(-(usage * np.log(usage + 1e-10)).sum()))
+    """exp(-sum p log p) of a distribution p (K,): how many codes it uses, were all used equally.
+
+    Written as the product of p^-p, which needs no care where p = 0: 0^0 = 1.
+    """
+    return (usage ** -usage).prod()
 
 
 # ---------------------------------------------------------------- architectures

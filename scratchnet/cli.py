@@ -81,9 +81,9 @@ def run(prog, about, datasets, recipes, synthetic, argv):
     else:
         start_folder(folder)
     flags.backend, flags.dataset = library, dataset.name
-    write_config(config_path, flags, dataset, recipe)
+    write_config(config_path, flags, dataset)
 
-    whole = dataset  # pictures of the training loop's own data; --binarize and --limit change it
+    whole = dataset
     if flags.limit:
         whole = whole.limited(flags.limit)
     if flags.binarize != "none":
@@ -93,6 +93,8 @@ def run(prog, about, datasets, recipes, synthetic, argv):
     after = f", going on after step {progress['step']:,}" if progress else ""
     say(flags, f"{title}: {len(whole.train_images):,} training and {len(whole.test_images):,} test "
                f"images; {count:,} parameters; {backend.describe()}; into {folder}{after}")
+    # A loss that overflows is reported once, with its step and term, not by NumPy line by line.
+    warnings.filterwarnings("ignore", message="overflow encountered|invalid value")
     log, complete = train(model, optimizer, whole, flags, folder, progress, flags.quiet)
     resume = f"python {prog} --resume {shlex.quote(str(folder))}"
     if not complete:
@@ -309,7 +311,7 @@ def start_folder(folder):
                        f"folder with --out") from None
 
 
-def write_config(path, flags, dataset, recipe):
+def write_config(path, flags, dataset):
     """config.json: everything that repeats the run, and what it ran on."""
     kept = {n: v for n, v in vars(flags).items() if n not in (*RUN_ONLY, "out", "data_dir")}
     content = {"flags": kept,
@@ -405,5 +407,3 @@ SIZES = {
                 {"type": positive_float, "metavar": "S"}),
     "beta": ("weight of the KL term", {"type": not_negative, "metavar": "B"}),
 }
-
-warnings.filterwarnings("ignore", message="overflow encountered|invalid value", module="scratchnet")

@@ -50,8 +50,7 @@ class Optimizer:
             flat = [a.reshape(-1) for a in arrays]
             size = BLOCK if isinstance(p.data, np.ndarray) else p.size  # a GPU wants one kernel
             blocks += [[a[start:start + size] for a in flat] for start in range(0, p.size, size)]
-        update = lambda block: self.update(*block)
-        parallel.run(update, blocks) if parallel.active() else [update(b) for b in blocks]
+        parallel.run(lambda block: self.update(*block), blocks, begin=False)
 
     def state_dict(self):
         """{name: NumPy array}: the step count and every state array, copies on the host."""

@@ -1,10 +1,11 @@
-"""Two tricks that make NumPy use the whole machine. Nothing here changes a result.
+"""Tricks that make NumPy use the whole machine. None changes what is computed.
 
 Threads over slices. NumPy lets other threads run while it computes, so slices of a batch
 can go to one thread each, and copies and elementwise passes use all cores, which BLAS alone
 does not. Two threads over slices with one BLAS thread each: 8.9 ms for a 4x4 convolution
-from 64 to 128 channels; one thread with two BLAS threads: 11.0 (2 cores, batch 128). The
-slices do not depend on the number of threads, so neither do the results.
+from 64 to 128 channels; one thread with two BLAS threads: 10.7 (2 cores, batch 128). The
+slices do not depend on the number of threads, so neither does a convolution's result; a
+linear layer's may be rounded otherwise on one thread, where its product is not cut.
 
 Narrow products. OpenBLAS has a faster kernel for products of up to a million
 multiplications. A tall matrix times a narrow one, cut into pieces of that size: 183 GFLOP/s
@@ -29,11 +30,14 @@ PIECE = 4 * 10 ** 6  # multiplications below which a product is not worth a seco
 SMALL = 10 ** 6  # multiplications that OpenBLAS's small kernel takes
 
 
-def run(fn, parts):
-    """fn(part) for every part, spread over the threads; an exception in one is raised here."""
+def run(fn, parts, begin=True):
+    """fn(part) for every part, spread over the threads; an exception in one is raised here.
+
+    begin=False: only if the threads are ours already (see active), else one after another.
+    """
     parts = list(parts)
-    on_gpu = xp.ndarray is not np.ndarray
-    if len(parts) < 2 or on_gpu or threads() < 2 or getattr(_here, "working", False):
+    alone = len(parts) < 2 or xp.ndarray is not np.ndarray or getattr(_here, "working", False)
+    if alone or not (begin or active()) or threads() < 2:
         for part in parts:
             fn(part)
         return
@@ -109,8 +113,8 @@ def threads():
 def keep_memory():
     """Ask the C library (glibc; elsewhere nothing happens) to keep freed memory for the next array.
     By default it hands large arrays back to the system, and their successors' pages are fetched
-    anew: a step of the CIFAR-10 VQ-VAE took 208 to 224 ms without this, 207 with it (the fastest
-    of 12, two processes each). Called when training begins."""
+    anew: a step of the CIFAR-10 VQ-VAE took 235 and 224 ms without this, 216 and 207 with it (four
+    processes in turn, the fastest steps of each). Called when training begins."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: larger arrays come from the system
