@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 from .autoencoder import Autoencoder
 from .vae import VAE, ConvVAE
+from .pixelcnn import GatedPixelCNN, PixelCNN
 from .vqvae import VQVAE
 
-__all__ = ["RECIPES", "VQVAE", "VAE", "Autoencoder", "ConvVAE", "Recipe"]
+__all__ = ["RECIPES", "VQVAE", "VAE", "Autoencoder", "ConvVAE", "GatedPixelCNN", "PixelCNN",
+           "Recipe"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,21 @@ def build_vqvae(dataset, rng, **sizes):
     return VQVAE(dataset.image_shape, data_variance=dataset.variance, rng=rng, **sizes)
 
 
+def build_pixelcnn(dataset, rng, **sizes):
+    return PixelCNN(dataset.image_shape, rng=rng, **sizes)
+
+
+def build_gated(dataset, rng, conditional, **sizes):
+    return GatedPixelCNN(dataset.image_shape, num_classes=dataset.num_classes * conditional,
+                         rng=rng, **sizes)
+
+
+def build_prior(dataset, rng, codes, conditional, **sizes):
+    """codes: the run that the data set's codes come from; it has been read already."""
+    return GatedPixelCNN(dataset.image_shape, levels=dataset.levels, decode=dataset.decode,
+                         num_classes=dataset.num_classes * conditional, rng=rng, **sizes)
+
+
 PIXELS = {"likelihood": "bernoulli", "sigma_x": 0.1, "beta": 1.0}
 MLP = {"h_dim": [400], "z_dim": 20, "activation": "relu"}
 CODES = {"commitment_cost": 0.25, "codebook": "ema", "decay": 0.99, "restart_below": 0.0}
@@ -72,6 +89,22 @@ RECIPES = {
             "VQ-VAE of Keras's example: 7x7 codes of 128", build_vqvae,
             {"architecture": "keras", "num_embeddings": 128, "embedding_dim": 16} | CODES,
             {"epochs": 30, "schedule": "cooldown"}),
+        "pixelcnn": Recipe(
+            "the small PixelCNN: 15 residual blocks of 32 features", build_pixelcnn,
+            {"levels": 2, "features": 32, "blocks": 15, "head": 32},
+            {"epochs": 20, "batch_size": 32, "lr": 3e-3, "schedule": "cooldown",
+             "binarize": "dynamic", "average": 0.999}),
+        "gated-pixelcnn": Recipe(
+            "PixelCNN with two stacks of gated convolutions, which see every earlier pixel",
+            build_gated, {"levels": 2, "features": 32, "blocks": 7, "head": 32,
+                          "conditional": False},
+            {"epochs": 10, "batch_size": 32, "lr": 2e-3, "schedule": "cooldown",
+             "binarize": "dynamic", "average": 0.999}),
+        "prior": Recipe(
+            "gated PixelCNN over the codes of a VQ-VAE (--codes)", build_prior,
+            {"codes": None, "embedding_dim": 64, "features": 64, "blocks": 4, "head": 128,
+             "conditional": False},
+            {"epochs": 20, "batch_size": 64, "schedule": "cooldown", "average": 0.999}),
     },
     "train_cifar.py": {
         "conv-vae": Recipe(
@@ -83,5 +116,20 @@ RECIPES = {
             {"architecture": "sonnet", "num_embeddings": 512, "embedding_dim": 64} | CODES,
             {"steps": 10_000, "epochs": None, "batch_size": 32, "lr": 3e-4,
              "schedule": "cooldown"}),
+        "pixelcnn": Recipe(
+            "PixelCNN over 8-bit pixels, in the order R, G, B", build_pixelcnn,
+            {"levels": 256, "features": 48, "blocks": 8, "head": 96},
+            {"epochs": 3, "batch_size": 16, "lr": 2e-3, "schedule": "cooldown",
+             "average": 0.999}),
+        "gated-pixelcnn": Recipe(
+            "PixelCNN with two stacks of gated convolutions, which see every earlier pixel",
+            build_gated, {"levels": 256, "features": 48, "blocks": 5, "head": 96,
+                          "conditional": False},
+            {"epochs": 3, "batch_size": 16, "schedule": "cooldown", "average": 0.999}),
+        "prior": Recipe(
+            "gated PixelCNN over the codes of a VQ-VAE (--codes)", build_prior,
+            {"codes": None, "embedding_dim": 64, "features": 64, "blocks": 5, "head": 128,
+             "conditional": False},
+            {"epochs": 10, "batch_size": 64, "schedule": "cooldown", "average": 0.999}),
     },
 }

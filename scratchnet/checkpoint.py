@@ -35,8 +35,11 @@ def save(path, model, optimizer, progress):
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def load(path, model, optimizer=None):
+def load(path, model, optimizer=None, averaged=False):
     """Read a checkpoint into the model (and optimiser); returns progress.
+
+    averaged: give the model the running means of its parameters, if the optimiser kept them: for
+    a model that is to be used, not trained on.
 
     Raises CheckpointError if the file is missing, damaged, or of another model; then
     neither has been changed.
@@ -58,6 +61,10 @@ def load(path, model, optimizer=None):
     for name, array in arrays.items():
         part, _, key = name.partition("/")
         parts.setdefault(part, {})[key] = array
+    if averaged:
+        for i, name in enumerate(model.named_parameters()):
+            own = parts["model"].get(name)
+            parts["model"][name] = parts["optimizer"].get(f"average.{i}", own)
     before = model.state_dict()
     try:
         model.load_state_dict(parts["model"])

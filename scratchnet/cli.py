@@ -15,14 +15,14 @@ import sys
 import warnings
 from pathlib import Path
 
-from . import backend, checkpoint, data
+from . import backend, checkpoint, data, runs
 from .errors import RunError, UserError
 from .optim import SCHEDULES, Adam
 from .training import generator, label, train
 
 DEFAULTS = {"backend": "numpy", "dataset": None, "data_dir": None, "out": None, "epochs": 10,
             "steps": None, "batch_size": 128, "lr": 1e-3, "schedule": "constant", "seed": 0,
-            "binarize": "none", "flip": False, "limit": None}
+            "average": 0.0, "binarize": "none", "flip": False, "limit": None}
 # Flags that say how to run, not what: they are not part of what config.json repeats.
 RUN_ONLY = ("config", "resume", "overwrite", "quiet")
 # What may differ between a run and its continuation.
@@ -50,16 +50,22 @@ def run(prog, about, datasets, recipes, synthetic, argv):
         say(flags, f"--backend auto: using {backend.describe()}")
     if flags.out:
         check_folder(Path(flags.out), flags.overwrite)
-    dataset = load_data(flags, datasets[0], synthetic, named_dataset)
+    recipe = recipes[flags.model]
+    codec = find_codec(flags, prog, recipe, recipes) if "codes" in recipe.sizes else None
+    if codec is not None:
+        flags.dataset = codec.trained_on["name"]
+    dataset = load_data(flags, datasets[0], synthetic, named_dataset or codec is not None)
+    if codec is not None:
+        say(flags, f"Encoding {dataset.title} with {codec.folder}")
+        dataset = runs.encoded(dataset, codec)
     folder = Path(flags.resume or flags.out or free_folder(f"{flags.model}-{dataset.name}"))
     check_writable(folder)
-    recipe = recipes[flags.model]
     sizes = {name: getattr(flags, name) for name in recipe.sizes}
     try:
         model = recipe.build(dataset, generator(flags.seed, "weights"), **sizes)
     except ValueError as error:
         raise RunError(str(error)) from None
-    optimizer = Adam(model.parameters(), flags.lr)
+    optimizer = Adam(model.parameters(), flags.lr, average=flags.average)
 
     progress = None
     config_path = folder / "config.json"
@@ -81,7 +87,7 @@ def run(prog, about, datasets, recipes, synthetic, argv):
     else:
         start_folder(folder)
     flags.backend, flags.dataset = library, dataset.name
-    write_config(config_path, flags, dataset)
+    write_config(config_path, prog, flags, dataset)
 
     whole = dataset
     if flags.limit:
@@ -102,7 +108,8 @@ def run(prog, about, datasets, recipes, synthetic, argv):
         return 130
 
     from . import figures
-    pictures = figures.draw_all(model, whole, log, folder, title, flags.seed)
+    with optimizer.averaged():
+        pictures = figures.draw_all(model, whole, log, folder, title, flags.seed)
     say(flags, summary(model, log.history[-1], folder, pictures, resume, flags))
     return 0
 
@@ -147,6 +154,8 @@ def build_parser(prog, about, datasets, recipes):
     add(how, "lr", "Adam's learning rate, at its highest", type=positive_float, metavar="RATE")
     add(how, "schedule", f"of the learning rate: {', '.join(SCHEDULES)}", choices=list(SCHEDULES),
         metavar="NAME")
+    add(how, "average", "keep running means of the weights, with this decay (0.999, say), and "
+        "evaluate them; 0: no", type=fraction, metavar="D")
     add(how, "seed", "of the weights, the order and the noise", type=natural, metavar="N")
     add(how, "backend", "numpy, cupy (GPU), or auto", choices=backend.BACKENDS, metavar="NAME")
 
@@ -299,6 +308,21 @@ def load_data(flags, default, synthetic, named):
         return data.load("synthetic", synthetic=synthetic)
 
 
+def find_codec(flags, prog, recipe, recipes):
+    """The run of the VQ-VAE named by --codes; RunError if there is none that fits."""
+    if not flags.codes:
+        raise RunError(f"--model {flags.model} needs --codes RUN, the run of a VQ-VAE whose codes "
+                       f"it is to model: train one first, with python {prog} --model vqvae")
+    if flags.flip or flags.binarize != "none":
+        raise RunError(f"--model {flags.model}: its images are grids of codes, which cannot be "
+                       f"flipped or binarised; leave out --flip and --binarize")
+    codec = runs.open_codec(flags.codes, {prog: recipes}, prog)
+    if flags.dataset not in (None, codec.trained_on["name"]):
+        raise RunError(f"--dataset {flags.dataset}: the VQ-VAE of --codes {flags.codes} was "
+                       f"trained on {codec.trained_on['name']}; leave out --dataset")
+    return codec
+
+
 def start_folder(folder):
     """Make the folder; if --overwrite was given, remove the files of the run that was there."""
     try:
@@ -311,11 +335,13 @@ def start_folder(folder):
                        f"folder with --out") from None
 
 
-def write_config(path, flags, dataset):
+def write_config(path, prog, flags, dataset):
     """config.json: everything that repeats the run, and what it ran on."""
     kept = {n: v for n, v in vars(flags).items() if n not in (*RUN_ONLY, "out", "data_dir")}
-    content = {"flags": kept,
-               "dataset": {"name": dataset.name, "title": dataset.title, "sha256": dataset.sha256},
+    content = {"script": prog, "flags": kept,
+               "dataset": {"name": dataset.name, "title": dataset.title, "sha256": dataset.sha256,
+                           "image_shape": list(dataset.image_shape),
+                           "num_classes": dataset.num_classes},
                "versions": backend.versions()}
     try:
         with checkpoint.replacing(path, "w") as file:
@@ -367,6 +393,10 @@ def not_negative(text):
     return _number(text, float, lambda v: 0 <= v < float("inf"), "a number, 0 or more")
 
 
+def fraction(text):
+    return _number(text, float, lambda v: 0 <= v < 1, "a number, 0 or more and below 1")
+
+
 def share(text):
     return _number(text, float, lambda v: 0 < v < 1, "a number between 0 and 1")
 
@@ -403,6 +433,14 @@ SIZES = {
     "decay": ("gamma of the codebook's running means", {"type": share, "metavar": "G"}),
     "restart_below": ("move a code that gets less than this part of a fair share onto a random "
                       "vector (0: never)", {"type": not_negative, "metavar": "S"}),
+    "levels": ("values that a pixel takes: 2 (Bernoulli) to 256",
+               {"type": positive_int, "metavar": "L"}),
+    "features": ("channels of the PixelCNN's feature maps", {"type": positive_int, "metavar": "N"}),
+    "blocks": ("residual or gated blocks of the PixelCNN", {"type": positive_int, "metavar": "N"}),
+    "head": ("channels between its last two 1x1 convolutions",
+             {"type": positive_int, "metavar": "N"}),
+    "codes": ("the run of a VQ-VAE, whose codes the prior models", {"metavar": "RUN"}),
+    "conditional": ("on the class label", {"action": argparse.BooleanOptionalAction}),
     "sigma_x": ("standard deviation of a gaussian p(x|z)",
                 {"type": positive_float, "metavar": "S"}),
     "beta": ("weight of the KL term", {"type": not_negative, "metavar": "B"}),

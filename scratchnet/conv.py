@@ -30,16 +30,16 @@ import numpy as np
 from . import parallel
 from .backend import xp
 from .ops.arithmetic import as_tensor, operands
-from .ops.shapes import getitem, reshape
 from .tensor import raw, record
 
 
-def conv2d(x, w, b=None, stride=1, padding=0):
+def conv2d(x, w, b=None, stride=1, padding=0, relu=False):
     """y[n,p,q,o] = b[o] + sum over i, j, c of x[n, p*s + i - pad, q*s + j - pad, c] w[i,j,c,o].
 
     x: (N, H, W, C_in); w: (kh, kw, C_in, C_out); b: (C_out,) or None. stride, padding: a number
     or one each for height and width. y: (N, P, Q, C_out), P = floor((H + 2 pad - kh) / s) + 1.
     (Cross-correlation, as in every deep-learning library: the filter is not flipped.)
+    relu: of max(x, 0) instead of x, which is then never written down whole.
 
     Saves x and w. The gathered rows, kh*kw times larger than x, are made again for dw.
     Raises ValueError if shapes or sizes do not fit, printing the arithmetic.
@@ -49,15 +49,16 @@ def conv2d(x, w, b=None, stride=1, padding=0):
     taps, stride, padding = _taps(w.shape[:2], padding), pair(stride), pair(padding)
     size = tuple(_out_size("conv2d", *v) for v in
                  zip("HW", x.shape[1:3], w.shape[:2], stride, padding, strict=True))
-    return convolve(x, reshape(w, (-1, *w.shape[2:])), b, taps, stride, size)
+    return convolve(x, w, b, taps, stride, size, relu)
 
 
-def masked_conv2d(x, w, mask, b=None, padding=None):
+def masked_conv2d(x, w, mask, b=None, padding=None, relu=False):
     """conv2d with stride 1 over only those taps where mask is True. Nothing is multiplied by 0:
     the work shrinks with the mask, and masked weights get a gradient of exactly 0.
 
     mask: bool (kh, kw). padding: as in conv2d; None keeps the image's size (odd filters).
-    Raises ValueError if shapes or sizes do not fit, or no tap is left.
+    relu: of max(x, 0) instead of x. Raises ValueError if shapes or sizes do not fit, or no tap
+    is left.
     """
     x, w = operands(x, w)
     _check_shapes("masked_conv2d", x, w, w.shape[2:3])
@@ -68,10 +69,20 @@ def masked_conv2d(x, w, mask, b=None, padding=None):
     padding = pair(tuple(k // 2 for k in mask.shape) if padding is None else padding)
     size = tuple(_out_size("masked_conv2d", *v) for v in
                  zip("HW", x.shape[1:3], mask.shape, (1, 1), padding, strict=True))
-    kept = np.flatnonzero(mask)
-    taps = tuple(t for t, keep in zip(_taps(mask.shape, padding), mask.flat, strict=True) if keep)
-    w = getitem(reshape(w, (-1, *w.shape[2:])), kept)
-    return convolve(x, w, b, taps, (1, 1), size)
+    taps, kept = masked_taps(mask.tobytes(), mask.shape, padding)
+    kept = kept if isinstance(kept, slice) else xp.asarray(kept)
+    return convolve(x, w, b, taps, (1, 1), size, relu, kept)
+
+
+@cache
+def masked_taps(mask, shape, padding):
+    """The offsets ((i, j), ...) of the taps that a mask keeps, and their places among all taps: a
+    slice if they are the first ones. mask: bool (kh, kw) as bytes, so that this is worked out once.
+    """
+    kept = np.flatnonzero(np.frombuffer(mask, bool))
+    all_taps = _taps(shape, padding)
+    taps = tuple(all_taps[t] for t in kept)
+    return taps, slice(len(kept)) if kept[-1] == len(kept) - 1 else kept
 
 
 def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0):
@@ -96,33 +107,43 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0):
                 f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
                 f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 or more, "
                 f"and 0 <= output_padding < stride")
-    return convolve_transposed(x, reshape(w, (-1, *w.shape[2:])), b, taps, stride, size)
+    return convolve_transposed(x, w, b, taps, stride, size)
 
 
 # ---------------------------------------------------------------- the two ops
 
-def convolve(x, w, b, taps, stride, size):
+def convolve(x, w, b, taps, stride, size, relu=False, kept=slice(None)):
     """y = gather(x) W + b.   dx = scatter(g W^T),   dW = gather(x)^T g,   db = sum of g.
 
-    x: (N, H, W, C); w: (T, C, K), one matrix for each tap; y: (N, *size, K).
+    x: (N, H, W, C); w: (kh, kw, C, K), a matrix for each tap; y: (N, *size, K). kept: which of the
+    kh kw taps `taps` are; the others take no part.
+    relu: with max(x, 0) for x, and  dx = scatter(g W^T) where x > 0, else 0. Done a few images at
+    a time, while they are in the cache: the whole of max(x, 0) is never written or read.
     """
-    T, C, K = w.shape
-    matrix = w.data.reshape(T * C, K)
-    def dx(g): return matmul_scatter(g, matrix, taps, stride, x.shape[1:3])
-    def dw(g): return gather_t_matmul(x.data, g, taps, stride).reshape(w.shape)
+    kh, kw, C, K = w.shape
+    matrix = w.data.reshape(kh * kw, C, K)[kept].reshape(-1, K)
+    def dx(g): return matmul_scatter(g, matrix, taps, stride, x.shape[1:3],
+                                     where=x.data if relu else None)
+    def dw(g):
+        total = gather_t_matmul(x.data, g, taps, stride, relu)
+        if len(taps) == kh * kw:
+            return total.reshape(w.shape)
+        out = xp.zeros((kh * kw, C, K), w.dtype)
+        out[kept] = total.reshape(-1, C, K)
+        return out.reshape(w.shape)
     def db(g): return channel_sum(g)
     bias = _bias("conv2d", b, K, db)
-    y = gather_matmul(x.data, matrix, taps, stride, size, raw(b))
+    y = gather_matmul(x.data, matrix, taps, stride, size, raw(b), relu)
     return record(y, (x, dx), (w, dw), *bias)
 
 
 def convolve_transposed(x, w, b, taps, stride, size):
     """y = scatter(x W^T) + b.   dx = gather(g) W,   dW = gather(g)^T x,   db = sum of g.
 
-    x: (N, H, W, C); w: (T, K, C), one matrix for each tap; y: (N, *size, K).
+    x: (N, H, W, C); w: (kh, kw, K, C), a matrix for each tap; y: (N, *size, K).
     """
-    T, K, C = w.shape
-    matrix = w.data.reshape(T * K, C)
+    K, C = w.shape[2:]
+    matrix = w.data.reshape(-1, C)
     def dx(g): return gather_matmul(g, matrix, taps, stride, x.shape[1:3])
     def dw(g): return gather_t_matmul(g, x.data, taps, stride).reshape(w.shape)
     def db(g): return channel_sum(g)
@@ -177,10 +198,10 @@ BLOCK = 1 << 20  # numbers gathered at a time: 4 MB, about what stays in the cac
 
 
 def blocks(n, numbers):
-    """Slices of n images, so that `numbers` each make at most BLOCK, and at least 4 of them; a GPU
-    takes 64 times as many at once."""
+    """Slices of n images, so that `numbers` each make at most BLOCK, and at least 4 of them, but
+    where a thread works on a part of the batch already; a GPU takes 64 times as many at once."""
     step = max(1, BLOCK // max(1, numbers)) if on_host() else max(1, 64 * BLOCK // max(1, numbers))
-    if on_host():
+    if on_host() and not parallel.within():
         step = min(step, -(-n // 4))
     return [slice(i, min(i + step, n)) for i in range(0, n, step)]
 
@@ -203,20 +224,21 @@ def empty(shape, dtype, purpose):
     return parallel.scratch(shape, dtype, purpose) if on_host() else xp.empty(shape, dtype)
 
 
-def gather_matmul(x, matrix, taps, stride, size, b=None):
-    """gather(x) @ matrix + b: (N, P, Q, K), for matrix (T*C, K)."""
+def gather_matmul(x, matrix, taps, stride, size, b=None, relu=False):
+    """gather(x) @ matrix + b: (N, P, Q, K), for matrix (T*C, K); relu: with max(x, 0) for x."""
     C, K = x.shape[3], matrix.shape[1]
     if stride == (1, 1) and NARROW * K < C:
-        return _matmul_scatter(x, *mirror(matrix, taps), stride, size, b)
-    return _gather_matmul(x, matrix, taps, stride, size, b)
+        return _matmul_scatter(x, *mirror(matrix, taps), stride, size, b, relu)
+    return _gather_matmul(x, matrix, taps, stride, size, b, relu)
 
 
-def matmul_scatter(g, matrix, taps, stride, size, b=None):
-    """scatter(g @ matrix^T) + b: (N, H, W, C), for g (N, P, Q, K) and matrix (T*C, K)."""
+def matmul_scatter(g, matrix, taps, stride, size, b=None, where=None):
+    """scatter(g @ matrix^T) + b: (N, H, W, C), for g (N, P, Q, K) and matrix (T*C, K); 0 where the
+    array `where`, of the result's shape, is not above 0."""
     C, K = len(matrix) // len(taps), matrix.shape[1]
     if stride == (1, 1) and NARROW * C >= K:
-        return _gather_matmul(g, *mirror(matrix, taps), stride, size, b)
-    return _matmul_scatter(g, matrix, taps, stride, size, b)
+        return _gather_matmul(g, *mirror(matrix, taps), stride, size, b, where=where)
+    return _matmul_scatter(g, matrix, taps, stride, size, b, where=where)
 
 
 # With stride 1 each map is also the other, through mirrored taps: what scatter adds to pixel h
@@ -233,55 +255,64 @@ def mirror(matrix, taps):
     return matrix, tuple((-i, -j) for i, j in reversed(taps))
 
 
-def _gather_matmul(x, matrix, taps, stride, size, b):
+def _gather_matmul(x, matrix, taps, stride, size, b, relu=False, where=None):
     N, (P, Q), K = len(x), size, matrix.shape[1]
     y = xp.empty((N, P, Q, K), x.dtype)
     def fill(part):
         out = y[part].reshape(-1, K)
-        rows = gather(x[part], taps, stride, size).reshape(len(out), -1)
+        rows = gather(positive(x[part], relu), taps, stride, size).reshape(len(out), -1)
         parallel.matmul(rows, matrix, out)
         if b is not None:
             out += b
+        if where is not None:
+            y[part] *= where[part] > 0
     parallel.run(fill, blocks(N, P * Q * len(matrix)))
     return y
 
 
-def _matmul_scatter(g, matrix, taps, stride, size, b):
+def _matmul_scatter(g, matrix, taps, stride, size, b, relu=False, where=None):
     (N, P, Q, K), T, C = g.shape, len(taps), len(matrix) // len(taps)
     y = xp.empty((N, *size, C), g.dtype)
     def fill(part):
-        part_g = g[part].reshape(-1, K)
+        part_g = positive(g[part], relu).reshape(-1, K)
         rows = empty((len(part_g), T * C), g.dtype, "rows")
         parallel.matmul(part_g, matrix.T, rows)
         y[part] = scatter(rows.reshape(-1, P, Q, T, C), taps, stride, size)
         if b is not None:
             y[part] += b
+        if where is not None:
+            y[part] *= where[part] > 0
     parallel.run(fill, blocks(N, P * Q * T * C))
     return y
 
 
-def gather_t_matmul(x, g, taps, stride):
-    """gather(x)^T @ g: (T*C, K), for g (N, P, Q, K).
+def gather_t_matmul(x, g, taps, stride, relu=False, relu_g=False):
+    """gather(x)^T @ g: (T*C, K), for g (N, P, Q, K); relu, relu_g: with max(., 0) of that one.
 
     With stride 1 the same sums are x^T @ gather(g) through mirrored taps: the one of x and g with
     fewer channels is gathered.
     """
     C, (N, P, Q, K), T = x.shape[3], g.shape, len(taps)
-    if stride == (1, 1) and K < C:
+    if stride == (1, 1) and K < C and T > 1:
         mirrored = tuple((-i, -j) for i, j in reversed(taps))
-        total = gather_t_matmul(g, x, mirrored, stride).reshape(T, K, C)
+        total = gather_t_matmul(g, x, mirrored, stride, relu_g, relu).reshape(T, K, C)
         return total[::-1].transpose(0, 2, 1).reshape(T * C, K)
     parts = blocks(N, P * Q * T * C)
     totals = [xp.zeros((T * C, K), g.dtype) for _ in parts[:4]]  # four sums, whatever the threads
     def add_up(k):
         product = empty((T * C, K), g.dtype, "product")
         for part in parts[k::4]:
-            part_g = g[part].reshape(-1, K)
-            rows = gather(x[part], taps, stride, (P, Q)).reshape(len(part_g), T * C)
+            part_g = positive(g[part], relu_g).reshape(-1, K)
+            rows = gather(positive(x[part], relu), taps, stride, (P, Q)).reshape(-1, T * C)
             xp.matmul(rows.T, part_g, out=product)
             totals[k] += product
     parallel.run(add_up, range(len(totals)))
     return sum(totals[1:], totals[0])
+
+
+def positive(x, relu):
+    """max(x, 0) if relu, in memory that the thread's next call uses again on the host; else x."""
+    return xp.maximum(x, 0, out=empty(x.shape, x.dtype, "positive")) if relu else x
 
 
 def channel_sum(g):

@@ -89,6 +89,11 @@ class Dataset:
         return self.train_images.shape[1:]
 
     @property
+    def num_classes(self):
+        """One more than the largest label."""
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
+
+    @property
     def variance(self):
         """One variance over all training pixels and channels, in units of [0, 1]."""
         sum_, squares, n = 0, 0, self.train_images.size
@@ -308,7 +313,10 @@ def _fetch(path, url, sha256, progress):
 # ---------------------------------------------------------------- batches
 
 def to_batch(images):
-    """uint8 images (n, H, W, C), moved to the backend as float32 in [0, 1]."""
+    """uint8 images (n, H, W, C), moved to the backend as float32 in [0, 1]; grids of codes, which
+    are wider integers, as they are."""
+    if images.dtype != np.uint8:
+        return xp.asarray(images)
     return xp.asarray(images).astype(np.float32) / np.float32(255)
 
 

@@ -179,22 +179,22 @@ class Embedding(Module):
 class Conv2d(Module):
     """conv.conv2d with weights w (kh, kw, C_in, C_out) and bias b (C_out,).
 
-    kernel_size, stride, padding: a number, or one each for height and width.
+    kernel_size, stride, padding: a number, or one each for height and width. relu: of max(x, 0).
     """
 
     def __init__(self, in_channels, out_channels, kernel_size, rng, stride=1, padding=0, bias=True,
-                 init=lecun_uniform):
+                 init=lecun_uniform, relu=False):
         kh, kw = conv.pair(kernel_size)
         self.w = parameter(init(rng, (kh, kw, in_channels, out_channels), kh * kw * in_channels,
                                 kh * kw * out_channels))
         self.b = parameter(np.zeros(out_channels)) if bias else None
-        self.stride, self.padding = stride, padding
+        self.stride, self.padding, self.relu = stride, padding, relu
 
     def forward(self, x):
-        return conv.conv2d(x, self.w, self.b, self.stride, self.padding)
+        return conv.conv2d(x, self.w, self.b, self.stride, self.padding, self.relu)
 
     def extra_repr(self):
-        return f"stride {self.stride}, padding {self.padding}"
+        return f"{'of ReLU, ' * self.relu}stride {self.stride}, padding {self.padding}"
 
 
 class ConvTranspose2d(Module):
@@ -219,20 +219,33 @@ class ConvTranspose2d(Module):
 
 
 class MaskedConv2d(Module):
-    """conv.masked_conv2d: only the taps under the mask, bool (kh, kw). The image keeps its size."""
+    """conv.masked_conv2d: only the taps under the mask, bool (kh, kw). The image keeps its size.
 
-    def __init__(self, in_channels, out_channels, mask, rng, bias=True, init=lecun_uniform):
-        self.mask = np.asarray(mask, dtype=bool)
+    centre: bool (C_in, C_out), which inputs each output sees through the middle tap, (kh // 2,
+    kw // 2); None: all of them. relu: of max(x, 0).
+    """
+
+    def __init__(self, in_channels, out_channels, mask, rng, bias=True, init=lecun_uniform,
+                 centre=None, relu=False):
+        self.mask, self.relu, self.keep = np.asarray(mask, dtype=bool), relu, None
         taps = max(1, int(self.mask.sum()))
         self.w = parameter(init(rng, (*self.mask.shape, in_channels, out_channels),
                                 taps * in_channels, taps * out_channels))
         self.b = parameter(np.zeros(out_channels)) if bias else None
+        if centre is not None:
+            keep = np.ones(self.w.shape, np.float32)
+            keep[self.mask.shape[0] // 2, self.mask.shape[1] // 2] = centre
+            self.keep = xp.asarray(keep)  # 1 or 0 for each weight
+
+    def weights(self):
+        """w, with 0 where the middle tap must not see a channel."""
+        return self.w if self.keep is None else self.w * self.keep
 
     def forward(self, x):
-        return conv.masked_conv2d(x, self.w, self.mask, self.b)
+        return conv.masked_conv2d(x, self.weights(), self.mask, self.b, relu=self.relu)
 
     def extra_repr(self):
-        return f"{int(self.mask.sum())} of {self.mask.size} taps"
+        return f"{'of ReLU, ' * self.relu}{int(self.mask.sum())} of {self.mask.size} taps"
 
 
 class Reshape(Module):

@@ -36,7 +36,7 @@ def run(fn, parts, begin=True):
     begin=False: only if the threads are ours already (see active), else one after another.
     """
     parts = list(parts)
-    alone = len(parts) < 2 or xp.ndarray is not np.ndarray or getattr(_here, "working", False)
+    alone = len(parts) < 2 or xp.ndarray is not np.ndarray or within()
     if alone or not (begin or active()) or threads() < 2:
         for part in parts:
             fn(part)
@@ -48,6 +48,25 @@ def run(fn, parts, begin=True):
     job.wait()
 
 
+def within():
+    """Whether this is a part of a run already, which stays on its thread."""
+    return getattr(_here, "working", False)
+
+
+def each(fn, parts):
+    """[fn(part), ...] like run, where each part is a whole computation of its own: also on a
+    single thread it is worked as one part, so that the results do not depend on the threads."""
+    results = [None] * len(parts)
+    def one(k):
+        before, _here.working = within(), True
+        try:
+            results[k] = fn(parts[k])
+        finally:
+            _here.working = before
+    run(one, range(len(parts)))
+    return results
+
+
 def elementwise(fn, *arrays):
     """fn(*arrays, out=out) for an elementwise fn of arrays of one shape; returns out. On the host
     large arrays go in slices to all threads."""
@@ -55,7 +74,7 @@ def elementwise(fn, *arrays):
     if not isinstance(first, np.ndarray):
         return fn(*arrays)
     out = np.empty(first.shape, first.dtype)
-    if first.size <= SLICE or not active() or not all(a.flags.c_contiguous for a in arrays):
+    if first.size <= SLICE or within() or not active() or not all(a.flags.c_contiguous for a in arrays):
         return fn(*arrays, out=out)
     flat = [a.reshape(-1) for a in (*arrays, out)]
     def part(start):
@@ -63,6 +82,12 @@ def elementwise(fn, *arrays):
         fn(*inputs, out=result)
     run(part, range(0, first.size, SLICE))
     return out
+
+
+def row_slices(a):
+    """Slices of a's first axis that hold about SLICE elements each: parts for run()."""
+    step = max(1, SLICE * len(a) // max(1, a.size))
+    return [slice(i, i + step) for i in range(0, len(a), step)]
 
 
 def product(a, b):

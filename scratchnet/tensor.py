@@ -25,6 +25,7 @@ import itertools
 import numpy as np
 
 from .backend import to_numpy, xp
+from .parallel import elementwise
 
 _numbers = itertools.count()
 _recording = True
@@ -39,6 +40,11 @@ def no_grad():
         yield
     finally:
         _recording = before
+
+
+def recording():
+    """Whether ops are put on the tape."""
+    return _recording
 
 
 class Node:
@@ -113,8 +119,15 @@ class Tensor:
             g = xp.asarray(g.data if isinstance(g, Tensor) else g, dtype=self.dtype)
             if g.shape != self.shape:
                 raise ValueError(f"backward(g): g has shape {g.shape}, expected {self.shape}")
+        for leaf, gx in self.gradients(g).items():
+            leaf.grad = gx if leaf.grad is None else leaf.grad + gx
+
+    def gradients(self, g):
+        """{leaf: dL/d(leaf)} for g = dL/d(self), in arrays of their own: what backward() adds."""
+        leaves = {}
         if self.node is None:
-            return _add_to_leaf(self, g, g)
+            _add_to_leaf(leaves, self, g, g)
+            return leaves
 
         gradients = {self.node.number: g}
         queue = [(-self.node.number, self.node)]  # newest first
@@ -129,13 +142,14 @@ class Tensor:
                 gx = derivative(g)
                 _check(gx, source, derivative)
                 if isinstance(source, Tensor):
-                    _add_to_leaf(source, gx, g)
+                    _add_to_leaf(leaves, source, gx, g)
                 elif source.number in gradients:
                     # A fresh array: gx or the sum so far may be another node's gradient, or a view.
-                    gradients[source.number] = gradients[source.number] + gx
+                    gradients[source.number] = elementwise(xp.add, gradients[source.number], gx)
                 else:
                     gradients[source.number] = gx
                     heapq.heappush(queue, (-source.number, source))
+        return leaves
 
     # ------------------------------------------------------------ leaving the tape
 
@@ -205,14 +219,14 @@ def raw(x):
     return x.data if isinstance(x, Tensor) else x
 
 
-def _add_to_leaf(leaf, gx, upstream):
+def _add_to_leaf(leaves, leaf, gx, upstream):
     gx = xp.asarray(gx)  # NumPy turns arrays without axes into scalars
-    if leaf.grad is not None:
-        leaf.grad = leaf.grad + gx
+    if leaf in leaves:
+        leaves[leaf] = leaves[leaf] + gx
     elif gx is upstream or gx.base is not None:
-        leaf.grad = gx.copy()  # another leaf may hold the same memory
+        leaves[leaf] = gx.copy()  # another leaf may hold the same memory
     else:
-        leaf.grad = gx
+        leaves[leaf] = gx
 
 
 def _check(gx, source, derivative):

@@ -60,13 +60,15 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
             with table.progress_bar(epoch, last, first) as bar:
                 for k in range(first, last):
                     rng = generator(flags.seed, "step", log.step)
-                    batch = images[order[k * flags.batch_size:(k + 1) * flags.batch_size]]
+                    chosen = order[k * flags.batch_size:(k + 1) * flags.batch_size]
+                    batch = images[chosen]
                     if flags.binarize == "dynamic":
                         batch = data.binarise(batch, rng)
                     if flags.flip:
                         batch = data.flipped(batch, rng)
                     optimizer.lr = lr_at(log.step)
-                    loss, metrics = model.loss(data.to_batch(batch), rng)
+                    loss, metrics = model.loss(data.to_batch(batch), rng,
+                                               **classes(model, dataset.train_labels[chosen]))
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
@@ -80,13 +82,20 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
                     if stop_asked():
                         return log, False
             if log.unevaluated():
-                test = evaluate(model, dataset.test_images, flags.batch_size)
+                with optimizer.averaged():
+                    test = evaluate(model, dataset.test_images, flags.batch_size,
+                                    dataset.test_labels)
                 table.row(log.end_epoch(epoch + 1, optimizer.lr, test))
     return log, True
 
 
+def classes(model, labels):
+    """{"labels": labels} for the loss of a model that is conditional on them, else nothing."""
+    return {"labels": labels} if getattr(model, "num_classes", 0) else {}
+
+
 @no_grad()
-def evaluate(model, images, batch_size):
+def evaluate(model, images, batch_size, labels=()):
     """The model's metrics on these images: means over all images, as numbers.
 
     The noise is the same for every model and every run, so that figures compare. Batches
@@ -95,8 +104,9 @@ def evaluate(model, images, batch_size):
     model.eval()
     rng, sums = generator(0, "evaluation"), {}
     for start in range(0, len(images), batch_size):
-        batch = images[start:start + batch_size]
-        _, metrics = model.loss(data.to_batch(batch), rng)
+        part = slice(start, start + batch_size)
+        batch = images[part]
+        _, metrics = model.loss(data.to_batch(batch), rng, **classes(model, labels[part]))
         for name, value in metrics.items():
             sums[name] = sums.get(name, 0.0) + raw(value).astype(np.float64) * len(batch)
     model.train()
@@ -206,7 +216,7 @@ class Log:
 def label(name):
     """What a metric is called on screen and in pictures."""
     return {"neg_elbo": "-ELBO", "kl": "KL", "reconstruction": "recon.", "vq": "VQ loss",
-            "bits_per_dim": "bits/dim", "recon_error": "recon. err",
+            "bits_per_dim": "bits/dim", "nll": "NLL", "nats_per_code": "nats/code", "recon_error": "recon. err",
             "codes_used": "codes used"}.get(name, name)
 
 

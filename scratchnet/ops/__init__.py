@@ -6,7 +6,7 @@ Read in this order: arithmetic, elementwise, reductions, shapes, products, quant
 
 from ..tensor import Tensor
 from .arithmetic import add, as_tensor, div, maximum, mul, neg, power, sub, unbroadcast, where
-from .elementwise import clip, elu, exp, log, relu, sigmoid, softplus, sqrt, tanh
+from .elementwise import clip, elu, exp, gate, log, relu, sigmoid, softplus, sqrt, tanh
 from .products import embedding, linear, matmul
 from .quantise import nearest_code, straight_through
 from .reductions import log_softmax, logsumexp, max, mean, softmax, sum
@@ -14,7 +14,7 @@ from .shapes import broadcast_to, concatenate, getitem, pad, reshape, split, sta
 
 __all__ = [
     "add", "as_tensor", "broadcast_to", "clip", "concatenate", "div", "elu", "embedding", "exp",
-    "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean",
+    "gate", "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean",
     "mul", "nearest_code", "neg", "pad", "power", "relu", "reshape", "sigmoid", "softmax",
     "softplus", "split", "sqrt", "stack", "straight_through", "sub", "sum", "tanh", "transpose",
     "unbroadcast", "where",

@@ -8,7 +8,7 @@ saved instead of x.
 import math
 
 from ..backend import xp
-from ..parallel import elementwise
+from ..parallel import elementwise, row_slices, run
 from ..tensor import record
 from .arithmetic import as_tensor
 
@@ -65,6 +65,33 @@ def relu(x):
     y = elementwise(lambda x, out=None: xp.maximum(x, 0, out=out), x.data)
     def dx(g): return elementwise(lambda g, y, out=None: xp.multiply(g, y > 0, out=out), g, y)
     return record(y, (x, dx))
+
+
+def gate(x):
+    """y = tanh(a) sigmoid(b), a and b being the first and the second half of x's last axis.
+
+        dL/da = g s (1 - t^2),   dL/db = g t s (1 - s),   t = tanh(a),  s = sigmoid(b)
+    x: (..., 2h); y: (..., h). Source: van den Oord et al. 2016b (1606.05328), eq. 2.
+    Raises ValueError if the last axis cannot be halved.
+    """
+    x = as_tensor(x)
+    h = x.shape[-1] // 2
+    if x.shape[-1] != 2 * h:
+        raise ValueError(f"gate: the last axis of {x.shape} cannot be halved")
+    t, s = (xp.empty((*x.shape[:-1], h), x.dtype) for _ in range(2))
+    def forward(part):
+        xp.tanh(x.data[part][..., :h], out=t[part])
+        s[part] = sigmoid_of(x.data[part][..., h:])
+    run(forward, row_slices(x.data), begin=False)
+    def dx(g):
+        out = xp.empty(x.shape, x.dtype)
+        def backward(part):
+            gs = g[part] * s[part]
+            out[part][..., :h] = gs * (1 - t[part] * t[part])
+            out[part][..., h:] = gs * t[part] * (1 - s[part])
+        run(backward, row_slices(x.data), begin=False)
+        return out
+    return record(elementwise(xp.multiply, t, s), (x, dx))
 
 
 def elu(x, alpha=1.0):

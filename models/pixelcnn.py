@@ -1,0 +1,385 @@
+"""PixelCNN: the probability of an image, one pixel after another. van den Oord et al. 2016.
+
+Any distribution of an image x is a product of conditionals, in reading order (eq. 1):
+
+    p(x)  =  product over i of  p(x_i | x_1, ..., x_{i-1})
+
+A PixelCNN computes all factors at once with convolutions that see only pixels before x_i: their
+filters keep the taps above, and those to the left in the same row. The first layer must not see
+x_i itself (mask A); later layers see the features at i, made of earlier pixels alone (mask B):
+
+    A   1 1 1      B   1 1 1
+        1 . .          1 1 .
+        . . .          . . .
+
+Colours are drawn in the order R, G, B: within pixel i, green sees red, blue sees both. Channels
+of features belong to a colour each, and only the middle tap looks at which (`channel_mask`).
+
+The loss is -log p(x) in nats: an exact likelihood, not a bound. Sampling draws pixel after pixel;
+scratchnet/stream.py makes each cost one pixel's work.
+
+PixelCNN is the plain model (1601.06759), GatedPixelCNN the later one (1606.05328), whose two
+stacks see every earlier pixel. Both also model a VQ-VAE's grids of code indices.
+"""
+
+import math
+
+import numpy as np
+
+from scratchnet import losses, nn, no_grad, ops
+from scratchnet.backend import to_numpy, xp
+from scratchnet.conv import pair
+from scratchnet.ops.elementwise import sigmoid_of
+from scratchnet.parts import mean_by_parts
+from scratchnet.stream import Stream, whole
+from scratchnet.tensor import Tensor, raw
+
+PART = 16  # images that a core takes through the network at a time
+
+# ---------------------------------------------------------------- masks
+
+def mask(kind, height, width, colours=1):
+    """The taps of a masked filter, bool (height, width): those before the middle in reading order;
+    with kind "B" the middle too, with "A" only if channel_mask still hides the pixel's later
+    colours there (colours > 1)."""
+    keep = np.arange(height * width) < height * width // 2
+    keep[height * width // 2] = kind == "B" or colours > 1
+    return keep.reshape(height, width)
+
+
+def colour_of(channels, colours, parts=1):
+    """The colour that each channel belongs to: 0 0 .. 1 1 .. 2 2, the same in each of `parts`."""
+    n = channels // parts
+    return np.tile(np.arange(n) * colours // n, parts)
+
+
+def channel_mask(kind, seen, seer):
+    """Which inputs an output may see at its own pixel, bool (C_in, C_out), from the colours of
+    both: earlier ones (A), or earlier ones and its own (B)."""
+    return seen[:, None] < seer if kind == "A" else seen[:, None] <= seer
+
+
+def masked_conv(kind, n_in, n_out, size, colours, rng, parts=(1, 1), relu=False,
+                init=nn.he_normal):
+    """A MaskedConv2d of the kind. size: a number, or height and width. parts: in how many parts
+    the colours of the inputs and of the outputs come (a gate's two halves have all colours each)."""
+    taps = mask(kind, *pair(size), colours)
+    centre = None if colours == 1 else channel_mask(
+        kind, colour_of(n_in, colours, parts[0]), colour_of(n_out, colours, parts[1]))
+    return nn.MaskedConv2d(n_in, n_out, taps, rng, init=init, centre=centre, relu=relu)
+
+
+# ---------------------------------------------------------------- the plain model
+
+class PixelCNN(nn.Module):
+    """Mask A 7x7; residual blocks of mask B; two 1x1 convolutions to the logits.
+
+    image_shape: (H, W, C). levels: L, the values that a pixel's channel takes; 2 gives one logit
+    each (Bernoulli), more give L (softmax). features: channels of the feature maps. blocks: residual
+    blocks. head: channels between the last two 1x1. embedding_dim: 0 for pixels, whose values are
+    ordered, given to the network between -1 and 1; above 0 for codes, which are not: each index
+    is looked up in a learned table of vectors of that length. rng: for the initial weights.
+
+    Images for `loss` are floats in [0, 1], cut into L levels; or, with an embedding, integers
+    below L. decode: maps levels (N, H, W, C) to images in [0, 1], for pictures.
+
+    The plain model has a blind spot: above and to the right of a pixel there is a cone of earlier
+    pixels that no stack of such filters reaches (docs/pixelcnn.md).
+
+    Raises ValueError for levels outside 2 to 256 (65,536 for codes) or other sizes below 1.
+    """
+
+    units = "nats per image"
+    table = ("nll", "bits_per_dim")
+    num_classes = 0
+    least_levels, most_levels = 2, 256
+
+    def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
+                 decode=None, rng=None):
+        rng = rng or np.random.default_rng(0)
+        C = self.settle(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
+        colours = C if not embedding_dim else 1
+        self.first = masked_conv("A", embedding_dim or C, features, 7, colours, rng)
+        self.blocks = [ResidualBlock(features, colours, rng) for _ in range(blocks)]
+        self.make_head(features, colours, head, rng)
+
+    def settle(self, image_shape, levels, features, blocks, head, embedding_dim, decode, rng):
+        """Check and keep what both models have in common; returns C."""
+        H, W, C = image_shape
+        name, most = type(self).__name__, 65536 if embedding_dim else self.most_levels
+        if not 2 <= levels <= most:
+            raise ValueError(f"{name}: {levels} level{'s' * (levels != 1)}: a pixel needs at least "
+                             f"2 values to choose from, and at most {most}; give --levels 2 to "
+                             f"{most}")
+        if min(H, W, C, features, blocks, head) < 1:
+            raise ValueError(f"{name}: sizes must be 1 or more, not {image_shape}, {features} "
+                             f"features, {blocks} blocks, head {head}")
+        if features // 2 < C or head < C:
+            raise ValueError(f"{name}: {features} features and a head of {head} are too few for "
+                             f"{C} colours: give at least {2 * C} and {C}")
+        if embedding_dim and C != 1:
+            raise ValueError(f"{name}: an embedding is for grids of codes (H, W, 1), not {C} "
+                             f"channels")
+        self.image_shape, self.levels, self.decode = tuple(image_shape), levels, decode
+        self.outputs = 1 if levels == 2 and not embedding_dim else levels  # logits of one channel
+        if embedding_dim:
+            self.embedding = nn.Embedding(levels, embedding_dim, rng)
+            self.units = "nats"
+            self.table = ("nats_per_code", "nll")
+        else:
+            self.embedding = None
+        return C
+
+    def make_head(self, features, colours, head, rng):
+        C = self.image_shape[2]
+        n = C * self.outputs
+        self.head = masked_conv("B", features, head, 1, colours, rng, relu=True)
+        self.logits_of = masked_conv("B", head, n, 1, colours, rng, relu=True,
+                                     init=nn.lecun_uniform)
+
+    # ------------------------------------------------------------ what the network sees
+
+    def levels_of(self, x):
+        """Images (N, H, W, C), floats in [0, 1] or integers below L, as integers below L."""
+        x = xp.asarray(raw(ops.as_tensor(x)))
+        if x.shape[1:] != self.image_shape:
+            raise ValueError(f"{type(self).__name__}: images of {x.shape[1:]}, but it was built "
+                             f"for {self.image_shape}")
+        if x.dtype.kind in "iu":
+            return x
+        return xp.minimum(x * self.levels, self.levels - 1).astype(np.int32)
+
+    def inputs(self, levels):
+        """Integers (..., C) -> what the first layer sees: (..., C) from -1 to 1, or the embeddings
+        (..., D). 0, what is outside the image, is none of two levels."""
+        if self.embedding is not None:
+            return self.embedding(levels[..., 0])
+        return Tensor(levels.astype(self.first_weights().dtype) * (2 / (self.levels - 1)) - 1)
+
+    def images(self, levels):
+        """Integers below L (N, H, W, C) -> pictures: float images in [0, 1]."""
+        if self.decode is not None:
+            return raw(self.decode(levels[..., 0]))
+        return levels.astype(np.float32) / (self.levels - 1)
+
+    def first_weights(self):
+        return self.first.w
+
+    def first_layers(self):
+        """The layers that see the image itself."""
+        return [self.first]
+
+    # ------------------------------------------------------------ the network
+
+    def vertical(self, x, labels, conv):
+        """What does not depend on the pixels of the current row: nothing here."""
+        return []
+
+    def horizontal(self, x, links, labels, conv):
+        """x: what the first layer sees -> features (..., features)."""
+        h = conv(self.first, x)
+        for block in self.blocks:
+            h = block(h, conv)
+        return h
+
+    def output(self, h, conv):
+        """Features -> logits, (..., C, outputs)."""
+        y = conv(self.logits_of, conv(self.head, h))
+        return y.reshape(*y.shape[:-1], self.image_shape[2], self.outputs)
+
+    def logits(self, x, labels=None):
+        """Images -> logits (N, H, W, C, L), or (N, H, W, C, 1) for 2 levels: those of pixel i see
+        the pixels before i only. labels: integers (N,), where the model is conditional."""
+        return self.network(self.inputs(self.levels_of(x)), self.check_labels(labels, len(x)))
+
+    def network(self, x, labels=None):
+        """What the first layer sees, (N, H, W, C) or embeddings (N, H, W, D) -> logits."""
+        links = self.vertical(x, labels, whole)
+        return self.output(self.horizontal(x, links, labels, whole), whole)
+
+    def check_labels(self, labels, n):
+        """Labels as an array (n,); ValueError if they are missing or out of range."""
+        if not self.num_classes:
+            return None
+        labels = [] if labels is None else labels
+        if isinstance(labels, xp.ndarray) and xp.ndarray is not np.ndarray:
+            return labels  # checked before it was moved
+        labels = np.asarray(labels)
+        if labels.shape != (n,) or labels.min() < 0 or labels.max() >= self.num_classes:
+            raise ValueError(f"{type(self).__name__}: it is conditional: needs a label from 0 to "
+                             f"{self.num_classes - 1} for each of the {n} images")
+        return xp.asarray(labels.astype(np.int64))
+
+    # ------------------------------------------------------------ the loss
+
+    def neg_log_likelihood(self, x, labels=None):
+        """-log p(x) in nats for each image: Tensor (N,)."""
+        levels, logits = self.levels_of(x), self.logits(x, labels)
+        if self.outputs == 1:
+            targets = levels.astype(logits.dtype)
+            nll = losses.bce_with_logits(logits.reshape(levels.shape), targets, "none")
+        else:
+            nll = losses.softmax_cross_entropy(logits, levels, "none")
+        return nll.sum(axis=(1, 2, 3))
+
+    def loss(self, x, noise=None, labels=None):
+        """Images -> (loss, metrics), means over the images: loss = nll = -log p(x) in nats;
+        bits_per_dim = nll / (H W C ln 2), or nats_per_code = nll / (H W). noise: not used."""
+        x = self.levels_of(x)
+        labels = self.check_labels(labels, len(x))
+        def losses(part):
+            return self.neg_log_likelihood(x[part], None if labels is None else labels[part])
+        nll = mean_by_parts(losses, len(x), PART)
+        dims = math.prod(self.image_shape)
+        value = nll.detach()
+        return nll, {"nll": value} | (
+            {"nats_per_code": value / dims} if self.embedding is not None else
+            {"bits_per_dim": value / (dims * math.log(2))})
+
+    # ------------------------------------------------------------ sampling
+
+    @no_grad()
+    def sample_levels(self, n, rng, labels=None, temperature=1.0, known=None, known_rows=0,
+                      progress=None):
+        """Draw n images pixel by pixel: integers below L, (n, H, W, C), on the host.
+
+        u ~ U(0, 1) for each channel of each pixel picks the first level at which the cumulative
+        probability exceeds u (not the likeliest level: that would draw the same image each time).
+        temperature divides the logits. labels: integers (n,). known: levels (n, H, W, C), whose
+        first known_rows rows are kept as they are. progress: called after each row.
+        """
+        H, W, C = self.image_shape
+        if not temperature > 0:
+            raise ValueError(f"temperature must be above 0, not {temperature}")
+        labels = self.check_labels(labels, n)
+        u = xp.asarray(rng.random((H, W, C, n), dtype=np.float32))
+        levels = xp.zeros((n, H, W, C), np.int32)
+        if known is not None:
+            levels[:, :known_rows] = xp.asarray(known[:, :known_rows])
+        stream = Stream(n, W)
+        for i in range(H):
+            stream.row()
+            links = self.vertical(raw(self.inputs(levels[:, i:i + 1])), labels, stream.conv)
+            for j in range(W):
+                stream.pixel(j)
+                here = [link[:, 0, j] for link in links]
+                for c in range(C):
+                    x = raw(self.inputs(levels[:, i, j]))
+                    h = self.horizontal(x, here, labels, stream.conv)
+                    if i >= known_rows:
+                        logits = self.output(h, stream.conv)[:, c] / temperature
+                        levels[:, i, j, c] = self.draw(logits, u[i, j, c])
+                x = self.inputs(levels[:, i, j])
+                for layer in self.first_layers():
+                    stream.write(layer, x)
+            if progress is not None:
+                progress()
+        return to_numpy(levels)
+
+    def draw(self, logits, u):
+        """Levels (n,) from logits (n, L) and uniforms (n,), by the inverse of the cumulative
+        distribution; with one logit, level 1 if u < sigmoid(logit)."""
+        if self.outputs == 1:
+            return u < sigmoid_of(logits[:, 0])
+        p = xp.exp(logits - logits.max(axis=1, keepdims=True))
+        cumulative = xp.cumsum(p, axis=1)
+        return (cumulative <= u[:, None] * cumulative[:, -1:]).sum(axis=1).clip(0, self.levels - 1)
+
+    def sample(self, n, rng, **how):
+        """n images in [0, 1]; the arguments are those of sample_levels."""
+        return self.images(xp.asarray(self.sample_levels(n, rng, **how)))
+
+
+class ResidualBlock(nn.Module):
+    """h + conv 1x1 (ReLU (conv 3x3 B (ReLU (conv 1x1 (ReLU h))))), halving the channels between.
+    1601.06759, figure 5."""
+
+    def __init__(self, channels, colours, rng):
+        half = channels // 2
+        self.narrow = masked_conv("B", channels, half, 1, colours, rng, relu=True)
+        self.middle = masked_conv("B", half, half, 3, colours, rng, relu=True)
+        self.widen = masked_conv("B", half, channels, 1, colours, rng, relu=True,
+                                 init=nn.lecun_uniform)
+
+    def forward(self, h, conv=whole):
+        return h + conv(self.widen, conv(self.middle, conv(self.narrow, h)))
+
+
+# ---------------------------------------------------------------- the gated model
+
+class GatedPixelCNN(PixelCNN):
+    """Two stacks of gated convolutions, which together see every earlier pixel.
+
+    The vertical stack sees the rows above, at every column; the horizontal stack sees the pixels
+    to the left in the same row, and at each block what the vertical stack found at its place.
+    num_classes: above 0 makes it conditional on a label (eq. 3 and 4: a learned vector for each
+    label, added before the gates). The other arguments are those of PixelCNN.
+    """
+
+    def __init__(self, image_shape, levels=2, features=32, blocks=10, head=32, embedding_dim=0,
+                 num_classes=0, decode=None, rng=None):
+        rng = rng or np.random.default_rng(0)
+        C = self.settle(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
+        n_in, self.num_classes = embedding_dim or C, num_classes
+        rows_above = np.arange(7)[:, None].repeat(7, axis=1) < 3
+        self.first_v = nn.MaskedConv2d(n_in, features, rows_above, rng, init=nn.he_normal)
+        self.first = masked_conv("A", n_in, features, (1, 7), C, rng)
+        self.blocks = [GatedBlock(features, C, num_classes, rng) for _ in range(blocks)]
+        self.make_head(features, C, head, rng)
+
+    def first_layers(self):
+        return [self.first_v, self.first]
+
+    def vertical(self, x, labels, conv):
+        """x -> for each block, what its horizontal half gets: (..., 2 features)."""
+        v, links = conv(self.first_v, x), []
+        for block in self.blocks:
+            v, link = block.vertical(v, labels, conv)
+            links.append(link)
+        return links
+
+    def horizontal(self, x, links, labels, conv):
+        h = conv(self.first, x)
+        for block, link in zip(self.blocks, links, strict=True):
+            h = block.horizontal(h, link, labels, conv)
+        return h
+
+
+class GatedBlock(nn.Module):
+    """One block of both stacks. 1606.05328, figure 2, with V_f and V_g as one table each way:
+
+        y_v = conv 3x3 (v) + V_v[label]                       rows above, and the current one
+        y_h = conv 1x3 B (h) + conv 1x1 (y_v) + V_h[label]    the link, taken before the gate
+        v'  = gate(y_v),   h' = h + conv 1x1 (gate(y_h)),   gate([a, b]) = tanh(a) sigmoid(b)
+
+    The features v at row i are made of the rows above i (the first layer sees to that), so this
+    block may look at row i itself, and to the right.
+    """
+
+    def __init__(self, features, colours, num_classes, rng):
+        up_to_here = np.arange(3)[:, None].repeat(3, axis=1) < 2
+        self.v = nn.MaskedConv2d(features, 2 * features, up_to_here, rng, init=nn.glorot_uniform)
+        self.link = nn.MaskedConv2d(2 * features, 2 * features, [[True]], rng,
+                                    init=nn.glorot_uniform)
+        self.h = masked_conv("B", features, 2 * features, (1, 3), colours, rng, parts=(1, 2),
+                             init=nn.glorot_uniform)
+        self.out = masked_conv("B", features, features, 1, colours, rng, init=nn.glorot_uniform)
+        self.label_v = self.label_h = None
+        if num_classes:
+            self.label_v, self.label_h = (nn.Embedding(num_classes, 2 * features, rng)
+                                          for _ in range(2))
+
+    def vertical(self, v, labels, conv):
+        y = add_label(conv(self.v, v), self.label_v, labels)
+        return ops.gate(y), conv(self.link, y)
+
+    def horizontal(self, h, link, labels, conv):
+        y = add_label(conv(self.h, h) + link, self.label_h, labels)
+        return h + conv(self.out, ops.gate(y))
+
+
+def add_label(y, table, labels):
+    """y (N, ..., C) + the row of the table for each image's label; y alone without a table."""
+    if table is None:
+        return y
+    return ops.add(y, table(labels).reshape(y.shape[0], *[1] * (y.ndim - 2), y.shape[-1]))

@@ -1,0 +1,341 @@
+"""The PixelCNN: what it may see, that its probabilities sum to 1, and exact fast sampling."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from models.pixelcnn import GatedPixelCNN, PixelCNN, channel_mask, mask
+from scratchnet import Tensor, no_grad
+from scratchnet.backend import to_numpy, xp
+from scratchnet.gradcheck import gradcheck
+from scratchnet.optim import Adam
+
+SMALL = {"features": 6, "head": 6, "blocks": 2}
+VARIANTS = {  # name: (model, image_shape, other arguments)
+    "plain": (PixelCNN, (3, 4, 1), {}),
+    "plain, 3 levels": (PixelCNN, (4, 3, 1), {"levels": 3}),
+    "plain, RGB": (PixelCNN, (3, 4, 3), {}),
+    "plain, RGB, 4 levels": (PixelCNN, (2, 3, 3), {"levels": 4}),
+    "plain, codes": (PixelCNN, (3, 4, 1), {"levels": 5, "embedding_dim": 3}),
+    "gated": (GatedPixelCNN, (3, 4, 1), {}),
+    "gated, RGB": (GatedPixelCNN, (4, 3, 3), {"levels": 3}),
+    "gated, conditional": (GatedPixelCNN, (3, 4, 1), {"num_classes": 3}),
+    "gated, codes, conditional": (GatedPixelCNN, (4, 3, 1), {
+        "levels": 5, "embedding_dim": 3, "num_classes": 3}),
+}
+
+
+def build(name, rng, shape=None, dtype=np.float64, **other):
+    """The variant, with biases that are not 0."""
+    model, own_shape, arguments = VARIANTS[name]
+    model = model(shape or own_shape, rng=rng, **(SMALL | arguments | other))
+    for parameter in model.parameters():
+        parameter.data += xp.asarray(0.1 * rng.standard_normal(parameter.shape), np.float32)
+    return model.astype(dtype)
+
+
+def some_labels(model, n):
+    return np.arange(n) % model.num_classes if model.num_classes else None
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request):
+    return request.param
+
+
+# ---------------------------------------------------------------- causality
+
+def sees(model, rng, shape):
+    """From the engine's own derivatives: [i, j, c, i', j', c'] is True if a logit of pixel (i, j),
+    colour c depends on what the first layer sees of pixel (i', j'), channel c'."""
+    H, W, C = shape
+    n_in = model.first_weights().shape[2]
+    seen = np.zeros((H, W, C, H, W, n_in), bool)
+    labels = some_labels(model, 8)
+    for i, j, c in np.ndindex(H, W, C):
+        x = Tensor(rng.standard_normal((8, H, W, n_in)), requires_grad=True)
+        logits = model.network(x, labels)[:, i, j, c]
+        logits.backward(rng.standard_normal(logits.shape))
+        seen[i, j, c] = (x.grad != 0).any(axis=0)  # exactly 0, for all of 8 images
+    return seen
+
+
+def before(H, W, C, n_in):
+    """[i, j, c, i', j', c']: whether (i', j', c') comes before (i, j, c) in raster order, colours
+    within a pixel last. Embeddings (C = 1) belong to one colour."""
+    place = np.arange(H * W)[:, None] * C + np.arange(C)
+    other = np.arange(H * W)[:, None] * C + np.arange(n_in) * C // n_in
+    return (other.reshape(-1) < place.reshape(-1, 1)).reshape(H, W, C, H, W, n_in)
+
+
+def test_sees_nothing_at_or_after_a_pixel(variant, rng):
+    """The full pattern of the Jacobian, on images that are not square."""
+    shape = VARIANTS[variant][1]
+    seen = sees(build(variant, rng), rng, shape)
+    assert_array_equal(seen & ~before(*shape, seen.shape[-1]), False)
+
+
+def reachable(H, W, first, later, blocks):
+    """[i, j, i', j']: whether taps `first`, then `later` up to `blocks` times, lead from (i, j) to
+    (i', j'), by walking."""
+    def step(places, taps):
+        return {(i + di, j + dj) for i, j in places for di, dj in taps
+                if 0 <= i + di < H and 0 <= j + dj < W}
+    found = np.zeros((H, W, H, W), bool)
+    for start in np.ndindex(H, W):
+        places = {start}
+        for _ in range(blocks):
+            places |= step(places, later)
+        for place in step(places, first):
+            found[(*start, *place)] = True
+    return found
+
+
+def test_plain_model_sees_what_its_taps_reach_and_has_a_blind_spot(rng):
+    H, W, blocks = 6, 9, 2
+    first = [(i, j) for i in range(-3, 1) for j in range(-3, 4) if (i, j) < (0, 0)]
+    later = [(i, j) for i in range(-1, 1) for j in range(-1, 2) if (i, j) <= (0, 0)]
+    model = build("plain", rng, (H, W, 1), features=16, head=16)
+    seen = sees(model, rng, (H, W, 1))[:, :, 0, :, :, 0]
+    assert_array_equal(seen, reachable(H, W, first, later, blocks))
+    # 5 rows down, what stands 4 above and 5 to the right is out of sight for any number of blocks
+    assert not reachable(H, W, first, later, 20)[5, 1, 4, 7]
+    assert not seen[5, 1, 4, 7]
+
+
+def test_gated_model_has_no_blind_spot(rng):
+    H, W = 5, 7
+    seen = sees(build("gated", rng, (H, W, 1), blocks=4, features=16, head=16), rng, (H, W, 1))
+    assert_array_equal(seen, before(H, W, 1, 1))
+
+
+def test_colours_see_earlier_colours_of_their_pixel(rng):
+    for name in ("plain, RGB", "gated, RGB"):
+        shape = VARIANTS[name][1]
+        seen = sees(build(name, rng, features=24, head=24), rng, shape)
+        for i, j in np.ndindex(*shape[:2]):
+            assert_array_equal(seen[i, j, :, i, j], np.tri(3, k=-1, dtype=bool))  # G: R; B: R, G
+            if j:  # every colour sees every colour of the pixel to the left
+                assert seen[i, j, :, i, j - 1].all()
+
+
+def test_masks():
+    assert_array_equal(mask("A", 3, 3), [[1, 1, 1], [1, 0, 0], [0, 0, 0]])
+    assert_array_equal(mask("B", 3, 3), [[1, 1, 1], [1, 1, 0], [0, 0, 0]])
+    assert mask("A", 7, 7).sum() == 24 and mask("B", 3, 3).sum() == 5
+    assert mask("B", 1, 1).all()  # a 1x1 layer has nothing to hide
+    rgb = np.arange(3)
+    assert_array_equal(channel_mask("A", rgb, rgb), [[0, 1, 1], [0, 0, 1], [0, 0, 0]])
+    assert_array_equal(channel_mask("B", rgb, rgb), [[1, 1, 1], [0, 1, 1], [0, 0, 1]])
+
+
+# ---------------------------------------------------------------- probabilities
+
+TINY = {  # name of a variant: (image_shape, levels): few enough images to try them all
+    "plain": ((2, 3, 1), 2), "plain, 3 levels": ((3, 2, 1), 3), "plain, RGB": ((1, 2, 3), 2),
+    "plain, RGB, 4 levels": ((2, 1, 3), 3), "plain, codes": ((2, 2, 1), 4), "gated": ((3, 3, 1), 2),
+    "gated, RGB": ((1, 2, 3), 3), "gated, conditional": ((2, 4, 1), 2),
+    "gated, codes, conditional": ((2, 2, 1), 4)}
+
+
+def test_probabilities_of_all_images_sum_to_1(variant, rng):
+    shape, levels = TINY[variant]
+    model = build(variant, rng, shape, levels=levels)
+    images = np.array(list(itertools.product(range(levels), repeat=int(np.prod(shape)))), np.int32)
+    images = images.reshape(-1, *shape)
+    for label in range(model.num_classes or 1):
+        labels = np.full(len(images), label) if model.num_classes else None
+        p = np.exp(-model.neg_log_likelihood(images, labels).data)
+        assert_allclose(p.sum(), 1, rtol=1e-12)
+        assert p.std() > 0
+
+
+def test_labels_change_the_probabilities(rng):
+    model = build("gated, conditional", rng)
+    x = rng.integers(0, 2, (1, 3, 4, 1)).astype(np.int32).repeat(3, axis=0)
+    assert np.ptp(model.neg_log_likelihood(x, np.arange(3)).data) > 1e-3
+
+
+def test_samples_have_the_frequencies_that_the_model_says(rng):
+    """Argmax instead of sampling, or a wrong inverse, would show here."""
+    for name, levels in (("plain", 2), ("gated, codes, conditional", 3)):
+        shape, n = (1, 3, 1), 20000
+        model = build(name, rng, shape, levels=levels)
+        images = np.array(list(itertools.product(range(levels), repeat=3)), np.int32)
+        labels = np.full(len(images), 2) if model.num_classes else None
+        p = np.exp(-model.neg_log_likelihood(images.reshape(-1, *shape), labels).data)
+        drawn = model.sample_levels(n, rng, labels=None if labels is None else np.full(n, 2))
+        index = drawn.reshape(n, 3) @ levels ** np.arange(3)[::-1]
+        frequency = np.bincount(index, minlength=len(p)) / n
+        assert np.abs(frequency - p).max() < 5 * np.sqrt(p.max() / n)
+
+
+# ---------------------------------------------------------------- sampling, fast and slow
+
+class Forced:
+    """Instead of draws: the pixels of given images, while the logits are written down."""
+
+    def __init__(self, model, images):
+        self.logits, self.places = [], iter(images.reshape(len(images), -1).T)
+        model.draw = self
+
+    def __call__(self, logits, u):
+        self.logits.append(logits)
+        return xp.asarray(next(self.places))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-12)])
+def test_cached_logits_equal_a_full_pass(variant, dtype, tolerance, rng):
+    model = build(variant, rng, dtype=dtype)
+    H, W, C = model.image_shape
+    images = rng.integers(0, model.levels, (3, H, W, C)).astype(np.int32)
+    labels = some_labels(model, 3)
+    forced = Forced(model, images)
+    model.sample_levels(3, rng, labels=labels)
+    cached = np.stack(forced.logits, axis=1).reshape(3, H, W, C, -1)
+    assert cached.dtype == dtype
+    assert_allclose(cached, model.logits(images, labels).data, rtol=tolerance, atol=tolerance)
+
+
+@no_grad()
+def sample_slowly(model, n, rng, labels=None, temperature=1.0):
+    """A full forward pass for every channel of every pixel."""
+    H, W, C = model.image_shape
+    u = rng.random((H, W, C, n), dtype=np.float32)
+    levels = np.zeros((n, H, W, C), np.int32)
+    for i, j, c in np.ndindex(H, W, C):
+        logits = to_numpy(model.logits(xp.asarray(levels), labels).data)[:, i, j, c] / temperature
+        if logits.shape[1] == 1:
+            levels[:, i, j, c] = u[i, j, c] < 1 / (1 + np.exp(-logits[:, 0]))
+        else:
+            p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            levels[:, i, j, c] = (np.cumsum(p, axis=1) <= u[i, j, c][:, None]).sum(axis=1)
+    return levels
+
+
+def test_the_same_uniforms_give_the_same_image(variant, backend, rng):
+    model = build(variant, rng)
+    labels = some_labels(model, 5)
+    fast = model.sample_levels(5, np.random.default_rng(3), labels=labels, temperature=0.8)
+    slow = sample_slowly(model, 5, np.random.default_rng(3), labels=labels, temperature=0.8)
+    assert_array_equal(fast, slow)
+    assert len(np.unique(fast.reshape(5, -1), axis=0)) > 1
+
+
+def test_completion_keeps_the_seen_rows(variant, rng):
+    model = build(variant, rng)
+    known = rng.integers(0, model.levels, (6, *model.image_shape)).astype(np.int32)
+    rows, labels = model.image_shape[0] - 1, some_labels(model, 6)
+    drawn = model.sample_levels(6, rng, labels=labels, known=known, known_rows=rows)
+    assert_array_equal(drawn[:, :rows], known[:, :rows])
+    assert (drawn[:, rows:] != known[:, rows:]).any()
+    # What is drawn below depends on what was seen: the logits are those of the whole image.
+    forced = Forced(model, drawn[:, rows:])
+    again = model.sample_levels(6, rng, labels=labels, known=known, known_rows=rows)
+    assert_array_equal(again, drawn)
+    logits = model.logits(drawn, labels).data[:, rows:]
+    assert_allclose(np.stack(forced.logits, 1).reshape(logits.shape), logits, atol=1e-12)
+
+
+def test_low_temperature_draws_the_likeliest(rng):
+    model = build("plain, 3 levels", rng)
+    drawn = model.sample_levels(4, rng, temperature=1e-4)
+    assert_array_equal(drawn, drawn[:1].repeat(4, axis=0))
+    assert_array_equal(model.logits(drawn).data.argmax(axis=-1), drawn)
+    with pytest.raises(ValueError, match="temperature must be above 0, not 0"):
+        model.sample_levels(1, rng, temperature=0)
+
+
+# ---------------------------------------------------------------- learning
+
+def test_gradient_of_the_whole_model(variant, rng):
+    model = build(variant, rng)
+    x = rng.integers(0, model.levels, (2, *model.image_shape)).astype(np.int32)
+    parameters = model.parameters()
+    gradcheck(lambda *_: model.loss(x, labels=some_labels(model, 2))[0], *parameters, directions=3)
+
+
+def test_masked_weights_never_move(rng):
+    """Their gradient is exactly 0, so Adam leaves them; a 1x1 layer has none."""
+    model = build("plain, RGB", rng)
+    model.loss(rng.random((9, 3, 4, 3)))[0].backward()
+    for layer in (model.first, model.blocks[0].middle):
+        assert (layer.w.grad[~layer.mask] == 0).all()
+        centre = layer.keep[layer.mask.shape[0] // 2, layer.mask.shape[1] // 2]
+        at_centre = layer.w.grad[layer.mask.shape[0] // 2, layer.mask.shape[1] // 2]
+        assert (at_centre[centre == 0] == 0).all() and (at_centre[centre == 1] != 0).any()
+    plain = build("plain", rng)
+    plain.loss(rng.random((9, 3, 4, 1)))[0].backward()
+    assert all((block.narrow.w.grad != 0).any(axis=(0, 1)).mean() > 0.5 for block in plain.blocks)
+
+
+def test_learns_the_images_it_is_shown(backend, rng):
+    """Two images, equally often: the best NLL is log 2."""
+    for name in ("plain", "gated, codes, conditional"):
+        model = build(name, rng, dtype=np.float32, features=16, head=16)
+        H, W, C = model.image_shape
+        x = rng.integers(0, model.levels, (2, H, W, C)).astype(np.int32)
+        labels = np.zeros(2, int) if model.num_classes else None
+        adam = Adam(model.parameters(), 1e-2)
+        for _ in range(150):
+            loss, _ = model.loss(xp.asarray(x), labels=labels)
+            model.zero_grad()
+            loss.backward()
+            adam.step()
+        assert np.log(2) - 1e-3 < loss.item() < np.log(2) + 0.1
+        drawn = model.sample_levels(20, rng, labels=None if labels is None else np.zeros(20, int))
+        matches = (drawn[:, None] == x).all(axis=(2, 3, 4))
+        assert matches.any(axis=1).mean() > 0.8 and matches.any(axis=0).all()
+
+
+def test_metrics_and_units(rng):
+    model = build("plain, RGB, 4 levels", rng)
+    x = rng.random((3, 2, 3, 3))
+    nll = model.neg_log_likelihood(x).data
+    assert nll.shape == (3,)
+    loss, metrics = model.loss(x)
+    assert_allclose(metrics["nll"].item(), nll.mean())
+    assert_allclose(metrics["bits_per_dim"].item(), nll.mean() / (18 * np.log(2)))
+    # 4 levels: [0, 1/4) is 0, ..., 1 is 3
+    assert_array_equal(model.levels_of(np.full((1, 2, 3, 3), 0.5))[0, 0, 0], 2)
+    assert_array_equal(model.levels_of(np.ones((1, 2, 3, 3)))[0, 0, 0], 3)
+    eight_bits = PixelCNN((1, 256, 1), levels=256, features=2, blocks=1, head=2)
+    grey = (np.arange(256, dtype=np.float32) / np.float32(255)).reshape(1, 1, 256, 1)
+    assert_array_equal(eight_bits.levels_of(grey).reshape(-1), np.arange(256))
+
+
+def test_codes_are_looked_up_not_measured(rng):
+    """Renaming the codes, with their rows of the table and their logits, changes nothing."""
+    model = build("plain, codes", rng)
+    x = rng.integers(0, 5, (4, 3, 4, 1)).astype(np.int32)
+    nll, order = model.neg_log_likelihood(x).data, rng.permutation(5)
+    inverse = np.argsort(order)
+    model.embedding.table.data[...] = model.embedding.table.data[inverse]
+    model.logits_of.w.data[...] = model.logits_of.w.data[..., inverse]
+    model.logits_of.b.data[...] = model.logits_of.b.data[inverse]
+    assert_allclose(model.neg_log_likelihood(order[x].astype(np.int32)).data, nll)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"levels": 1}, "1 level: a pixel needs at least 2 values"),
+    ({"levels": 257}, "give --levels 2 to 256"),
+    ({"blocks": 0}, "sizes must be 1 or more"),
+    ({"image_shape": (4, 4, 3), "features": 4}, "too few for 3 colours"),
+    ({"image_shape": (4, 4, 3), "embedding_dim": 4}, "an embedding is for grids of codes"),
+])
+def test_wrong_sizes(arguments, message):
+    for model in (PixelCNN, GatedPixelCNN):
+        with pytest.raises(ValueError, match=message):
+            model(**({"image_shape": (4, 4, 1), **SMALL} | arguments))
+
+
+def test_wrong_labels_and_images(rng):
+    model = build("gated, conditional", rng)
+    x = np.zeros((2, 3, 4, 1), np.int32)
+    for labels in (None, [0], [0, 3], [-1, 0]):
+        with pytest.raises(ValueError, match="needs a label from 0 to 2 for each of the 2 images"):
+            model.loss(x, labels=labels)
+    with pytest.raises(ValueError, match=r"images of \(4, 3, 1\), but it was built for \(3, 4, 1"):
+        model.loss(np.zeros((2, 4, 3, 1), np.int32), labels=[0, 1])
