@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass, field
 
 from .autoencoder import Autoencoder
-from .vae import VAE, ConvVAE
 from .pixelcnn import GatedPixelCNN, PixelCNN
+from .vae import VAE, ConvVAE
 from .vqvae import VQVAE
 
 __all__ = ["RECIPES", "VQVAE", "VAE", "Autoencoder", "ConvVAE", "GatedPixelCNN", "PixelCNN",

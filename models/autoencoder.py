@@ -52,7 +52,11 @@ class Autoencoder(nn.Module):
         loss = losses.bce_with_logits(self.decode(self.encode(x)), x, reduction="batchmean")
         return loss, {"loss": loss.detach()}
 
+    def mean_image(self, z):
+        """Codes (N, z_dim) -> pixels in [0, 1], (N, input_dim)."""
+        return ops.sigmoid(self.decode(z))
+
     @no_grad()
     def reconstruct(self, x):
         """Images -> the decoder's pixels in [0, 1], same shape."""
-        return ops.sigmoid(self.decode(self.encode(x))).reshape(x.shape)
+        return self.mean_image(self.encode(x)).reshape(x.shape)

@@ -62,7 +62,7 @@ def channel_mask(kind, seen, seer):
 def masked_conv(kind, n_in, n_out, size, colours, rng, parts=(1, 1), relu=False,
                 init=nn.he_normal):
     """A MaskedConv2d of the kind. size: a number, or height and width. parts: in how many parts
-    the colours of the inputs and of the outputs come (a gate's two halves have all colours each)."""
+    the colours of the inputs and of the outputs come (a gate's halves have all colours each)."""
     taps = mask(kind, *pair(size), colours)
     centre = None if colours == 1 else channel_mask(
         kind, colour_of(n_in, colours, parts[0]), colour_of(n_out, colours, parts[1]))
@@ -75,10 +75,11 @@ class PixelCNN(nn.Module):
     """Mask A 7x7; residual blocks of mask B; two 1x1 convolutions to the logits.
 
     image_shape: (H, W, C). levels: L, the values that a pixel's channel takes; 2 gives one logit
-    each (Bernoulli), more give L (softmax). features: channels of the feature maps. blocks: residual
-    blocks. head: channels between the last two 1x1. embedding_dim: 0 for pixels, whose values are
-    ordered, given to the network between -1 and 1; above 0 for codes, which are not: each index
-    is looked up in a learned table of vectors of that length. rng: for the initial weights.
+    each (Bernoulli), more give L (softmax). features: channels of the feature maps (the paper's
+    2h). blocks: residual blocks. head: channels between the last two 1x1. embedding_dim: 0 for
+    pixels, whose values are ordered, given to the network between -1 and 1; above 0 for codes,
+    which are not: each index is looked up in a learned table of vectors of that length. rng: for
+    the initial weights.
 
     Images for `loss` are floats in [0, 1], cut into L levels; or, with an embedding, integers
     below L. decode: maps levels (N, H, W, C) to images in [0, 1], for pictures.
@@ -288,6 +289,13 @@ class PixelCNN(nn.Module):
     def sample(self, n, rng, **how):
         """n images in [0, 1]; the arguments are those of sample_levels."""
         return self.images(xp.asarray(self.sample_levels(n, rng, **how)))
+
+    def complete(self, x, rng, **how):
+        """Keep the upper half of images, or grids of codes, and draw the lower half: images in
+        [0, 1]. The other arguments are those of sample_levels."""
+        levels, rows = self.levels_of(x), self.image_shape[0] // 2
+        return self.images(xp.asarray(self.sample_levels(
+            len(levels), rng, known=levels, known_rows=rows, **how)))
 
 
 class ResidualBlock(nn.Module):

@@ -31,9 +31,15 @@ RESUMABLE = ("resume", "epochs", "steps", "quiet", "data_dir", "backend")
 
 def main(prog, about, datasets, recipes, synthetic, argv=None):
     """Run a training script; returns the exit code: 0, 2 for the user's mistake, 130 for Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else argv
+    return guarded(prog, run, prog, about, datasets, recipes, synthetic, argv)
+
+
+def guarded(prog, work, *arguments):
+    """The exit code of work(*arguments): what it returns, 2 for the user's mistake, said in one
+    line, 130 for Ctrl-C."""
     try:
-        argv = sys.argv[1:] if argv is None else argv
-        return run(prog, about, datasets, recipes, synthetic, argv)
+        return work(*arguments) or 0
     except UserError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 2
@@ -74,6 +80,8 @@ def run(prog, about, datasets, recipes, synthetic, argv):
         if not {"title", "sha256"} <= set(recorded):
             raise RunError(f"{config_path}: says no data set that the run was trained on; it is "
                            f"no longer the file that the run wrote")
+        if codec is not None and recorded["sha256"] != dataset.sha256:
+            raise RunError(runs.codes_changed(folder, codec))
         if recorded["sha256"] != dataset.sha256:
             raise RunError(f"{folder}: was trained on {recorded['title']} with SHA-256 "
                            f"{recorded['sha256'][:12]}..., but the data found now has "

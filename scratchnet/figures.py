@@ -9,7 +9,7 @@ from .backend import to_numpy
 from .checkpoint import replacing
 from .data import to_batch
 from .tensor import no_grad, raw
-from .training import generator, label
+from .training import classes, generator, label
 
 INK, PALE = "#222222", "#d9d9d9"
 DIGIT_COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b6992d", "#499894",
@@ -39,9 +39,17 @@ def draw_all(model, dataset, log, folder, title, seed):
             pairs.reshape(-1, *shape), columns=20, pairs=True, title=f"{title}: reconstructions",
             note="test images in the upper row of each pair, their reconstructions below"))
     if hasattr(model, "sample"):
-        images = host(model.sample(128, generator(seed, "pictures"))).reshape(-1, *shape)
-        save("samples.png", grid(images, columns=16, title=f"{title}: samples",
-                                 note="the decoder's mean image for z drawn from the prior"))
+        columns = getattr(model, "num_classes", 0) or 16
+        images = host(model.sample(8 * columns, generator(seed, "pictures"),
+                                   **by_column(model, 8 * columns)))
+        save("samples.png", grid(
+            images.reshape(len(images), *picture_shape(shape, images)), columns,
+            f"{title}: samples", sample_note(model)))
+    if hasattr(model, "complete"):
+        chosen = by_class(dataset.test_labels, rows=1, columns=16)[0]
+        save("completions.png", completions(
+            model, dataset.test_images[chosen], dataset.test_labels[chosen],
+            generator(seed, "pictures", 1), f"{title}: completions")[1])
     if hasattr(model, "codes"):
         parts = np.array_split(dataset.test_images, -(-len(dataset.test_images) // 500))
         codes = np.concatenate([host(model.codes(to_batch(part))) for part in parts])
@@ -54,10 +62,46 @@ def draw_all(model, dataset, log, folder, title, seed):
         codes = np.concatenate([host(first(model.encode(to_batch(part)))) for part in parts])
         save("latent.png", latent_plane(codes, dataset.test_labels, f"{title}: latent space"))
         if codes.shape[1] == 2 and hasattr(model, "mean_image"):
-            save("manifold.png", manifold(model, shape, f"{title}: decoded manifold"))
+            save("manifold.png", manifold(manifold_images(model, shape),
+                                          f"{title}: decoded manifold"))
     save("curves.png", curves(log, model.table, f"{title}: training"))
     model.train()
     return drawn
+
+
+def picture_shape(shape, images):
+    """The shape of one picture: that of the data, where a model gives rows of numbers."""
+    return shape if images.ndim == 2 else images.shape[1:]
+
+
+def by_column(model, n):
+    """{"labels": 0 1 2 ... again and again} for a model that is conditional on them, else {}."""
+    return classes(model, np.arange(n) % max(1, getattr(model, "num_classes", 0)))
+
+
+def sample_note(model):
+    """What a picture of samples shows."""
+    if not hasattr(model, "complete"):
+        return "the decoder's mean image for z drawn from the prior"
+    drawn = ("grids of codes drawn from the prior, code by code, and decoded by the VQ-VAE"
+             if model.decode is not None else "drawn pixel by pixel")
+    return drawn + (", a class for each column" if model.num_classes else "")
+
+
+@no_grad()
+def completions(model, images, labels, rng, title, times=4, **how):
+    """What a PixelCNN makes of the upper half of images: (array (n, times + 2, H, W, C), figure).
+    Of each image: the half that was seen, `times` completions, the image itself."""
+    x = to_batch(images)
+    again = [host(model.complete(x, rng, **classes(model, labels), **how)) for _ in range(times)]
+    whole_ = host(model.images(model.levels_of(x)))
+    seen = whole_.copy()
+    seen[:, seen.shape[1] // 2:] = 0.5
+    found = np.stack([seen, *again, whole_], axis=1)
+    rows = found.swapaxes(0, 1).reshape(-1, *whole_.shape[1:])
+    codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
+    return found, grid(rows, len(images), title, f"top: the half that was seen{codes};\nthen "
+                       f"{times} completions drawn by the model; bottom: the whole image")
 
 
 def host(x):
@@ -138,15 +182,27 @@ def latent_plane(codes, labels, title):
     return figure
 
 
-def manifold(model, shape, title, side=20):
-    """What each point of a two-dimensional latent plane decodes to, at the prior's quantiles."""
-    quantiles = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
+def quantiles_of(side):
+    """The prior's quantiles at the middles of `side` equal shares of its probability."""
+    return [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
+
+
+def manifold_images(model, shape, side=20):
+    """What each point of a two-dimensional latent plane decodes to, at the prior's quantiles:
+    (side * side, H, W, C), z_2 falling from row to row."""
+    quantiles = quantiles_of(side)
     z = np.array([[x, y] for y in reversed(quantiles) for x in quantiles], np.float32)
-    images = host(model.mean_image(z)).reshape(-1, *shape)
+    return host(model.mean_image(z)).reshape(-1, *shape)
+
+
+def manifold(images, title):
+    """A picture of manifold_images, with the axes of the plane."""
+    side = round(len(images) ** 0.5)
+    quantiles = quantiles_of(side)
     figure = new_figure(7.2, 7.6, title)
     axes = figure.subplots()
     axes.imshow(mosaic(images, side, gap=0), cmap="gray", vmin=0, vmax=1)
-    cells = np.arange(side) * shape[0] + shape[0] / 2
+    cells = np.arange(side) * images.shape[1] + images.shape[1] / 2
     shown = slice(1, None, 3)
     ticks = [f"{q:.1f}" for q in quantiles]
     axes.set_xticks(cells[shown], ticks[shown])

@@ -74,7 +74,8 @@ def elementwise(fn, *arrays):
     if not isinstance(first, np.ndarray):
         return fn(*arrays)
     out = np.empty(first.shape, first.dtype)
-    if first.size <= SLICE or within() or not active() or not all(a.flags.c_contiguous for a in arrays):
+    if first.size <= SLICE or within() or not active() or not all(
+            a.flags.c_contiguous for a in arrays):
         return fn(*arrays, out=out)
     flat = [a.reshape(-1) for a in (*arrays, out)]
     def part(start):

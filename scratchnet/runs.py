@@ -17,7 +17,10 @@ from . import checkpoint, data
 from .backend import to_numpy
 from .data import Dataset, to_batch
 from .errors import RunError
+from .synthetic import synthetic_digits, synthetic_scenes
 from .training import generator
+
+SYNTHETIC = {"train_mnist.py": synthetic_digits, "train_cifar.py": synthetic_scenes}
 
 
 @dataclass
@@ -45,11 +48,10 @@ class Run:
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def dataset(self, data_dir=None, synthetic=None, progress=True):
+    def dataset(self, data_dir=None, progress=True):
         """The data it was trained on: binarised as it was (training images once), as codes for a
         prior. Raises DataError if it is not there, RunError if it is another."""
-        found = data.load(self.trained_on["name"], data_dir, progress,
-                          **({"synthetic": synthetic} if synthetic else {}))
+        found = data.load(self.trained_on["name"], data_dir, progress, SYNTHETIC[self.script])
         if self.codec is not None:
             return encoded(found, self.codec)
         if found.sha256 != self.trained_on["sha256"]:
@@ -110,10 +112,7 @@ def open_run(folder, recipes):
     if "codes" in recipe.sizes:
         run.codec = open_codec(run.flags.codes, recipes, run.script, beside=run.folder)
         if code_checksum(run.codec) != run.trained_on["sha256"]:
-            raise RunError(
-                f"{run.folder}: the codes it models are no longer those of {run.codec.folder}, "
-                f"which was trained on or replaced since; train the prior again, with python "
-                f"{run.script} --model prior --codes {run.codec.folder}")
+            raise RunError(codes_changed(run.folder, run.codec))
         shape.levels, shape.decode = run.codec.flags.num_embeddings, run.codec.model.decode_codes
     try:
         sizes = {name: getattr(run.flags, name) for name in recipe.sizes}
@@ -139,6 +138,13 @@ def open_codec(folder, recipes, script, beside=None):
         raise RunError(f"--codes {folder}: that VQ-VAE was trained by {codec.script}; give its "
                        f"codes to python {codec.script} --model prior")
     return open_run(folder, recipes)
+
+
+def codes_changed(folder, codec):
+    """What to say where a prior's VQ-VAE is no longer the one it was trained with."""
+    return (f"{folder}: the codes it models are no longer those of {codec.folder}, which was "
+            f"trained on or replaced since; train the prior again, with python {codec.script} "
+            f"--model prior --codes {codec.folder}")
 
 
 def code_checksum(codec):

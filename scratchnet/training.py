@@ -216,8 +216,8 @@ class Log:
 def label(name):
     """What a metric is called on screen and in pictures."""
     return {"neg_elbo": "-ELBO", "kl": "KL", "reconstruction": "recon.", "vq": "VQ loss",
-            "bits_per_dim": "bits/dim", "nll": "NLL", "nats_per_code": "nats/code", "recon_error": "recon. err",
-            "codes_used": "codes used"}.get(name, name)
+            "bits_per_dim": "bits/dim", "nll": "NLL", "nats_per_code": "nats/code",
+            "recon_error": "recon. err", "codes_used": "codes used"}.get(name, name)
 
 
 class Table:

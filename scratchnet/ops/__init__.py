@@ -14,8 +14,8 @@ from .shapes import broadcast_to, concatenate, getitem, pad, reshape, split, sta
 
 __all__ = [
     "add", "as_tensor", "broadcast_to", "clip", "concatenate", "div", "elu", "embedding", "exp",
-    "gate", "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean",
-    "mul", "nearest_code", "neg", "pad", "power", "relu", "reshape", "sigmoid", "softmax",
+    "gate", "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum",
+    "mean", "mul", "nearest_code", "neg", "pad", "power", "relu", "reshape", "sigmoid", "softmax",
     "softplus", "split", "sqrt", "stack", "straight_through", "sub", "sum", "tanh", "transpose",
     "unbroadcast", "where",
 ]

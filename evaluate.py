@@ -1,0 +1,167 @@
+"""Measure a trained run on its test set, in the field's units.
+
+    python evaluate.py runs/vae-mnist                                -ELBO
+    python evaluate.py runs/vae-iwae-mnist --importance-samples 5000 an estimate of log p(x)
+    python evaluate.py runs/vqvae-cifar10                            recon_error, perplexity, codes
+    python evaluate.py runs/pixelcnn-mnist                           -log p(x), exactly
+    python evaluate.py runs/prior-mnist                              nats per code
+
+Prints the figures and writes them, with what they were measured on, to evaluation.json in the run.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+
+import numpy as np
+
+from models import RECIPES
+from scratchnet import backend, no_grad, parallel
+from scratchnet.checkpoint import replacing
+from scratchnet.cli import guarded, positive_int
+from scratchnet.data import statically_binarised, to_batch
+from scratchnet.errors import RunError
+from scratchnet.figures import host
+from scratchnet.runs import limited, open_run
+from scratchnet.training import classes, evaluate, generator, label
+
+IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers stay in the cache
+
+
+def main(argv):
+    flags = parse(argv)
+    backend.use(flags.backend)
+    run = open_run(flags.run, RECIPES)
+    check(run, flags)
+    dataset = run.dataset(flags.data_dir, not flags.quiet)
+    binarised = run.flags.binarize != "none" or flags.binarize == "static"
+    if flags.binarize == "static" and run.flags.binarize == "none":
+        dataset = statically_binarised(dataset)
+    dataset = limited(dataset, flags.limit)
+    images, labels = dataset.test_images, dataset.test_labels
+    if not flags.quiet:
+        print(f"{run.title}: {len(images):,} test images"
+              + (", binarised once (--binarize static)" if binarised else "")
+              + f"; after step {run.progress['step']:,}; {backend.describe()}", flush=True)
+
+    means = evaluate(run.model, images, flags.batch_size, labels)
+    figures = {name: {"value": value} for name, value in means.items()}
+    if hasattr(run.model, "neg_log_likelihood") and "nll" in figures:
+        nll = per_image(run.model, images, labels, flags.batch_size)
+        figures["nll"]["standard_error"] = standard_error(nll)
+    if flags.importance_samples:
+        figures["importance_nll"] = importance(run.model, images, flags)
+    show(run, figures, flags)
+
+    content = {"run": str(run.folder), "model": run.flags.model, "units": run.model.units,
+               "dataset": dataset.title, "binarised": binarised, "test_images": len(images),
+               "step": run.progress["step"], "batch_size": flags.batch_size,
+               "importance_samples": flags.importance_samples, "figures": figures,
+               "versions": backend.versions()}
+    with replacing(run.folder / "evaluation.json", "w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+
+
+@no_grad()
+def per_image(model, images, labels, size):
+    """-log p(x) in nats for each image, (N,)."""
+    parts = [slice(i, i + size) for i in range(0, len(images), size)]
+    return np.concatenate([host(model.neg_log_likelihood(
+        to_batch(images[p]), **classes(model, labels[p]))) for p in parts])
+
+
+@no_grad()
+def importance(model, images, flags):
+    """-log p(x) estimated with K importance samples (models/vae.py, log_likelihood): its mean over
+    the images, and the standard error of that mean, which comes from the images being a sample.
+
+    The estimate is an upper bound on average, and falls with K; how far it still is from the limit
+    shows when K is doubled. Each batch has a generator of its own: the figure depends neither on
+    the number of threads nor on which batch is done first.
+    """
+    from tqdm import tqdm
+
+    starts = range(0, len(images), IMAGES)
+    bar = tqdm(total=len(starts), unit="batch", desc="importance sampling", leave=False,
+               file=sys.stderr, disable=True if flags.quiet else None)
+    begun = time.monotonic()
+    def one(k):
+        batch = images[starts[k]:starts[k] + IMAGES]
+        found = host(model.log_likelihood(to_batch(batch), flags.importance_samples,
+                                          generator(0, "evaluation", k + 1)))
+        bar.update()
+        return found
+    nll = -np.concatenate(parallel.each(one, range(len(starts))))
+    bar.close()
+    return {"value": float(nll.mean()), "standard_error": standard_error(nll),
+            "seconds": round(time.monotonic() - begun, 1)}
+
+
+def standard_error(values):
+    """Of the mean of these values: s / sqrt(n)."""
+    return float(np.std(values.astype(np.float64), ddof=1) / math.sqrt(len(values)))
+
+
+def check(run, flags):
+    """Raise RunError for what this run cannot be asked, before any work."""
+    name, model = run.flags.model, run.model
+    if flags.importance_samples:
+        if not hasattr(model, "log_likelihood"):
+            raise RunError("--importance-samples: is for VAEs; " + (
+                f"the -log p(x) of a {name} is exact without it" if hasattr(model, "complete")
+                else f"a {name} has no likelihood"))
+        grey = run.flags.binarize == "none" and flags.binarize != "static"
+        if model.likelihood == "bernoulli" and grey:
+            raise RunError("--importance-samples: this run's pixels are grey, and a Bernoulli "
+                           "decoder has no likelihood for those; add --binarize static, or train "
+                           "with --binarize dynamic")
+    if flags.binarize == "static" and run.codec is not None:
+        raise RunError("--binarize: the images of a prior are grids of codes, which cannot be "
+                       "binarised; leave it out")
+
+
+def show(run, figures, flags):
+    """Print the figures, one to a line."""
+    if flags.quiet:
+        return
+    names = {"importance_nll": f"-log p(x), {flags.importance_samples} importance samples",
+             "epoch_perplexity": "perplexity of the whole test set",
+             "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
+    units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
+             "nll": "nats per grid of codes" if run.codec else "nats per image",
+             "recon_error": run.model.units, "vq": "", "perplexity": "", "epoch_perplexity": "",
+             "codes_used": f"of {getattr(run.flags, 'num_embeddings', '')}"}
+    for name, figure in figures.items():
+        if name == "loss" and len(figures) > 1:
+            continue
+        error = f" +- {figure['standard_error']:.2g}" if "standard_error" in figure else ""
+        unit = units.get(name, run.model.units)
+        print(f"  {names.get(name, label(name)):<42} {figure['value']:.6g}{error} {unit}")
+    print(f"In {run.folder / 'evaluation.json'}")
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        "evaluate.py", description=__doc__, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
+    parser.add_argument("--importance-samples", type=positive_int, metavar="K",
+                        help="estimate log p(x) of a VAE with K weights for each image")
+    parser.add_argument("--binarize", choices=["static"], metavar="static",
+                        help="measure a run trained on grey pixels on the fixed binarisation; "
+                             "runs trained on binary pixels always are")
+    parser.add_argument("--limit", type=positive_int, metavar="N", help="only N test images")
+    parser.add_argument("--batch-size", type=positive_int, default=128, metavar="N",
+                        help="(default: 128; the mean perplexity of batches depends on it)")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of the data sets")
+    parser.add_argument("--backend", choices=backend.BACKENDS, default="numpy", metavar="NAME",
+                        help="numpy, cupy (GPU), or auto")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded("evaluate.py", main, sys.argv[1:]))

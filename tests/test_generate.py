@@ -1,0 +1,325 @@
+"""generate.py, evaluate.py and the prior over a VQ-VAE's codes, as a person uses them."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import evaluate
+import generate
+from models import RECIPES
+from scratchnet import cli, runs
+from scratchnet.synthetic import synthetic_digits, synthetic_scenes
+
+PIXELS = ["--features", "8", "--blocks", "1", "--head", "8", "--batch-size", "64"]
+RUNS = {  # name: flags of train_mnist.py
+    "autoencoder": ["--model", "autoencoder", "--h-dim", "16", "--z-dim", "3"],
+    "vae": ["--model", "vae", "--h-dim", "16", "--z-dim", "2", "--binarize", "dynamic"],
+    "grey": ["--model", "vae", "--h-dim", "16", "--z-dim", "3"],
+    "vqvae": ["--model", "vqvae", "--num-embeddings", "16", "--embedding-dim", "4"],
+    "pixelcnn": ["--model", "pixelcnn", *PIXELS],
+    "gated": ["--model", "gated-pixelcnn", "--conditional", *PIXELS],
+    "prior": ["--model", "prior", "--codes", "vqvae", "--conditional", "--embedding-dim", "4",
+              *PIXELS],
+}
+DIGITS = None
+
+
+def few_digits():
+    global DIGITS
+    DIGITS = DIGITS or synthetic_digits(train=200, test=60)
+    return DIGITS
+
+
+def train(*argv):
+    return cli.main("train_mnist.py", "", ["mnist", "synthetic"], RECIPES["train_mnist.py"],
+                    few_digits, [str(a) for a in argv])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a run of each kind."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, argv in RUNS.items():
+            data = [] if name == "prior" else ["--dataset", "synthetic"]
+            assert train(*argv, *data, "--epochs", 1, "--out", name, "--quiet") == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(trained, tmp_path, monkeypatch):
+    """Each test in a folder with copies of the runs."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(runs.SYNTHETIC, "train_mnist.py", few_digits)
+
+
+def call(script, *argv):
+    return cli.guarded(script.__name__ + ".py", script.main, [str(a) for a in argv])
+
+
+def refused(capsys, run, *argv):
+    """Run, expect exit code 2 and no traceback; returns the message."""
+    try:
+        code = run(*argv)
+    except SystemExit as exit_:
+        code = exit_.code
+    err = capsys.readouterr().err
+    assert code == 2 and "error: " in err and "Traceback" not in err, err
+    return err
+
+
+CAN = {  # run: what generate.py makes of it, with the shape of the array for --num 4
+    "autoencoder": {"reconstructions": (4, 2, 28, 28, 1), "interpolation": (4, 11, 28, 28, 1)},
+    "vae": {"samples": (4, 28, 28, 1), "reconstructions": (4, 2, 28, 28, 1),
+            "interpolation": (4, 11, 28, 28, 1), "manifold": (16, 28, 28, 1)},
+    "grey": {"samples": (4, 28, 28, 1), "reconstructions": (4, 2, 28, 28, 1),
+             "interpolation": (4, 11, 28, 28, 1)},
+    "vqvae": {"reconstructions": (4, 2, 28, 28, 1), "codes": (4, 7, 7)},
+    "pixelcnn": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
+    "gated": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
+    "prior": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_run_gives_what_it_can_and_says_what_it_cannot(name, capsys):
+    for what in generate.WHAT:
+        argv = [name, "--what", what, "--num", 4, "--quiet"]
+        if what in CAN[name]:
+            assert call(generate, *argv, "--out", f"{what}.npy") == 0
+            array = np.load(f"{what}.npy")
+            assert array.shape == CAN[name][what]
+            assert np.ptp(array) > 0
+        else:
+            err = refused(capsys, partial(call, generate), *argv)
+            assert f"--what {what}: " in err
+            assert f"This run can give: {', '.join(CAN[name])}" in err
+    assert call(generate, name) == 0  # a picture, of what it does first
+    first = next(iter(CAN[name]))
+    assert f"{first} of " in capsys.readouterr().out
+    assert Path(name, f"{first}-seed0.png").is_file()
+    call(generate, name)
+    assert Path(name, f"{first}-seed0-2.png").is_file()  # beside the first, not over it
+
+
+def draw(name, *argv):
+    assert call(generate, name, *argv, "--quiet", "--overwrite", "--out", "x.npy") == 0
+    return np.load("x.npy")
+
+
+def test_pictures_depend_on_the_seed_alone():
+    assert_array_equal(draw("pixelcnn", "--num", 3), draw("pixelcnn", "--num", 3))
+    assert (draw("pixelcnn", "--num", 3) != draw("pixelcnn", "--num", 3, "--seed", 1)).any()
+
+
+def test_completion_keeps_the_seen_half():
+    found = draw("pixelcnn", "--what", "completion", "--num", 5)
+    image = found[:, -1]
+    assert set(np.unique(image)) == {0, 1}  # binarised, as in training
+    for k in range(5):
+        assert_array_equal(found[:, k, :14], image[:, :14])
+    assert (found[:, 0, 14:] == 0.5).all()
+
+
+def test_samples_of_a_class_use_its_label():
+    by_label = [draw("gated", "--num", 6, "--label", k) for k in (1, 7)]
+    assert (by_label[0] != by_label[1]).any()
+    all_classes = draw("gated", "--num", 10)
+    assert all_classes.shape[0] == 10
+
+
+def test_temperature_cools():
+    cold = draw("pixelcnn", "--num", 4, "--temperature", 1e-4)
+    assert_array_equal(cold, cold[:1].repeat(4, axis=0))
+
+
+def test_reconstructions_of_a_class_are_of_that_class():
+    title, (_, _, images, labels) = few_digits()
+    found = draw("vqvae", "--what", "reconstructions", "--num", 3, "--label", 4)
+    threes = images[labels == 4] / np.float32(255)
+    assert all((pair[0] == threes).all(axis=(1, 2, 3)).any() for pair in found)
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["gated", "--label", "10"], "--label 10: synthetic digits has the classes 0 to 9"),
+    (["pixelcnn", "--label", "3"], "this run is not conditional on a class; train one with"),
+    (["vae", "--temperature", "0.5"], "--temperature: means nothing to samples of a vae"),
+    (["vae", "--temperature", "0"], "'0' is not a number above 0"),
+    (["vae", "--out", "x.jpg"], "must end in .png (a picture) or .npy"),
+    (["vae", "--out", "nowhere/x.png"], "there is no folder nowhere"),
+    (["vae", "--out", "vae/curves.png"], "exists; name another file, or give --overwrite"),
+    (["nowhere"], "no run there (nowhere/config.json does not exist)"),
+    (["vae", "--what", "codes"], "a vae has no codes; a vqvae has"),
+    (["grey", "--what", "manifold"], "this run's z has 3 dimensions; train one with --z-dim 2"),
+    (["vqvae", "--what", "samples"], "train a prior over its codes, with python train_mnist.py"),
+    (["vae", "--what", "reconstructions", "--num", "61"], "but there are 60"),
+])
+def test_wrong_requests_of_generate(argv, words, capsys):
+    assert words in refused(capsys, partial(call, generate), *argv)
+
+
+def test_run_without_a_checkpoint(capsys):
+    Path("vae/checkpoint.npz").unlink()
+    for script in (generate, evaluate):
+        err = refused(capsys, partial(call, script), "vae")
+        assert "the run has no checkpoint yet" in err and "--resume vae" in err
+
+
+def test_run_with_a_damaged_config(capsys):
+    for content in ("{", "[]", '{"flags": {"model": "vae"}}'):
+        Path("vae/config.json").write_text(content)
+        assert "no longer the file that the run wrote" in refused(
+            capsys, partial(call, generate), "vae")
+
+
+def test_data_that_changed(capsys):
+    config = json.loads(Path("vae/config.json").read_text())
+    config["dataset"]["sha256"] = "0" * 64
+    Path("vae/config.json").write_text(json.dumps(config))
+    assert "but the data found now has" in refused(capsys, partial(call, evaluate), "vae")
+
+
+# ---------------------------------------------------------------- evaluate.py
+
+def evaluated(name, *argv):
+    assert call(evaluate, name, *argv, "--quiet") == 0
+    return json.loads(Path(name, "evaluation.json").read_text())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_evaluation_repeats_the_last_row_of_training(name):
+    """Same test images, same noise, same weights (the averaged ones, where kept)."""
+    batch = 128 if "--batch-size" not in RUNS[name] else 64
+    found = evaluated(name, "--batch-size", batch)
+    import csv
+    with open(f"{name}/metrics.csv", newline="") as file:
+        row = list(csv.DictReader(file))[-1]
+    expected = {n[5:]: float(v) for n, v in row.items() if n.startswith("test_")}
+    assert {n: f["value"] for n, f in found["figures"].items()} == pytest.approx(expected, 1e-6)
+    assert found["test_images"] == 60 and found["step"] == int(row["step"])
+
+
+def test_standard_error_is_that_of_the_mean():
+    values = np.array([1.0, 2.0, 4.0])
+    assert_allclose(evaluate.standard_error(values), np.sqrt(7 / 3) / np.sqrt(3))
+
+
+def test_importance_samples_tighten_the_bound():
+    elbo = evaluated("vae")["figures"]["neg_elbo"]["value"]
+    found = [evaluated("vae", "--importance-samples", k)["figures"]["importance_nll"]["value"]
+             for k in (1, 100)]
+    assert found[1] < found[0] - 0.05
+    assert found[0] == pytest.approx(elbo, rel=0.05)
+    again = evaluated("vae", "--importance-samples", 100)["figures"]["importance_nll"]
+    assert again["value"] == found[1] and 0 < again["standard_error"] < 20
+
+
+def test_static_binarisation_for_a_run_trained_on_grey(capsys):
+    grey, static = evaluated("grey"), evaluated("grey", "--binarize", "static")
+    assert not grey["binarised"] and static["binarised"]
+    assert grey["figures"]["neg_elbo"]["value"] != static["figures"]["neg_elbo"]["value"]
+    evaluated("grey", "--binarize", "static", "--importance-samples", 2)
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["grey", "--importance-samples", "5"], "this run's pixels are grey"),
+    (["pixelcnn", "--importance-samples", "5"], "of a pixelcnn is exact without it"),
+    (["vqvae", "--importance-samples", "5"], "a vqvae has no likelihood"),
+    (["prior", "--binarize", "static"], "grids of codes, which cannot be binarised"),
+    (["vae", "--limit", "0"], "'0' is not a whole number, 1 or more"),
+])
+def test_wrong_requests_of_evaluate(argv, words, capsys):
+    assert words in refused(capsys, partial(call, evaluate), *argv)
+
+
+# ---------------------------------------------------------------- the prior
+
+def test_prior_models_the_codes_of_its_vqvae():
+    run = runs.open_run("prior", RECIPES)
+    dataset = run.dataset()
+    assert dataset.train_images.shape == (200, 7, 7, 1) and dataset.train_images.dtype == np.int32
+    assert run.model.levels == 16 and run.codec.flags.model == "vqvae"
+    _, (images, _, _, _) = few_digits()
+    codes = run.codec.model.codes(images[:5] / np.float32(255))
+    assert_array_equal(dataset.train_images[:5, ..., 0], codes)
+    drawn = run.model.sample(3, np.random.default_rng(0), labels=np.arange(3))
+    assert drawn.shape == (3, 28, 28, 1)  # decoded
+
+
+def test_prior_goes_on_where_it_stopped(monkeypatch):
+    flags = [*RUNS["prior"], "--quiet", "--steps"]
+    train(*flags, 6, "--out", "whole")
+    train(*flags, 6, "--schedule", "cooldown", "--out", "other")
+    seen = []
+    original = runs.to_batch
+    monkeypatch.setattr(runs, "to_batch", lambda x: seen.append(1) or original(x))
+    train(*flags, 3, "--schedule", "constant", "--out", "cut")
+    train("--resume", "cut", "--steps", 6, "--quiet")
+    train(*flags, 6, "--schedule", "constant", "--out", "straight")
+    with np.load("cut/checkpoint.npz") as a, np.load("straight/checkpoint.npz") as b:
+        for key in a.files:
+            if key != "progress":
+                assert_array_equal(a[key], b[key], err_msg=key)
+    assert seen
+
+
+@pytest.mark.parametrize("argv, words", [
+    ([], "--model prior needs --codes RUN"),
+    (["--codes", "vae"], "that run is a vae, which has no codes; name the run of a VQ-VAE"),
+    (["--codes", "nowhere"], "no run there (nowhere/config.json does not exist)"),
+    (["--codes", "vqvae", "--dataset", "mnist"], "was trained on synthetic; leave out --dataset"),
+    (["--codes", "vqvae", "--flip"], "cannot be flipped or binarised"),
+    (["--codes", "vqvae", "--levels", "4"], "--levels means nothing to --model prior"),
+])
+def test_wrong_prior(argv, words, capsys):
+    assert words in refused(capsys, train, "--model", "prior", *argv, "--epochs", 1)
+
+
+def test_vqvae_of_the_other_script(capsys):
+    config = json.loads(Path("vqvae/config.json").read_text())
+    Path("vqvae/config.json").write_text(json.dumps(config | {"script": "train_cifar.py"}))
+    err = refused(capsys, train, "--model", "prior", "--codes", "vqvae", "--epochs", 1)
+    assert "that VQ-VAE was trained by train_cifar.py" in err
+
+
+def test_codes_that_changed_since(capsys):
+    train("--resume", "vqvae", "--epochs", 2, "--quiet")
+    words = "the codes it models are no longer those of vqvae"
+    for run in (partial(call, generate), partial(call, evaluate)):
+        assert words in refused(capsys, run, "prior")
+    assert words in refused(capsys, train, "--resume", "prior", "--epochs", 3)
+
+
+def test_vqvae_that_went_away(capsys):
+    shutil.move("vqvae", "elsewhere")
+    assert "vqvae: no run there" in refused(capsys, partial(call, generate), "prior")
+    Path("under").mkdir()  # moved together, they find each other
+    shutil.move("elsewhere", "under/vqvae")
+    shutil.move("prior", "under/prior")
+    assert call(generate, "under/prior", "--num", 2, "--quiet") == 0
+
+
+def test_colour_runs(monkeypatch):
+    scenes = synthetic_scenes(train=40, test=20)
+    monkeypatch.setitem(runs.SYNTHETIC, "train_cifar.py", lambda: scenes)
+    def train_cifar(*argv):
+        argv = [str(a) for a in (*argv, "--steps", 2, "--batch-size", 8, "--quiet")]
+        return cli.main("train_cifar.py", "", ["cifar10", "synthetic"],
+                        RECIPES["train_cifar.py"], lambda: scenes, argv)
+    small = ["--features", 6, "--blocks", 1, "--head", 6]
+    vqvae = ["--model", "vqvae", "--num-embeddings", 8, "--embedding-dim", 4]
+    synthetic = ["--dataset", "synthetic"]
+    assert train_cifar(*vqvae, *synthetic, "--out", "c/vq") == 0
+    assert train_cifar("--model", "prior", "--codes", "c/vq", *small, "--out", "c/prior") == 0
+    assert train_cifar("--model", "pixelcnn", "--levels", 4, *small, *synthetic,
+                       "--out", "c/pixels") == 0
+    for name in ("c/prior", "c/pixels"):
+        assert draw(name, "--num", 2).shape == (2, 32, 32, 3)
+        assert evaluated(name)["figures"]["nll"]["value"] > 0
