@@ -91,3 +91,91 @@ class TorchConvVAE(nn.Module):
         reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum()
         return (reconstruction + kl) / len(x)
+
+
+class MaskedConv(nn.Conv2d):
+    """A convolution whose weights are multiplied by a mask, as PixelCNNs in PyTorch do it."""
+
+    def __init__(self, n_in, n_out, mask):
+        kernel = len(mask), len(mask[0])
+        super().__init__(n_in, n_out, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
+        self.register_buffer("mask", torch.as_tensor(mask, dtype=torch.float32))
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+
+
+def mask(kind, height, width):
+    """Taps before the middle in reading order, and the middle too if kind is "B"."""
+    before = torch.arange(height * width) < height * width // 2 + (kind == "B")
+    return before.reshape(height, width)
+
+
+class TorchPixelCNN(nn.Module):
+    """models.PixelCNN for binary images (N, 1, H, W), or with residual=False a stack of 3x3 B."""
+
+    def __init__(self, features=32, blocks=15, head=32, residual=True):
+        super().__init__()
+        half = features // 2
+        self.first = MaskedConv(1, features, mask("A", 7, 7))
+        self.blocks = nn.ModuleList(nn.Sequential(
+            nn.ReLU(), nn.Conv2d(features, half, 1), nn.ReLU(),
+            MaskedConv(half, half, mask("B", 3, 3)), nn.ReLU(), nn.Conv2d(half, features, 1))
+            if residual else nn.Sequential(nn.ReLU(),
+                                           MaskedConv(features, features, mask("B", 3, 3)))
+            for _ in range(blocks))
+        self.head = nn.Conv2d(features, head, 1)
+        self.logits_of = nn.Conv2d(head, 1, 1)
+        self.residual = residual
+
+    def forward(self, x):
+        h = self.first(2 * x - 1)
+        for block in self.blocks:
+            h = h + block(h) if self.residual else block(h)
+        return self.logits_of(F.relu(self.head(F.relu(h))))
+
+    def loss(self, x, noise=None):
+        return F.binary_cross_entropy_with_logits(self(x), x, reduction="sum") / len(x)
+
+
+class TorchGated(nn.Module):
+    """models.GatedPixelCNN for binary images (N, 1, H, W); with levels K above 2 for codes, which
+    are looked up in an embedding."""
+
+    def __init__(self, features=32, blocks=7, head=32, levels=2, embedding_dim=0):
+        super().__init__()
+        n_in = embedding_dim or 1
+        self.embedding = nn.Embedding(levels, embedding_dim) if embedding_dim else None
+        self.first_v = MaskedConv(n_in, features, torch.arange(7)[:, None].repeat(1, 7) < 3)
+        self.first = MaskedConv(n_in, features, mask("A", 1, 7))
+        self.blocks = nn.ModuleList(TorchGatedBlock(features) for _ in range(blocks))
+        self.head = nn.Conv2d(features, head, 1)
+        self.logits_of = nn.Conv2d(head, levels if embedding_dim else 1, 1)
+
+    def forward(self, x):
+        x = self.embedding(x[:, 0]).permute(0, 3, 1, 2) if self.embedding else 2 * x - 1
+        v, h = self.first_v(x), self.first(x)
+        for block in self.blocks:
+            v, h = block(v, h)
+        return self.logits_of(F.relu(self.head(F.relu(h))))
+
+    def loss(self, x, noise=None):
+        if self.embedding:
+            return F.cross_entropy(self(x), x[:, 0], reduction="sum") / len(x)
+        return F.binary_cross_entropy_with_logits(self(x), x, reduction="sum") / len(x)
+
+
+class TorchGatedBlock(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.v = MaskedConv(features, 2 * features, torch.arange(3)[:, None].repeat(1, 3) < 2)
+        self.link = nn.Conv2d(2 * features, 2 * features, 1)
+        self.h = MaskedConv(features, 2 * features, mask("B", 1, 3))
+        self.out = nn.Conv2d(features, features, 1)
+
+    def forward(self, v, h):
+        def gate(y):
+            a, b = y.chunk(2, dim=1)
+            return torch.tanh(a) * torch.sigmoid(b)
+        v = self.v(v)
+        return gate(v), h + self.out(gate(self.h(h) + self.link(v)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scratchnet import Tensor, conv, nn, parallel, to_numpy, xp
+from scratchnet import Tensor, conv, nn, ops, parallel, to_numpy, xp
 
 SIZES = {"n": st.integers(1, 3), "h": st.integers(1, 7), "w": st.integers(1, 7),
          "kh": st.integers(1, 4), "kw": st.integers(1, 4), "sh": st.integers(1, 5),
@@ -94,6 +94,21 @@ def test_masked_conv_is_conv_with_weights_set_to_zero(bits, h, w):
     np.testing.assert_allclose(y.numpy(), expected.numpy(), atol=1e-12)
     y.sum().backward()
     assert (f.grad[~mask] == 0).all() and y.shape == (2, h, w, 3)
+
+
+@pytest.mark.parametrize("C, K, stride", [(3, 5, 1), (9, 2, 1), (2, 9, 1), (3, 4, 2)])
+def test_conv_of_relu_is_conv_after_relu(C, K, stride, backend, rng):
+    """Values and gradients, in every order of gathering and scattering."""
+    arrays = [rng.standard_normal(s) for s in ((5, 6, 4, C), (3, 3, C, K), (K,))]
+    one, two = ([Tensor(a, requires_grad=True) for a in arrays] for _ in range(2))
+    y = conv.conv2d(*one, stride, 1, relu=True)
+    z = conv.conv2d(ops.relu(two[0]), *two[1:], stride, 1)
+    np.testing.assert_allclose(y.numpy(), z.numpy(), atol=1e-12)
+    g = rng.standard_normal(y.shape)
+    y.backward(g)
+    z.backward(g)
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(to_numpy(a.grad), to_numpy(b.grad), atol=1e-12)
 
 
 def test_masked_work_is_not_done():

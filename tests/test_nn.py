@@ -146,8 +146,25 @@ def test_sgd_with_momentum_and_weight_decay(backend):
     assert math.isclose(p.item(), theta)
 
 
+def test_adam_averages_the_parameters(backend, rng):
+    p = Tensor(rng.standard_normal(5), requires_grad=True)
+    adam, mean = optim.Adam([p], lr=0.01, average=0.9), p.numpy().copy()
+    for t in range(1, 200):
+        p.grad = Tensor(rng.standard_normal(5)).data
+        adam.step()
+        d = min(0.9, (1 + t) / (10 + t))
+        mean = d * mean + (1 - d) * p.numpy()
+    last = p.numpy().copy()
+    with adam.averaged():
+        np.testing.assert_allclose(p.numpy(), mean, rtol=1e-10)
+    np.testing.assert_array_equal(p.numpy(), last)
+    with optim.Adam([p]).averaged():  # keeps none: nothing changes
+        np.testing.assert_array_equal(p.numpy(), last)
+
+
 @pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.05, momentum=0.9),
-                                  lambda p: optim.Adam(p, 0.05)])
+                                  lambda p: optim.Adam(p, 0.05),
+                                  lambda p: optim.Adam(p, 0.05, average=0.5)])
 def test_optimiser_state_resumes_exactly(make, rng):
     gradients = [rng.standard_normal(4).astype(np.float32) for _ in range(6)]
     def run(p, optimizer, part):

@@ -23,6 +23,15 @@ def each(fn, *values):
     return np.array([fn(*v) for v in zip(*flat, strict=True)]).reshape(np.shape(values[0]))
 
 
+def test_gate_by_loops(backend, rng):
+    x = rng.standard_normal((3, 2, 8))
+    a, b = x[..., :4], x[..., 4:]
+    expected = each(lambda a, b: math.tanh(a) / (1 + math.exp(-b)), a, b)
+    np.testing.assert_allclose(ops.gate(x).numpy(), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="cannot be halved"):
+        ops.gate(x[..., :3])
+
+
 @pytest.mark.parametrize("op, plain", [
     (ops.exp, math.exp), (ops.tanh, math.tanh), (ops.neg, lambda v: -v),
     (ops.sigmoid, lambda v: 1 / (1 + math.exp(-v))),

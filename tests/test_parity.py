@@ -103,3 +103,52 @@ def test_ten_steps_of_the_vae(rng):
         b.step()
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
         np.testing.assert_allclose(p.data.T, q.detach().numpy(), rtol=1e-6, atol=1e-9)
+
+
+def copy_weights(ours, theirs):
+    """Give their layers our weights: (kh, kw, C_in, C_out) -> (C_out, C_in, kh, kw)."""
+    own, other = ours.named_parameters(), dict(theirs.named_parameters())
+    names = {n.replace(".w", ".weight").removesuffix(".b"): n for n in own}
+    with torch.no_grad():
+        for name, tensor in other.items():
+            name = name.removesuffix(".bias")
+            plain = {"embedding.weight": "embedding.table"}.get(name, names.get(name))
+            if plain is None:  # a block of layers in a row
+                block, number, layer = name.split(".")[:3]
+                inner = {1: "narrow", 3: "middle", 5: "widen"}[int(layer)]
+                plain = f"{block}.{number}.{inner}.{'w' if 'weight' in name else 'b'}"
+            value = own[plain].data
+            tensor.copy_(torch.tensor(value.transpose(3, 2, 0, 1) if value.ndim == 4 else value))
+
+
+@pytest.mark.parametrize("kind", ["plain", "gated", "gated, codes"])
+def test_pixelcnn(kind, rng):
+    """Logits, loss and every gradient of the models, against masks that multiply the weights:
+    layer for layer another construction (and the link is taken before the gate in both)."""
+    from benchmarks import torch_models
+    from models import GatedPixelCNN, PixelCNN
+
+    sizes = {"features": 6, "blocks": 2, "head": 5}
+    codes = {"levels": 7, "embedding_dim": 4} if "codes" in kind else {}
+    ours = (PixelCNN if kind == "plain" else GatedPixelCNN)((5, 6, 1), **sizes, **codes, rng=rng)
+    for p in ours.parameters():
+        p.data += (0.1 * rng.standard_normal(p.shape)).astype(np.float32)
+    ours = ours.astype(np.float64)
+    theirs = torch_models.TorchPixelCNN(**sizes) if kind == "plain" else \
+        torch_models.TorchGated(**sizes, **codes)
+    theirs = theirs.double()
+    copy_weights(ours, theirs)
+    x = rng.integers(0, 7 if codes else 2, (3, 5, 6, 1))
+    x_theirs = torch.tensor(x.transpose(0, 3, 1, 2)) if codes else \
+        torch.tensor(x.transpose(0, 3, 1, 2).astype(float))
+    logits = theirs(x_theirs).detach().numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(ours.logits(x).data[..., 0, :], logits, atol=1e-12)
+    loss, other = ours.loss(x)[0], theirs.loss(x_theirs)
+    assert loss.item() == pytest.approx(other.item(), rel=1e-12)
+    loss.backward()
+    other.backward()
+    for layer, w in ((ours.first, theirs.first.weight), (ours.head, theirs.head.weight)):
+        np.testing.assert_allclose(layer.w.grad, w.grad.numpy().transpose(2, 3, 1, 0), atol=1e-12)
+    if codes:
+        np.testing.assert_allclose(ours.embedding.table.grad, theirs.embedding.weight.grad.numpy(),
+                                   atol=1e-12)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from models.pixelcnn import GatedPixelCNN, PixelCNN, channel_mask, mask
+from models.pixelcnn import GatedBlock, GatedPixelCNN, PixelCNN, channel_mask, mask
 from scratchnet import Tensor, no_grad
 from scratchnet.backend import to_numpy, xp
 from scratchnet.gradcheck import gradcheck
 from scratchnet.optim import Adam
+from scratchnet.stream import whole
 
 SMALL = {"features": 6, "head": 6, "blocks": 2}
 VARIANTS = {  # name: (model, image_shape, other arguments)
@@ -246,6 +247,41 @@ def test_low_temperature_draws_the_likeliest(rng):
     assert_array_equal(model.logits(drawn).data.argmax(axis=-1), drawn)
     with pytest.raises(ValueError, match="temperature must be above 0, not 0"):
         model.sample_levels(1, rng, temperature=0)
+
+
+# ---------------------------------------------------------------- the parts
+
+def test_link_is_taken_before_the_gate(rng):
+    """The gated block's formula, written out."""
+    block = GatedBlock(3, 1, 2, rng).astype(np.float64)
+    v, h = rng.standard_normal((2, 2, 4, 5, 3))
+    labels = np.array([1, 0])
+    v_out, link = block.vertical(v, labels, whole)
+    y_v = block.v(Tensor(v)).data + block.label_v.table.data[labels][:, None, None]
+    def gate(y): return np.tanh(y[..., :3]) / (1 + np.exp(-y[..., 3:]))
+    assert_allclose(v_out.data, gate(y_v))
+    assert_allclose(link.data, y_v @ block.link.w.data[0, 0] + block.link.b.data)
+    y_h = (block.h(Tensor(h)).data + link.data
+           + block.label_h.table.data[labels][:, None, None])
+    assert_allclose(block.horizontal(h, link, labels, whole).data,
+                    h + gate(y_h) @ block.out.w.data[0, 0] + block.out.b.data)
+
+
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(variant, rng, monkeypatch):
+    """The last part is a smaller one; what comes after the loss scales its gradient."""
+    model = build(variant, rng)
+    x = rng.integers(0, model.levels, (7, *model.image_shape)).astype(np.int32)
+    found = []
+    for size in (3, 100):
+        monkeypatch.setattr("models.pixelcnn.PART", size)
+        loss, _ = model.loss(x, labels=some_labels(model, 7))
+        model.zero_grad()
+        (2 * loss).backward()
+        found.append([loss.data, *(p.grad for p in model.parameters())])
+    for a, b in zip(*found, strict=True):
+        assert_allclose(a, b, atol=1e-12)
+    with no_grad():
+        assert not model.loss(x, labels=some_labels(model, 7))[0].requires_grad
 
 
 # ---------------------------------------------------------------- learning
