@@ -31,7 +31,7 @@ IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers st
 
 
 def main(argv):
-    flags = parse(argv)
+    flags = build_parser().parse_args(argv)
     backend.use(flags.backend)
     run = open_run(flags.run, RECIPES)
     check(run, flags)
@@ -143,7 +143,7 @@ def show(run, figures, flags):
     print(f"In {run.folder / 'evaluation.json'}")
 
 
-def parse(argv):
+def build_parser():
     parser = argparse.ArgumentParser(
         "evaluate.py", description=__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -160,7 +160,7 @@ def parse(argv):
     parser.add_argument("--backend", choices=backend.BACKENDS, default="numpy", metavar="NAME",
                         help="numpy, cupy (GPU), or auto")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
-    return parser.parse_args(argv)
+    return parser
 
 
 if __name__ == "__main__":

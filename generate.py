@@ -24,7 +24,7 @@ from scratchnet.training import generator
 
 
 def main(argv):
-    flags = parse(argv)
+    flags = build_parser().parse_args(argv)
     backend.use(flags.backend)
     out = Path(flags.out) if flags.out else None
     check_out(out, flags.overwrite)
@@ -247,7 +247,7 @@ def free_name(folder, stem):
     return path
 
 
-def parse(argv):
+def build_parser():
     parser = argparse.ArgumentParser(
         "generate.py", description=__doc__, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -267,7 +267,7 @@ def parse(argv):
     parser.add_argument("--backend", choices=backend.BACKENDS, default="numpy", metavar="NAME",
                         help="numpy, cupy (GPU), or auto")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
-    return parser.parse_args(argv)
+    return parser
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ ratios, and the peak memory (resident set) of each process.
 
 A step is: a batch from memory, noise, loss, gradients, Adam (and the codebook's running means).
 PyTorch runs eagerly, in its default layout, and in the variant that is its fastest here.
+
+The "pixelcnn" is a plain stack: 7x7 A to 64 channels, seven 3x3 B, two 1x1, binary images. The
+gated one and the prior are those of train_mnist.py. PyTorch multiplies weights by masks.
 """
 
 import argparse
@@ -18,6 +21,8 @@ import resource
 import statistics
 import sys
 import time
+from functools import partial
+from types import SimpleNamespace
 from typing import NamedTuple
 
 
@@ -33,7 +38,11 @@ class Setting(NamedTuple):
 
 MODELS = {"vae": Setting(128, 100, 2500, "train_mnist.py"),
           "conv-vae": Setting(128, 10, 20, "train_mnist.py"),
-          "vqvae": Setting(128, 4, 8, "train_cifar.py")}
+          "vqvae": Setting(128, 4, 8, "train_cifar.py"),
+          "pixelcnn": Setting(64, 4, 8, "train_mnist.py"),
+          "gated-pixelcnn": Setting(64, 3, 4, "train_mnist.py"),
+          "prior": Setting(64, 10, 20, "train_mnist.py")}
+CODES = 128  # K of the prior's codes
 
 
 def our_step(model):
@@ -44,8 +53,13 @@ def our_step(model):
 
     parallel.keep_memory()  # as training.train does
     setting, dataset, rng = MODELS[model], small_dataset(MODELS[model]), np.random.default_rng(0)
-    images, recipe = dataset.train_images, RECIPES[setting.script][model]
-    net = recipe.build(dataset, rng, **recipe.sizes)
+    images, recipe = batches_from(model, dataset), RECIPES[setting.script][model]
+    if model == "pixelcnn":
+        net = plain_stack(rng)
+    else:
+        net = recipe.build(SimpleNamespace(image_shape=images.shape[1:], variance=dataset.variance,
+                                           num_classes=10, levels=CODES, decode=None),
+                           rng, **recipe.sizes)
     adam = optim.Adam(net.parameters(), 1e-3)
 
     def step(i):
@@ -59,23 +73,46 @@ def our_step(model):
     return step
 
 
+def plain_stack(rng):
+    """A PixelCNN whose blocks are a ReLU and a 3x3 B each."""
+    from models.pixelcnn import PixelCNN, masked_conv
+    from scratchnet import nn
+    from scratchnet.stream import whole
+
+    class Layer(nn.Module):
+        def __init__(self):
+            self.layer = masked_conv("B", 64, 64, 3, 1, rng, relu=True)
+
+        def forward(self, h, conv=whole):
+            return conv(self.layer, h)
+
+    net = PixelCNN((28, 28, 1), features=64, blocks=1, head=64, rng=rng)
+    net.blocks = [Layer() for _ in range(7)]
+    return net
+
+
 def torch_step(model, best=False):
     import torch
 
     from . import torch_models
 
     setting = MODELS[model]
-    images = torch.from_numpy(small_dataset(setting).train_images).permute(0, 3, 1, 2).contiguous()
+    images = torch.from_numpy(batches_from(model, small_dataset(setting)))
+    images = images.permute(0, 3, 1, 2).contiguous()
     torch.manual_seed(0)
     net = {"vae": torch_models.TorchVAE, "conv-vae": torch_models.TorchConvVAE,
-           "vqvae": torch_models.TorchVQVAE}[model]()
+           "vqvae": torch_models.TorchVQVAE,
+           "pixelcnn": partial(torch_models.TorchPixelCNN, 64, 7, 64, residual=False),
+           "gated-pixelcnn": torch_models.TorchGated,
+           "prior": partial(torch_models.TorchGated, 64, 4, 128, CODES, 64)}[model]()
     form = torch.channels_last if best else torch.contiguous_format
     net = net.to(memory_format=form)
     adam = torch.optim.Adam(net.parameters(), 1e-3, fused=best)
 
     def step(i):
         at = i * setting.batch_size % (len(images) - setting.batch_size)
-        x = (images[at:at + setting.batch_size].float() / 255).to(memory_format=form)
+        x = images[at:at + setting.batch_size]
+        x = x.long() if model == "prior" else (x.float() / 255).to(memory_format=form)
         loss = net.loss(x, torch.randn(setting.batch_size, 20))
         adam.zero_grad()
         loss.backward()
@@ -90,6 +127,16 @@ def torch_best_step(model):
 
 SIDES = {"scratchnet": our_step, "PyTorch": torch_step,
          "PyTorch, channels_last, fused Adam": torch_best_step}
+
+
+def batches_from(model, dataset):
+    """What is trained on: images, binary for PixelCNNs, or random codes."""
+    import numpy as np
+
+    images = dataset.train_images
+    if model == "prior":
+        return np.random.default_rng(0).integers(0, CODES, (len(images), 7, 7, 1), dtype=np.int32)
+    return np.uint8(255) * (images > 127) if "pixelcnn" in model else images
 
 
 def small_dataset(setting):

@@ -62,10 +62,15 @@ def resolves(dotted):
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_flags_in_commands_exist(page):
     """Every --flag after a script's name is in that script."""
+    import evaluate
+    import generate
     from models import RECIPES
     from scratchnet import cli
-    known = {o for recipes in RECIPES.values() for a in
-             cli.build_parser("train", "", ["mnist"], recipes)._actions for o in a.option_strings}
-    commands = re.findall(r"python train_\w+\.py[^\n`]*", page.read_text())
-    unknown = {f for c in commands for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])}
-    assert unknown <= known
+    parsers = {script: cli.build_parser(script, "", ["mnist"], recipes)
+               for script, recipes in RECIPES.items()}
+    parsers |= {"generate.py": generate.build_parser(), "evaluate.py": evaluate.build_parser()}
+    for script, parser in parsers.items():
+        known = {o for action in parser._actions for o in action.option_strings}
+        commands = re.findall(rf"python {re.escape(script)}[^\n`]*", page.read_text())
+        assert {f for c in commands
+                for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])} <= known
