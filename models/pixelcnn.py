@@ -34,7 +34,7 @@ from scratchnet.parts import mean_by_parts
 from scratchnet.stream import Stream, whole
 from scratchnet.tensor import Tensor, raw
 
-PART = 16  # images that a core takes through the network at a time
+PART = 16 * 28 * 28  # pixels that a core takes through the network at a time
 
 # ---------------------------------------------------------------- masks
 
@@ -230,7 +230,8 @@ class PixelCNN(nn.Module):
         labels = self.check_labels(labels, len(x))
         def losses(part):
             return self.neg_log_likelihood(x[part], None if labels is None else labels[part])
-        nll = mean_by_parts(losses, len(x), PART)
+        H, W, _ = self.image_shape
+        nll = mean_by_parts(losses, len(x), max(1, min(PART // (H * W), -(-len(x) // 2))))
         dims = math.prod(self.image_shape)
         value = nll.detach()
         return nll, {"nll": value} | (

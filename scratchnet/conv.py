@@ -122,10 +122,16 @@ def convolve(x, w, b, taps, stride, size, relu=False, kept=slice(None)):
     """
     kh, kw, C, K = w.shape
     matrix = w.data.reshape(kh * kw, C, K)[kept].reshape(-1, K)
-    def dx(g): return matmul_scatter(g, matrix, taps, stride, x.shape[1:3],
-                                     where=x.data if relu else None)
+    done = []  # dW, where it came with dx
+    def dx(g):
+        if stride == (1, 1) and NARROW * C >= K and w.requires_grad:
+            result, total = both_derivatives(x.data, g, matrix, taps, relu)
+            done.append(total)
+            return result
+        return matmul_scatter(g, matrix, taps, stride, x.shape[1:3],
+                              where=x.data if relu else None)
     def dw(g):
-        total = gather_t_matmul(x.data, g, taps, stride, relu)
+        total = done.pop() if done else gather_t_matmul(x.data, g, taps, stride, relu)
         if len(taps) == kh * kw:
             return total.reshape(w.shape)
         out = xp.zeros((kh * kw, C, K), w.dtype)
@@ -308,6 +314,28 @@ def gather_t_matmul(x, g, taps, stride, relu=False, relu_g=False):
             totals[k] += product
     parallel.run(add_up, range(len(totals)))
     return sum(totals[1:], totals[0])
+
+
+def both_derivatives(x, g, matrix, taps, relu=False):
+    """scatter(g @ matrix^T) and gather(x)^T @ g, with stride 1, from one gathering of g through
+    mirrored taps: dx (N, H, W, C), dW (T*C, K). relu: of max(x, 0), as in convolve."""
+    (N, H, W, C), K, T = x.shape, g.shape[3], len(taps)
+    back, mirrored = mirror(matrix, taps)
+    dx, parts = xp.empty(x.shape, x.dtype), blocks(N, H * W * T * K)
+    totals = [xp.zeros((C, T * K), g.dtype) for _ in parts[:4]]  # four sums, whatever the threads
+    def work(k):
+        product = empty((C, T * K), g.dtype, "product")
+        for part in parts[k::4]:
+            seen, out = positive(x[part], relu).reshape(-1, C), dx[part].reshape(-1, C)
+            rows = gather(g[part], mirrored, (1, 1), (H, W)).reshape(-1, T * K)
+            parallel.matmul(rows, back, out)
+            if relu:
+                out *= seen > 0
+            xp.matmul(seen.T, rows, out=product)
+            totals[k] += product
+    parallel.run(work, range(len(totals)))
+    total = sum(totals[1:], totals[0]).reshape(C, T, K)
+    return dx, total[:, ::-1].transpose(1, 0, 2).reshape(T * C, K)
 
 
 def positive(x, relu):

@@ -272,8 +272,9 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole(variant, rng, monkeyp
     model = build(variant, rng)
     x = rng.integers(0, model.levels, (7, *model.image_shape)).astype(np.int32)
     found = []
+    H, W, _ = model.image_shape
     for size in (3, 100):
-        monkeypatch.setattr("models.pixelcnn.PART", size)
+        monkeypatch.setattr("models.pixelcnn.PART", size * H * W)
         loss, _ = model.loss(x, labels=some_labels(model, 7))
         model.zero_grad()
         (2 * loss).backward()
