@@ -85,9 +85,11 @@ def softmax_cross_entropy(logits, labels, reduction="mean"):
     log_z = logsumexp_of(l, -1)
     y = (log_z - xp.take_along_axis(l, index, axis=-1))[..., 0]
     def dlogits(g):
-        p = xp.exp(l - log_z)
-        one_hot = xp.arange(l.shape[-1]) == index
-        return g[..., None] * (p - one_hot)
+        d = l - log_z  # turned into g softmax(l) in place: logits are a model's largest arrays
+        xp.exp(d, out=d)
+        d *= g[..., None]
+        d.reshape(-1, l.shape[-1])[xp.arange(index.size), index.reshape(-1)] -= g.reshape(-1)
+        return d
     return reduce(record(y, (logits, dlogits)), reduction)
 
 
