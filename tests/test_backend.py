@@ -10,11 +10,12 @@ import strict
 
 import scratchnet
 from models import RECIPES
-from scratchnet import Tensor, backend, data, ops, optim, training, xp
+from scratchnet import Tensor, backend, data, ops, optim, runs, training, xp
 from scratchnet.errors import BackendError
 from scratchnet.synthetic import synthetic_digits, synthetic_scenes
 
-SIZES = {"h_dim": [12], "z_dim": 3, "channels": [4, 6], "num_embeddings": 8, "embedding_dim": 4}
+SIZES = {"h_dim": [12], "z_dim": 3, "channels": [4, 6], "num_embeddings": 8, "embedding_dim": 4,
+         "features": 6, "blocks": 2, "head": 6, "conditional": True}
 MODELS = [(script, model) for script, recipes in RECIPES.items() for model in recipes]
 
 
@@ -69,9 +70,14 @@ def test_results_without_axes_stay_on_the_device(device):
     assert isinstance(y.data, strict.ndarray) and device == before
 
 
-def dataset_for(script):
+def dataset_for(script, model):
     draw = synthetic_digits if script == "train_mnist.py" else synthetic_scenes
-    return data.load("synthetic", synthetic=lambda: draw(train=40, test=8))
+    found = data.load("synthetic", synthetic=lambda: draw(train=40, test=8))
+    if model != "prior":
+        return found
+    def codes(n): return np.random.default_rng(n).integers(0, 6, (n, 4, 4, 1), dtype=np.int32)
+    return runs.CodeDataset("codes", "codes", codes(40), found.train_labels, codes(8),
+                            found.test_labels, "", 6, None)
 
 
 def build(script, model, dataset):
@@ -83,11 +89,12 @@ def build(script, model, dataset):
 
 @pytest.mark.parametrize("script, model", MODELS, ids=[f"{s[6:-3]}-{m}" for s, m in MODELS])
 def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
-    dataset = dataset_for(script)
+    dataset = dataset_for(script, model)
     net, adam = build(script, model, dataset)
     def step(number):
         rng = training.generator(0, "step", number)
-        loss, metrics = net.loss(data.to_batch(dataset.train_images[:8]), rng)
+        loss, metrics = net.loss(data.to_batch(dataset.train_images[:8]), rng,
+                                 **training.classes(net, dataset.train_labels[:8]))
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -103,9 +110,10 @@ def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
 def test_training_gives_the_same_losses_as_numpy(script, model, tmp_path, monkeypatch):
     """Ten epochs of five steps, with evaluation and checkpoints: the same to rounding."""
     monkeypatch.setattr(training, "TRACE_EVERY", 1)
+    codes = model == "prior"
     flags = SimpleNamespace(epochs=10, steps=None, batch_size=8, lr=1e-3, schedule="cosine", seed=0,
-                            binarize="dynamic", flip=True)
-    dataset, logs = dataset_for(script), []
+                            binarize="none" if codes else "dynamic", flip=not codes)
+    dataset, logs = dataset_for(script, model), []
     for use in (lambda: scratchnet.use("numpy"), strict.use):
         use()
         net, adam = build(script, model, dataset)
@@ -114,8 +122,8 @@ def test_training_gives_the_same_losses_as_numpy(script, model, tmp_path, monkey
         logs.append(log)
     scratchnet.use("numpy")
     for a, b in zip(logs[0].trace, logs[1].trace, strict=True):
-        assert a["loss"] == pytest.approx(b["loss"], rel=1e-3), a["step"]
-    tests = [log.history[-1]["test_loss"] for log in logs]
+        assert a[net.table[0]] == pytest.approx(b[net.table[0]], rel=1e-3), a["step"]
+    tests = [log.history[-1][f"test_{net.table[0]}"] for log in logs]
     assert tests[0] == pytest.approx(tests[1], rel=1e-2)  # a vector between two codes may change
 
 
