@@ -53,9 +53,12 @@ def main(argv):
         figures["nll"]["standard_error"] = standard_error(nll)
     if flags.importance_samples:
         figures["importance_nll"] = importance(run.model, images, flags)
-    show(run, figures, flags)
+    units = run.model.units
+    if getattr(run.model, "likelihood", "") == "bernoulli":
+        units = "nats per image" if binarised else "nats per image (grey pixels: a loss)"
+    show(run, figures, units, flags)
 
-    content = {"run": str(run.folder), "model": run.flags.model, "units": run.model.units,
+    content = {"run": str(run.folder), "model": run.flags.model, "units": units,
                "dataset": dataset.title, "binarised": binarised, "test_images": len(images),
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
@@ -123,8 +126,8 @@ def check(run, flags):
                        "binarised; leave it out")
 
 
-def show(run, figures, flags):
-    """Print the figures, one to a line."""
+def show(run, figures, default, flags):
+    """Print the figures, one to a line. default: the unit of those not named here."""
     if flags.quiet:
         return
     names = {"importance_nll": f"-log p(x), {flags.importance_samples} importance samples",
@@ -132,13 +135,13 @@ def show(run, figures, flags):
              "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
     units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
              "nll": "nats per grid of codes" if run.codec else "nats per image",
-             "recon_error": run.model.units, "vq": "", "perplexity": "", "epoch_perplexity": "",
+             "vq": "", "perplexity": "", "epoch_perplexity": "",
              "codes_used": f"of {getattr(run.flags, 'num_embeddings', '')}"}
     for name, figure in figures.items():
         if name == "loss" and len(figures) > 1:
             continue
         error = f" +- {figure['standard_error']:.2g}" if "standard_error" in figure else ""
-        unit = units.get(name, run.model.units)
+        unit = units.get(name, default)
         print(f"  {names.get(name, label(name)):<42} {figure['value']:.6g}{error} {unit}")
     print(f"In {run.folder / 'evaluation.json'}")
 

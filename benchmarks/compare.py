@@ -104,7 +104,7 @@ def torch_step(model, best=False):
            "vqvae": torch_models.TorchVQVAE,
            "pixelcnn": partial(torch_models.TorchPixelCNN, 64, 7, 64, residual=False),
            "gated-pixelcnn": torch_models.TorchGated,
-           "prior": partial(torch_models.TorchGated, 64, 4, 128, CODES, 64)}[model]()
+           "prior": partial(torch_models.TorchGated, 48, 4, 96, CODES, 32)}[model]()
     form = torch.channels_last if best else torch.contiguous_format
     net = net.to(memory_format=form)
     adam = torch.optim.Adam(net.parameters(), 1e-3, fused=best)

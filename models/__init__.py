@@ -102,9 +102,10 @@ RECIPES = {
              "binarize": "dynamic", "average": 0.999}),
         "prior": Recipe(
             "gated PixelCNN over the codes of a VQ-VAE (--codes)", build_prior,
-            {"codes": None, "embedding_dim": 64, "features": 64, "blocks": 4, "head": 128,
+            {"codes": None, "embedding_dim": 32, "features": 48, "blocks": 4, "head": 96,
              "conditional": False},
-            {"epochs": 20, "batch_size": 64, "schedule": "cooldown", "average": 0.999}),
+            {"epochs": 8, "batch_size": 64, "lr": 2e-3, "schedule": "cooldown",
+             "average": 0.999}),
     },
     "train_cifar.py": {
         "conv-vae": Recipe(

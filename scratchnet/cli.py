@@ -227,6 +227,11 @@ def read_flags(parser, argv, recipes):
         if "epochs" in source or "steps" in source:
             flags.epochs, flags.steps = (getattr(source, n, None) for n in ("epochs", "steps"))
             break
+    if getattr(flags, "levels", 2) > 2 and flags.binarize != "none":
+        if "binarize" in merged:
+            raise RunError(f"--levels {flags.levels} --binarize {flags.binarize}: binarised images "
+                           f"have 2 levels; give --levels 2 or --binarize none")
+        flags.binarize = "none"
     named = flags.dataset is not None or flags.data_dir is not None
     return flags, named
 
@@ -448,7 +453,7 @@ SIZES = {
     "head": ("channels between its last two 1x1 convolutions",
              {"type": positive_int, "metavar": "N"}),
     "codes": ("the run of a VQ-VAE, whose codes the prior models", {"metavar": "RUN"}),
-    "conditional": ("on the class label", {"action": argparse.BooleanOptionalAction}),
+    "conditional": ("condition on the class label", {"action": argparse.BooleanOptionalAction}),
     "sigma_x": ("standard deviation of a gaussian p(x|z)",
                 {"type": positive_float, "metavar": "S"}),
     "beta": ("weight of the KL term", {"type": not_negative, "metavar": "B"}),

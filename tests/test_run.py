@@ -108,6 +108,15 @@ def test_a_run_leaves_everything_it_promises(model, capsys):
     assert {"numpy", "python", "commit", "backend"} <= set(config["versions"])
 
 
+def test_grey_levels_are_not_binarised():
+    argv = ["--model", "pixelcnn", *SIZES["pixelcnn"], "--steps", 1, "--quiet"]
+    train(*argv, "--out", "binary")
+    train(*argv, "--levels", 4, "--out", "grey")
+    for folder, how in (("binary", "dynamic"), ("grey", "none")):
+        config = json.loads(Path(folder, "config.json").read_text())
+        assert config["flags"]["binarize"] == how
+
+
 def test_two_dimensional_latent_gets_its_manifold():
     assert train("--model", "vae", *QUICK, "--epochs", 1, "--z-dim", 2, "--quiet") == 0
     assert Path("runs/vae-synthetic/manifold.png").is_file()
@@ -324,6 +333,8 @@ def refused(capsys, *argv):
     (["--model", "pixelcnn", "--levels", "1"], "1 level: a pixel needs at least 2 values"),
     (["--model", "pixelcnn", "--levels", "300"], "give --levels 2 to 256"),
     (["--model", "pixelcnn", "--conditional"], "--conditional means nothing to --model pixelcnn"),
+    (["--model", "pixelcnn", "--levels", "4", "--binarize", "static"],
+     "binarised images have 2 levels; give --levels 2 or --binarize none"),
     (["--model", "vae", "--average", "1"], "'1' is not a number, 0 or more and below 1"),
     (["--model", "vae", "--epochs", "1", "--steps", "1"], "give --epochs or --steps, not both"),
 ])
