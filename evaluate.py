@@ -20,7 +20,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, no_grad, parallel
 from scratchnet.checkpoint import replacing
-from scratchnet.cli import guarded, positive_int
+from scratchnet.cli import guarded, positive_int, with_common_flags
 from scratchnet.data import statically_binarised, to_batch
 from scratchnet.errors import RunError
 from scratchnet.figures import host
@@ -159,11 +159,7 @@ def build_parser():
     parser.add_argument("--limit", type=positive_int, metavar="N", help="only N test images")
     parser.add_argument("--batch-size", type=positive_int, default=128, metavar="N",
                         help="(default: 128; the mean perplexity of batches depends on it)")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder of the data sets")
-    parser.add_argument("--backend", choices=backend.BACKENDS, default="numpy", metavar="NAME",
-                        help="numpy, cupy (GPU), or auto")
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
-    return parser
+    return with_common_flags(parser)
 
 
 if __name__ == "__main__":

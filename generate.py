@@ -16,7 +16,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, no_grad
 from scratchnet.checkpoint import replacing
-from scratchnet.cli import guarded, natural, positive_float, positive_int
+from scratchnet.cli import guarded, natural, positive_float, positive_int, with_common_flags
 from scratchnet.data import to_batch
 from scratchnet.errors import RunError
 from scratchnet.runs import open_run
@@ -263,11 +263,7 @@ def build_parser():
     parser.add_argument("--seed", type=natural, default=0, metavar="S", help="(default: 0)")
     parser.add_argument("--out", metavar="FILE", help=".png or .npy (default: a new .png in RUN)")
     parser.add_argument("--overwrite", action="store_true", help="replace the file --out")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder of the data sets")
-    parser.add_argument("--backend", choices=backend.BACKENDS, default="numpy", metavar="NAME",
-                        help="numpy, cupy (GPU), or auto")
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
-    return parser
+    return with_common_flags(parser)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,6 @@ class PixelCNN(nn.Module):
     units = "nats per image"
     table = ("nll", "bits_per_dim")
     num_classes = 0
-    least_levels, most_levels = 2, 256
 
     def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
                  decode=None, rng=None):
@@ -107,7 +106,7 @@ class PixelCNN(nn.Module):
     def settle(self, image_shape, levels, features, blocks, head, embedding_dim, decode, rng):
         """Check and keep what both models have in common; returns C."""
         H, W, C = image_shape
-        name, most = type(self).__name__, 65536 if embedding_dim else self.most_levels
+        name, most = type(self).__name__, 65536 if embedding_dim else 256
         if not 2 <= levels <= most:
             raise ValueError(f"{name}: {levels} level{'s' * (levels != 1)}: a pixel needs at least "
                              f"2 values to choose from, and at most {most}; give --levels 2 to "
@@ -132,10 +131,10 @@ class PixelCNN(nn.Module):
         return C
 
     def make_head(self, features, colours, head, rng):
-        C = self.image_shape[2]
-        n = C * self.outputs
+        """Two 1x1 layers, ReLU before each."""
+        outputs = self.image_shape[2] * self.outputs
         self.head = masked_conv("B", features, head, 1, colours, rng, relu=True)
-        self.logits_of = masked_conv("B", head, n, 1, colours, rng, relu=True,
+        self.logits_of = masked_conv("B", head, outputs, 1, colours, rng, relu=True,
                                      init=nn.lecun_uniform)
 
     # ------------------------------------------------------------ what the network sees
@@ -155,16 +154,13 @@ class PixelCNN(nn.Module):
         (..., D). 0, what is outside the image, is none of two levels."""
         if self.embedding is not None:
             return self.embedding(levels[..., 0])
-        return Tensor(levels.astype(self.first_weights().dtype) * (2 / (self.levels - 1)) - 1)
+        return Tensor(levels.astype(self.first.w.dtype) * (2 / (self.levels - 1)) - 1)
 
     def images(self, levels):
         """Integers below L (N, H, W, C) -> pictures: float images in [0, 1]."""
         if self.decode is not None:
             return raw(self.decode(levels[..., 0]))
         return levels.astype(np.float32) / (self.levels - 1)
-
-    def first_weights(self):
-        return self.first.w
 
     def first_layers(self):
         """The layers that see the image itself."""
@@ -228,10 +224,10 @@ class PixelCNN(nn.Module):
         bits_per_dim = nll / (H W C ln 2), or nats_per_code = nll / (H W). noise: not used."""
         x = self.levels_of(x)
         labels = self.check_labels(labels, len(x))
-        def losses(part):
+        def nll_of(part):
             return self.neg_log_likelihood(x[part], None if labels is None else labels[part])
         H, W, _ = self.image_shape
-        nll = mean_by_parts(losses, len(x), max(1, min(PART // (H * W), -(-len(x) // 2))))
+        nll = mean_by_parts(nll_of, len(x), max(1, min(PART // (H * W), -(-len(x) // 2))))
         dims = math.prod(self.image_shape)
         value = nll.detach()
         return nll, {"nll": value} | (
@@ -265,9 +261,10 @@ class PixelCNN(nn.Module):
             for j in range(W):
                 stream.pixel(j)
                 here = [link[:, 0, j] for link in links]
-                for c in range(C):
-                    x = raw(self.inputs(levels[:, i, j]))
-                    h = self.horizontal(x, here, labels, stream.conv)
+                for c in range(C) if i >= known_rows else [C - 1]:
+                    # After the last colour every feature of this pixel is as in a full pass.
+                    h = self.horizontal(raw(self.inputs(levels[:, i, j])), here, labels,
+                                        stream.conv)
                     if i >= known_rows:
                         logits = self.output(h, stream.conv)[:, c] / temperature
                         levels[:, i, j, c] = self.draw(logits, u[i, j, c])

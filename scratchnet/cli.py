@@ -185,6 +185,16 @@ def build_parser(prog, about, datasets, recipes):
     return parser
 
 
+def with_common_flags(parser):
+    """The flags that generate.py and evaluate.py share, added to their own."""
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of the data sets (default: "
+                        "$SCRATCHNET_DATA, else ~/.cache/scratchnet)")
+    parser.add_argument("--backend", choices=backend.BACKENDS, default="numpy", metavar="NAME",
+                        help="numpy, cupy (GPU), or auto (default: numpy)")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+    return parser
+
+
 def read_flags(parser, argv, recipes):
     """The complete flags, and whether the user named the data set (or its folder)."""
     given = parser.parse_args(argv)

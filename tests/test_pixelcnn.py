@@ -52,7 +52,7 @@ def sees(model, rng, shape):
     """From the engine's own derivatives: [i, j, c, i', j', c'] is True if a logit of pixel (i, j),
     colour c depends on what the first layer sees of pixel (i', j'), channel c'."""
     H, W, C = shape
-    n_in = model.first_weights().shape[2]
+    n_in = model.first.w.shape[2]
     seen = np.zeros((H, W, C, H, W, n_in), bool)
     labels = some_labels(model, 8)
     for i, j, c in np.ndindex(H, W, C):
