@@ -20,11 +20,12 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, no_grad, parallel
 from scratchnet.checkpoint import replacing
-from scratchnet.cli import guarded, positive_int, with_common_flags
+from scratchnet.cli import guarded
 from scratchnet.data import statically_binarised, to_batch
 from scratchnet.errors import RunError
 from scratchnet.figures import host
-from scratchnet.runs import limited, open_run
+from scratchnet.flags import positive_int, with_common_flags
+from scratchnet.runs import open_run
 from scratchnet.training import classes, evaluate, generator, label
 
 IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers stay in the cache
@@ -39,7 +40,7 @@ def main(argv):
     binarised = run.flags.binarize != "none" or flags.binarize == "static"
     if flags.binarize == "static" and run.flags.binarize == "none":
         dataset = statically_binarised(dataset)
-    dataset = limited(dataset, flags.limit)
+    dataset = dataset.limited(flags.limit) if flags.limit else dataset
     images, labels = dataset.test_images, dataset.test_labels
     if not flags.quiet:
         print(f"{run.title}: {len(images):,} test images"

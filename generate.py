@@ -16,9 +16,10 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, no_grad
 from scratchnet.checkpoint import replacing
-from scratchnet.cli import guarded, natural, positive_float, positive_int, with_common_flags
+from scratchnet.cli import guarded
 from scratchnet.data import to_batch
 from scratchnet.errors import RunError
+from scratchnet.flags import natural, positive_float, positive_int, with_common_flags
 from scratchnet.runs import open_run
 from scratchnet.training import generator
 

@@ -7,7 +7,7 @@ weights. What generate.py, evaluate.py and a prior over a VQ-VAE's codes have in
 import hashlib
 import json
 from argparse import Namespace
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -169,9 +169,3 @@ def encoded(dataset, codec):
                        f"{codec.folder.name}", train, dataset.train_labels, test,
                        dataset.test_labels, code_checksum(codec),
                        len(codec.model.e), codec.model.decode_codes)
-
-
-def limited(dataset, n):
-    """At most n of the test images (None: all)."""
-    return dataset if n is None else replace(dataset, test_images=dataset.test_images[:n],
-                                             test_labels=dataset.test_labels[:n])

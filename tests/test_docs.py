@@ -65,8 +65,8 @@ def test_flags_in_commands_exist(page):
     import evaluate
     import generate
     from models import RECIPES
-    from scratchnet import cli
-    parsers = {script: cli.build_parser(script, "", ["mnist"], recipes)
+    from scratchnet import flags
+    parsers = {script: flags.build_parser(script, "", ["mnist"], recipes)
                for script, recipes in RECIPES.items()}
     parsers |= {"generate.py": generate.build_parser(), "evaluate.py": evaluate.build_parser()}
     for script, parser in parsers.items():
