@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from scratchnet.conv import gather, scatter  # noqa: E402
+from scratchnet.taps import gather, scatter  # noqa: E402
 
 TAPS, INK = ((0, 0), (0, 1), (1, 0), (1, 1)), "#222222"
 POSITION = 4  # the output position (1, 1), whose window and row are outlined

@@ -222,11 +222,11 @@ class ResidualBlock(nn.Module):
     """x + conv 1x1 (ReLU (conv 3x3 (ReLU x))), the 3x3 to fewer channels."""
 
     def __init__(self, channels, hidden, rng):
-        self.narrow = nn.Conv2d(channels, hidden, 3, rng, padding=1)
-        self.widen = nn.Conv2d(hidden, channels, 1, rng)
+        self.narrow = nn.Conv2d(channels, hidden, 3, rng, padding=1, relu=True)
+        self.widen = nn.Conv2d(hidden, channels, 1, rng, relu=True)
 
     def forward(self, x):
-        return x + self.widen(ops.relu(self.narrow(ops.relu(x))))
+        return x + self.widen(self.narrow(x))
 
 
 def residual_stack(channels, hidden, blocks, rng):

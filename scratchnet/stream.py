@@ -15,6 +15,7 @@ Nothing is approximated: the sums are those of conv.convolve, in another order.
 from . import conv
 from .backend import xp
 from .nn import MaskedConv2d
+from .taps import gather_matmul
 from .tensor import Tensor, raw
 
 
@@ -112,13 +113,13 @@ class LayerState:
         """b + the taps in the rows above, at every pixel of the row: (width, n, K)."""
         if not self.above_taps:
             return xp.broadcast_to(self.b, (self.width, len(self.rows), len(self.b)))
-        y = conv.gather_matmul(self.rows, self.above_w, self.above_taps, (1, 1), (1, self.width),
+        y = gather_matmul(self.rows, self.above_w, self.above_taps, (1, 1), (1, self.width),
                                self.b)
         return xp.ascontiguousarray(y[:, 0].transpose(1, 0, 2))
 
     def whole_row(self):
         """The layer at every pixel of the row: (n, 1, width, K)."""
-        return conv.gather_matmul(self.rows, self.all_w, self.all_taps, (1, 1), (1, self.width),
+        return gather_matmul(self.rows, self.all_w, self.all_taps, (1, 1), (1, self.width),
                                   self.b)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scratchnet import Tensor, conv, nn, ops, parallel, to_numpy, xp
+from scratchnet import Tensor, conv, nn, ops, parallel, taps, to_numpy, xp
 
 SIZES = {"n": st.integers(1, 3), "h": st.integers(1, 7), "w": st.integers(1, 7),
          "kh": st.integers(1, 4), "kw": st.integers(1, 4), "sh": st.integers(1, 5),
@@ -67,18 +67,18 @@ TAPS = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, m
 @settings(max_examples=100, deadline=None)
 @given(TAPS, st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5),
        st.integers(1, 6), st.integers(1, 6), st.integers(1, 2))
-def test_scatter_is_the_adjoint_of_gather(taps, sh, sw, P, Q, H, W, C):
+def test_scatter_is_the_adjoint_of_gather(offsets, sh, sw, P, Q, H, W, C):
     """<gather(x), r> = <x, scatter(r)> for any taps, even where they fall outside x."""
     rng = np.random.default_rng(P + 10 * Q)
-    x, r = rng.standard_normal((2, H, W, C)), rng.standard_normal((2, P, Q, len(taps), C))
-    rows = conv.gather(x, taps, (sh, sw), (P, Q))
-    for t, (i, j) in enumerate(taps):  # and gather is what its docstring says
+    x, r = rng.standard_normal((2, H, W, C)), rng.standard_normal((2, P, Q, len(offsets), C))
+    rows = taps.gather(x, offsets, (sh, sw), (P, Q))
+    for t, (i, j) in enumerate(offsets):  # and gather is what its docstring says
         for p, q in np.ndindex(P, Q):
             row, column = p * sh + i, q * sw + j
             inside = 0 <= row < H and 0 <= column < W
             np.testing.assert_array_equal(rows[:, p, q, t], x[:, row, column] if inside else 0)
     left = (rows * r).sum()
-    assert left == pytest.approx((x * conv.scatter(r, taps, (sh, sw), (H, W))).sum(), abs=1e-9)
+    assert left == pytest.approx((x * taps.scatter(r, offsets, (sh, sw), (H, W))).sum(), abs=1e-9)
 
 
 @settings(max_examples=40, deadline=None)
@@ -115,12 +115,12 @@ def test_masked_work_is_not_done():
     """A 3x3 filter of type B gathers 5 pixels for each position, not 9."""
     mask = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0]], bool)
     x, w = np.ones((1, 4, 4, 2)), Tensor(np.ones((3, 3, 2, 3)), requires_grad=True)
-    seen, gather = [], conv.gather
+    seen, gather = [], taps.gather
     try:
-        conv.gather = lambda *a: seen.append(gather(*a).shape) or gather(*a)
+        taps.gather = lambda *a: seen.append(gather(*a).shape) or gather(*a)
         conv.masked_conv2d(x, w, mask).sum().backward()
     finally:
-        conv.gather = gather
+        taps.gather = gather
     assert seen and all(shape[3] == 5 for shape in seen)
 
 
@@ -167,7 +167,7 @@ def test_blocks_change_nothing_but_the_order_of_sums(op, rng, monkeypatch):
     x, w = rng.standard_normal((13, 6, 6, 3)), rng.standard_normal((3, 3, 3, 4))
     whole = gradients(op, x, w)
     for block in (1, 700, 10 ** 9):
-        monkeypatch.setattr(conv, "BLOCK", block)
+        monkeypatch.setattr(taps, "BLOCK", block)
         for a, b in zip(whole, gradients(op, x, w), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-11)
 
@@ -176,7 +176,7 @@ def test_results_do_not_depend_on_the_number_of_threads(rng, monkeypatch):
     x = rng.standard_normal((40, 8, 8, 16), dtype=np.float32)
     w = rng.standard_normal((3, 3, 16, 16), dtype=np.float32)
     op = lambda x, w: conv.conv2d(x, w, None, 1, 1)
-    monkeypatch.setattr(conv, "BLOCK", 20_000)
+    monkeypatch.setattr(taps, "BLOCK", 20_000)
     many = gradients(op, x, w)
     monkeypatch.setattr(parallel, "threads", lambda: 1)
     for a, b in zip(many, gradients(op, x, w), strict=True):

@@ -1,0 +1,255 @@
+"""The two linear maps under every convolution, and their products with the filter's matrix.
+
+    gather    rows[n, p, q, t] = x[n, p*stride + i_t, q*stride + j_t]     (0 outside x)
+    scatter   its adjoint: adds every row's pixels back where they came from
+
+A tap (i_t, j_t) is an offset from an output position, scaled by the stride, to the input pixel it
+reads. For all x and r,  < gather(x), r > = < x, scatter(r) >.  conv.py makes layers of these; what
+is here besides is their speed: a few images at a time, so that rows stay in the cache, and spread
+over the threads.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from . import parallel
+from .backend import xp
+
+# ---------------------------------------------------------------- gather, scatter
+
+def gather(x, taps, stride, size):
+    """The pixels under every tap at every output position, 0 where a tap falls outside x.
+
+    x: array (N, H, W, C); size: (P, Q), the output positions; rows: (N, P, Q, T, C), on the host
+    in memory that the next gather of this thread uses again.
+    """
+    (sh, sw), (P, Q) = stride, size
+    N, H, W, C = x.shape
+    if taps == ((0, 0),) and (sh, sw) == (1, 1) and (P, Q) == (H, W):
+        return x.reshape(N, P, Q, 1, C)  # a 1x1 convolution is a matrix product
+    border = _border(taps, stride, size, (H, W))
+    x = _with_border(xp.ascontiguousarray(x), border)
+    rows = empty((N, P, Q, len(taps) * C), x.dtype, "rows")
+    sn, sy, sx, sc = x.strides
+    for first, high, wide in _rectangles(taps):  # one copy for all taps that fill a rectangle
+        i, j = taps[first]
+        under = windows(x, border[0] + i, border[1] + j, (N, P, Q, high, wide * C),
+                        (sn, sy * sh, sx * sw, sy, sc))
+        rows[..., first * C:(first + high * wide) * C].reshape(under.shape)[...] = under
+    return rows.reshape(N, P, Q, len(taps), C)
+
+
+def scatter(rows, taps, stride, size):
+    """The adjoint of gather: every row's pixels added to where gather would read them.
+
+    rows: array (N, P, Q, T, C); size: (H, W) of the result (N, H, W, C).
+    """
+    (sh, sw), (H, W) = stride, size
+    N, P, Q, _, C = rows.shape
+    top, left, bottom, right = _border(taps, stride, (P, Q), size)
+    out = empty((N, H + top + bottom, W + left + right, C), rows.dtype, "scattered")
+    out[...] = 0
+    for t, (i, j) in enumerate(taps):
+        y, x = top + i, left + j
+        out[:, y:y + sh * P:sh, x:x + sw * Q:sw] += rows[:, :, :, t]
+    return out[:, top:top + H, left:left + W]
+
+
+# ---------------------------------------------------------------- with the product, in blocks
+
+BLOCK = 1 << 20  # numbers gathered at a time: 4 MB, about what stays in the cache
+
+
+def blocks(n, numbers):
+    """Slices of n images, so that `numbers` each make at most BLOCK, and at least 4 of them, but
+    where a thread works on a part of the batch already; a GPU takes 64 times as many at once."""
+    step = max(1, BLOCK // max(1, numbers)) if on_host() else max(1, 64 * BLOCK // max(1, numbers))
+    if on_host() and not parallel.within():
+        step = min(step, -(-n // 4))
+    return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+
+
+def on_host():
+    return xp.ndarray is np.ndarray
+
+
+def windows(x, i, j, shape, strides):
+    """The memory of x, which is contiguous, from pixel (i, j) on, read with other steps:
+    overlapping windows, no copy. (On the host the constructor does what as_strided does, in less
+    time: with small blocks the call itself counts.)"""
+    if isinstance(x, np.ndarray):
+        return np.ndarray(shape, x.dtype, x, i * x.strides[1] + j * x.strides[2], strides)
+    return xp.lib.stride_tricks.as_strided(x[:, i:, j:], shape, strides)
+
+
+def empty(shape, dtype, purpose):
+    """Memory for a passing result: kept by the thread on the host, CuPy's pool keeps its own."""
+    return parallel.scratch(shape, dtype, purpose) if on_host() else xp.empty(shape, dtype)
+
+
+def gather_matmul(x, matrix, taps, stride, size, b=None, relu=False):
+    """gather(x) @ matrix + b: (N, P, Q, K), for matrix (T*C, K); relu: with max(x, 0) for x."""
+    C, K = x.shape[3], matrix.shape[1]
+    if stride == (1, 1) and NARROW * K < C:
+        return _matmul_scatter(x, *mirror(matrix, taps), stride, size, b, relu)
+    return _gather_matmul(x, matrix, taps, stride, size, b, relu)
+
+
+def matmul_scatter(g, matrix, taps, stride, size, b=None, where=None):
+    """scatter(g @ matrix^T) + b: (N, H, W, C), for g (N, P, Q, K) and matrix (T*C, K); 0 where the
+    array `where`, of the result's shape, is not above 0."""
+    C, K = len(matrix) // len(taps), matrix.shape[1]
+    if stride == (1, 1) and NARROW * C >= K:
+        return _gather_matmul(g, *mirror(matrix, taps), stride, size, b, where=where)
+    return _matmul_scatter(g, matrix, taps, stride, size, b, where=where)
+
+
+# With stride 1 each map is also the other, through mirrored taps: what scatter adds to pixel h
+# through tap i comes from position h - i, and can as well be read from there. Gathering copies T
+# times the input's channels for each pixel, scattering adds T times the output's: scatter where
+# the output has less than a fourth of the channels, else gather, which needs no adding up.
+NARROW = 4
+
+
+def mirror(matrix, taps):
+    """The matrix and the taps of the other map: (T*A, B) -> (T*B, A), taps negated."""
+    T, B = len(taps), matrix.shape[1]
+    matrix = matrix.reshape(T, -1, B)[::-1].transpose(0, 2, 1).reshape(T * B, -1)
+    return matrix, tuple((-i, -j) for i, j in reversed(taps))
+
+
+def _gather_matmul(x, matrix, taps, stride, size, b, relu=False, where=None):
+    N, (P, Q), K = len(x), size, matrix.shape[1]
+    y = xp.empty((N, P, Q, K), x.dtype)
+    def fill(part):
+        out = y[part].reshape(-1, K)
+        rows = gather(positive(x[part], relu), taps, stride, size).reshape(len(out), -1)
+        parallel.matmul(rows, matrix, out)
+        if b is not None:
+            out += b
+        if where is not None:
+            y[part] *= where[part] > 0
+    parallel.run(fill, blocks(N, P * Q * len(matrix)))
+    return y
+
+
+def _matmul_scatter(g, matrix, taps, stride, size, b, relu=False, where=None):
+    (N, P, Q, K), T, C = g.shape, len(taps), len(matrix) // len(taps)
+    y = xp.empty((N, *size, C), g.dtype)
+    def fill(part):
+        part_g = positive(g[part], relu).reshape(-1, K)
+        rows = empty((len(part_g), T * C), g.dtype, "rows")
+        parallel.matmul(part_g, matrix.T, rows)
+        y[part] = scatter(rows.reshape(-1, P, Q, T, C), taps, stride, size)
+        if b is not None:
+            y[part] += b
+        if where is not None:
+            y[part] *= where[part] > 0
+    parallel.run(fill, blocks(N, P * Q * T * C))
+    return y
+
+
+def gather_t_matmul(x, g, taps, stride, relu=False, relu_g=False):
+    """gather(x)^T @ g: (T*C, K), for g (N, P, Q, K); relu, relu_g: with max(., 0) of that one.
+
+    With stride 1 the same sums are x^T @ gather(g) through mirrored taps: the one of x and g with
+    fewer channels is gathered.
+    """
+    C, (N, P, Q, K), T = x.shape[3], g.shape, len(taps)
+    if stride == (1, 1) and K < C and T > 1:
+        mirrored = tuple((-i, -j) for i, j in reversed(taps))
+        total = gather_t_matmul(g, x, mirrored, stride, relu_g, relu).reshape(T, K, C)
+        return total[::-1].transpose(0, 2, 1).reshape(T * C, K)
+    parts = blocks(N, P * Q * T * C)
+    totals = [xp.zeros((T * C, K), g.dtype) for _ in parts[:4]]  # four sums, whatever the threads
+    def add_up(k):
+        product = empty((T * C, K), g.dtype, "product")
+        for part in parts[k::4]:
+            part_g = positive(g[part], relu_g).reshape(-1, K)
+            rows = gather(positive(x[part], relu), taps, stride, (P, Q)).reshape(-1, T * C)
+            xp.matmul(rows.T, part_g, out=product)
+            totals[k] += product
+    parallel.run(add_up, range(len(totals)))
+    return sum(totals[1:], totals[0])
+
+
+def both_derivatives(x, g, matrix, taps, relu=False):
+    """scatter(g @ matrix^T) and gather(x)^T @ g, with stride 1, from one gathering of g through
+    mirrored taps: dx (N, H, W, C), dW (T*C, K). relu: of max(x, 0), as in convolve."""
+    (N, H, W, C), K, T = x.shape, g.shape[3], len(taps)
+    back, mirrored = mirror(matrix, taps)
+    dx, parts = xp.empty(x.shape, x.dtype), blocks(N, H * W * T * K)
+    totals = [xp.zeros((C, T * K), g.dtype) for _ in parts[:4]]  # four sums, whatever the threads
+    def work(k):
+        product = empty((C, T * K), g.dtype, "product")
+        for part in parts[k::4]:
+            seen, out = positive(x[part], relu).reshape(-1, C), dx[part].reshape(-1, C)
+            rows = gather(g[part], mirrored, (1, 1), (H, W)).reshape(-1, T * K)
+            parallel.matmul(rows, back, out)
+            if relu:
+                out *= seen > 0
+            xp.matmul(seen.T, rows, out=product)
+            totals[k] += product
+    parallel.run(work, range(len(totals)))
+    total = sum(totals[1:], totals[0]).reshape(C, T, K)
+    return dx, total[:, ::-1].transpose(1, 0, 2).reshape(T * C, K)
+
+
+def positive(x, relu):
+    """max(x, 0) if relu, in memory that the thread's next call uses again on the host; else x."""
+    return xp.maximum(x, 0, out=empty(x.shape, x.dtype, "positive")) if relu else x
+
+
+def channel_sum(g):
+    """g (N, P, Q, K) summed over all but the channels, as a matrix product."""
+    g = g.reshape(-1, g.shape[-1])
+    return xp.ones(len(g), g.dtype) @ g
+
+
+# ---------------------------------------------------------------- places
+
+@cache
+def _rectangles(taps):
+    """[(first, high, wide), ...]: the taps cut into rectangles, each in reading order."""
+    runs = []  # (first, count) of taps side by side in one row
+    for t, (i, j) in enumerate(taps):
+        if t and (i, j - 1) == taps[t - 1]:
+            runs[-1][1] += 1
+        else:
+            runs.append([t, 1])
+    found = []
+    for first, wide in runs:
+        i, j = taps[first]
+        if found and found[-1][2] == wide and taps[found[-1][0] + (found[-1][1] - 1) * wide] == (
+                i - 1, j):
+            found[-1][1] += 1
+        else:
+            found.append([first, 1, wide])
+    return found
+
+
+@cache
+def _border(taps, stride, positions, size):
+    """How far taps at these output positions reach over each side of an image of this size:
+    (top, left, bottom, right)."""
+    reach = []
+    for axis in (0, 1):
+        low, high = min(t[axis] for t in taps), max(t[axis] for t in taps)
+        last = (positions[axis] - 1) * stride[axis] + high
+        reach.append((max(0, -low), max(0, last - (size[axis] - 1))))
+    (top, bottom), (left, right) = reach
+    return top, left, bottom, right
+
+
+def _with_border(x, border):
+    """x with zeros around it."""
+    N, H, W, C = x.shape
+    top, left, bottom, right = border
+    if any(border):
+        padded = empty((N, H + top + bottom, W + left + right, C), x.dtype, "padded")
+        padded[:, :top], padded[:, top + H:] = 0, 0
+        padded[:, top:top + H, :left], padded[:, top:top + H, left + W:] = 0, 0
+        padded[:, top:top + H, left:left + W] = x
+        x = padded
+    return x
