@@ -1,6 +1,7 @@
 """Time of one training step and peak memory, ours and PyTorch's.
 
-    python -m benchmarks.compare --model vae
+    python -m benchmarks.compare                 every model
+    python -m benchmarks.compare --model vae     one
 
 Each side is a process of its own that trains on MNIST-sized batches. They take
 turns, ours, PyTorch, ours, PyTorch, a burst of steps each, while the other sleeps:
@@ -126,7 +127,7 @@ def torch_best_step(model):
 
 
 SIDES = {"scratchnet": our_step, "PyTorch": torch_step,
-         "PyTorch, channels_last, fused Adam": torch_best_step}
+         "PyTorch, channels_last, fused": torch_best_step}
 
 
 def batches_from(model, dataset):
@@ -193,7 +194,7 @@ def take_turns(sides, arguments, rounds, burst, warm_up):
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=list(MODELS), default="vae")
+    parser.add_argument("--model", choices=list(MODELS), help="(default: all of them)")
     parser.add_argument("--rounds", type=int, default=15, help="(default: 15)")
     flags = parser.parse_args()
     try:
@@ -202,15 +203,16 @@ def main():
         sys.exit("benchmarks.compare: error: PyTorch is not installed: pip install torch==2.13.0")
     import numpy
 
-    setting = MODELS[flags.model]
-    print(f"{flags.model}, batch {setting.batch_size}; NumPy {numpy.__version__}, PyTorch "
-          f"{torch.__version__} with {torch.get_num_threads()} threads; {flags.rounds} rounds of "
-          f"{setting.burst} steps after {setting.warm_up}")
-    print(f"{'':35} {'ms a step':>10} {'ratio to PyTorch':>17} {'(range)':>15} {'peak MB':>9}")
-    for side, (seconds, ratio, (low, high), mb) in take_turns(
-            SIDES, (flags.model,), flags.rounds, setting.burst, setting.warm_up).items():
-        print(f"{side:35} {seconds * 1e3:10.2f} {ratio:17.2f} {f'({low:.2f}-{high:.2f})':>15} "
-              f"{mb:9.0f}")
+    print(f"NumPy {numpy.__version__}, PyTorch {torch.__version__} with "
+          f"{torch.get_num_threads()} threads; {flags.rounds} rounds")
+    print(f"{'':52} {'ms a step':>10} {'ratio to PyTorch':>17} {'(range)':>15} {'peak MB':>9}")
+    for model in [flags.model] if flags.model else MODELS:
+        setting = MODELS[model]
+        name = f"{model}, {setting.batch_size}:"
+        for side, (seconds, ratio, (low, high), mb) in take_turns(
+                SIDES, (model,), flags.rounds, setting.burst, setting.warm_up).items():
+            print(f"{name:20} {side:31} {seconds * 1e3:10.2f} {ratio:17.2f} "
+                  f"{f'({low:.2f}-{high:.2f})':>15} {mb:9.0f}", flush=True)
 
 
 if __name__ == "__main__":
