@@ -143,6 +143,8 @@ def show(run, figures, default, flags):
             continue
         error = f" +- {figure['standard_error']:.2g}" if "standard_error" in figure else ""
         unit = units.get(name, default)
+        if getattr(run.model, "num_classes", 0) and "given" not in unit:
+            unit += ", given its class"
         print(f"  {names.get(name, label(name)):<42} {figure['value']:.6g}{error} {unit}")
     print(f"In {run.folder / 'evaluation.json'}")
 

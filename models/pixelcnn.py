@@ -124,7 +124,7 @@ class PixelCNN(nn.Module):
         self.outputs = 1 if levels == 2 and not embedding_dim else levels  # logits of one channel
         if embedding_dim:
             self.embedding = nn.Embedding(levels, embedding_dim, rng)
-            self.units = "nats"
+            self.units = "nats per code, and per grid of codes"
             self.table = ("nats_per_code", "nll")
         else:
             self.embedding = None
@@ -327,6 +327,8 @@ class GatedPixelCNN(PixelCNN):
         rng = rng or np.random.default_rng(0)
         C = self.settle(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
         n_in, self.num_classes = embedding_dim or C, num_classes
+        if num_classes:
+            self.units += ", given its class"
         rows_above = np.arange(7)[:, None].repeat(7, axis=1) < 3
         self.first_v = nn.MaskedConv2d(n_in, features, rows_above, rng, init=nn.he_normal)
         self.first = masked_conv("A", n_in, features, (1, 7), C, rng)
