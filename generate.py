@@ -98,8 +98,9 @@ def interpolation(run, flags, steps=11):
     num = flags.num or 10
     images, _ = test_images(run, flags, 2 * num)
     z = figures.host(figures.first(run.model.encode(to_batch(images))))
+    starts, ends = z[:num], np.roll(z[num:], -1, axis=0)  # each class to the next one
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    between = np.concatenate([(1 - t) * a + t * b for a, b in zip(z[:num], z[num:], strict=True)])
+    between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
     found = figures.host(run.model.mean_image(backend.xp.asarray(between)))
     found = found.reshape(num, steps, *shape(run))
     return found, lambda: figures.grid(
