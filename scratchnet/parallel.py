@@ -86,8 +86,9 @@ def elementwise(fn, *arrays):
 
 
 def row_slices(a):
-    """Slices of a's first axis that hold about SLICE elements each: parts for run()."""
-    step = max(1, SLICE * len(a) // max(1, a.size))
+    """Slices of a's first axis that hold about SLICE elements each, parts for run(); one on a GPU,
+    which wants few, large kernels."""
+    step = max(1, SLICE * len(a) // max(1, a.size)) if isinstance(a, np.ndarray) else len(a)
     return [slice(i, i + step) for i in range(0, len(a), step)]
 
 
