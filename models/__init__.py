@@ -1,8 +1,9 @@
 """The models, and the recipes by which the training scripts build and train them.
 
 A model is a scratchnet.nn.Module with `loss(x, noise) -> (loss, metrics)`, `table` (the
-metrics worth a column), `units`, and whichever of `reconstruct`, `sample`, `encode` and
-`codes` make sense for it.
+metrics worth a column), `units`, and whichever of `reconstruct`, `sample`, `complete`, `encode`
+and `codes` make sense for it. One with `num_classes` above 0 is conditional: its loss and its
+samples also take `labels`.
 """
 
 import math

@@ -88,7 +88,8 @@ def elementwise(fn, *arrays):
 def row_slices(a):
     """Slices of a's first axis that hold about SLICE elements each, parts for run(); one on a GPU,
     which wants few, large kernels."""
-    step = max(1, SLICE * len(a) // max(1, a.size)) if isinstance(a, np.ndarray) else len(a)
+    on_host = isinstance(a, np.ndarray)
+    step = max(1, SLICE * len(a) // max(1, a.size) if on_host else len(a))
     return [slice(i, i + step) for i in range(0, len(a), step)]
 
 
