@@ -2,12 +2,13 @@
 
     python -m benchmarks.compare                 every model
     python -m benchmarks.compare --model vae     one
+    python -m benchmarks.compare --backend cupy  on a GPU, against PyTorch with cuDNN
 
 Each side is a process of its own that trains on MNIST-sized batches. They take
 turns, ours, PyTorch, ours, PyTorch, a burst of steps each, while the other sleeps:
 this machine's speed changes from minute to minute, and the ratio of neighbours does
 not. Printed: the median over rounds of the time of a step, the median of the rounds'
-ratios, and the peak memory (resident set) of each process.
+ratios, and the peak memory of each process (resident set; on a GPU, of the memory pool).
 
 A step is: a batch from memory, noise, loss, gradients, Adam (and the codebook's running means).
 PyTorch runs eagerly, in its default layout, and in the variant that is its fastest here.
@@ -46,12 +47,13 @@ MODELS = {"vae": Setting(128, 100, 2500, "train_mnist.py"),
 CODES = 128  # K of the prior's codes
 
 
-def our_step(model):
+def our_step(model, library):
     import numpy as np
 
     from models import RECIPES
-    from scratchnet import data, optim, parallel
+    from scratchnet import backend, data, optim, parallel
 
+    backend.use(library)
     parallel.keep_memory()  # as training.train does
     setting, dataset, rng = MODELS[model], small_dataset(MODELS[model]), np.random.default_rng(0)
     images, recipe = batches_from(model, dataset), RECIPES[setting.script][model]
@@ -71,6 +73,8 @@ def our_step(model):
         adam.step()
         net.after_step(rng)
         return loss.item()
+    if library == "cupy":
+        step.peak = lambda: backend.xp.get_default_memory_pool().total_bytes() / 2 ** 20
     return step
 
 
@@ -92,12 +96,13 @@ def plain_stack(rng):
     return net
 
 
-def torch_step(model, best=False):
+def torch_step(model, library, best=False):
     import torch
 
     from . import torch_models
 
     setting = MODELS[model]
+    device = "cuda" if library == "cupy" else "cpu"
     images = torch.from_numpy(batches_from(model, small_dataset(setting)))
     images = images.permute(0, 3, 1, 2).contiguous()
     torch.manual_seed(0)
@@ -107,23 +112,25 @@ def torch_step(model, best=False):
            "gated-pixelcnn": torch_models.TorchGated,
            "prior": partial(torch_models.TorchGated, 48, 4, 96, CODES, 32)}[model]()
     form = torch.channels_last if best else torch.contiguous_format
-    net = net.to(memory_format=form)
+    net = net.to(device, memory_format=form)
     adam = torch.optim.Adam(net.parameters(), 1e-3, fused=best)
 
     def step(i):
         at = i * setting.batch_size % (len(images) - setting.batch_size)
-        x = images[at:at + setting.batch_size]
+        x = images[at:at + setting.batch_size].to(device)
         x = x.long() if model == "prior" else (x.float() / 255).to(memory_format=form)
-        loss = net.loss(x, torch.randn(setting.batch_size, 20))
+        loss = net.loss(x, torch.randn(setting.batch_size, 20, device=device))
         adam.zero_grad()
         loss.backward()
         adam.step()
         return loss.item()
+    if library == "cupy":
+        step.peak = lambda: torch.cuda.max_memory_reserved() / 2 ** 20
     return step
 
 
-def torch_best_step(model):
-    return torch_step(model, best=True)
+def torch_best_step(model, library):
+    return torch_step(model, library, best=True)
 
 
 SIDES = {"scratchnet": our_step, "PyTorch": torch_step,
@@ -160,7 +167,8 @@ def worker(make_step, arguments, pipe):
             step(done)
             done += 1
         seconds = (time.perf_counter() - start) / count
-        pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        pipe.send((seconds, step.peak() if hasattr(step, "peak") else resident))
 
 
 def take_turns(sides, arguments, rounds, burst, warm_up):
@@ -195,22 +203,28 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=list(MODELS), help="(default: all of them)")
+    parser.add_argument("--backend", choices=["numpy", "cupy"], default="numpy")
     parser.add_argument("--rounds", type=int, default=15, help="(default: 15)")
     flags = parser.parse_args()
     try:
         import torch
     except ImportError:
         sys.exit("benchmarks.compare: error: PyTorch is not installed: pip install torch==2.13.0")
-    import numpy
+    if flags.backend == "cupy" and not torch.cuda.is_available():
+        sys.exit("benchmarks.compare: error: this PyTorch finds no GPU to compare with")
+    from scratchnet import backend
 
-    print(f"NumPy {numpy.__version__}, PyTorch {torch.__version__} with "
-          f"{torch.get_num_threads()} threads; {flags.rounds} rounds")
+    backend.use(flags.backend)
+    where = f"on {torch.cuda.get_device_name()}" if flags.backend == "cupy" else \
+        f"with {torch.get_num_threads()} threads"
+    print(f"{backend.describe()}, PyTorch {torch.__version__} {where}; {flags.rounds} rounds")
     print(f"{'':52} {'ms a step':>10} {'ratio to PyTorch':>17} {'(range)':>15} {'peak MB':>9}")
     for model in [flags.model] if flags.model else MODELS:
         setting = MODELS[model]
         name = f"{model}, {setting.batch_size}:"
-        for side, (seconds, ratio, (low, high), mb) in take_turns(
-                SIDES, (model,), flags.rounds, setting.burst, setting.warm_up).items():
+        found = take_turns(SIDES, (model, flags.backend), flags.rounds, setting.burst,
+                           setting.warm_up)
+        for side, (seconds, ratio, (low, high), mb) in found.items():
             print(f"{name:20} {side:31} {seconds * 1e3:10.2f} {ratio:17.2f} "
                   f"{f'({low:.2f}-{high:.2f})':>15} {mb:9.0f}", flush=True)
 
