@@ -59,10 +59,11 @@ def run(prog, about, datasets, recipes, synthetic, argv):
         raise RunError(str(error)) from None
     optimizer = Adam(model.parameters(), flags.lr, average=flags.average)
 
-    progress = None
+    progress, continued = None, []
     config_path = folder / "config.json"
     if flags.resume:
-        recorded = json.loads(config_path.read_text()).get("dataset") or {}
+        config = json.loads(config_path.read_text())
+        recorded = config.get("dataset") or {}
         if not {"title", "sha256"} <= set(recorded):
             raise RunError(f"{config_path}: says no data set that the run was trained on; it is "
                            f"no longer the file that the run wrote")
@@ -78,10 +79,15 @@ def run(prog, about, datasets, recipes, synthetic, argv):
             if (getattr(flags, name) or count) < count:
                 raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
                                f"--{name} above {count} to go on")
+        before = config.get("flags", config)
+        changed = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
+                   if before.get(n) != getattr(flags, n)}
+        continued = config.get("continued", []) + (
+            [{"after_step": progress["step"], "was": changed}] if changed else [])
     else:
         start_folder(folder)
     flags.backend, flags.dataset = library, dataset.name
-    write_config(config_path, prog, flags, dataset)
+    write_config(config_path, prog, flags, dataset, continued)
 
     whole = dataset
     if flags.limit:
@@ -182,13 +188,15 @@ def start_folder(folder):
                        f"folder with --out") from None
 
 
-def write_config(path, prog, flags, dataset):
-    """config.json: everything that repeats the run, and what it ran on."""
+def write_config(path, prog, flags, dataset, continued):
+    """config.json: everything that repeats the run, and what it ran on. continued: what was
+    changed on the way, by --resume: [{"after_step": n, "was": {flag: earlier value}}, ...]."""
     kept = {n: v for n, v in vars(flags).items() if n not in (*RUN_ONLY, "out", "data_dir")}
     content = {"script": prog, "flags": kept,
                "dataset": {"name": dataset.name, "title": dataset.title, "sha256": dataset.sha256,
                            "image_shape": list(dataset.image_shape),
                            "num_classes": dataset.num_classes},
+               **({"continued": continued} if continued else {}),
                "versions": backend.versions()}
     try:
         with checkpoint.replacing(path, "w") as file:

@@ -21,7 +21,7 @@ DEFAULTS = {"backend": "numpy", "dataset": None, "data_dir": None, "out": None, 
 # Flags that say how to run, not what: they are not part of what config.json repeats.
 RUN_ONLY = ("config", "resume", "overwrite", "quiet")
 # What may differ between a run and its continuation.
-RESUMABLE = ("resume", "epochs", "steps", "quiet", "data_dir", "backend")
+RESUMABLE = ("resume", "epochs", "steps", "lr", "schedule", "quiet", "data_dir", "backend")
 
 
 def build_parser(prog, about, datasets, recipes):
@@ -79,8 +79,8 @@ def build_parser(prog, about, datasets, recipes):
     place.add_argument("--overwrite", action="store_true",
                        help="replace the run that is in --out")
     place.add_argument("--resume", metavar="RUN",
-                       help="go on with the run in this folder; only --epochs, --steps, "
-                            "--backend, --data-dir and --quiet may be given with it")
+                       help="go on with the run in this folder; only --epochs, --steps, --lr, "
+                            "--schedule, --backend, --data-dir and --quiet may be given with it")
     place.add_argument("--config", metavar="FILE.json",
                        help="read flags from a file, such as the config.json of a run")
     place.add_argument("--quiet", action="store_true", help="print errors only")
@@ -112,8 +112,8 @@ def read_flags(parser, argv, recipes):
                 raise RunError(
                     f"--resume {given.resume}: that run has --{name.replace('_', '-')} "
                     f"{words(getattr(from_file, name, 'unset'))}, not {words(getattr(given, name))}"
-                    f"; it goes on as it began (only --epochs, --steps, --backend, --data-dir and "
-                    f"--quiet may be given)")
+                    f"; it goes on as it began (only --epochs, --steps, --lr, --schedule, "
+                    f"--backend, --data-dir and --quiet may be given)")
     elif "config" in given:
         from_file = read_config(Path(given.config), parser)
     for source in (given, from_file):

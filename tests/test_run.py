@@ -465,6 +465,18 @@ def test_resume_with_a_config_that_was_changed(capsys):
     assert "no longer the file that the run wrote" in refused(capsys, "--resume", "a")
 
 
+def test_what_resume_changed_is_written_down():
+    train("--model", "vae", *QUICK, "--epochs", 2, "--out", "a", "--quiet")
+    train("--resume", "a", "--epochs", 3, "--lr", 1e-4, "--schedule", "cosine", "--quiet")
+    train("--resume", "a", "--epochs", 4, "--quiet")
+    config = json.loads(Path("a/config.json").read_text())
+    assert config["continued"] == [
+        {"after_step": 10, "was": {"epochs": 2, "lr": 1e-3, "schedule": "cooldown"}},
+        {"after_step": 15, "was": {"epochs": 3}}]
+    assert config["flags"]["schedule"] == "cosine" and config["flags"]["lr"] == 1e-4
+    assert float(figures("a")[2]["lr"]) < 1e-4
+
+
 def test_resume_to_fewer_epochs(capsys):
     train("--model", "vae", *QUICK, "--epochs", 2, "--out", "a", "--quiet")
     assert "has done 2 epochs already" in refused(capsys, "--resume", "a", "--epochs", 1)
