@@ -49,11 +49,12 @@ class Run:
         return digest.hexdigest()
 
     def dataset(self, data_dir=None, progress=True):
-        """The data it was trained on: binarised as it was (training images once), as codes for a
-        prior. Raises DataError if it is not there, RunError if it is another."""
+        """The data it was trained on: binarised as it was (training images once); for a prior, as
+        codes, and the test images alone. Raises DataError if it is not there, RunError if it is
+        another."""
         found = data.load(self.trained_on["name"], data_dir, progress, SYNTHETIC[self.script])
         if self.codec is not None:
-            return encoded(found, self.codec)
+            return encoded(found, self.codec, train=False)
         if found.sha256 != self.trained_on["sha256"]:
             raise RunError(f"{self.folder}: was trained on {self.trained_on['title']} with SHA-256 "
                            f"{self.trained_on['sha256'][:12]}..., but the data found now has "
@@ -152,8 +153,9 @@ def code_checksum(codec):
     return hashlib.sha256(b"codes" + codec.checksum().encode()).hexdigest()
 
 
-def encoded(dataset, codec):
-    """The data set as the grids of codes that the VQ-VAE of this Run gives its images."""
+def encoded(dataset, codec, train=True):
+    """The data set as the grids of codes that the VQ-VAE of this Run gives its images; train=False
+    leaves the training images out."""
     if dataset.sha256 != codec.trained_on["sha256"]:
         raise RunError(f"--codes {codec.folder}: that VQ-VAE was trained on "
                        f"{codec.trained_on['title']}; the data here is {dataset.title}, and other")
@@ -163,9 +165,10 @@ def encoded(dataset, codec):
         parts = np.array_split(images, -(-len(images) // 500))
         return np.concatenate([to_numpy(codec.model.codes(to_batch(part))) for part in parts]
                               ).astype(np.int32)[..., None]
-    train, test = codes(dataset.train_images), codes(dataset.test_images)
+    test = codes(dataset.test_images)
+    train = codes(dataset.train_images) if train else test[:0]
     height, width = test.shape[1:3]
     return CodeDataset(dataset.name, f"{dataset.title}, as {height}x{width} codes of "
-                       f"{codec.folder.name}", train, dataset.train_labels, test,
+                       f"{codec.folder.name}", train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(codec),
                        len(codec.model.e), codec.model.decode_codes)

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import evaluate
 import generate
 from models import RECIPES
-from scratchnet import cli, runs
+from scratchnet import cli, data, runs
 from scratchnet.synthetic import synthetic_digits, synthetic_scenes
 
 PIXELS = ["--features", "8", "--blocks", "1", "--head", "8", "--batch-size", "64"]
@@ -47,8 +47,8 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name, argv in RUNS.items():
-            data = [] if name == "prior" else ["--dataset", "synthetic"]
-            assert train(*argv, *data, "--epochs", 1, "--out", name, "--quiet") == 0
+            named = [] if name == "prior" else ["--dataset", "synthetic"]
+            assert train(*argv, *named, "--epochs", 1, "--out", name, "--quiet") == 0
     return folder
 
 
@@ -243,8 +243,9 @@ def test_wrong_requests_of_evaluate(argv, words, capsys):
 
 def test_prior_models_the_codes_of_its_vqvae():
     run = runs.open_run("prior", RECIPES)
-    dataset = run.dataset()
+    dataset = runs.encoded(data.load("synthetic", synthetic=few_digits), run.codec)
     assert dataset.train_images.shape == (200, 7, 7, 1) and dataset.train_images.dtype == np.int32
+    assert_array_equal(run.dataset().test_images, dataset.test_images)
     assert run.model.levels == 16 and run.codec.flags.model == "vqvae"
     _, (images, _, _, _) = few_digits()
     codes = run.codec.model.codes(images[:5] / np.float32(255))
