@@ -53,16 +53,23 @@ def within():
     return getattr(_here, "working", False)
 
 
+@contextlib.contextmanager
+def on_one_thread():
+    """Within this nothing is handed to other threads. Also a decorator."""
+    before, _here.working = within(), True
+    try:
+        yield
+    finally:
+        _here.working = before
+
+
 def each(fn, parts):
     """[fn(part), ...] like run, where each part is a whole computation of its own: also on a
     single thread it is worked as one part, so that the results do not depend on the threads."""
     results = [None] * len(parts)
+    @on_one_thread()
     def one(k):
-        before, _here.working = within(), True
-        try:
-            results[k] = fn(parts[k])
-        finally:
-            _here.working = before
+        results[k] = fn(parts[k])
     run(one, range(len(parts)))
     return results
 

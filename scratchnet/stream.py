@@ -44,11 +44,15 @@ class Stream:
 
     def conv(self, layer, x):
         x = raw(x)
+        state = self.layers.get(layer)
+        if state is None:
+            state = self._begin(layer, x)
         if layer.relu:
-            x = xp.maximum(x, 0)
-        state = self.layers.get(layer) or self._begin(layer, x)
+            x = xp.maximum(x, state.zero)
         if state.single:
-            return xp.matmul(x, state.here) + state.b
+            y = x @ state.here
+            y += state.b
+            return y
         if state.i < self.i:
             state.next_row(self.i)
         if x.ndim == 4:
@@ -58,10 +62,10 @@ class Stream:
         state.rows[:, -1, state.left + j] = x
         if state.above is None:
             state.above = state.sum_above()
-        y = state.above[j]
-        if state.here is not None:
-            under = state.rows[:, -1, j + state.first:j + state.end].reshape(self.n, -1)
-            y = xp.matmul(under, state.here) + y
+        if state.here is None:
+            return state.above[j]
+        y = state.rows[:, -1, j + state.first:j + state.end].reshape(self.n, -1) @ state.here
+        y += state.above[j]
         return y
 
     def write(self, layer, x):
@@ -84,7 +88,7 @@ class LayerState:
         C, K = layer.w.shape[2:]
         w = raw(layer.weights()).reshape(-1, C, K)[kept]
         self.b = raw(layer.b) if layer.b is not None else xp.zeros(K, dtype)
-        self.single = taps == ((0, 0),)
+        self.single, self.zero = taps == ((0, 0),), xp.zeros((), dtype)
         self.width, self.i = width, -1
         top, self.left = max(-i for i, _ in taps), max(0, *(-j for _, j in taps), 0)
         right = max(0, *(j for _, j in taps), 0)
