@@ -63,8 +63,9 @@ def samples(run, flags):
         how["progress"] = progress_bar(model.image_shape[0], flags).update
     images = figures.host(model.sample(num, generator(flags.seed, "pictures"), **how))
     images = images.reshape(num, *figures.picture_shape(shape(run), images))
+    side = min(16, int(np.ceil(num ** 0.5)))
     columns = model.num_classes if "labels" in how and flags.label is None else \
-        min(16, int(np.ceil(num ** 0.5)))
+        next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are any
     words = [f"{n} {v}" for n, v in (("temperature", flags.temperature), ("label", flags.label))
              if v is not None]
     title = ", ".join([f"{run.title}: samples", *words])
