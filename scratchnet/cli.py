@@ -1,6 +1,7 @@
 """What train_mnist.py and train_cifar.py share: a run from its flags to its summary, and the
 checks that come before any long work."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -58,7 +59,13 @@ def run(prog, about, datasets, recipes, synthetic, argv):
     except ValueError as error:
         raise RunError(str(error)) from None
     optimizer = Adam(model.parameters(), flags.lr, average=flags.average)
+    flags.backend, flags.dataset = library, dataset.name
+    with held(folder):
+        return carry_out(prog, flags, dataset, codec, model, optimizer, folder)
 
+
+def carry_out(prog, flags, dataset, codec, model, optimizer, folder):
+    """Begin or resume the run in the folder, train, draw, say how it went; the exit code."""
     progress, continued = None, []
     config_path = folder / "config.json"
     if flags.resume:
@@ -86,7 +93,6 @@ def run(prog, about, datasets, recipes, synthetic, argv):
             [{"after_step": progress["step"], "was": changed}] if changed else [])
     else:
         start_folder(folder)
-    flags.backend, flags.dataset = library, dataset.name
     write_config(config_path, prog, flags, dataset, continued)
 
     whole = dataset
@@ -176,10 +182,39 @@ def find_codec(flags, prog, recipe, recipes):
     return codec
 
 
-def start_folder(folder):
-    """Make the folder; if --overwrite was given, remove the files of the run that was there."""
+@contextlib.contextmanager
+def held(folder):
+    """Make the folder if it is not there, and keep other processes from training into it: RunError
+    if one does already. (By a lock on the folder itself, which leaves no file and goes with the
+    process; on systems without such locks nothing is kept.)"""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"the run cannot be written to {folder}: {error.strerror}; name another "
+                       f"folder with --out") from None
+    try:
+        import fcntl
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise RunError(f"{folder}: another process is training into this folder; wait until it is "
+                       f"done, or stop it, and then use --resume {folder}") from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def start_folder(folder):
+    """Remove the files of the run that was there, if --overwrite was given."""
+    try:
         for old in [*folder.glob("*.png"), *(folder / n for n in (
                 "checkpoint.npz", "metrics.csv", "train.csv", "evaluation.json"))]:
             old.unlink(missing_ok=True)

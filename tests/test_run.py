@@ -465,6 +465,19 @@ def test_resume_with_a_config_that_was_changed(capsys):
     assert "no longer the file that the run wrote" in refused(capsys, "--resume", "a")
 
 
+def test_two_processes_do_not_train_into_one_folder(capsys):
+    train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
+    before = state("a")
+    with cli.held(Path("a")):  # another process, say
+        err = refused(capsys, "--resume", "a", "--epochs", 2)
+        assert "another process is training into this folder" in err
+        err = refused(capsys, "--model", "vae", *QUICK, "--out", "a", "--overwrite")
+        assert "another process is training into this folder" in err
+    for name, array in state("a").items():
+        np.testing.assert_array_equal(array, before[name])
+    assert train("--resume", "a", "--epochs", 2, "--quiet") == 0
+
+
 def test_what_resume_changed_is_written_down():
     train("--model", "vae", *QUICK, "--epochs", 2, "--out", "a", "--quiet")
     train("--resume", "a", "--epochs", 3, "--lr", 1e-4, "--schedule", "cosine", "--quiet")
