@@ -18,13 +18,14 @@ import time
 import numpy as np
 
 from models import RECIPES
-from scratchnet import backend, no_grad, parallel
+from scratchnet import backend, no_grad
 from scratchnet.checkpoint import replacing
 from scratchnet.cli import guarded
 from scratchnet.data import statically_binarised, to_batch
 from scratchnet.errors import RunError
 from scratchnet.figures import host
 from scratchnet.flags import positive_int, with_common_flags
+from scratchnet.parallel import Team, processes
 from scratchnet.runs import open_run
 from scratchnet.training import classes, evaluate, generator, label
 
@@ -47,13 +48,14 @@ def main(argv):
               + (", binarised once (--binarize static)" if binarised else "")
               + f"; after step {run.progress['step']:,}; {backend.describe()}", flush=True)
 
-    means = evaluate(run.model, images, flags.batch_size, labels)
-    figures = {name: {"value": value} for name, value in means.items()}
-    if hasattr(run.model, "neg_log_likelihood") and "nll" in figures:
-        nll = per_image(run.model, images, labels, flags.batch_size)
-        figures["nll"]["standard_error"] = standard_error(nll)
-    if flags.importance_samples:
-        figures["importance_nll"] = importance(run.model, images, flags)
+    with Team(processes(flags.batch_size)) as team:
+        means = evaluate(run.model, images, flags.batch_size, labels, team)
+        figures = {name: {"value": value} for name, value in means.items()}
+        if hasattr(run.model, "neg_log_likelihood") and "nll" in figures:
+            nll = per_image(run.model, images, labels, flags.batch_size, team)
+            figures["nll"]["standard_error"] = standard_error(nll)
+        if flags.importance_samples:
+            figures["importance_nll"] = importance(run.model, images, flags, team)
     units = run.model.units
     if getattr(run.model, "likelihood", "") == "bernoulli":
         units = "nats per image" if binarised else "nats per image (grey pixels: a loss)"
@@ -70,35 +72,42 @@ def main(argv):
 
 
 @no_grad()
-def per_image(model, images, labels, size):
+def per_image(model, images, labels, size, team):
     """-log p(x) in nats for each image, (N,)."""
-    parts = [slice(i, i + size) for i in range(0, len(images), size)]
-    return np.concatenate([host(model.neg_log_likelihood(
-        to_batch(images[p]), **classes(model, labels[p]))) for p in parts])
+    def nll(part):
+        return host(model.neg_log_likelihood(to_batch(images[part]),
+                                             **classes(model, labels[part])))
+    return dealt(nll, len(images), size, team)
+
+
+def dealt(fn, n, size, team, done=lambda: None):
+    """fn(slice) of `size` images at a time, dealt to the team's processes: their results, (n,)."""
+    results = np.zeros(n)
+    for start in range(size * team.rank, n, size * team.size):
+        part = slice(start, min(start + size, n))
+        results[part] = fn(part)
+        done()
+    return team.total(results)
 
 
 @no_grad()
-def importance(model, images, flags):
+def importance(model, images, flags, team):
     """-log p(x) estimated with K importance samples (models/vae.py, log_likelihood): its mean over
     the images, and the standard error of that mean, which comes from the images being a sample.
 
     The estimate is an upper bound on average, and falls with K; how far it still is from the limit
-    shows when K is doubled. Each batch has a generator of its own: the figure depends neither on
-    the number of threads nor on which batch is done first.
+    shows when K is doubled. Each batch has a generator of its own, so that the figure does not
+    depend on the number of processes.
     """
     from tqdm import tqdm
 
-    starts = range(0, len(images), IMAGES)
-    bar = tqdm(total=len(starts), unit="batch", desc="importance sampling", leave=False,
-               file=sys.stderr, disable=True if flags.quiet else None)
+    bar = tqdm(total=-(-len(images) // IMAGES), unit="batch", desc="importance sampling",
+               leave=False, file=sys.stderr, disable=True if flags.quiet or team.rank else None)
     begun = time.monotonic()
-    def one(k):
-        batch = images[starts[k]:starts[k] + IMAGES]
-        found = host(model.log_likelihood(to_batch(batch), flags.importance_samples,
-                                          generator(0, "evaluation", k + 1)))
-        bar.update()
-        return found
-    nll = -np.concatenate(parallel.each(one, range(len(starts))))
+    def nll_of(part):
+        rng = generator(0, "evaluation", part.start // IMAGES + 1)
+        return -host(model.log_likelihood(to_batch(images[part]), flags.importance_samples, rng))
+    nll = dealt(nll_of, len(images), IMAGES, team, lambda: bar.update(team.size))
     bar.close()
     return {"value": float(nll.mean()), "standard_error": standard_error(nll),
             "seconds": round(time.monotonic() - begun, 1)}

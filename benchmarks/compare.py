@@ -8,7 +8,8 @@ Each side is a process of its own that trains on MNIST-sized batches. They take
 turns, ours, PyTorch, ours, PyTorch, a burst of steps each, while the other sleeps:
 this machine's speed changes from minute to minute, and the ratio of neighbours does
 not. Printed: the median over rounds of the time of a step, the median of the rounds'
-ratios, and the peak memory of each process (resident set; on a GPU, of the memory pool).
+ratios, and the peak memory of each side (resident set, of all processes that it trains with, with
+what they share counted once; on a GPU, of the memory pool).
 
 A step is: a batch from memory, noise, loss, gradients, Adam (and the codebook's running means).
 PyTorch runs eagerly, in its default layout, and in the variant that is its fastest here.
@@ -19,13 +20,16 @@ gated one and the prior are those of train_mnist.py. PyTorch multiplies weights 
 
 import argparse
 import multiprocessing
-import resource
+import os
 import statistics
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
+
+import numpy as np
 
 
 class Setting(NamedTuple):
@@ -48,10 +52,9 @@ CODES = 128  # K of the prior's codes
 
 
 def our_step(model, library):
-    import numpy as np
-
     from models import RECIPES
-    from scratchnet import backend, data, optim, parallel
+    from scratchnet import backend, optim, parallel, training
+    from scratchnet.data import to_batch
 
     backend.use(library)
     parallel.keep_memory()  # as training.train does
@@ -64,15 +67,14 @@ def our_step(model, library):
                                            num_classes=10, levels=CODES, decode=None),
                            rng, **recipe.sizes)
     adam = optim.Adam(net.parameters(), 1e-3)
+    net.begin(to_batch(images[:setting.batch_size]), rng)
+    team = parallel.Team(parallel.processes(setting.batch_size), adam).__enter__()
 
     def step(i):
         at = i * setting.batch_size % (len(images) - setting.batch_size)
-        loss, _ = net.loss(data.to_batch(images[at:at + setting.batch_size]), rng)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        net.after_step(rng)
-        return loss.item()
+        metrics = training.step(net, adam, images[at:at + setting.batch_size], rng, team=team)
+        return float(metrics[net.table[0]])
+    step.team = team
     if library == "cupy":
         step.peak = lambda: backend.xp.get_default_memory_pool().total_bytes() / 2 ** 20
     return step
@@ -139,8 +141,6 @@ SIDES = {"scratchnet": our_step, "PyTorch": torch_step,
 
 def batches_from(model, dataset):
     """What is trained on: images, binary for PixelCNNs, or random codes."""
-    import numpy as np
-
     images = dataset.train_images
     if model == "prior":
         return np.random.default_rng(0).integers(0, CODES, (len(images), 7, 7, 1), dtype=np.int32)
@@ -158,17 +158,35 @@ def small_dataset(setting):
 
 
 def worker(make_step, arguments, pipe):
-    """Run bursts of steps on request; send back seconds a step and peak memory in MB."""
+    """Run bursts of steps on request; send back seconds a step and peak memory in MB. If the side
+    is a team of processes, all go through this, and the first speaks for them."""
     step = make_step(*arguments)
-    done = 0
-    while (count := pipe.recv()) is not None:
+    team, done = getattr(step, "team", None), 0
+    while True:
+        count = pipe.recv() if team is None or team.rank == 0 else 0
+        if team is not None:
+            count = int(team.total(np.array(count)))
+        if count == 0:
+            return team and team.__exit__(None, None, None)
         start = time.perf_counter()
         for _ in range(count):
             step(done)
             done += 1
         seconds = (time.perf_counter() - start) / count
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        pipe.send((seconds, step.peak() if hasattr(step, "peak") else resident))
+        if team is None or team.rank == 0:
+            pipe.send((seconds, step.peak() if hasattr(step, "peak") else
+                       sum(resident(pid) for pid in [os.getpid(), *(team.pids if team else [])])))
+
+
+def resident(pid):
+    """The most memory a process has had, in MB; what it shares now is divided by the sharers."""
+    kb = {}
+    for name in ("status", "smaps_rollup"):
+        for line in Path(f"/proc/{pid}/{name}").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if value.endswith(" kB"):
+                kb[key] = int(value.split()[0])
+    return (kb["VmHWM"] - kb["VmRSS"] + kb["Pss"]) / 1024
 
 
 def take_turns(sides, arguments, rounds, burst, warm_up):
@@ -182,7 +200,7 @@ def take_turns(sides, arguments, rounds, burst, warm_up):
     for side, make_step in sides.items():
         pipes[side], theirs = context.Pipe()
         context.Process(target=worker, args=(make_step, arguments, theirs), daemon=True).start()
-        pipes[side].send(warm_up)
+        pipes[side].send(max(1, warm_up))
         pipes[side].recv()
     for _ in range(rounds):
         for side in sides:
@@ -190,7 +208,7 @@ def take_turns(sides, arguments, rounds, burst, warm_up):
             seconds, memory[side] = pipes[side].recv()
             times[side].append(seconds)
     for pipe in pipes.values():
-        pipe.send(None)
+        pipe.send(0)
     result = {}
     for side in sides:
         ratios = [a / b for a, b in zip(times[side], times["PyTorch"], strict=True)]

@@ -32,13 +32,15 @@ BATCH = 128
 def our_step(layer, part):
     import numpy as np
 
-    from scratchnet import Tensor, conv, no_grad
+    from scratchnet import Tensor, conv, no_grad, parallel
 
     transposed, H, c_in, c_out, k, s, p = LAYERS[layer]
     rng = np.random.default_rng(0)
     def new(*shape): return rng.standard_normal(shape, dtype=np.float32)
     op = conv.conv_transpose2d if transposed else conv.conv2d
-    x = Tensor(new(BATCH, H, H, c_in), requires_grad=part == "dx")
+    team = parallel.Team(parallel.processes(BATCH)).__enter__()
+    images = team.part(BATCH)
+    x = Tensor(new(BATCH, H, H, c_in)[images], requires_grad=part == "dx")
     w = Tensor(new(k, k, *((c_out, c_in) if transposed else (c_in, c_out))),
                requires_grad=part == "dw")
     with no_grad():
@@ -47,11 +49,14 @@ def our_step(layer, part):
     def step(i):
         if part == "forward":
             with no_grad():
-                return op(x, w, None, s, p)
-        return derivative(g)
+                op(x, w, None, s, p)
+        else:
+            derivative(g)
+        team.wait()
 
     if part != "forward":
         (_, derivative), = op(x, w, None, s, p).node.edges
+    step.team = team
     return step
 
 

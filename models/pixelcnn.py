@@ -26,7 +26,7 @@ import math
 
 import numpy as np
 
-from scratchnet import losses, nn, no_grad, ops, parallel
+from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import to_numpy, xp
 from scratchnet.conv import pair
 from scratchnet.ops.elementwise import sigmoid_of
@@ -237,7 +237,6 @@ class PixelCNN(nn.Module):
     # ------------------------------------------------------------ sampling
 
     @no_grad()
-    @parallel.on_one_thread()  # products too small to share: 0.13 s for 16 digits, else 0.18
     def sample_levels(self, n, rng, labels=None, temperature=1.0, known=None, known_rows=0,
                       progress=None):
         """Draw n images pixel by pixel: integers below L, (n, H, W, C), on the host.

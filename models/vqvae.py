@@ -20,6 +20,7 @@ import numpy as np
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.ops.products import sum_rows
+from scratchnet.parallel import ALONE
 from scratchnet.tensor import Tensor, raw
 
 CODEBOOKS = ("gradient", "ema")
@@ -78,7 +79,6 @@ class VQVAE(nn.Module):
         # The running state of the EMA: N_k vectors in a batch choose code k, their sum is m_k.
         self.N = Tensor(np.ones(K, np.float32))
         self.m = Tensor(np.zeros((K, D), np.float32))
-        self.placed = False
         self.last = None  # (z_e, indices) of the last loss, for after_step
 
     def load_state_dict(self, state):
@@ -117,12 +117,10 @@ class VQVAE(nn.Module):
         recon_error is the mean squared error over data_variance, vq the codebook and commitment
         terms (means over vectors and dimensions, beta included; with "ema" the commitment term
         alone), perplexity exp(entropy) of this batch's codes, usage their distribution (K,).
-        noise: the np.random.Generator that places the codebook at the first call; not used later.
+        noise: not used.
         """
         x = Tensor(raw(ops.as_tensor(x)))
         z_e = self.encode(x)
-        if not self.steps_done and not self.placed:
-            self.place_codebook(z_e.data, noise)
         indices = ops.nearest_code(z_e, self.e)
         e = ops.embedding(indices, self.e)
         x_hat = self.decode(ops.straight_through(e, z_e))
@@ -135,8 +133,12 @@ class VQVAE(nn.Module):
         usage = xp.bincount(indices.reshape(-1), minlength=len(self.e)).astype(np.float32)
         usage /= np.float32(indices.size)
         loss = recon_error + vq
-        return loss, {"loss": loss.detach(), "recon_error": recon_error.detach(),
-                      "vq": vq.detach(), "perplexity": perplexity(usage), "usage": usage}
+        return loss, self.complete_metrics({
+            "loss": loss.detach(), "recon_error": recon_error.detach(), "vq": vq.detach(),
+            "usage": usage})
+
+    def complete_metrics(self, metrics):
+        return metrics | {"perplexity": perplexity(metrics["usage"])}
 
     def summarise(self, means):
         """The mean of `usage` over an epoch is the distribution of its codes: codes_used counts
@@ -148,19 +150,18 @@ class VQVAE(nn.Module):
 
     # ------------------------------------------------------------ the codebook
 
-    def place_codebook(self, z_e, rng):
-        """Put the codes onto K vectors of z_e drawn at random (again, where z_e has too few), and
-        the running means onto the codes: N_k = 1, m_k = e_k."""
+    @no_grad()
+    def begin(self, x, rng):
+        """Put the codes onto K vectors of z_e of the first batch drawn at random (again, where it
+        has too few), and the running means onto the codes: N_k = 1, m_k = e_k."""
+        z_e, K = self.encode(x).data, len(self.e)
         rows = z_e.reshape(-1, z_e.shape[-1])
-        rng = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(0)
-        K = len(self.e)
         chosen = np.concatenate([rng.permutation(len(rows))
                                  for _ in range(-(-K // len(rows)))])[:K]
         self.e.data[...] = rows[xp.asarray(chosen)]
         self.m.data[...] = self.e.data
-        self.placed = True
 
-    def after_step(self, rng):
+    def after_step(self, rng, team=ALONE):
         """Update the running means with the vectors of the last loss, after it has used the codes.
 
             N_k <- gamma N_k + (1 - gamma) n_k             n_k vectors chose code k
@@ -168,17 +169,18 @@ class VQVAE(nn.Module):
             e_k  = m_k / N'_k,   N'_k = (N_k + eps) / (N + K eps) * N,   N = sum of N_k   ("ema")
 
         N' (Laplace smoothing) keeps a code that nobody chose from being divided by 0; it is not
-        written back into N_k. Source: appendix A.1, eq. 6 to 8.
+        written back into N_k. n_k and the sums are over the whole batch, all of whose parts the
+        team has. Source: appendix A.1, eq. 6 to 8.
         """
         if self.last is None:
             return
         z_e, indices = self.last
         self.last = None
         rows, flat, K = z_e.reshape(-1, z_e.shape[-1]), indices.reshape(-1), len(self.e)
-        n = xp.bincount(flat, minlength=K).astype(rows.dtype)
+        n = team.total(xp.bincount(flat, minlength=K).astype(rows.dtype))
         self.N.data[...] = self.decay * self.N.data + (1 - self.decay) * n
         if self.codebook == "ema":
-            sums = sum_rows(flat, rows, K)
+            sums = team.total(sum_rows(flat, rows, K))
             self.m.data[...] = self.decay * self.m.data + (1 - self.decay) * sums
             total = self.N.data.sum()
             smoothed = (self.N.data + EPS) / (total + K * EPS) * total
@@ -187,12 +189,13 @@ class VQVAE(nn.Module):
         self.steps.data += 1
         share = max(self.restart_below, SHARE if self.steps_done <= SETTLE else 0)
         if share:
-            self.move_dead_codes(rows, share * len(rows) / K, rng)
+            count = len(rows) if team.size == 1 else int(team.total(np.array(len(rows))))
+            chosen = team.take(rows, rng.integers(0, count, K))
+            self.move_dead_codes(chosen, share * count / K)
 
-    def move_dead_codes(self, rows, least, rng):
-        """Move every code with N_k < least onto a random vector of the batch, with N_k = least."""
+    def move_dead_codes(self, chosen, least):
+        """Move every code with N_k < least onto its vector of `chosen` (K, D), with N_k = least."""
         dead = (self.N.data < least)[:, None]
-        chosen = rows[xp.asarray(rng.integers(0, len(rows), len(self.e)))]
         self.e.data[...] = xp.where(dead, chosen, self.e.data)
         self.m.data[...] = xp.where(dead, chosen * least, self.m.data)
         self.N.data[...] = xp.where(dead[:, 0], least, self.N.data)

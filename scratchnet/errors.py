@@ -26,5 +26,9 @@ class RunError(UserError):
     """A run folder or a flag cannot be used as asked."""
 
 
+class TeamError(UserError):
+    """A process that trains together with this one failed, or was killed."""
+
+
 class DivergenceError(UserError):
     """A loss became NaN or infinite."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import conv, ops
 from .backend import to_numpy, xp
+from .parallel import ALONE
 from .tensor import Tensor
 
 # ---------------------------------------------------------------- initialisation
@@ -119,11 +120,20 @@ class Module:
         """Set evaluation mode here and below. Returns self."""
         return self.train(False)
 
-    def after_step(self, rng):
+    def begin(self, x, rng):
+        """Called once, before the first step, with the images of its batch and its rng: for what
+        starts from data."""
+
+    def after_step(self, rng, team=ALONE):
         """Called after each optimiser step, for what is learned without gradients. rng: of the
-        step."""
+        step. team: the processes that have parts of the batch (parallel.Team)."""
         for _, child in self.children():
-            child.after_step(rng)
+            child.after_step(rng, team)
+
+    def complete_metrics(self, metrics):
+        """The metrics of a batch from their means over its parts: for metrics of the batch as a
+        whole, which are no mean."""
+        return metrics
 
     def summarise(self, means):
         """{metric: mean over the images} -> {metric: number}: for metrics that are arrays, whose

@@ -10,7 +10,6 @@ import math
 
 import numpy as np
 
-from . import parallel
 from .backend import to_numpy, xp
 
 BLOCK = 32768  # elements; 128 KB: the ten passes of one block stay in the cache, 2.3x on Adam
@@ -34,6 +33,7 @@ class Optimizer:
             p.data = xp.ascontiguousarray(p.data)  # updated in place, through a flat view
         self.lr, self.step_count = lr, 0
         self.state = {name: [xp.zeros_like(p.data) for p in self.parameters] for name in self.slots}
+        self.take_share(0, 1)
 
     def zero_grad(self):
         """Forget the gradients."""
@@ -43,15 +43,40 @@ class Optimizer:
     def step(self):
         """One update of every parameter that has a gradient."""
         self.step_count += 1
-        blocks = []
-        for i, p in enumerate(self.parameters):
+        for i, part in self.own:
+            p = self.parameters[i]
             if p.grad is None:
                 continue
             arrays = [p.data, p.grad] + [self.state[name][i] for name in self.slots]
-            flat = [a.reshape(-1) for a in arrays]
+            flat = [a.reshape(-1)[part] for a in arrays]
             size = BLOCK if isinstance(p.data, np.ndarray) else p.size  # a GPU wants one kernel
-            blocks += [[a[start:start + size] for a in flat] for start in range(0, p.size, size)]
-        parallel.run(lambda block: self.update(*block), blocks, begin=False)
+            for start in range(0, len(flat[0]), size):
+                self.update(*(a[start:start + size] for a in flat))
+
+    # ------------------------------------------------------------ shared by processes
+
+    def share(self, rank, size):
+        """[(number of the parameter, slice of it, flattened), ...]: the part of all parameters
+        that process `rank` of `size` updates."""
+        total = sum(p.size for p in self.parameters)
+        low, high = total * rank // size, total * (rank + 1) // size
+        pieces, start = [], 0
+        for i, p in enumerate(self.parameters):
+            part = slice(max(0, low - start), min(p.size, high - start))
+            if part.start < part.stop:
+                pieces.append((i, part))
+            start += p.size
+        return pieces
+
+    def take_share(self, rank, size):
+        """From now on update only this share; 0 of 1 is everything."""
+        self.own = self.share(rank, size)
+
+    def move(self, copy):
+        """Replace every array of parameters and state by copy(array)."""
+        for p in self.parameters:
+            p.data = copy(p.data)
+        self.state = {n: [copy(a) for a in arrays] for n, arrays in self.state.items()}
 
     def state_dict(self):
         """{name: NumPy array}: the step count and every state array, copies on the host."""

@@ -1,148 +1,282 @@
-"""Tricks that make NumPy use the whole machine. None changes what is computed.
+"""Several processes that train one model together, each on its part of every batch.
 
-Threads over slices. NumPy lets other threads run while it computes, so slices of a batch
-can go to one thread each, and copies and elementwise passes use all cores, which BLAS alone
-does not. Two threads over slices with one BLAS thread each: 8.9 ms for a 4x4 convolution
-from 64 to 128 channels; one thread with two BLAS threads: 10.7 (2 cores, batch 128). The
-slices do not depend on the number of threads, so neither does a convolution's result; a
-linear layer's may be rounded otherwise on one thread, where its product is not cut.
+NumPy uses more than one core for matrix products alone. Threads over slices of the batch would
+use them for everything, but Python runs one thread at a time between NumPy's calls, and waking the
+other takes as long as a small call: two threads took 262 ms for a step of the CIFAR-10 VQ-VAE, one
+took 404, and two processes side by side 404 for twice the work. So on a CPU training is done by a
+team of processes, one for each core. All of them go through the same loop, training.train, with
+the same random numbers; only three things are different:
 
-Narrow products. OpenBLAS has a faster kernel for products of up to a million
-multiplications. A tall matrix times a narrow one, cut into pieces of that size: 183 GFLOP/s
-instead of 114 for (4096, 48) @ (48, 64), one core.
+    each takes a part of the batch                                  part, generator
+    sums over the batch are added up over the team                  total, mean
+    gradients are added up by parts, each process                   add_gradients
+    updating the parameters of one part for all
+
+With L_r the mean loss of the n_r images of process r,   dL/dp = sum over r of n_r/n dL_r/dp.
+The results are the same bits whenever they are made with as many processes.
 """
 
 import contextlib
 import ctypes
-import math
+import mmap
 import os
+import signal
+import sys
 import threading
+import time
+import traceback
 from functools import cache
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 
 from .backend import xp
+from .errors import TeamError
 
-SLICE = 1 << 16  # elements of an elementwise op that one thread takes at a time
-PIECE = 4 * 10 ** 6  # multiplications below which a product is not worth a second thread
-SMALL = 10 ** 6  # multiplications that OpenBLAS's small kernel takes
+MAIL = 1 << 20   # bytes of one letter: total() sends longer arrays in several
+MOST = 8         # processes; nobody has measured more
+FEWEST = 8       # images of a batch for each process
+SPIN = 20_000    # looks at the others' turns (about 1 ms) before sleeping between them
+NAP = 1e-4       # seconds, at first
 
 
-def run(fn, parts, begin=True):
-    """fn(part) for every part, spread over the threads; an exception in one is raised here.
+class Team:
+    """size processes, of which this is number `rank`.
 
-    begin=False: only if the threads are ours already (see active), else one after another.
+        with Team(size, optimizer) as team:
+            ...                 # done by every process of the team; afterwards only rank 0 goes on
+
+    The processes are forked on entry. optimizer: whose parameters are trained inside; they and its
+    state are moved into memory that the processes share, and each updates its part of them.
+
+    Raises TeamError if a process fails or is killed, with what it said.
     """
-    parts = list(parts)
-    alone = len(parts) < 2 or xp.ndarray is not np.ndarray or within()
-    if alone or not (begin or active()) or threads() < 2:
-        for part in parts:
-            fn(part)
-        return
-    job = _Job(fn, parts)
-    for _ in range(min(threads(), len(parts)) - 1):
-        _queue().put(job)
-    job.work()
-    job.wait()
+
+    def __init__(self, size=1, optimizer=None):
+        self.size, self.rank, self.optimizer = size, 0, optimizer
+        self.turn, self.pids, self.parent = 0, [], os.getpid()
+        self.fence = threading.Lock()  # taken and released, it keeps writes in order on any CPU
+
+    def __enter__(self):
+        if self.size == 1:
+            return self
+        self.threads = blas_threads(max(1, cores() // self.size))
+        self.turns = memoryview(mmap.mmap(-1, 64 * self.size)).cast("q")  # one cache line each
+        self.letters = [[mmap.mmap(-1, MAIL) for _ in range(self.size)] for _ in range(2)]
+        self.last_words = mmap.mmap(-1, MAIL)
+        if self.optimizer is not None:
+            self.optimizer.move(shared_copy)
+            sizes = [p.data.nbytes for p in self.optimizer.parameters]
+            self.starts = [sum(sizes[:i]) for i in range(len(sizes))]  # of each on a sheet
+            self.gradients = [mmap.mmap(-1, sum(sizes)) for _ in range(self.size)]
+        for rank in range(1, self.size):
+            pid = os.fork()
+            if pid == 0:
+                self.begin_work(rank)
+                break
+            self.pids.append(pid)
+        if self.optimizer is not None:
+            self.optimizer.take_share(self.rank, self.size)
+        return self
+
+    def begin_work(self, rank):
+        """In a process just forked: leave Ctrl-C to the first one, and end when it ends."""
+        self.rank, self.pids = rank, []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        self.look_after()  # if it has ended already
+
+    def __exit__(self, kind, error, trace):
+        if self.size == 1:
+            return
+        if self.rank:
+            if error is not None:
+                text = "".join(traceback.format_exception(kind, error, trace)).encode()[-MAIL:]
+                self.last_words[:len(text)] = text
+            os._exit(0 if error is None else 1)
+        for pid in self.pids:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)  # they hold nothing that would be lost
+                os.waitpid(pid, 0)
+        if self.optimizer is not None:
+            self.optimizer.take_share(0, 1)
+        blas_threads(self.threads)
+
+    # ------------------------------------------------------------ a part of the batch
+
+    def of(self, n):
+        """The team for a batch of n images: this one, or ALONE (each process takes all of the
+        batch) for fewer images than processes."""
+        return self if n >= self.size else ALONE
+
+    def part(self, n):
+        """This process's slice of n images."""
+        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+
+    def generator(self, rng, n):
+        """rng for this process's part of n images: it draws for all of them and hands out the
+        part's rows, so that an image's noise does not depend on the number of processes."""
+        return rng if self.size == 1 else PartGenerator(rng, self.part(n), n)
+
+    # ------------------------------------------------------------ sums over the team
+
+    def wait(self):
+        """Return when every process has called this as often as this one."""
+        if self.size == 1:
+            return
+        self.turn += 1
+        with self.fence:
+            self.turns[8 * self.rank] = self.turn
+        for rank in range(self.size):
+            looks, nap = 0, NAP
+            while self.turns[8 * rank] < self.turn:
+                looks += 1
+                if looks > SPIN:
+                    self.look_after()
+                    time.sleep(nap)
+                    nap = min(1.2 * nap, 0.01)
+        with self.fence:
+            pass
+
+    def look_after(self):
+        """End if the first process has; TeamError in the first if another has."""
+        if self.rank:
+            if os.getppid() != self.parent:
+                os._exit(1)
+            return
+        for pid in self.pids:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self.pids.remove(pid)
+                code = os.waitstatus_to_exitcode(status)
+                words = bytes(self.last_words).rstrip(b"\0").decode(errors="replace")
+                raise TeamError("a process of the training team " + (
+                    f"failed:\n{words}" if words else
+                    f"was ended by signal {-code}" if code < 0 else f"ended with code {code}")
+                    + (" (the system may be out of memory: try a smaller --batch-size)"
+                       if code == -signal.SIGKILL else ""))
+
+    def total(self, a):
+        """The sum over the team of one array from each process, all of one shape: the same bits in
+        each process. Alone: a itself, which may then be on a GPU."""
+        if self.size == 1:
+            return a
+        a = np.asarray(a)
+        flat, out = np.ascontiguousarray(a).reshape(-1), np.empty(a.size, a.dtype)
+        step = MAIL // a.itemsize
+        for start in range(0, a.size, step):
+            part = slice(start, min(start + step, a.size))
+            # Two sets of letters in turn: when the second is full, all have read the first.
+            letters = [np.frombuffer(letter, a.dtype, part.stop - start)
+                       for letter in self.letters[0]]
+            self.letters.reverse()
+            letters[self.rank][:] = flat[part]
+            self.wait()
+            np.add(letters[0], letters[1], out=out[part])
+            for letter in letters[2:]:
+                out[part] += letter
+        return out.reshape(a.shape)
+
+    def agree(self, answer):
+        """The first process's answer, True or False, in all of them."""
+        return bool(self.total(np.array(answer and self.rank == 0, np.int8)))
+
+    def mean(self, metrics, n):
+        """{name: mean over this process's part of n images} -> means over all n."""
+        if self.size == 1:
+            return metrics
+        part = self.part(n)
+        share = (part.stop - part.start) / n
+        arrays = {name: np.asarray(getattr(v, "data", v)) for name, v in metrics.items()}
+        sums = self.total(np.concatenate([a.reshape(-1) * share for a in arrays.values()]))
+        ends = np.cumsum([a.size for a in arrays.values()])[:-1]
+        return {name: s.reshape(a.shape) for (name, a), s in
+                zip(arrays.items(), np.split(sums, ends), strict=True)}
+
+    def take(self, a, indices):
+        """Rows a[indices] of the arrays a (n_r, D) of all processes, one after the other."""
+        if self.size == 1:
+            return a[xp.asarray(indices)]
+        lengths = np.zeros(self.size, np.int64)
+        lengths[self.rank] = len(a)
+        here = indices - self.total(lengths)[:self.rank].sum()
+        mine = (here >= 0) & (here < len(a))
+        rows = np.zeros((len(indices), a.shape[1]), a.dtype)
+        rows[mine] = a[here[mine]]
+        return self.total(rows)
+
+    def add_gradients(self):
+        """Add up the team's gradients of those parameters that this process is to update."""
+        if self.size == 1:
+            return
+        mine = self.gradients[self.rank]
+        for rank in range(self.size):
+            if rank != self.rank:
+                for gradient, letter in self.letter(mine, rank):
+                    letter[:] = gradient
+        self.wait()
+        for rank in range(self.size):
+            if rank != self.rank:
+                for gradient, letter in self.letter(self.gradients[rank], self.rank):
+                    gradient += letter
+
+    def letter(self, sheet, rank):
+        """[(gradient, its place on the sheet), ...] of what process `rank` updates, flat pieces."""
+        for i, part in self.optimizer.share(rank, self.size):
+            p = self.optimizer.parameters[i]
+            if p.grad is not None:
+                p.grad = np.ascontiguousarray(p.grad)
+                gradient = p.grad.reshape(-1)[part]
+                start = self.starts[i] + part.start * p.grad.itemsize
+                yield gradient, np.frombuffer(sheet, gradient.dtype, gradient.size, start)
 
 
-def within():
-    """Whether this is a part of a run already, which stays on its thread."""
-    return getattr(_here, "working", False)
+ALONE = Team()
 
 
-@contextlib.contextmanager
-def on_one_thread():
-    """Within this nothing is handed to other threads. Also a decorator."""
-    before, _here.working = within(), True
-    try:
-        yield
-    finally:
-        _here.working = before
+class PartGenerator(np.random.Generator):
+    """See Team.generator. Other distributions than the normal are drawn as by rng itself."""
+
+    def __init__(self, rng, part, n):
+        super().__init__(rng.bit_generator)
+        self.part, self.n = part, n
+
+    def standard_normal(self, size, dtype=np.float64):
+        return super().standard_normal((self.n, *size[1:]), dtype=dtype)[self.part]
 
 
-def each(fn, parts):
-    """[fn(part), ...] like run, where each part is a whole computation of its own: also on a
-    single thread it is worked as one part, so that the results do not depend on the threads."""
-    results = [None] * len(parts)
-    @on_one_thread()
-    def one(k):
-        results[k] = fn(parts[k])
-    run(one, range(len(parts)))
-    return results
-
-
-def elementwise(fn, *arrays):
-    """fn(*arrays, out=out) for an elementwise fn of arrays of one shape; returns out. On the host
-    large arrays go in slices to all threads."""
-    first = arrays[0]
-    if not isinstance(first, np.ndarray):
-        return fn(*arrays)
-    out = np.empty(first.shape, first.dtype)
-    if first.size <= SLICE or within() or not active() or not all(
-            a.flags.c_contiguous for a in arrays):
-        return fn(*arrays, out=out)
-    flat = [a.reshape(-1) for a in (*arrays, out)]
-    def part(start):
-        *inputs, result = (a[start:start + SLICE] for a in flat)
-        fn(*inputs, out=result)
-    run(part, range(0, first.size, SLICE))
-    return out
-
-
-def row_slices(a):
-    """Slices of a's first axis that hold about SLICE elements each, parts for run(); one on a GPU,
-    which wants few, large kernels."""
-    on_host = isinstance(a, np.ndarray)
-    step = max(1, SLICE * len(a) // max(1, a.size) if on_host else len(a))
-    return [slice(i, i + step) for i in range(0, len(a), step)]
-
-
-def product(a, b):
-    """a @ b for matrices, large ones in pieces to all threads: rows of a, or columns of b if those
-    are more. The number of pieces depends on the sizes alone."""
-    (m, k), n = a.shape, b.shape[1]
-    if not isinstance(a, np.ndarray) or m * k * n < PIECE or not active():
-        return a @ b
-    out = np.empty((m, n), a.dtype)
-    pieces = min(8, max(2, m * k * n // (8 * PIECE)))
-    def piece(i):
-        if m >= n:
-            part = slice(m * i // pieces, m * (i + 1) // pieces)
-            np.matmul(a[part], b, out=out[part])
-        else:
-            part = slice(n * i // pieces, n * (i + 1) // pieces)
-            np.matmul(a, b[:, part], out=out[:, part])
-    run(piece, range(pieces))
-    return out
-
-
-def matmul(a, b, out):
-    """out = a @ b for matrices; a tall, narrow product is cut into small ones."""
-    (m, k), n = a.shape, b.shape[1]
-    rows = SMALL // (k * n) // 8 * 8
-    if min(k, n) > 64 or rows < 16 or m < 2 * rows or not isinstance(out, np.ndarray):
-        return xp.matmul(a, b, out=out)
-    rows = min(rows, 128)
-    whole = m // rows * rows
-    np.matmul(a[:whole].reshape(-1, rows, k), b, out=out[:whole].reshape(-1, rows, n))
-    if whole < m:
-        np.matmul(a[whole:], b, out=out[whole:])
-    return out
+def processes(batch_size):
+    """How many processes to train with: one for each core, at least FEWEST images for each, 1 on a
+    GPU. Several need Linux (they are forked) and NumPy's own OpenBLAS, which lets its threads be
+    told; OPENBLAS_NUM_THREADS limits them as it limits the threads."""
+    if xp.ndarray is not np.ndarray or sys.platform != "linux" or _openblas() is None:
+        return 1
+    return max(1, min(cores(), MOST, batch_size // FEWEST))
 
 
 @cache
-def threads():
-    """How many threads to use: BLAS's own number, if it can be told to leave them to us, else 1."""
+def cores():
+    """How many cores this process may use: those it is allowed, but no more than BLAS uses."""
     blas = _openblas()
-    if blas is None:
-        return 1
-    get, set_ = blas
-    count = min(get(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else get())
-    set_(1)
-    return max(1, count)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return min(blas[0](), allowed) if blas else allowed
+
+
+def blas_threads(count):
+    """Let BLAS use this many threads; returns how many it used before."""
+    get, set_ = _openblas()
+    before = get()
+    set_(count)
+    return before
+
+
+def shared_copy(a):
+    """A copy of the array in memory that forked processes share."""
+    copy = np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
+    copy[...] = a
+    return copy
 
 
 def keep_memory():
@@ -156,64 +290,7 @@ def keep_memory():
         library.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: hand back no less than this
 
 
-def active():
-    """Whether run() has been used, and BLAS left the threads to us. A network of matrix products
-    alone (the MLP of the small VAE) never gets here, and is better off with BLAS's own threads:
-    0.97 of PyTorch's time instead of 1.06."""
-    return threads.cache_info().currsize > 0 and threads() > 1
-
-
-def scratch(shape, dtype, purpose):
-    """An uninitialised array that this thread gets again at the next call with this purpose.
-    Fresh memory costs a page fault for every 4 KB: as much time as filling it."""
-    buffers = _here.__dict__.setdefault("buffers", {})
-    size = math.prod(shape)
-    buffer = buffers.get((purpose, dtype))
-    if buffer is None or buffer.size < size:
-        buffer = buffers[purpose, dtype] = np.empty(size, dtype)
-    return buffer[:size].reshape(shape)
-
-
-_here = threading.local()
-
-
-class _Job:
-    def __init__(self, fn, parts):
-        self.fn, self.parts, self.left = fn, iter(parts), len(parts)
-        self.error, self.lock, self.finished = None, threading.Lock(), threading.Lock()
-        self.finished.acquire()
-
-    def work(self):
-        _here.working = True  # a run within a run stays on its thread
-        for part in self.parts:
-            try:
-                if self.error is None:
-                    self.fn(part)
-            except BaseException as error:
-                self.error = error
-            with self.lock:
-                self.left -= 1
-                if not self.left:
-                    self.finished.release()
-        _here.working = False
-
-    def wait(self):
-        self.finished.acquire()
-        if self.error is not None:
-            raise self.error
-
-
 @cache
-def _queue():
-    queue = SimpleQueue()
-    def serve():
-        while True:
-            queue.get().work()
-    for _ in range(threads() - 1):
-        threading.Thread(target=serve, daemon=True).start()
-    return queue
-
-
 def _openblas():
     """(get, set) of the number of threads of the OpenBLAS that NumPy brings, or None."""
     package = Path(np.__file__).parent

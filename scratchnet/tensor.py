@@ -25,7 +25,6 @@ import itertools
 import numpy as np
 
 from .backend import to_numpy, xp
-from .parallel import elementwise
 
 _numbers = itertools.count()
 _recording = True
@@ -145,7 +144,7 @@ class Tensor:
                     _add_to_leaf(leaves, source, gx, g)
                 elif source.number in gradients:
                     # A fresh array: gx or the sum so far may be another node's gradient, or a view.
-                    gradients[source.number] = elementwise(xp.add, gradients[source.number], gx)
+                    gradients[source.number] = gradients[source.number] + gx
                 else:
                     gradients[source.number] = gx
                     heapq.heappush(queue, (-source.number, source))

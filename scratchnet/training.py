@@ -19,6 +19,7 @@ from . import checkpoint, data, parallel
 from .backend import to_numpy, xp
 from .errors import DivergenceError
 from .optim import SCHEDULES
+from .parallel import ALONE, Team, processes
 from .tensor import no_grad, raw
 
 SAVE_EVERY = 60       # seconds between checkpoints within an epoch
@@ -33,7 +34,9 @@ def generator(seed, purpose, number=0):
 
 
 def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
-    """Train from `progress` (None: from the start) to the end of flags.epochs, or flags.steps.
+    """Train from `progress` (None: from the start) to the end of flags.epochs, or flags.steps,
+    with as many processes as are of use (parallel.py): each goes through all that is here, and the
+    first alone writes.
 
     flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip. folder: where
     metrics.csv, train.csv and checkpoint.npz go. Returns the Log, and True if the run is
@@ -49,9 +52,9 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     epochs = math.ceil(total / steps_per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
     log = Log(progress, Path(folder), model, optimizer)
-    table = Table(model.table, epochs, quiet)
 
-    with stop_signals() as stop_asked:
+    with stop_signals() as stop_asked, Team(processes(flags.batch_size), optimizer) as team:
+        table = Table(model.table, epochs, quiet or team.rank > 0)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // steps_per_epoch, epochs):
             order = generator(flags.seed, "order", epoch).permutation(n)
@@ -67,26 +70,39 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
                     if flags.flip:
                         batch = data.flipped(batch, rng)
                     optimizer.lr = lr_at(log.step)
-                    loss, metrics = model.loss(data.to_batch(batch), rng,
-                                               **classes(model, dataset.train_labels[chosen]))
-                    optimizer.zero_grad()
-                    loss.backward()
-                    optimizer.step()
-                    model.after_step(rng)
+                    if log.step == 0:
+                        model.begin(data.to_batch(batch), rng)
+                    metrics = step(model, optimizer, batch, rng, dataset.train_labels[chosen], team)
                     log.add(metrics, len(batch))
                     bar.update()
                     if log.step % LOOK_EVERY == 0:
                         bar.set_postfix_str(table.short(log.look()))
-                    if stop_asked() or log.unsaved_seconds() > SAVE_EVERY:
+                    stop = team.agree(stop_asked())
+                    if (stop or log.unsaved_seconds() > SAVE_EVERY) and team.rank == 0:
                         log.save()
-                    if stop_asked():
+                    if stop:
                         return log, False
             if log.unevaluated():
                 with optimizer.averaged():
                     test = evaluate(model, dataset.test_images, flags.batch_size,
-                                    dataset.test_labels)
-                table.row(log.end_epoch(epoch + 1, optimizer.lr, test))
+                                    dataset.test_labels, team)
+                table.row(log.end_epoch(epoch + 1, optimizer.lr, test, save=team.rank == 0))
     return log, True
+
+
+def step(model, optimizer, batch, rng, labels=(), team=ALONE):
+    """One step on a batch of images (uint8, or codes): loss, gradients, update. Returns the
+    metrics, means over the batch, in arrays. labels: (n,), for models that are conditional."""
+    n, team = len(batch), team.of(len(batch))
+    part = team.part(n)
+    loss, metrics = model.loss(data.to_batch(batch[part]), team.generator(rng, n),
+                               **classes(model, labels[part]))
+    optimizer.zero_grad()
+    loss.backward(xp.full_like(loss.data, (part.stop - part.start) / n))
+    team.add_gradients()
+    optimizer.step()
+    model.after_step(rng, team)
+    return model.complete_metrics(team.mean(metrics, n))
 
 
 def classes(model, labels):
@@ -95,7 +111,7 @@ def classes(model, labels):
 
 
 @no_grad()
-def evaluate(model, images, batch_size, labels=()):
+def evaluate(model, images, batch_size, labels=(), team=ALONE):
     """The model's metrics on these images: means over all images, as numbers.
 
     The noise is the same for every model and every run, so that figures compare. Batches
@@ -104,11 +120,13 @@ def evaluate(model, images, batch_size, labels=()):
     model.eval()
     rng, sums = generator(0, "evaluation"), {}
     for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
-        batch = images[part]
-        _, metrics = model.loss(data.to_batch(batch), rng, **classes(model, labels[part]))
-        for name, value in metrics.items():
-            sums[name] = sums.get(name, 0.0) + raw(value).astype(np.float64) * len(batch)
+        batch, n = images[start:start + batch_size], len(images[start:start + batch_size])
+        team_now = team.of(n)
+        part = team_now.part(n)
+        _, metrics = model.loss(data.to_batch(batch[part]), team_now.generator(rng, n), **classes(
+            model, labels[start:start + batch_size][part]))
+        for name, value in model.complete_metrics(team_now.mean(metrics, n)).items():
+            sums[name] = sums.get(name, 0.0) + raw(value).astype(np.float64) * n
     model.train()
     return summarise(model, sums, len(images))
 
@@ -171,7 +189,7 @@ class Log:
             self.waiting = []
         return summarise(self.model, self.epoch, self.counts[0])
 
-    def end_epoch(self, epoch, lr, test):
+    def end_epoch(self, epoch, lr, test, save=True):
         train_means = self.look()
         now = time.monotonic()
         row = {"epoch": epoch, "step": self.step, "lr": lr,
@@ -184,7 +202,8 @@ class Log:
                                       f"The last good checkpoint is kept. Try a lower --lr")
         self.history.append(row)
         self.epoch, self.counts[0] = {}, 0
-        self.save()
+        if save:
+            self.save()
         return row
 
     def unsaved_seconds(self):

@@ -92,14 +92,10 @@ def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
     dataset = dataset_for(script, model)
     net, adam = build(script, model, dataset)
     def step(number):
-        rng = training.generator(0, "step", number)
-        loss, metrics = net.loss(data.to_batch(dataset.train_images[:8]), rng,
-                                 **training.classes(net, dataset.train_labels[:8]))
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        net.after_step(rng)
-    step(0)  # a VQ-VAE's first step places its codebook
+        training.step(net, adam, dataset.train_images[:8], training.generator(0, "step", number),
+                      dataset.train_labels[:8])
+    net.begin(data.to_batch(dataset.train_images[:8]), training.generator(0, "step"))
+    step(0)
     before = dict(device)
     step(1)
     assert device["out"] == before["out"]

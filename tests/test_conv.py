@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scratchnet import Tensor, conv, nn, ops, parallel, taps, to_numpy, xp
+from scratchnet import Tensor, conv, nn, ops, taps, to_numpy, xp
 
 SIZES = {"n": st.integers(1, 3), "h": st.integers(1, 7), "w": st.integers(1, 7),
          "kh": st.integers(1, 4), "kw": st.integers(1, 4), "sh": st.integers(1, 5),
@@ -172,17 +172,6 @@ def test_blocks_change_nothing_but_the_order_of_sums(op, rng, monkeypatch):
             np.testing.assert_allclose(a, b, atol=1e-11)
 
 
-def test_results_do_not_depend_on_the_number_of_threads(rng, monkeypatch):
-    x = rng.standard_normal((40, 8, 8, 16), dtype=np.float32)
-    w = rng.standard_normal((3, 3, 16, 16), dtype=np.float32)
-    op = lambda x, w: conv.conv2d(x, w, None, 1, 1)
-    monkeypatch.setattr(taps, "BLOCK", 20_000)
-    many = gradients(op, x, w)
-    monkeypatch.setattr(parallel, "threads", lambda: 1)
-    for a, b in zip(many, gradients(op, x, w), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_pooling_and_upsampling_by_loops(backend, rng):
     x = rng.standard_normal((2, 4, 6, 3))
     y, z = conv.avg_pool2d(x, 2).numpy(), conv.upsample_nearest(x, 3).numpy()
@@ -223,37 +212,8 @@ def test_sizes_that_do_not_fit_are_explained(call, words):
         call()
 
 
-# ---------------------------------------------------------------- parallel
-
-def test_every_part_is_done_once_and_errors_come_through():
-    done = []
-    parallel.run(done.append, range(100))
-    assert sorted(done) == list(range(100))
-    def fail(part):
-        if part == 7:
-            raise KeyError("seven")
-    with pytest.raises(KeyError, match="seven"):
-        parallel.run(fail, range(20))
-    nested = []
-    parallel.run(lambda i: parallel.run(lambda j: nested.append((i, j)), range(3)), range(4))
-    assert len(set(nested)) == 12
-
-
 @pytest.mark.parametrize("m, k, n", [(5000, 48, 64), (1000, 128, 32), (77, 3, 5), (4097, 32, 128),
                                      (300, 200, 200)])
 def test_narrow_products_are_the_same_products(m, k, n, rng):
     a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
-    np.testing.assert_allclose(parallel.matmul(a, b, np.empty((m, n))), a @ b, atol=1e-12)
-
-
-@pytest.mark.parametrize("m, k, n", [(300, 200, 100), (100, 200, 300), (7, 9, 8), (784, 128, 400)])
-def test_products_in_pieces_are_the_same_products(m, k, n, rng):
-    a, b = rng.standard_normal((k, m)).T, rng.standard_normal((k, n))
-    np.testing.assert_allclose(parallel.product(a, b), a @ b, atol=1e-11)
-
-
-def test_elementwise_in_slices_is_the_same(rng, monkeypatch):
-    monkeypatch.setattr(parallel, "SLICE", 10)
-    x = rng.standard_normal((7, 9))
-    for a in (x, x.T):
-        np.testing.assert_array_equal(parallel.elementwise(np.square, a), a * a)
+    np.testing.assert_allclose(taps.matmul(a, b, np.empty((m, n))), a @ b, atol=1e-12)

@@ -8,7 +8,6 @@ saved instead of x.
 import math
 
 from ..backend import xp
-from ..parallel import elementwise, row_slices, run
 from ..tensor import record
 from .arithmetic import as_tensor
 
@@ -62,8 +61,8 @@ def softplus(x):
 def relu(x):
     """y = max(x, 0).   dL/dx = g where x > 0, else 0 (also at x = 0, where no slope exists)."""
     x = as_tensor(x)
-    y = elementwise(lambda x, out=None: xp.maximum(x, 0, out=out), x.data)
-    def dx(g): return elementwise(lambda g, y, out=None: xp.multiply(g, y > 0, out=out), g, y)
+    y = xp.maximum(x.data, 0)
+    def dx(g): return g * (y > 0)
     return record(y, (x, dx))
 
 
@@ -78,20 +77,13 @@ def gate(x):
     h = x.shape[-1] // 2
     if x.shape[-1] != 2 * h:
         raise ValueError(f"gate: the last axis of {x.shape} cannot be halved")
-    t, s = (xp.empty((*x.shape[:-1], h), x.dtype) for _ in range(2))
-    def forward(part):
-        xp.tanh(x.data[part][..., :h], out=t[part])
-        s[part] = sigmoid_of(x.data[part][..., h:])
-    run(forward, row_slices(x.data), begin=False)
+    t, s = xp.tanh(x.data[..., :h]), sigmoid_of(x.data[..., h:])
     def dx(g):
-        out = xp.empty(x.shape, x.dtype)
-        def backward(part):
-            gs = g[part] * s[part]
-            out[part][..., :h] = gs * (1 - t[part] * t[part])
-            out[part][..., h:] = gs * t[part] * (1 - s[part])
-        run(backward, row_slices(x.data), begin=False)
+        out, gs = xp.empty(x.shape, x.dtype), g * s
+        xp.multiply(gs, 1 - t * t, out=out[..., :h])
+        xp.multiply(gs * t, 1 - s, out=out[..., h:])
         return out
-    return record(elementwise(xp.multiply, t, s), (x, dx))
+    return record(t * s, (x, dx))
 
 
 def elu(x, alpha=1.0):

@@ -3,7 +3,6 @@
 import numpy as np
 
 from ..backend import xp
-from ..parallel import product
 from ..tensor import raw, record
 from .arithmetic import as_tensor, operands, unbroadcast
 
@@ -46,10 +45,10 @@ def linear(x, w, b=None):
         raise ValueError(f"linear: x {x.shape} and w {w.shape} do not fit; "
                          f"needs (..., n_in) and (n_in, n_out)")
     rows = x.data.reshape(-1, w.shape[0])
-    y = product(rows, w.data)
+    y = rows @ w.data
     edges = []
-    def dx(g): return product(g.reshape(-1, w.shape[1]), w.data.T).reshape(x.shape)
-    def dw(g): return product(rows.T, g.reshape(rows.shape[0], -1))
+    def dx(g): return (g.reshape(-1, w.shape[1]) @ w.data.T).reshape(x.shape)
+    def dw(g): return rows.T @ g.reshape(rows.shape[0], -1)
     edges += (x, dx), (w, dw)
     if b is not None:
         b = as_tensor(b)

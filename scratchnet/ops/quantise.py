@@ -5,12 +5,11 @@ Source: van den Oord et al. 2017 (1711.00937), section 3.1.
 
 import numpy as np
 
-from .. import parallel
 from ..backend import xp
 from ..tensor import raw, record
 from .arithmetic import operands
 
-BLOCK = 1 << 19  # distances in memory at a time for each thread (2 MB in float32)
+BLOCK = 1 << 19  # distances in memory at a time (2 MB in float32)
 
 
 def nearest_code(z, codebook):
@@ -34,11 +33,10 @@ def nearest_code(z, codebook):
     step = max(1, BLOCK // len(codebook))
     if not isinstance(rows, np.ndarray):
         step *= 64  # a GPU wants few, large kernels
-    def search(i):
+    for i in range(0, len(rows), step):
         distance = rows[i:i + step] @ minus_two_e
         distance += e_squared
         indices[i:i + step] = distance.argmin(axis=1)
-    parallel.run(search, range(0, len(rows), step))
     return indices.reshape(z.shape[:-1])
 
 

@@ -1,0 +1,205 @@
+"""Training by several processes: the same figures as by one, and nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_backend import build, dataset_for
+
+from models.vae import draw_noise
+from scratchnet import Tensor, data, parallel, training
+from scratchnet.errors import DivergenceError, TeamError
+from scratchnet.parallel import ALONE, Team
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
+FLAGS = {"epochs": None, "steps": 12, "batch_size": 10, "lr": 1e-3, "schedule": "cosine", "seed": 0,
+         "binarize": "none", "flip": False}
+
+
+def run(script, model, processes, folder, monkeypatch, change=lambda net: None, **flags):
+    """Train with this many processes; the log and the trained model."""
+    monkeypatch.setattr(training, "processes", lambda batch_size: processes)
+    monkeypatch.setattr(training, "TRACE_EVERY", 1)
+    dataset = dataset_for(script, model)
+    net, adam = build(script, model, dataset)
+    change(net)
+    flags = SimpleNamespace(**FLAGS | flags)
+    log, complete = training.train(net, adam, dataset, flags, folder, quiet=True)
+    assert complete
+    return log, net, adam
+
+
+@pytest.mark.parametrize("script, model", [
+    ("train_mnist.py", "vae"), ("train_mnist.py", "conv-vae"), ("train_mnist.py", "vqvae"),
+    ("train_mnist.py", "gated-pixelcnn"), ("train_cifar.py", "vqvae"), ("train_mnist.py", "prior")])
+@pytest.mark.parametrize("processes", [2, 3])
+def test_several_processes_train_as_one_does(script, model, processes, tmp_path, monkeypatch):
+    """Losses, test figures and parameters, to rounding; the last batch of the epoch is too small
+    for three processes. The codes of VQ-VAEs move, and dead ones are placed anew, as with one."""
+    one, net, adam = run(script, model, 1, tmp_path, monkeypatch)
+    more, net_more, adam_more = run(script, model, processes, tmp_path, monkeypatch)
+    assert [row["step"] for row in more.trace] == list(range(1, 13))
+    for a, b in zip(one.trace, more.trace, strict=True):
+        for name in a:
+            assert a[name] == pytest.approx(b[name], rel=2e-4, abs=1e-6), (a["step"], name)
+    for name, value in one.history[-1].items():
+        assert name == "seconds" or value == pytest.approx(more.history[-1][name], rel=2e-3)
+    for name, value in net.state_dict().items():
+        np.testing.assert_allclose(net_more.state_dict()[name], value, atol=2e-3, err_msg=name)
+    for name, value in adam.state_dict().items():
+        np.testing.assert_allclose(adam_more.state_dict()[name], value, atol=0.02 * max(
+            1e-3, np.abs(value).max()), err_msg=name)
+
+
+def test_the_same_number_of_processes_gives_the_same_bits(tmp_path, monkeypatch):
+    first, second = (run("train_mnist.py", "vqvae", 2, tmp_path, monkeypatch)[1].state_dict()
+                     for _ in range(2))
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name])
+
+
+def test_gradients_of_unequal_parts_count_by_their_images(rng, monkeypatch, tmp_path):
+    """Seven images in parts of three and four."""
+    dataset = dataset_for("train_mnist.py", "vae")
+    found = []
+    for size in (1, 2):
+        net, adam = build("train_mnist.py", "vae", dataset)
+        with Team(size, adam) as team:
+            training.step(net, adam, dataset.train_images[:7], np.random.default_rng(5), team=team)
+            team.wait()
+        found.append(adam.state_dict())
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name], value, atol=1e-6, err_msg=name)
+
+
+def test_an_images_noise_does_not_depend_on_the_processes():
+    like, parts = Tensor(np.zeros((4, 3), np.float32)), []
+    for rank in (0, 1):
+        team = Team(2)
+        team.rank = rank
+        rng = np.random.default_rng(3)
+        parts.append(draw_noise(team.generator(rng, 8), like).numpy())
+        after = rng.random()  # every process goes on from the same place
+    rng = np.random.default_rng(3)
+    whole = rng.standard_normal((8, 3), dtype=np.float32)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert rng.random() == after
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_sums_over_the_team(size, monkeypatch):
+    """Also of arrays that take several letters, and many in a row."""
+    monkeypatch.setattr(parallel, "MAIL", 64)
+    with Team(size) as team:
+        ranks = size * (size - 1) / 2
+        for n in (1, 16, 100, 7, 33):
+            a = np.arange(n) + 1000.0 * team.rank
+            expected = size * np.arange(n) + 1000.0 * ranks
+            np.testing.assert_array_equal(team.total(a), expected)
+        assert team.total(np.float32([[team.rank]])).tolist() == [[ranks]]
+        rows = np.arange(2 * (team.rank + 1))[:, None] + 10.0 * team.rank  # 2, 4, 6 rows
+        every = np.concatenate([np.arange(2 * (r + 1)) + 10 * r for r in range(size)])
+        chosen = np.array([0, len(every) - 1, 1, 0])
+        np.testing.assert_array_equal(team.take(rows, chosen)[:, 0], every[chosen])
+        assert [team.agree(team.rank == 0), team.agree(team.rank == 1)] == [True, False]
+        mean = team.mean({"a": Tensor(np.float64(team.rank)), "b": np.ones(2)}, 9)
+        assert float(mean["b"][0]) == pytest.approx(1)
+    assert team.rank == 0 and not children()
+
+
+def test_too_few_images_are_not_shared():
+    assert Team(4).of(3) is ALONE and Team(2).of(2).size == 2
+    assert [Team(3).part(7)] == [slice(0, 2)]
+
+
+def test_a_process_that_fails_says_why_and_nothing_is_left():
+    with pytest.raises(TeamError, match="KeyError: 'by the second'"), Team(3) as team:
+        if team.rank == 1:
+            raise KeyError("by the second")
+        team.wait()
+    assert not children()
+    with pytest.raises(KeyError, match="first"), Team(2) as team:
+        if team.rank == 0:
+            raise KeyError("by the first")
+        team.wait()
+    assert not children()
+
+
+def test_a_process_that_is_killed_is_noticed():
+    with pytest.raises(TeamError, match="ended by signal 9.*--batch-size"), Team(2) as team:
+        if team.rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        team.wait()
+    assert not children()
+
+
+def test_a_loss_that_is_not_a_number_is_reported_as_ever(tmp_path, monkeypatch):
+    def poison(net):
+        net.pixels.w.data[0, 0] = np.nan
+    with pytest.raises(DivergenceError, match="step 1: the term"):
+        run("train_mnist.py", "vae", 2, tmp_path, monkeypatch, poison)
+    assert not children()
+
+
+def test_no_process_outlives_the_first(tmp_path):
+    """kill -9 in the middle of training: the system ends the others."""
+    program = ("import os, sys, time\nfrom scratchnet.parallel import Team\n"
+               "with Team(3) as team:\n"
+               "    if team.rank == 0: print(*team.pids, flush=True)\n"
+               "    time.sleep(60)\n")
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
+                          text=True) as first:
+        pids = [int(pid) for pid in first.stdout.readline().split()]
+        assert len(pids) == 2 and all(alive(pid) for pid in pids)
+        first.kill()
+    deadline = time.monotonic() + 5
+    while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_how_many(monkeypatch):
+    monkeypatch.setattr(parallel, "cores", lambda: 4)
+    if parallel._openblas() is not None:
+        assert [parallel.processes(n) for n in (128, 16, 15, 1)] == [4, 2, 1, 1]
+    monkeypatch.setattr(parallel, "_openblas", lambda: None)
+    assert parallel.processes(128) == 1
+
+
+def test_blas_gets_its_threads_back():
+    if parallel._openblas() is None:
+        pytest.skip("this NumPy has another BLAS")
+    before = parallel._openblas()[0]()
+    with Team(2):
+        assert parallel._openblas()[0]() == max(1, parallel.cores() // 2)
+    assert parallel._openblas()[0]() == before
+
+
+def test_a_batch_is_the_same_whoever_draws_it(rng):
+    """What flips and binarises images is drawn by every process alike."""
+    images = rng.integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
+    a, b = (data.flipped(data.binarise(images, np.random.default_rng(1)), np.random.default_rng(2))
+            for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+
+
+def children():
+    """Whether this process has children, dead ones not yet waited for included."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+        return True
+    except ChildProcessError:
+        return False
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
