@@ -40,20 +40,20 @@ def gather(x, taps, stride, size):
     return rows.reshape(N, P, Q, len(taps), C)
 
 
-def scatter(rows, taps, stride, size):
+def scatter(rows, taps, stride, size, out=None):
     """The adjoint of gather: every row's pixels added to where gather would read them.
 
-    rows: array (N, P, Q, T, C); size: (H, W) of the result (N, H, W, C).
+    rows: array (N, P, Q, T, C); size: (H, W) of the result (N, H, W, C), made in out if given.
     """
-    (sh, sw), (H, W) = stride, size
     N, P, Q, _, C = rows.shape
-    top, left, bottom, right = _border(taps, stride, (P, Q), size)
-    out = empty((N, H + top + bottom, W + left + right, C), rows.dtype, "scattered")
+    if out is None:
+        out = xp.empty((N, *size, C), rows.dtype)
     out[...] = 0
     for t, (i, j) in enumerate(taps):
-        y, x = top + i, left + j
-        out[:, y:y + sh * P:sh, x:x + sw * Q:sw] += rows[:, :, :, t]
-    return out[:, top:top + H, left:left + W]
+        y, p = _inside(i, stride[0], P, size[0])
+        x, q = _inside(j, stride[1], Q, size[1])
+        out[:, y, x] += rows[:, p, q, t]
+    return out
 
 
 # ---------------------------------------------------------------- with the product, in blocks
@@ -166,7 +166,7 @@ def _matmul_scatter(g, matrix, taps, stride, size, b, relu=False, where=None):
         part_g = positive(g[part], relu).reshape(-1, K)
         rows = empty((len(part_g), T * C), g.dtype, "rows")
         matmul(part_g, matrix.T, rows)
-        y[part] = scatter(rows.reshape(-1, P, Q, T, C), taps, stride, size)
+        scatter(rows.reshape(-1, P, Q, T, C), taps, stride, size, y[part])
         if b is not None:
             y[part] += b
         if where is not None:
@@ -198,17 +198,16 @@ def both_derivatives(x, g, matrix, taps, relu=False):
     mirrored taps: dx (N, H, W, C), dW (T*C, K). relu: of max(x, 0), as in convolve."""
     (N, H, W, C), K, T = x.shape, g.shape[3], len(taps)
     back, mirrored = mirror(matrix, taps)
-    dx, product = xp.empty(x.shape, x.dtype), empty((C, T * K), g.dtype, "product")
-    total = xp.zeros((C, T * K), g.dtype)
+    dx, product = xp.empty(x.shape, x.dtype), empty((T * K, C), g.dtype, "product")
+    total = xp.zeros((T * K, C), g.dtype)
     for part in blocks(N, H * W * T * K):
         seen, out = positive(x[part], relu).reshape(-1, C), dx[part].reshape(-1, C)
         rows = gather(g[part], mirrored, (1, 1), (H, W)).reshape(-1, T * K)
         matmul(rows, back, out)
         if relu:
             out *= seen > 0
-        total += xp.matmul(seen.T, rows, out=product)
-    total = total.reshape(C, T, K)
-    return dx, total[:, ::-1].transpose(1, 0, 2).reshape(T * C, K)
+        total += xp.matmul(rows.T, seen, out=product)
+    return dx, total.reshape(T, K, C)[::-1].transpose(0, 2, 1).reshape(T * C, K)
 
 
 def positive(x, relu, purpose="positive"):
@@ -223,6 +222,18 @@ def channel_sum(g):
 
 
 # ---------------------------------------------------------------- places
+
+@cache
+def _inside(offset, stride, positions, size):
+    """Along one axis: the pixels inside an image of this size that a tap reads, and the output
+    positions that read them, as slices."""
+    first = max(0, -(offset // stride))
+    last = min(positions - 1, (size - 1 - offset) // stride)
+    if last < first:
+        return slice(0, 0), slice(0, 0)
+    return (slice(first * stride + offset, last * stride + offset + 1, stride),
+            slice(first, last + 1))
+
 
 @cache
 def _rectangles(taps):
