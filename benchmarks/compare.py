@@ -53,11 +53,9 @@ CODES = 128  # K of the prior's codes
 
 def our_step(model, library):
     from models import RECIPES
-    from scratchnet import backend, optim, parallel, training
-    from scratchnet.data import to_batch
+    from scratchnet import backend
 
     backend.use(library)
-    parallel.keep_memory()  # as training.train does
     setting, dataset, rng = MODELS[model], small_dataset(MODELS[model]), np.random.default_rng(0)
     images, recipe = batches_from(model, dataset), RECIPES[setting.script][model]
     if model == "pixelcnn":
@@ -66,17 +64,27 @@ def our_step(model, library):
         net = recipe.build(SimpleNamespace(image_shape=images.shape[1:], variance=dataset.variance,
                                            num_classes=10, levels=CODES, decode=None),
                            rng, **recipe.sizes)
-    adam = optim.Adam(net.parameters(), 1e-3)
-    net.begin(to_batch(images[:setting.batch_size]), rng)
-    team = parallel.Team(parallel.processes(setting.batch_size), adam).__enter__()
-
-    def step(i):
-        at = i * setting.batch_size % (len(images) - setting.batch_size)
-        metrics = training.step(net, adam, images[at:at + setting.batch_size], rng, team=team)
-        return float(metrics[net.table[0]])
-    step.team = team
+    step = steps_of(net, images, setting.batch_size, rng)
     if library == "cupy":
         step.peak = lambda: backend.xp.get_default_memory_pool().total_bytes() / 2 ** 20
+    return step
+
+
+def steps_of(net, images, batch_size, rng):
+    """step(i): training.step on the i-th batch, by as many processes as training would use."""
+    from scratchnet import optim, parallel, training
+    from scratchnet.data import to_batch
+
+    parallel.keep_memory()  # as training.train does
+    adam = optim.Adam(net.parameters(), 1e-3)
+    net.begin(to_batch(images[:batch_size]), rng)
+    team = parallel.Team(parallel.processes(batch_size), adam).__enter__()
+
+    def step(i):
+        at = i * batch_size % (len(images) - batch_size + 1)
+        metrics = training.step(net, adam, images[at:at + batch_size], rng, team=team)
+        return float(metrics[net.table[0]])
+    step.team = team
     return step
 
 

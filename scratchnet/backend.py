@@ -9,6 +9,7 @@ for, so `from scratchnet.backend import xp` is never out of date. Choose the
 backend before making tensors: arrays of one library do not mix with the other's.
 """
 
+import functools
 import importlib
 import subprocess
 import sys
@@ -68,6 +69,23 @@ def describe():
     if module.__name__ == "cupy":
         words += f" on {module.cuda.runtime.getDeviceProperties(0)['name'].decode()}"
     return words
+
+
+def fused(fn):
+    """A function of arrays and Python floats, of elementwise operations only, that becomes a single
+    kernel on a GPU (cupy.fuse traces it once for each kind of arguments). On the host it is called
+    as it stands: what is written is what is computed. It may return a tuple, or write with out=.
+    """
+    kernels = {}
+    @functools.wraps(fn)
+    def call(*arguments):
+        module = xp._module
+        if module is np:
+            return fn(*arguments)
+        if module not in kernels:
+            kernels[module] = module.fuse(fn)
+        return kernels[module](*arguments)
+    return call
 
 
 def to_numpy(a):

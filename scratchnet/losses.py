@@ -10,7 +10,7 @@
 """
 
 from . import ops
-from .backend import xp
+from .backend import fused, xp
 from .ops.arithmetic import operands
 from .ops.elementwise import sigmoid_of, softplus_of
 from .ops.reductions import logsumexp_of
@@ -60,12 +60,21 @@ def bce_with_logits(logits, targets, reduction="mean"):
     """
     logits, targets = operands(logits, targets)
     _same_shape("bce_with_logits", logits, targets)
-    l, t = logits.data, targets.data  # noqa: E741
-    e = xp.exp(-xp.abs(l))
-    y = xp.maximum(l, 0) - l * t + xp.log1p(e)
-    def dlogits(g): return g * (xp.where(l >= 0, 1, e) / (1 + e) - t)
-    def dtargets(g): return -g * l
+    y, e = bce_of(logits.data, targets.data)
+    def dlogits(g): return bce_slope(g, logits.data, targets.data, e)
+    def dtargets(g): return -g * logits.data
     return reduce(record(y, (logits, dlogits), (targets, dtargets)), reduction)
+
+
+@fused
+def bce_of(l, t):  # noqa: E741
+    e = xp.exp(-xp.abs(l))
+    return xp.maximum(l, 0) - l * t + xp.log1p(e), e
+
+
+@fused
+def bce_slope(g, l, t, e):  # noqa: E741
+    return g * (xp.maximum(e, l >= 0) / (1 + e) - t)  # e <= 1: the greater is 1 where l >= 0
 
 
 def softmax_cross_entropy(logits, labels, reduction="mean"):
@@ -103,11 +112,21 @@ def gaussian_kl(mu, log_var, reduction="batchmean"):
     """
     mu, log_var = operands(mu, log_var)
     _same_shape("gaussian_kl", mu, log_var)
-    var = xp.exp(log_var.data)
-    y = 0.5 * (mu.data * mu.data + var - 1 - log_var.data)
+    y, var = kl_of(mu.data, log_var.data)
     def dmu(g): return g * mu.data
-    def dlog_var(g): return 0.5 * g * (var - 1)
+    def dlog_var(g): return kl_slope(g, var)
     return reduce(record(y, (mu, dmu), (log_var, dlog_var)), reduction)
+
+
+@fused
+def kl_of(mu, log_var):
+    var = xp.exp(log_var)
+    return 0.5 * (mu * mu + var - 1 - log_var), var
+
+
+@fused
+def kl_slope(g, var):
+    return 0.5 * g * (var - 1)
 
 
 def discretised_logistic(mean, log_scale, x, reduction="batchmean"):

@@ -94,7 +94,8 @@ def _operator(name):
         result = getattr(self._a, name)(*[_unwrap(o) for o in others])
         if name.startswith("__i") and name not in ("__invert__",):
             return self
-        return NotImplemented if result is NotImplemented else _wrap(result)
+        return NotImplemented if result is NotImplemented else _wrap(
+            result, _kind(self, *others))
     return operator
 
 
@@ -121,9 +122,15 @@ def _unwrap(value):
     return value
 
 
-def _wrap(value):
+def _kind(*values):
+    """The class of a result computed from these."""
+    inside = [w for v in values for w in (v if isinstance(v, (list, tuple)) else [v])]
+    return Traced if any(type(v) is Traced for v in inside) else ndarray
+
+
+def _wrap(value, kind=ndarray):
     if isinstance(value, (np.ndarray, np.generic)):
-        return ndarray(np.asarray(value))
+        return kind(np.asarray(value))
     if isinstance(value, (list, tuple)) and any(isinstance(v, np.ndarray) for v in value):
         return type(value)(_wrap(v) for v in value)
     return value
@@ -131,13 +138,50 @@ def _wrap(value):
 
 def _function(fn, name):
     def call(*args, **kwargs):
+        kind = _kind(*args)
+        if kind is Traced and not isinstance(fn, np.ufunc) and name != "where":
+            raise TypeError(f"a fused function calls {name!r}: only elementwise operations can be "
+                            f"compiled")
         result = _wrap(fn(*[_unwrap(a) for a in args],
-                          **{k: _unwrap(v) for k, v in kwargs.items()}))
+                          **{k: _unwrap(v) for k, v in kwargs.items()}), kind)
         return result if kwargs.get("out") is None else kwargs["out"]
     call.__name__ = name
     if hasattr(fn, "at"):
         call.at = lambda a, index, b: fn.at(a._a, _unwrap(index), _unwrap(b))
     return call
+
+
+def fuse(fn):
+    """cupy.fuse: the function is traced with stand-ins for its arrays, which know elementwise
+    operations and nothing else; what they cannot do, it could not be compiled with."""
+    def kernel(*arguments):
+        for a in arguments:
+            if not isinstance(a, (ndarray, int, float)):
+                raise TypeError(f"Invalid argument type for {fn.__name__!r}: {type(a)}")
+        result = fn(*[Traced(a._a) if isinstance(a, ndarray) else a for a in arguments])
+        def out(r):
+            if not isinstance(r, ndarray):
+                raise TypeError(f"Fusion function can't return {type(r)}")
+            return ndarray(r._a)
+        return None if result is None else (
+            tuple(map(out, result)) if isinstance(result, tuple) else out(result))
+    return kernel
+
+
+class Traced(ndarray):
+    """An array while a function is fused."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name):
+        raise AttributeError(f"a fused function asks its array for {name!r}: only elementwise "
+                             f"operations can be compiled")
+
+    def __len__(self):
+        raise TypeError("a fused function asks for the length of its array")
+
+    shape = property(__len__)
+    __iter__ = __getitem__ = __setitem__ = __bool__ = __float__ = __int__ = item = tolist = __len__
 
 
 def asarray(a, dtype=None):

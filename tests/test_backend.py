@@ -10,8 +10,9 @@ import strict
 
 import scratchnet
 from models import RECIPES
-from scratchnet import Tensor, backend, data, ops, optim, runs, training, xp
+from scratchnet import Tensor, backend, data, losses, ops, optim, runs, training, xp
 from scratchnet.errors import BackendError
+from scratchnet.ops import elementwise
 from scratchnet.synthetic import synthetic_digits, synthetic_scenes
 
 SIZES = {"h_dim": [12], "z_dim": 3, "channels": [4, 6], "num_embeddings": 8, "embedding_dim": 4,
@@ -132,3 +133,51 @@ def test_embedding_checks_its_range_on_the_host_only(device):
     before = device["out"]
     ops.embedding(np.array([0, 1]), xp.zeros((2, 3)))
     assert device["out"] == before
+
+
+# ---------------------------------------------------------------- kernels
+
+FUSED = [(losses.bce_of, "aa", 2, 0), (losses.bce_slope, "aaaa", 1, 0), (losses.kl_of, "aa", 2, 0),
+         (losses.kl_slope, "aa", 1, 0), (elementwise.where_positive, "aa", 1, 0),
+         (elementwise.gate_of, "aa", 3, 0), (elementwise.gate_slopes, "aaaaa", 0, 2),
+         (elementwise.softplus_of, "a", 1, 0), (elementwise.sigmoid_of, "a", 1, 0),
+         (optim.adam_step, "aaaassssss", 0, 3), (optim.move_average, "aas", 0, 1)]
+
+
+@pytest.mark.parametrize("fn, kinds, results, written", FUSED,
+                         ids=[row[0].__name__ for row in FUSED])
+def test_fused_functions_become_one_float32_kernel(fn, kinds, results, written):
+    """CuPy itself traces each, which needs no GPU: a: a float32 array, s: a Python float. Nothing
+    is computed in float64, and the arrays written to are those that should be."""
+    cupy = pytest.importorskip("cupy")
+    fusion = pytest.importorskip("cupy._core.fusion")
+    thread_local = fusion._fusion_thread_local.thread_local
+    history = thread_local.history = fusion._FusionHistory()
+    thread_local.is_old_fusing = True
+    xp._become(cupy)
+    try:
+        parameters = [history._fresh_premap_param(np.dtype("f" if k == "a" else "d"))
+                      for k in kinds]
+        found = fn.__wrapped__(*(
+            fusion._FusionVarArray(p, 2, False) if k == "a" else
+            fusion._FusionVarScalar(p, -1, False, float)
+            for k, p in zip(kinds, parameters, strict=True)))
+    finally:
+        thread_local.history, thread_local.is_old_fusing = None, False
+        scratchnet.use("numpy")
+    found = () if found is None else found if isinstance(found, tuple) else (found,)
+    assert [v.dtype for v in found] == [np.float32] * results
+    assert sum(p.mutable for p in parameters) == written
+    assert not any(d == np.float64 for op in history.op_list for d in op.dtypes)
+
+
+def test_what_cannot_be_fused_is_caught(device):
+    x = xp.zeros((2, 3))
+    with pytest.raises(AttributeError, match="'sum'.*only elementwise"):
+        backend.fused(lambda a: a.sum())(x)
+    with pytest.raises(TypeError, match="'concatenate'"):
+        backend.fused(lambda a: xp.concatenate([a, a]))(x)
+    with pytest.raises(TypeError, match="length"):
+        backend.fused(lambda a: a[:1])(x)
+    with pytest.raises(TypeError, match="Invalid argument type"):
+        backend.fused(lambda a, b: a + b)(x, "b")

@@ -7,7 +7,7 @@ saved instead of x.
 
 import math
 
-from ..backend import xp
+from ..backend import fused, xp
 from ..tensor import record
 from .arithmetic import as_tensor
 
@@ -62,8 +62,13 @@ def relu(x):
     """y = max(x, 0).   dL/dx = g where x > 0, else 0 (also at x = 0, where no slope exists)."""
     x = as_tensor(x)
     y = xp.maximum(x.data, 0)
-    def dx(g): return g * (y > 0)
+    def dx(g): return where_positive(g, y)
     return record(y, (x, dx))
+
+
+@fused
+def where_positive(g, y):
+    return g * (y > 0)
 
 
 def gate(x):
@@ -77,13 +82,25 @@ def gate(x):
     h = x.shape[-1] // 2
     if x.shape[-1] != 2 * h:
         raise ValueError(f"gate: the last axis of {x.shape} cannot be halved")
-    t, s = xp.tanh(x.data[..., :h]), sigmoid_of(x.data[..., h:])
+    y, t, s = gate_of(x.data[..., :h], x.data[..., h:])
     def dx(g):
-        out, gs = xp.empty(x.shape, x.dtype), g * s
-        xp.multiply(gs, 1 - t * t, out=out[..., :h])
-        xp.multiply(gs * t, 1 - s, out=out[..., h:])
+        out = xp.empty(x.shape, x.dtype)
+        gate_slopes(g, t, s, out[..., :h], out[..., h:])
         return out
-    return record(t * s, (x, dx))
+    return record(y, (x, dx))
+
+
+@fused
+def gate_of(a, b):
+    t, s = xp.tanh(a), sigmoid_of(b)
+    return t * s, t, s
+
+
+@fused
+def gate_slopes(g, t, s, da, db):
+    gs = g * s
+    xp.multiply(gs, 1 - t * t, out=da)
+    xp.multiply(gs * t, 1 - s, out=db)
 
 
 def elu(x, alpha=1.0):
@@ -109,11 +126,13 @@ def clip(x, low=-math.inf, high=math.inf):
     return record(xp.clip(x.data, low, high), (x, dx))
 
 
+@fused
 def sigmoid_of(x):
     """1 / (1 + e^-x) of an array, as (1 + tanh(x/2)) / 2: no overflow at any x."""
     return 0.5 + 0.5 * xp.tanh(0.5 * x)
 
 
+@fused
 def softplus_of(x):
     """log(1 + e^x) of an array, as max(x, 0) + log(1 + e^-|x|): no overflow at any x."""
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
