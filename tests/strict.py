@@ -177,11 +177,12 @@ class Traced(ndarray):
         raise AttributeError(f"a fused function asks its array for {name!r}: only elementwise "
                              f"operations can be compiled")
 
-    def __len__(self):
-        raise TypeError("a fused function asks for the length of its array")
+    def refuse(self, *arguments):
+        raise TypeError("a fused function asks for a shape, an element or a value of its array")
 
-    shape = property(__len__)
-    __iter__ = __getitem__ = __setitem__ = __bool__ = __float__ = __int__ = item = tolist = __len__
+    shape = property(refuse)
+    __len__ = __iter__ = __getitem__ = __setitem__ = __bool__ = __float__ = __int__ = refuse
+    item = tolist = refuse
 
 
 def asarray(a, dtype=None):

@@ -177,7 +177,7 @@ def test_what_cannot_be_fused_is_caught(device):
         backend.fused(lambda a: a.sum())(x)
     with pytest.raises(TypeError, match="'concatenate'"):
         backend.fused(lambda a: xp.concatenate([a, a]))(x)
-    with pytest.raises(TypeError, match="length"):
+    with pytest.raises(TypeError, match="an element"):
         backend.fused(lambda a: a[:1])(x)
     with pytest.raises(TypeError, match="Invalid argument type"):
         backend.fused(lambda a, b: a + b)(x, "b")
