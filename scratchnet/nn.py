@@ -127,8 +127,6 @@ class Module:
     def after_step(self, rng, team=ALONE):
         """Called after each optimiser step, for what is learned without gradients. rng: of the
         step. team: the processes that have parts of the batch (parallel.Team)."""
-        for _, child in self.children():
-            child.after_step(rng, team)
 
     def complete_metrics(self, metrics):
         """The metrics of a batch from their means over its parts: for metrics of the batch as a
