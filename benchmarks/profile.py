@@ -1,7 +1,6 @@
-"""Where the time of one training step goes.
+"""Where the time of one training step goes: the CIFAR-10 VQ-VAE, batch 128.
 
-    python -m benchmarks.profile                 the CIFAR-10 VQ-VAE, batch 128
-    python -m benchmarks.profile --model vae     or another of benchmarks.compare
+    python -m benchmarks.profile
 
 The functions that do the work are wrapped with clocks; each one's time is without that of those it
 calls. Before and after every few steps the rate of a large matrix product, 2048^3, is measured, in
@@ -48,33 +47,29 @@ class Clocks:
 def wrap_all(clocks):
     """Clocks on everything that takes time in a step."""
     from models.vqvae import VQVAE
-    from scratchnet import conv, optim, parallel, taps, tensor
+    from scratchnet import conv, ops, optim, parallel, taps, tensor
     from scratchnet.backend import xp
-    from scratchnet.ops import quantise
 
     def flops(a, b, *rest):
         return 2 * a.size * b.shape[-1]
     xp.matmul  # noqa: B018  looked up once, so that it is an attribute to replace
-    for place, name, label, count in (
-            (taps, "matmul", "product", flops), (xp, "matmul", "product", flops),
-            (taps, "gather", "gather", None), (taps, "scatter", "scatter", None),
-            (taps, "positive", "ReLU in front of a convolution", None),
-            (taps, "channel_sum", "gradients of biases", None),
-            (conv, "channel_sum", "gradients of biases", None),
-            (taps, "gather_matmul", "around the products (bias, ReLU's slope, sums)", None),
-            (taps, "matmul_scatter", "around the products (bias, ReLU's slope, sums)", None),
-            (conv, "gather_matmul", "around the products (bias, ReLU's slope, sums)", None),
-            (conv, "matmul_scatter", "around the products (bias, ReLU's slope, sums)", None),
-            (conv, "both_derivatives", "around the products (bias, ReLU's slope, sums)", None),
-            (conv, "gather_t_matmul", "around the products (bias, ReLU's slope, sums)", None),
-            (quantise, "nearest_code", "nearest codes", None),
-            (VQVAE, "after_step", "running means of the codebook", None),
-            (VQVAE, "loss", "forward, all else", None),
-            (tensor.Tensor, "backward", "backward, all else (ReLU, residual sums, tape)", None),
-            (optim.Optimizer, "step", "Adam", None),
-            (parallel.Team, "wait", "waiting for the other process", None),
-            (parallel.Team, "add_gradients", "adding up gradients of the processes", None)):
-        clocks.wrap(place, name, label, count)
+    around = "around the products (bias, ReLU's slope, sums)"
+    for place, names, label, count in (
+            (taps, ["matmul"], "product", flops), (xp, ["matmul"], "product", flops),
+            (taps, ["gather"], "gather", None), (taps, ["scatter"], "scatter", None),
+            (taps, ["positive"], "ReLU in front of a convolution", None),
+            (conv, ["channel_sum"], "gradients of biases", None),
+            (conv, ["gather_matmul", "matmul_scatter", "both_derivatives", "gather_t_matmul"],
+             around, None),
+            (ops, ["nearest_code"], "nearest codes", None),
+            (VQVAE, ["after_step"], "running means of the codebook", None),
+            (VQVAE, ["loss"], "forward, all else", None),
+            (tensor.Tensor, ["backward"], "backward, all else (ReLU, residual sums, tape)", None),
+            (optim.Optimizer, ["step"], "Adam", None),
+            (parallel.Team, ["wait"], "waiting for the other process", None),
+            (parallel.Team, ["add_gradients"], "adding up gradients of the processes", None)):
+        for name in names:
+            clocks.wrap(place, name, label, count)
 
 
 def product_rate(team):
@@ -91,12 +86,11 @@ def product_rate(team):
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=list(MODELS), default="vqvae")
     parser.add_argument("--rounds", type=int, default=10, help="(default: 10)")
     flags = parser.parse_args()
-    step, clocks = our_step(flags.model, "numpy"), Clocks()
+    step, clocks = our_step("vqvae", "numpy"), Clocks()
     wrap_all(clocks)
-    team, burst = step.team, MODELS[flags.model].burst
+    team, burst = step.team, MODELS["vqvae"].burst
     for i in range(burst):
         step(i)
     rates, rounds = [], []
@@ -110,15 +104,15 @@ def main():
         seconds = (time.perf_counter() - start) / burst
         rounds.append((seconds, {n: s / burst for n, s in clocks.seconds.items()}))
     if team.rank == 0:
-        show(flags.model, team, clocks, rounds, rates, burst)
+        show(team, clocks, rounds, rates, burst)
     team.__exit__(None, None, None)
 
 
-def show(model, team, clocks, rounds, rates, burst):
+def show(team, clocks, rounds, rates, burst):
     total = statistics.median(s for s, _ in rounds)
     rate = statistics.median(rates)
     limit = clocks.flops / burst / rate
-    print(f"{model}, batch {MODELS[model].batch_size}: {total * 1e3:.1f} ms a step in each of "
+    print(f"VQ-VAE, batch {MODELS['vqvae'].batch_size}: {total * 1e3:.1f} ms a step in each of "
           f"{team.size} processes\n2048^3: {rate / 1e9:.0f} GFLOP/s in each process; the step's "
           f"{clocks.flops / burst / 1e9:.2f} GFLOP would take {limit * 1e3:.1f} ms at that rate\n")
     print(f"{'':50}{'ms':>8}{'of the step':>13}{'calls':>7}{'of the limit':>14}")

@@ -174,10 +174,13 @@ def test_how_many(monkeypatch):
 def test_blas_gets_its_threads_back():
     if parallel._openblas() is None:
         pytest.skip("this NumPy has another BLAS")
-    before = parallel._openblas()[0]()
-    with Team(2):
-        assert parallel._openblas()[0]() == max(1, parallel.cores() // 2)
-    assert parallel._openblas()[0]() == before
+    before = parallel.blas_threads(2)
+    try:
+        with Team(2):
+            assert parallel._openblas()[0]() == max(1, parallel.cores() // 2)
+        assert parallel._openblas()[0]() == 2
+    finally:
+        parallel.blas_threads(before)
 
 
 def test_a_batch_is_the_same_whoever_draws_it(rng):
