@@ -13,6 +13,7 @@ from . import backend, checkpoint, data, runs
 from .errors import RunError, UserError
 from .flags import RUN_ONLY, build_parser, read_flags
 from .optim import Adam
+from .parallel import processes
 from .training import generator, label, train
 
 
@@ -103,8 +104,9 @@ def carry_out(prog, flags, dataset, codec, model, optimizer, folder):
     title = f"{flags.model} on {whole.title}"
     count = sum(p.size for p in model.parameters())
     after = f", going on after step {progress['step']:,}" if progress else ""
+    several = f", {n} processes" if (n := processes(flags.batch_size)) > 1 else ""
     say(flags, f"{title}: {len(whole.train_images):,} training and {len(whole.test_images):,} test "
-               f"images; {count:,} parameters; {backend.describe()}; into {folder}{after}")
+               f"images; {count:,} parameters; {backend.describe()}{several}; into {folder}{after}")
     # A loss that overflows is reported once, with its step and term, not by NumPy line by line.
     warnings.filterwarnings("ignore", message="overflow encountered|invalid value")
     log, complete = train(model, optimizer, whole, flags, folder, progress, flags.quiet)
@@ -232,7 +234,7 @@ def write_config(path, prog, flags, dataset, continued):
                            "image_shape": list(dataset.image_shape),
                            "num_classes": dataset.num_classes},
                **({"continued": continued} if continued else {}),
-               "versions": backend.versions()}
+               "versions": backend.versions(), "processes": processes(flags.batch_size)}
     try:
         with checkpoint.replacing(path, "w") as file:
             json.dump(content, file, indent=2)

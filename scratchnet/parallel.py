@@ -70,7 +70,13 @@ class Team:
             self.starts = [sum(sizes[:i]) for i in range(len(sizes))]  # of each on a sheet
             self.gradients = [mmap.mmap(-1, sum(sizes)) for _ in range(self.size)]
         for rank in range(1, self.size):
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError as error:
+                self.__exit__(None, None, None)
+                raise TeamError(f"a second training process could not be started "
+                                f"({error.strerror}); set OPENBLAS_NUM_THREADS=1 to train with "
+                                f"one") from None
             if pid == 0:
                 self.begin_work(rank)
                 break

@@ -138,6 +138,20 @@ def test_a_process_that_is_killed_is_noticed():
     assert not children()
 
 
+def test_a_process_that_cannot_be_started(monkeypatch):
+    fork, done = os.fork, []
+    def failing():
+        if done:
+            raise OSError(11, "Resource temporarily unavailable")
+        done.append(1)
+        return fork()
+    monkeypatch.setattr(os, "fork", failing)
+    with pytest.raises(TeamError, match="temporarily unavailable.*OPENBLAS_NUM_THREADS=1"):
+        with Team(3):
+            pass
+    assert not children()
+
+
 def test_a_loss_that_is_not_a_number_is_reported_as_ever(tmp_path, monkeypatch):
     def poison(net):
         net.pixels.w.data[0, 0] = np.nan
