@@ -32,6 +32,7 @@ import numpy as np
 
 from .backend import xp
 from .errors import TeamError
+from .tensor import raw
 
 MAIL = 1 << 20   # bytes of one letter: total() sends longer arrays in several
 MOST = 8         # processes; nobody has measured more
@@ -195,7 +196,7 @@ class Team:
             return metrics
         part = self.part(n)
         share = (part.stop - part.start) / n
-        arrays = {name: np.asarray(getattr(v, "data", v)) for name, v in metrics.items()}
+        arrays = {name: np.asarray(raw(value)) for name, value in metrics.items()}
         sums = self.total(np.concatenate([a.reshape(-1) * share for a in arrays.values()]))
         ends = np.cumsum([a.size for a in arrays.values()])[:-1]
         return {name: s.reshape(a.shape) for (name, a), s in

@@ -93,16 +93,19 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
 def step(model, optimizer, batch, rng, labels=(), team=ALONE):
     """One step on a batch of images (uint8, or codes): loss, gradients, update. Returns the
     metrics, means over the batch, in arrays. labels: (n,), for models that are conditional."""
-    n, team = len(batch), team.of(len(batch))
-    part = team.part(n)
-    loss, metrics = model.loss(data.to_batch(batch[part]), team.generator(rng, n),
+    n, crew = len(batch), team.of(len(batch))
+    part = crew.part(n)
+    loss, metrics = model.loss(data.to_batch(batch[part]), crew.generator(rng, n),
                                **classes(model, labels[part]))
     optimizer.zero_grad()
     loss.backward(xp.full_like(loss.data, (part.stop - part.start) / n))
-    team.add_gradients()
+    crew.add_gradients()
     optimizer.step()
-    model.after_step(rng, team)
-    return model.complete_metrics(team.mean(metrics, n))
+    model.after_step(rng, crew)
+    metrics = crew.mean(metrics, n)
+    if crew is not team:
+        team.wait()  # until all have updated their share of the parameters
+    return model.complete_metrics(metrics)
 
 
 def classes(model, labels):
@@ -120,12 +123,12 @@ def evaluate(model, images, batch_size, labels=(), team=ALONE):
     model.eval()
     rng, sums = generator(0, "evaluation"), {}
     for start in range(0, len(images), batch_size):
-        batch, n = images[start:start + batch_size], len(images[start:start + batch_size])
-        team_now = team.of(n)
-        part = team_now.part(n)
-        _, metrics = model.loss(data.to_batch(batch[part]), team_now.generator(rng, n), **classes(
+        batch = images[start:start + batch_size]
+        n, crew = len(batch), team.of(len(batch))
+        part = crew.part(n)
+        _, metrics = model.loss(data.to_batch(batch[part]), crew.generator(rng, n), **classes(
             model, labels[start:start + batch_size][part]))
-        for name, value in model.complete_metrics(team_now.mean(metrics, n)).items():
+        for name, value in model.complete_metrics(crew.mean(metrics, n)).items():
             sums[name] = sums.get(name, 0.0) + raw(value).astype(np.float64) * n
     model.train()
     return summarise(model, sums, len(images))
