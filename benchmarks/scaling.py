@@ -1,6 +1,6 @@
 """How the cost of a training step grows: the CIFAR-10 VQ-VAE in other sizes, against PyTorch's.
 
-    python -m benchmarks.scaling [--out FILE.png]
+    python -m benchmarks.scaling [--change codes] [--out FILE.png]
 
 Batch, image, channels and codebook in turn, the others as in train_cifar.py. Printed: the time for
 one image, forward, backward and update, of both, which take turns as in benchmarks.compare. The
@@ -54,11 +54,11 @@ def noise(batch, image):
     return np.random.default_rng(0).integers(0, 256, (batch, image, image, 3), dtype=np.uint8)
 
 
-def measure(rounds):
+def measure(changed, rounds):
     """{what: [(size, our ms an image, PyTorch's, ratio, (lowest, highest)), ...]}"""
     found = {}
-    for what, sizes in SIZES.items():
-        for size in sizes:
+    for what in changed:
+        for size in SIZES[what]:
             setting = BASE | {what: size}
             sides = {"scratchnet": our_step, "PyTorch": torch_step}
             result = take_turns(sides, tuple(setting.values()), rounds, 2, 3)
@@ -75,10 +75,11 @@ def plot(found, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(found), figsize=(12, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, len(found), figsize=(3 * len(found), 3.2), squeeze=False,
+                                layout="constrained")
     titles = {"batch": "images in a batch", "image": "height and width of an image",
               "channels": "channels", "codes": "codes K"}
-    for ax, (what, rows) in zip(axes, found.items(), strict=True):
+    for ax, (what, rows) in zip(axes[0], found.items(), strict=True):
         sizes = [row[0] for row in rows]
         ax.plot(sizes, [row[1] for row in rows], "o-", color="C3", label="scratchnet")
         ax.plot(sizes, [row[2] for row in rows], "s--", color="0.45", label="PyTorch, eager")
@@ -87,19 +88,20 @@ def plot(found, path):
         ax.minorticks_off()
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)
-    axes[0].set_ylabel("ms for one image")
-    axes[0].legend(frameon=False, loc="lower left")
+    axes[0, 0].set_ylabel("ms for one image")
+    axes[0, 0].legend(frameon=False, loc="lower left")
     figure.savefig(path, dpi=110)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--change", choices=list(SIZES), help="(default: each in turn)")
     parser.add_argument("--out", metavar="FILE.png", help="draw a plot of it, too")
     parser.add_argument("--rounds", type=int, default=5, help="(default: 5)")
     flags = parser.parse_args()
     print(f"{'':16} {'ours, ms/image':>14} {'PyTorch':>14} {'ratio':>8} (range)")
-    found = measure(flags.rounds)
+    found = measure([flags.change] if flags.change else SIZES, flags.rounds)
     if flags.out:
         plot(found, flags.out)
 
