@@ -162,7 +162,8 @@ class Team:
                 raise TeamError("a process of the training team " + (
                     f"failed:\n{words}" if words else
                     f"was ended by signal {-code}" if code < 0 else f"ended with code {code}")
-                    + (" (the system may be out of memory: try a smaller --batch-size)"
+                    + (" (the system may be out of memory: try a smaller --batch-size; "
+                       "a training run goes on with --resume)"
                        if code == -signal.SIGKILL else ""))
 
     def total(self, a):
@@ -265,10 +266,21 @@ def processes(batch_size):
 
 @cache
 def cores():
-    """How many cores this process may use: those it is allowed, but no more than BLAS uses."""
+    """How many cores this process may use: those it is allowed, by its affinity and by a
+    container's quota, but no more than BLAS uses."""
     blas = _openblas()
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return min(blas[0](), allowed) if blas else allowed
+    return min(allowed, quota(), blas[0]() if blas else allowed)
+
+
+def quota(path="/sys/fs/cgroup/cpu.max"):
+    """The cores' worth of time that a container gives its processes, at least 1 (Linux: the file
+    says "200000 100000", microseconds in each period, or "max 100000")."""
+    try:
+        time_given, period = Path(path).read_text().split()
+        return max(1, int(time_given) // int(period))
+    except (OSError, ValueError):
+        return sys.maxsize
 
 
 def blas_threads(count):

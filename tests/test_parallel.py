@@ -185,6 +185,14 @@ def test_how_many(monkeypatch):
     assert parallel.processes(128) == 1
 
 
+@pytest.mark.parametrize("content, cores", [
+    ("200000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", sys.maxsize), ("", sys.maxsize)])
+def test_a_containers_quota(content, cores, tmp_path):
+    (tmp_path / "cpu.max").write_text(content)
+    assert parallel.quota(tmp_path / "cpu.max") == cores
+    assert parallel.quota(tmp_path / "none") == sys.maxsize
+
+
 def test_blas_gets_its_threads_back():
     if parallel._openblas() is None:
         pytest.skip("this NumPy has another BLAS")
