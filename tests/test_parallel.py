@@ -186,7 +186,8 @@ def test_how_many(monkeypatch):
 
 
 @pytest.mark.parametrize("content, cores", [
-    ("200000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", sys.maxsize), ("", sys.maxsize)])
+    ("200000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", sys.maxsize),
+    ("", sys.maxsize)])
 def test_a_containers_quota(content, cores, tmp_path):
     (tmp_path / "cpu.max").write_text(content)
     assert parallel.quota(tmp_path / "cpu.max") == cores
