@@ -145,9 +145,9 @@ def convolve(x, w, b, taps, stride, size, relu=False, kept=slice(None)):
         out[kept] = total.reshape(-1, C, K)
         return out.reshape(w.shape)
     def db(g): return channel_sum(g)
-    bias = _bias("conv2d", b, K, db)
+    b = _bias("conv2d", b, K)
     y = gather_matmul(x.data, matrix, taps, stride, size, raw(b), relu)
-    return record(y, (x, dx), (w, dw), *bias)
+    return record(y, (x, dx), (w, dw), *([(b, db)] if b is not None else []))
 
 
 def convolve_transposed(x, w, b, taps, stride, size):
@@ -160,9 +160,9 @@ def convolve_transposed(x, w, b, taps, stride, size):
     def dx(g): return gather_matmul(g, matrix, taps, stride, x.shape[1:3])
     def dw(g): return gather_t_matmul(g, x.data, taps, stride).reshape(w.shape)
     def db(g): return channel_sum(g)
-    bias = _bias("conv_transpose2d", b, K, db)
+    b = _bias("conv_transpose2d", b, K)
     y = matmul_scatter(x.data, matrix, taps, stride, size, raw(b))
-    return record(y, (x, dx), (w, dw), *bias)
+    return record(y, (x, dx), (w, dw), *([(b, db)] if b is not None else []))
 
 
 # ---------------------------------------------------------------- sizes and places
@@ -176,13 +176,12 @@ def _taps(kernel, padding):
     return tuple((i - ph, j - pw) for i in range(kernel[0]) for j in range(kernel[1]))
 
 
-def _bias(name, b, K, db):
-    if b is None:
-        return ()
-    b = as_tensor(b)
-    if b.shape != (K,):
+def _bias(name, b, K):
+    """b as a Tensor, which must be (K,), or None."""
+    b = b if b is None else as_tensor(b)
+    if b is not None and b.shape != (K,):
         raise ValueError(f"{name}: b has shape {b.shape}, expected {(K,)}")
-    return ((b, db),)
+    return b
 
 
 def _check_shapes(name, x, w, channels):

@@ -24,6 +24,17 @@ def backend(request):
         scratchnet.use("numpy")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "host_only: of what only the host does: on NumPy alone")
+
+
+def pytest_collection_modifyitems(items):
+    """Leave out the other array libraries for tests of what only the host does."""
+    items[:] = [item for item in items if item.get_closest_marker("host_only") is None
+                or getattr(item, "callspec", None) is None
+                or item.callspec.params.get("backend", "numpy") == "numpy"]
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)

@@ -15,6 +15,8 @@ from scratchnet.tensor import record
 
 from models.vae import reparameterise  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 TARGETS = np.array([[0.0, 1.0, 0.3], [0.9, 0.0, 1.0]])
 LEVELS = np.array([[0.0, 1.0, 0.2], [128 / 255, 1 / 255, 254 / 255]])
 LABELS = np.array([[0, 4, 2], [1, 1, 3]])

@@ -9,9 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from models.pixelcnn import GatedBlock, GatedPixelCNN, PixelCNN, channel_mask, mask
 from scratchnet import Tensor, no_grad
 from scratchnet.backend import to_numpy, xp
+from scratchnet.figures import host
 from scratchnet.gradcheck import gradcheck
 from scratchnet.optim import Adam
 from scratchnet.stream import whole
+
+pytestmark = pytest.mark.usefixtures("backend")
 
 SMALL = {"features": 6, "head": 6, "blocks": 2}
 VARIANTS = {  # name: (model, image_shape, other arguments)
@@ -59,7 +62,7 @@ def sees(model, rng, shape):
         x = Tensor(rng.standard_normal((8, H, W, n_in)), requires_grad=True)
         logits = model.network(x, labels)[:, i, j, c]
         logits.backward(rng.standard_normal(logits.shape))
-        seen[i, j, c] = (x.grad != 0).any(axis=0)  # exactly 0, for all of 8 images
+        seen[i, j, c] = (host(x.grad) != 0).any(axis=0)  # exactly 0, for all of 8 images
     return seen
 
 
@@ -148,7 +151,7 @@ def test_probabilities_of_all_images_sum_to_1(variant, rng):
     images = images.reshape(-1, *shape)
     for label in range(model.num_classes or 1):
         labels = np.full(len(images), label) if model.num_classes else None
-        p = np.exp(-model.neg_log_likelihood(images, labels).data)
+        p = np.exp(-host(model.neg_log_likelihood(images, labels)))
         assert_allclose(p.sum(), 1, rtol=1e-12)
         assert p.std() > 0
 
@@ -156,7 +159,7 @@ def test_probabilities_of_all_images_sum_to_1(variant, rng):
 def test_labels_change_the_probabilities(rng):
     model = build("gated, conditional", rng)
     x = rng.integers(0, 2, (1, 3, 4, 1)).astype(np.int32).repeat(3, axis=0)
-    assert np.ptp(model.neg_log_likelihood(x, np.arange(3)).data) > 1e-3
+    assert np.ptp(host(model.neg_log_likelihood(x, np.arange(3)))) > 1e-3
 
 
 def test_samples_have_the_frequencies_that_the_model_says(rng):
@@ -166,7 +169,7 @@ def test_samples_have_the_frequencies_that_the_model_says(rng):
         model = build(name, rng, shape, levels=levels)
         images = np.array(list(itertools.product(range(levels), repeat=3)), np.int32)
         labels = np.full(len(images), 2) if model.num_classes else None
-        p = np.exp(-model.neg_log_likelihood(images.reshape(-1, *shape), labels).data)
+        p = np.exp(-host(model.neg_log_likelihood(images.reshape(-1, *shape), labels)))
         drawn = model.sample_levels(n, rng, labels=None if labels is None else np.full(n, 2))
         index = drawn.reshape(n, 3) @ levels ** np.arange(3)[::-1]
         frequency = np.bincount(index, minlength=len(p)) / n
@@ -183,7 +186,7 @@ class Forced:
         model.draw = self
 
     def __call__(self, logits, u):
-        self.logits.append(logits)
+        self.logits.append(host(logits))
         return xp.asarray(next(self.places))
 
 
@@ -197,7 +200,7 @@ def test_cached_logits_equal_a_full_pass(variant, dtype, tolerance, rng):
     model.sample_levels(3, rng, labels=labels)
     cached = np.stack(forced.logits, axis=1).reshape(3, H, W, C, -1)
     assert cached.dtype == dtype
-    assert_allclose(cached, model.logits(images, labels).data, rtol=tolerance, atol=tolerance)
+    assert_allclose(cached, host(model.logits(images, labels)), rtol=tolerance, atol=tolerance)
 
 
 @no_grad()
@@ -216,7 +219,7 @@ def sample_slowly(model, n, rng, labels=None, temperature=1.0):
     return levels
 
 
-def test_the_same_uniforms_give_the_same_image(variant, backend, rng):
+def test_the_same_uniforms_give_the_same_image(variant, rng):
     model = build(variant, rng)
     labels = some_labels(model, 5)
     fast = model.sample_levels(5, np.random.default_rng(3), labels=labels, temperature=0.8)
@@ -236,7 +239,7 @@ def test_completion_keeps_the_seen_rows(variant, rng):
     forced = Forced(model, drawn[:, rows:])
     again = model.sample_levels(6, rng, labels=labels, known=known, known_rows=rows)
     assert_array_equal(again, drawn)
-    logits = model.logits(drawn, labels).data[:, rows:]
+    logits = host(model.logits(drawn, labels))[:, rows:]
     assert_allclose(np.stack(forced.logits, 1).reshape(logits.shape), logits, atol=1e-12)
 
 
@@ -244,7 +247,7 @@ def test_low_temperature_draws_the_likeliest(rng):
     model = build("plain, 3 levels", rng)
     drawn = model.sample_levels(4, rng, temperature=1e-4)
     assert_array_equal(drawn, drawn[:1].repeat(4, axis=0))
-    assert_array_equal(model.logits(drawn).data.argmax(axis=-1), drawn)
+    assert_array_equal(host(model.logits(drawn)).argmax(axis=-1), drawn)
     with pytest.raises(ValueError, match="temperature must be above 0, not 0"):
         model.sample_levels(1, rng, temperature=0)
 
@@ -257,14 +260,13 @@ def test_link_is_taken_before_the_gate(rng):
     v, h = rng.standard_normal((2, 2, 4, 5, 3))
     labels = np.array([1, 0])
     v_out, link = block.vertical(v, labels, whole)
-    y_v = block.v(Tensor(v)).data + block.label_v.table.data[labels][:, None, None]
+    y_v = host(block.v(Tensor(v))) + host(block.label_v.table)[labels][:, None, None]
     def gate(y): return np.tanh(y[..., :3]) / (1 + np.exp(-y[..., 3:]))
-    assert_allclose(v_out.data, gate(y_v))
-    assert_allclose(link.data, y_v @ block.link.w.data[0, 0] + block.link.b.data)
-    y_h = (block.h(Tensor(h)).data + link.data
-           + block.label_h.table.data[labels][:, None, None])
-    assert_allclose(block.horizontal(h, link, labels, whole).data,
-                    h + gate(y_h) @ block.out.w.data[0, 0] + block.out.b.data)
+    assert_allclose(host(v_out), gate(y_v))
+    assert_allclose(host(link), y_v @ host(block.link.w)[0, 0] + host(block.link.b))
+    y_h = host(block.h(Tensor(h))) + host(link) + host(block.label_h.table)[labels][:, None, None]
+    assert_allclose(host(block.horizontal(h, link, labels, whole)),
+                    h + gate(y_h) @ host(block.out.w)[0, 0] + host(block.out.b))
 
 
 def test_a_batch_in_parts_gives_the_gradients_of_the_whole(variant, rng, monkeypatch):
@@ -278,7 +280,7 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole(variant, rng, monkeyp
         loss, _ = model.loss(x, labels=some_labels(model, 7))
         model.zero_grad()
         (2 * loss).backward()
-        found.append([loss.data, *(p.grad for p in model.parameters())])
+        found.append([host(loss), *(host(p.grad) for p in model.parameters())])
     for a, b in zip(*found, strict=True):
         assert_allclose(a, b, atol=1e-12)
     with no_grad():
@@ -299,13 +301,15 @@ def test_masked_weights_never_move(rng):
     model = build("plain, RGB", rng)
     model.loss(rng.random((9, 3, 4, 3)))[0].backward()
     for layer in (model.first, model.blocks[0].middle):
-        assert (layer.w.grad[~layer.mask] == 0).all()
-        centre = layer.keep[layer.mask.shape[0] // 2, layer.mask.shape[1] // 2]
-        at_centre = layer.w.grad[layer.mask.shape[0] // 2, layer.mask.shape[1] // 2]
+        gradient, keep = host(layer.w.grad), host(layer.keep)
+        assert (gradient[~layer.mask] == 0).all()
+        centre = keep[layer.mask.shape[0] // 2, layer.mask.shape[1] // 2]
+        at_centre = gradient[layer.mask.shape[0] // 2, layer.mask.shape[1] // 2]
         assert (at_centre[centre == 0] == 0).all() and (at_centre[centre == 1] != 0).any()
     plain = build("plain", rng)
     plain.loss(rng.random((9, 3, 4, 1)))[0].backward()
-    assert all((block.narrow.w.grad != 0).any(axis=(0, 1)).mean() > 0.5 for block in plain.blocks)
+    for block in plain.blocks:
+        assert (host(block.narrow.w.grad) != 0).any(axis=(0, 1)).mean() > 0.5
 
 
 def test_learns_the_images_it_is_shown(backend, rng):
@@ -330,29 +334,29 @@ def test_learns_the_images_it_is_shown(backend, rng):
 def test_metrics_and_units(rng):
     model = build("plain, RGB, 4 levels", rng)
     x = rng.random((3, 2, 3, 3))
-    nll = model.neg_log_likelihood(x).data
+    nll = host(model.neg_log_likelihood(x))
     assert nll.shape == (3,)
     loss, metrics = model.loss(x)
     assert_allclose(metrics["nll"].item(), nll.mean())
     assert_allclose(metrics["bits_per_dim"].item(), nll.mean() / (18 * np.log(2)))
     # 4 levels: [0, 1/4) is 0, ..., 1 is 3
-    assert_array_equal(model.levels_of(np.full((1, 2, 3, 3), 0.5))[0, 0, 0], 2)
-    assert_array_equal(model.levels_of(np.ones((1, 2, 3, 3)))[0, 0, 0], 3)
+    assert_array_equal(host(model.levels_of(np.full((1, 2, 3, 3), 0.5)))[0, 0, 0], 2)
+    assert_array_equal(host(model.levels_of(np.ones((1, 2, 3, 3))))[0, 0, 0], 3)
     eight_bits = PixelCNN((1, 256, 1), levels=256, features=2, blocks=1, head=2)
     grey = (np.arange(256, dtype=np.float32) / np.float32(255)).reshape(1, 1, 256, 1)
-    assert_array_equal(eight_bits.levels_of(grey).reshape(-1), np.arange(256))
+    assert_array_equal(host(eight_bits.levels_of(grey)).reshape(-1), np.arange(256))
 
 
 def test_codes_are_looked_up_not_measured(rng):
     """Renaming the codes, with their rows of the table and their logits, changes nothing."""
     model = build("plain, codes", rng)
     x = rng.integers(0, 5, (4, 3, 4, 1)).astype(np.int32)
-    nll, order = model.neg_log_likelihood(x).data, rng.permutation(5)
-    inverse = np.argsort(order)
+    nll, order = host(model.neg_log_likelihood(x)), rng.permutation(5)
+    inverse = xp.asarray(np.argsort(order))
     model.embedding.table.data[...] = model.embedding.table.data[inverse]
     model.logits_of.w.data[...] = model.logits_of.w.data[..., inverse]
     model.logits_of.b.data[...] = model.logits_of.b.data[inverse]
-    assert_allclose(model.neg_log_likelihood(order[x].astype(np.int32)).data, nll)
+    assert_allclose(host(model.neg_log_likelihood(order[x].astype(np.int32))), nll)
 
 
 @pytest.mark.parametrize("arguments, message", [

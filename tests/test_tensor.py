@@ -9,6 +9,8 @@ import pytest
 from scratchnet import Tensor, no_grad, ops, to_numpy, xp
 from scratchnet.tensor import GradientShapeError, record
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 def leaf(values):
     return Tensor(values, requires_grad=True)
@@ -117,6 +119,7 @@ def test_no_reference_cycles():
         gc.enable()
 
 
+@pytest.mark.host_only
 def test_saved_arrays_are_freed_as_backward_goes():
     """When the first op's derivative runs, what later ops saved is gone already."""
     alive = []
