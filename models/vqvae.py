@@ -40,10 +40,10 @@ class VQVAE(nn.Module):
     divided by it. rng: for the initial weights.
 
     How the codebook starts: U(-1/K, 1/K); `begin`, which training calls with the first batch, puts
-    it on vectors that the encoder gives for that. The encoder
-    changes fast at first and leaves most of them behind, so for the first SETTLE steps codes are
-    moved as if restart_below were at least SHARE. On CIFAR-10, after 600 steps: perplexity 313
-    with this, 25 without (compare Lancucki et al. 2020, 2005.08520).
+    it on vectors that the encoder gives for that. The encoder changes fast at first and leaves most
+    of them behind, so for the first SETTLE steps codes are moved as if restart_below were at least
+    SHARE. On CIFAR-10, after 600 steps: perplexity 313 with this, 25 without (compare Lancucki et
+    al. 2020, 2005.08520).
 
     Raises ValueError for sizes below 1, a beta below 0, a decay outside (0, 1), an unknown
     codebook or architecture, or images whose height or width is not a multiple of 4.
@@ -118,8 +118,7 @@ class VQVAE(nn.Module):
 
         recon_error is the mean squared error over data_variance, vq the codebook and commitment
         terms (means over vectors and dimensions, beta included; with "ema" the commitment term
-        alone), perplexity exp(entropy) of this batch's codes, usage their distribution (K,).
-        noise: not used.
+        alone), usage the distribution of these images' codes (K,). noise: not used.
         """
         x = Tensor(raw(ops.as_tensor(x)))
         z_e = self.encode(x)
@@ -135,11 +134,11 @@ class VQVAE(nn.Module):
         usage = xp.bincount(indices.reshape(-1), minlength=len(self.e)).astype(np.float32)
         usage /= np.float32(indices.size)
         loss = recon_error + vq
-        return loss, self.complete_metrics({
-            "loss": loss.detach(), "recon_error": recon_error.detach(), "vq": vq.detach(),
-            "usage": usage})
+        return loss, {"loss": loss.detach(), "recon_error": recon_error.detach(),
+                      "vq": vq.detach(), "usage": usage}
 
     def complete_metrics(self, metrics):
+        """Add perplexity, exp(entropy) of the codes of a whole batch, from their usage."""
         return metrics | {"perplexity": perplexity(metrics["usage"])}
 
     def summarise(self, means):
@@ -191,7 +190,7 @@ class VQVAE(nn.Module):
         self.steps.data += 1
         share = max(self.restart_below, SHARE if self.steps_done <= SETTLE else 0)
         if share:
-            count = len(rows) if team.size == 1 else int(team.total(np.array(len(rows))))
+            count = int(team.total(np.array(len(rows))))
             chosen = team.take(rows, rng.integers(0, count, K))
             self.move_dead_codes(chosen, share * count / K)
 

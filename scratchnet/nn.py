@@ -129,8 +129,8 @@ class Module:
         step. team: the processes that have parts of the batch (parallel.Team)."""
 
     def complete_metrics(self, metrics):
-        """The metrics of a batch from their means over its parts: for metrics of the batch as a
-        whole, which are no mean."""
+        """{metric: mean over the batch}, and those of the batch as a whole that are no mean of its
+        parts, made from these."""
         return metrics
 
     def summarise(self, means):

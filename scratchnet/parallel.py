@@ -61,7 +61,7 @@ class Team:
     def __enter__(self):
         if self.size == 1:
             return self
-        self.threads = blas_threads(max(1, cores() // self.size))
+        self.blas_before = blas_threads(max(1, cores() // self.size))
         self.turns = memoryview(mmap.mmap(-1, 64 * self.size)).cast("q")  # one cache line each
         self.letters = [[mmap.mmap(-1, MAIL) for _ in range(self.size)] for _ in range(2)]
         self.last_words = mmap.mmap(-1, MAIL)
@@ -109,7 +109,7 @@ class Team:
                 os.waitpid(pid, 0)
         if self.optimizer is not None:
             self.optimizer.take_share(0, 1)
-        blas_threads(self.threads)
+        blas_threads(self.blas_before)
 
     # ------------------------------------------------------------ a part of the batch
 
@@ -121,6 +121,11 @@ class Team:
     def part(self, n):
         """This process's slice of n images."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
+
+    def share(self, n):
+        """How much of n images the part is, 0 to 1."""
+        part = self.part(n)
+        return (part.stop - part.start) / n
 
     def generator(self, rng, n):
         """rng for this process's part of n images: it draws for all of them and hands out the
@@ -195,10 +200,9 @@ class Team:
         """{name: mean over this process's part of n images} -> means over all n."""
         if self.size == 1:
             return metrics
-        part = self.part(n)
-        share = (part.stop - part.start) / n
         arrays = {name: np.asarray(raw(value)) for name, value in metrics.items()}
-        sums = self.total(np.concatenate([a.reshape(-1) * share for a in arrays.values()]))
+        sums = self.total(np.concatenate([a.reshape(-1) * self.share(n)
+                                          for a in arrays.values()]))
         ends = np.cumsum([a.size for a in arrays.values()])[:-1]
         return {name: s.reshape(a.shape) for (name, a), s in
                 zip(arrays.items(), np.split(sums, ends), strict=True)}
@@ -252,7 +256,9 @@ class PartGenerator(np.random.Generator):
         self.part, self.n = part, n
 
     def standard_normal(self, size, dtype=np.float64):
-        return super().standard_normal((self.n, *size[1:]), dtype=dtype)[self.part]
+        """N(0, 1) numbers for the part's images; size: how many, or a shape that begins so."""
+        of_each = () if isinstance(size, int) else size[1:]
+        return super().standard_normal((self.n, *of_each), dtype=dtype)[self.part]
 
 
 def processes(batch_size):

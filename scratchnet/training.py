@@ -92,19 +92,22 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
 
 def step(model, optimizer, batch, rng, labels=(), team=ALONE):
     """One step on a batch of images (uint8, or codes): loss, gradients, update. Returns the
-    metrics, means over the batch, in arrays. labels: (n,), for models that are conditional."""
+    metrics, means over the batch, in arrays. labels: (n,), for models that are conditional. team:
+    the processes that take this step together, each with the same arguments."""
     n, crew = len(batch), team.of(len(batch))
     part = crew.part(n)
     loss, metrics = model.loss(data.to_batch(batch[part]), crew.generator(rng, n),
                                **classes(model, labels[part]))
     optimizer.zero_grad()
-    loss.backward(xp.full_like(loss.data, (part.stop - part.start) / n))
+    loss.backward(xp.full_like(loss.data, crew.share(n)))
     crew.add_gradients()
+    if crew is not team:
+        team.wait()  # until nobody reads the old parameters any more, as add_gradients does
     optimizer.step()
     model.after_step(rng, crew)
     metrics = crew.mean(metrics, n)
     if crew is not team:
-        team.wait()  # until all have updated their share of the parameters
+        team.wait()  # until all have updated their share of the parameters, as mean does
     return model.complete_metrics(metrics)
 
 

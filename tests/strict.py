@@ -95,7 +95,7 @@ def _operator(name):
         if name.startswith("__i") and name not in ("__invert__",):
             return self
         return NotImplemented if result is NotImplemented else _wrap(
-            result, _kind(self, *others))
+            result, _class_of(self, *others))
     return operator
 
 
@@ -122,7 +122,7 @@ def _unwrap(value):
     return value
 
 
-def _kind(*values):
+def _class_of(*values):
     """The class of a result computed from these."""
     inside = [w for v in values for w in (v if isinstance(v, (list, tuple)) else [v])]
     return Traced if any(type(v) is Traced for v in inside) else ndarray
@@ -138,7 +138,7 @@ def _wrap(value, kind=ndarray):
 
 def _function(fn, name):
     def call(*args, **kwargs):
-        kind = _kind(*args)
+        kind = _class_of(*args)
         if kind is Traced and not isinstance(fn, np.ufunc) and name != "where":
             raise TypeError(f"a fused function calls {name!r}: only elementwise operations can be "
                             f"compiled")
