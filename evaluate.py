@@ -19,14 +19,14 @@ import numpy as np
 
 from models import RECIPES
 from scratchnet import backend, no_grad
-from scratchnet.checkpoint import replacing
-from scratchnet.cli import guarded
-from scratchnet.data import statically_binarised, to_batch
 from scratchnet.errors import RunError
-from scratchnet.figures import host
-from scratchnet.flags import positive_int, with_common_flags
-from scratchnet.parallel import Team, processes
-from scratchnet.runs import open_run
+from scratchnet.fast.processes import Team, processes
+from scratchnet.runs.checkpoint import replacing
+from scratchnet.runs.cli import guarded
+from scratchnet.runs.data import statically_binarised, to_batch
+from scratchnet.runs.figures import host
+from scratchnet.runs.flags import positive_int, with_common_flags
+from scratchnet.runs.run import open_run
 from scratchnet.training import classes, evaluate, generator, label
 
 IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers stay in the cache

@@ -15,12 +15,12 @@ import numpy as np
 
 from models import RECIPES
 from scratchnet import backend, no_grad
-from scratchnet.checkpoint import replacing
-from scratchnet.cli import guarded
-from scratchnet.data import to_batch
 from scratchnet.errors import RunError
-from scratchnet.flags import natural, positive_float, positive_int, with_common_flags
-from scratchnet.runs import open_run
+from scratchnet.runs.checkpoint import replacing
+from scratchnet.runs.cli import guarded
+from scratchnet.runs.data import to_batch
+from scratchnet.runs.flags import natural, positive_float, positive_int, with_common_flags
+from scratchnet.runs.run import open_run
 from scratchnet.training import generator
 
 
@@ -51,7 +51,7 @@ def main(argv):
 @no_grad()
 def samples(run, flags):
     """New images: (num, H, W, C) in [0, 1]."""
-    from scratchnet import figures
+    from scratchnet.runs import figures
 
     model, num = run.model, flags.num or 64
     how = {"temperature": flags.temperature} if flags.temperature else {}
@@ -76,7 +76,7 @@ def samples(run, flags):
 @no_grad()
 def reconstructions(run, flags):
     """Test images and what the model makes of them: (num, 2, H, W, C)."""
-    from scratchnet import figures
+    from scratchnet.runs import figures
 
     images, _ = test_images(run, flags, flags.num or 60)
     again = figures.host(run.model.reconstruct(to_batch(images)))
@@ -94,7 +94,7 @@ def reconstructions(run, flags):
 @no_grad()
 def interpolation(run, flags, steps=11):
     """From one test image to another in equal steps of z: (num, steps, H, W, C)."""
-    from scratchnet import figures
+    from scratchnet.runs import figures
 
     num = flags.num or 10
     images, _ = test_images(run, flags, 2 * num)
@@ -113,7 +113,7 @@ def interpolation(run, flags, steps=11):
 @no_grad()
 def manifold(run, flags):
     """The latent plane of a model with z_dim 2: (side * side, H, W, C)."""
-    from scratchnet import figures
+    from scratchnet.runs import figures
 
     side = flags.num or 20
     images = figures.manifold_images(run.model, shape(run), side)
@@ -124,7 +124,7 @@ def manifold(run, flags):
 def completion(run, flags):
     """The lower half of test images, drawn anew: (num, 6, H, W, C), of each image the half that
     was seen, four completions and the image itself."""
-    from scratchnet import figures
+    from scratchnet.runs import figures
 
     images, labels = test_images(run, flags, flags.num or 16)
     how = {"temperature": flags.temperature} if flags.temperature else {}
@@ -138,7 +138,7 @@ def completion(run, flags):
 @no_grad()
 def codes(run, flags):
     """The grids of codes of test images: integers (num, h, w)."""
-    from scratchnet import figures
+    from scratchnet.runs import figures
 
     images, _ = test_images(run, flags, flags.num or 10)
     found = figures.host(run.model.codes(to_batch(images)))

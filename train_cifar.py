@@ -11,8 +11,8 @@
 import sys
 
 from models import RECIPES
-from scratchnet.cli import main
-from scratchnet.synthetic import synthetic_scenes
+from scratchnet.runs.cli import main
+from scratchnet.runs.synthetic import synthetic_scenes
 
 if __name__ == "__main__":
     sys.exit(main("train_cifar.py", __doc__, ["cifar10", "synthetic"],

@@ -12,8 +12,8 @@
 import sys
 
 from models import RECIPES
-from scratchnet.cli import main
-from scratchnet.synthetic import synthetic_digits
+from scratchnet.runs.cli import main
+from scratchnet.runs.synthetic import synthetic_digits
 
 if __name__ == "__main__":
     sys.exit(main("train_mnist.py", __doc__, ["mnist", "fashion-mnist", "synthetic"],

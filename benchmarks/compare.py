@@ -72,8 +72,9 @@ def our_step(model, library):
 
 def steps_of(net, images, batch_size, rng):
     """step(i): training.step on the i-th batch, by as many processes as training would use."""
-    from scratchnet import optim, parallel, training
-    from scratchnet.data import to_batch
+    from scratchnet import optim, training
+    from scratchnet.fast import processes as parallel
+    from scratchnet.runs.data import to_batch
 
     parallel.keep_memory()  # as training.train does
     adam = optim.Adam(net.parameters(), 1e-3)
@@ -92,7 +93,7 @@ def plain_stack(rng):
     """A PixelCNN whose blocks are a ReLU and a 3x3 B each."""
     from models.pixelcnn import PixelCNN, masked_conv
     from scratchnet import nn
-    from scratchnet.stream import whole
+    from scratchnet.fast.stream import whole
 
     class Layer(nn.Module):
         def __init__(self):
@@ -158,7 +159,7 @@ def batches_from(model, dataset):
 def small_dataset(setting):
     """The script's synthetic data set, a small one: no file is needed, and the borders of the
     digits are always 0, as MNIST's are."""
-    from scratchnet import data, synthetic
+    from scratchnet.runs import data, synthetic
 
     make = {"train_mnist.py": synthetic.synthetic_digits,
             "train_cifar.py": synthetic.synthetic_scenes}[setting.script]

@@ -47,8 +47,9 @@ class Clocks:
 def wrap_all(clocks):
     """Clocks on everything that takes time in a step."""
     from models.vqvae import VQVAE
-    from scratchnet import conv, ops, optim, parallel, taps, tensor
+    from scratchnet import conv, ops, optim, taps, tensor
     from scratchnet.backend import xp
+    from scratchnet.fast import processes as parallel
 
     def flops(a, b, *rest):
         return 2 * a.size * b.shape[-1]

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from models import GatedPixelCNN, PixelCNN
 from scratchnet import Tensor
-from scratchnet.figures import INK, new_figure
+from scratchnet.runs.figures import INK, new_figure
 
 SIDE, PIXEL = 21, (13, 10)
 

@@ -29,9 +29,9 @@ import numpy as np
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import to_numpy, xp
 from scratchnet.conv import pair
+from scratchnet.fast.stream import Stream, whole
 from scratchnet.ops.elementwise import sigmoid_of
 from scratchnet.parts import mean_by_parts
-from scratchnet.stream import Stream, whole
 from scratchnet.tensor import Tensor, raw
 
 PART = 16 * 28 * 28  # pixels that a core takes through the network at a time

@@ -19,8 +19,8 @@ import numpy as np
 
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
+from scratchnet.fast.processes import ALONE
 from scratchnet.ops.products import sum_rows
-from scratchnet.parallel import ALONE
 from scratchnet.tensor import Tensor, raw
 
 CODEBOOKS = ("gradient", "ema")

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import conv, ops
 from .backend import to_numpy, xp
-from .parallel import ALONE
+from .fast.processes import ALONE
 from .tensor import Tensor
 
 # ---------------------------------------------------------------- initialisation

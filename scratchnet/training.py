@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import checkpoint, data, parallel
 from .backend import to_numpy, xp
 from .errors import DivergenceError
+from .fast import processes as parallel
+from .fast.processes import ALONE, Team, processes
 from .optim import SCHEDULES
-from .parallel import ALONE, Team, processes
+from .runs import checkpoint, data
 from .tensor import no_grad, raw
 
 SAVE_EVERY = 60       # seconds between checkpoints within an epoch

@@ -10,10 +10,12 @@ import strict
 
 import scratchnet
 from models import RECIPES
-from scratchnet import Tensor, backend, data, losses, ops, optim, runs, training, xp
+from scratchnet import Tensor, backend, losses, ops, optim, training, xp
 from scratchnet.errors import BackendError
 from scratchnet.ops import elementwise
-from scratchnet.synthetic import synthetic_digits, synthetic_scenes
+from scratchnet.runs import data
+from scratchnet.runs import run as runs
+from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 SIZES = {"h_dim": [12], "z_dim": 3, "channels": [4, 6], "num_embeddings": 8, "embedding_dim": 4,
          "features": 6, "blocks": 2, "head": 6, "conditional": True}

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scratchnet import data, to_numpy
+from scratchnet import to_numpy
 from scratchnet.errors import DataError
-from scratchnet.synthetic import synthetic_digits, synthetic_scenes
+from scratchnet.runs import data
+from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 
 def idx_bytes(array):

@@ -65,7 +65,7 @@ def test_flags_in_commands_exist(page):
     import evaluate
     import generate
     from models import RECIPES
-    from scratchnet import flags
+    from scratchnet.runs import flags
     parsers = {script: flags.build_parser(script, "", ["mnist"], recipes)
                for script, recipes in RECIPES.items()}
     parsers |= {"generate.py": generate.build_parser(), "evaluate.py": evaluate.build_parser()}

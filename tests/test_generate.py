@@ -12,8 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 import evaluate
 import generate
 from models import RECIPES
-from scratchnet import cli, data, runs
-from scratchnet.synthetic import synthetic_digits, synthetic_scenes
+from scratchnet.runs import cli, data
+from scratchnet.runs import run as runs
+from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 PIXELS = ["--features", "8", "--blocks", "1", "--head", "8", "--batch-size", "64"]
 RUNS = {  # name: flags of train_mnist.py

@@ -12,9 +12,10 @@ import pytest
 from test_backend import build, dataset_for
 
 from models.vae import draw_noise
-from scratchnet import Tensor, parallel, training
+from scratchnet import Tensor, training
 from scratchnet.errors import DivergenceError, TeamError
-from scratchnet.parallel import ALONE, Team
+from scratchnet.fast import processes as parallel
+from scratchnet.fast.processes import ALONE, Team
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 FLAGS = {"epochs": None, "steps": 12, "batch_size": 13, "lr": 1e-3, "schedule": "cosine", "seed": 0,
@@ -169,7 +170,7 @@ def test_a_loss_that_is_not_a_number_is_reported_as_ever(tmp_path, monkeypatch):
 
 def test_no_process_outlives_the_first(tmp_path):
     """kill -9 in the middle of training: the system ends the others."""
-    program = ("import os, sys, time\nfrom scratchnet.parallel import Team\n"
+    program = ("import os, sys, time\nfrom scratchnet.fast.processes import Team\n"
                "with Team(3) as team:\n"
                "    if team.rank == 0: print(*team.pids, flush=True)\n"
                "    time.sleep(60)\n")

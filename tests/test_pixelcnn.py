@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from models.pixelcnn import GatedBlock, GatedPixelCNN, PixelCNN, channel_mask, mask
 from scratchnet import Tensor, no_grad
 from scratchnet.backend import to_numpy, xp
-from scratchnet.figures import host
+from scratchnet.fast.stream import whole
 from scratchnet.gradcheck import gradcheck
 from scratchnet.optim import Adam
-from scratchnet.stream import whole
+from scratchnet.runs.figures import host
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from models import RECIPES
-from scratchnet import checkpoint, cli, data, optim, training
+from scratchnet import optim, training
 from scratchnet.errors import CheckpointError
-from scratchnet.synthetic import synthetic_digits, synthetic_scenes
+from scratchnet.runs import checkpoint, cli, data
+from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 ROOT = Path(__file__).parent.parent
 DATASETS = ["mnist", "fashion-mnist", "synthetic"]
@@ -211,7 +212,7 @@ def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
     monkeypatch.setattr(training.data, "to_batch", lambda images: seen.append(images) or
                         np.zeros((len(images), 784), np.float32))
     monkeypatch.setattr(training, "evaluate", lambda *a: {"loss": 0.0})
-    monkeypatch.setattr("scratchnet.figures.draw_all", lambda *a: [])
+    monkeypatch.setattr("scratchnet.runs.figures.draw_all", lambda *a: [])
     train("--model", "autoencoder", *QUICK, "--epochs", 2, "--quiet")
     del seen[0]  # the first batch is shown to the model before the first step, too
     epochs = [np.concatenate(seen[:5]), np.concatenate(seen[5:])]

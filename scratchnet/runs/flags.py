@@ -11,9 +11,9 @@ import difflib
 import json
 from pathlib import Path
 
-from . import backend
-from .errors import RunError
-from .optim import SCHEDULES
+from .. import backend
+from ..errors import RunError
+from ..optim import SCHEDULES
 
 DEFAULTS = {"backend": "numpy", "dataset": None, "data_dir": None, "out": None, "epochs": 10,
             "steps": None, "batch_size": 128, "lr": 1e-3, "schedule": "constant", "seed": 0,

@@ -30,9 +30,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .backend import xp
-from .errors import TeamError
-from .tensor import raw
+from ..backend import xp
+from ..errors import TeamError
+from ..tensor import raw
 
 MAIL = 1 << 20   # bytes of one letter: total() sends longer arrays in several
 MOST = 8         # processes; nobody has measured more

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .backend import xp
-from .errors import DataError
+from ..backend import xp
+from ..errors import DataError
 from .synthetic import synthetic_digits
 
 TIMEOUT = 15  # seconds without a byte before a download is given up

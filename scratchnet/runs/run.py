@@ -13,12 +13,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from ..backend import to_numpy
+from ..errors import RunError
 from . import checkpoint, data
-from .backend import to_numpy
 from .data import Dataset, to_batch
-from .errors import RunError
 from .synthetic import synthetic_digits, synthetic_scenes
-from .training import generator
+from ..training import generator
 
 SYNTHETIC = {"train_mnist.py": synthetic_digits, "train_cifar.py": synthetic_scenes}
 

@@ -12,11 +12,11 @@ that its taps can still reach, and evaluates the same taps at one place:
 Nothing is approximated: the sums are those of conv.convolve, in another order.
 """
 
-from . import conv
-from .backend import xp
-from .nn import MaskedConv2d
-from .taps import gather_matmul
-from .tensor import Tensor, raw
+from .. import conv
+from ..backend import xp
+from ..nn import MaskedConv2d
+from ..taps import gather_matmul
+from ..tensor import Tensor, raw
 
 
 class Stream:

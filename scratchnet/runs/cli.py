@@ -9,18 +9,20 @@ import sys
 import warnings
 from pathlib import Path
 
-from . import backend, checkpoint, data, runs
-from .errors import RunError, UserError
+from .. import backend
+from ..errors import RunError, UserError
+from ..optim import Adam
+from ..fast.processes import processes
+from ..training import generator, label, train
+from . import checkpoint, data
+from . import run as runs
 from .flags import RUN_ONLY, build_parser, read_flags
-from .optim import Adam
-from .parallel import processes
-from .training import generator, label, train
 
 
 def main(prog, about, datasets, recipes, synthetic, argv=None):
     """Run a training script; returns the exit code: 0, 2 for the user's mistake, 130 for Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
-    return guarded(prog, run, prog, about, datasets, recipes, synthetic, argv)
+    return guarded(prog, start, prog, about, datasets, recipes, synthetic, argv)
 
 
 def guarded(prog, work, *arguments):
@@ -36,7 +38,7 @@ def guarded(prog, work, *arguments):
         return 130
 
 
-def run(prog, about, datasets, recipes, synthetic, argv):
+def start(prog, about, datasets, recipes, synthetic, argv):
     parser = build_parser(prog, about, datasets, recipes)
     flags, named_dataset = read_flags(parser, argv, recipes)
     library = backend.use(flags.backend)

@@ -1,0 +1,1 @@
+"""The same results sooner. No formula is taught here."""
