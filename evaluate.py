@@ -23,11 +23,12 @@ from scratchnet.errors import RunError
 from scratchnet.fast.processes import Team, processes
 from scratchnet.runs.checkpoint import replacing
 from scratchnet.runs.cli import guarded
-from scratchnet.runs.data import statically_binarised, to_batch
+from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.figures import host
 from scratchnet.runs.flags import positive_int, with_common_flags
+from scratchnet.runs.log import label, progress_bar
 from scratchnet.runs.run import open_run
-from scratchnet.training import classes, evaluate, generator, label
+from scratchnet.training import classes, evaluate, generator, to_batch
 
 IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers stay in the cache
 
@@ -99,10 +100,8 @@ def importance(model, images, flags, team):
     shows when K is doubled. Each batch has a generator of its own, so that the figure does not
     depend on the number of processes.
     """
-    from tqdm import tqdm
-
-    bar = tqdm(total=-(-len(images) // IMAGES), unit="batch", desc="importance sampling",
-               leave=False, file=sys.stderr, disable=True if flags.quiet or team.rank else None)
+    bar = progress_bar(flags.quiet or team.rank > 0, total=-(-len(images) // IMAGES), unit="batch",
+                       desc="importance sampling")
     begun = time.monotonic()
     def nll_of(part):
         rng = generator(0, "evaluation", part.start // IMAGES + 1)

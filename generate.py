@@ -18,10 +18,10 @@ from scratchnet import backend, no_grad
 from scratchnet.errors import RunError
 from scratchnet.runs.checkpoint import replacing
 from scratchnet.runs.cli import guarded
-from scratchnet.runs.data import to_batch
 from scratchnet.runs.flags import natural, positive_float, positive_int, with_common_flags
+from scratchnet.runs.log import progress_bar
 from scratchnet.runs.run import open_run
-from scratchnet.training import generator
+from scratchnet.training import generator, to_batch
 
 
 def main(argv):
@@ -60,7 +60,7 @@ def samples(run, flags):
             np.full(num, flags.label)
         how["labels"] = labels
     if hasattr(model, "complete"):
-        how["progress"] = progress_bar(model.image_shape[0], flags).update
+        how["progress"] = drawing_bar(model.image_shape[0], flags).update
     images = figures.host(model.sample(num, generator(flags.seed, "pictures"), **how))
     images = images.reshape(num, *figures.picture_shape(shape(run), images))
     side = min(16, int(np.ceil(num ** 0.5)))
@@ -128,7 +128,7 @@ def completion(run, flags):
 
     images, labels = test_images(run, flags, flags.num or 16)
     how = {"temperature": flags.temperature} if flags.temperature else {}
-    bar = progress_bar(4 * run.model.image_shape[0], flags)
+    bar = drawing_bar(4 * run.model.image_shape[0], flags)
     found, figure = figures.completions(
         run.model, images, labels, generator(flags.seed, "pictures"),
         f"{run.title}: completions", progress=bar.update, **how)
@@ -222,11 +222,8 @@ def test_images(run, flags, num):
     return dataset.test_images[chosen], labels[chosen]
 
 
-def progress_bar(rows, flags):
-    from tqdm import tqdm
-
-    return tqdm(total=rows, unit="row", desc="drawing", leave=False, file=sys.stderr,
-                disable=True if flags.quiet else None)
+def drawing_bar(rows, flags):
+    return progress_bar(flags.quiet, total=rows, unit="row", desc="drawing")
 
 
 def check_out(out, overwrite):

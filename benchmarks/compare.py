@@ -74,9 +74,9 @@ def steps_of(net, images, batch_size, rng):
     """step(i): training.step on the i-th batch, by as many processes as training would use."""
     from scratchnet import optim, training
     from scratchnet.fast import processes as parallel
-    from scratchnet.runs.data import to_batch
+    from scratchnet.training import to_batch
 
-    parallel.keep_memory()  # as training.train does
+    parallel.keep_memory()  # as runs.train does
     adam = optim.Adam(net.parameters(), 1e-3)
     net.begin(to_batch(images[:batch_size]), rng)
     team = parallel.Team(parallel.processes(batch_size), adam).__enter__()

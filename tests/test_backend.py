@@ -14,7 +14,9 @@ from scratchnet import Tensor, backend, losses, ops, optim, training, xp
 from scratchnet.errors import BackendError
 from scratchnet.ops import elementwise
 from scratchnet.runs import data
+from scratchnet.runs import log as runs_log
 from scratchnet.runs import run as runs
+from scratchnet.runs import train as runs_train
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 SIZES = {"h_dim": [12], "z_dim": 3, "channels": [4, 6], "num_embeddings": 8, "embedding_dim": 4,
@@ -97,7 +99,7 @@ def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
     def step(number):
         training.step(net, adam, dataset.train_images[:8], training.generator(0, "step", number),
                       dataset.train_labels[:8])
-    net.begin(data.to_batch(dataset.train_images[:8]), training.generator(0, "step"))
+    net.begin(training.to_batch(dataset.train_images[:8]), training.generator(0, "step"))
     step(0)
     before = dict(device)
     step(1)
@@ -109,7 +111,7 @@ def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
 @pytest.mark.parametrize("other", ["strict", "cupy"])
 def test_training_gives_the_same_losses_as_numpy(script, model, other, tmp_path, monkeypatch):
     """Ten epochs of five steps, with evaluation and checkpoints: the same to rounding."""
-    monkeypatch.setattr(training, "TRACE_EVERY", 1)
+    monkeypatch.setattr(runs_log, "TRACE_EVERY", 1)
     codes = model == "prior"
     flags = SimpleNamespace(epochs=10, steps=None, batch_size=8, lr=1e-3, schedule="cosine", seed=0,
                             binarize="none" if codes else "dynamic", flip=not codes)
@@ -121,7 +123,7 @@ def test_training_gives_the_same_losses_as_numpy(script, model, other, tmp_path,
     for library in ("numpy", other):
         strict.use() if library == "strict" else scratchnet.use(library)
         net, adam = build(script, model, dataset)
-        log, complete = training.train(net, adam, dataset, flags, tmp_path, quiet=True)
+        log, complete = runs_train.train(net, adam, dataset, flags, tmp_path, quiet=True)
         assert complete and log.step == 50
         logs.append(log)
     scratchnet.use("numpy")

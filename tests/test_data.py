@@ -16,6 +16,7 @@ from scratchnet import to_numpy
 from scratchnet.errors import DataError
 from scratchnet.runs import data
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
+from scratchnet.training import to_batch
 
 
 def idx_bytes(array):
@@ -336,7 +337,7 @@ def test_cifar_out_of_reach_says_what_was_tried(cifar):
 # ---------------------------------------------------------------- batches
 
 def test_batch_is_float32_between_0_and_1(backend):
-    x = data.to_batch(np.array([[0, 51, 255]], np.uint8))
+    x = to_batch(np.array([[0, 51, 255]], np.uint8))
     assert x.dtype == np.float32
     np.testing.assert_allclose(to_numpy(x), [[0, 0.2, 1]], rtol=1e-6)
 

@@ -16,6 +16,8 @@ from scratchnet import Tensor, training
 from scratchnet.errors import DivergenceError, TeamError
 from scratchnet.fast import processes as parallel
 from scratchnet.fast.processes import ALONE, Team
+from scratchnet.runs import log as runs_log
+from scratchnet.runs import train as runs_train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 FLAGS = {"epochs": None, "steps": 12, "batch_size": 13, "lr": 1e-3, "schedule": "cosine", "seed": 0,
@@ -24,13 +26,13 @@ FLAGS = {"epochs": None, "steps": 12, "batch_size": 13, "lr": 1e-3, "schedule": 
 
 def run(script, model, processes, folder, monkeypatch, change=lambda net: None, **flags):
     """Train with this many processes; the log and the trained model."""
-    monkeypatch.setattr(training, "processes", lambda batch_size: processes)
-    monkeypatch.setattr(training, "TRACE_EVERY", 1)
+    monkeypatch.setattr(runs_train, "processes", lambda batch_size: processes)
+    monkeypatch.setattr(runs_log, "TRACE_EVERY", 1)
     dataset = dataset_for(script, model)
     net, adam = build(script, model, dataset)
     change(net)
     flags = SimpleNamespace(**FLAGS | flags)
-    log, complete = training.train(net, adam, dataset, flags, folder, quiet=True)
+    log, complete = runs_train.train(net, adam, dataset, flags, folder, quiet=True)
     assert complete
     return log, net, adam
 

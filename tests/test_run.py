@@ -18,6 +18,8 @@ from models import RECIPES
 from scratchnet import optim, training
 from scratchnet.errors import CheckpointError
 from scratchnet.runs import checkpoint, cli, data
+from scratchnet.runs import log as runs_log
+from scratchnet.runs import train as runs_train
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 ROOT = Path(__file__).parent.parent
@@ -165,7 +167,7 @@ def test_cifar_models_run_on_scenes(argv, capsys):
 
 
 def test_steps_end_a_run_within_an_epoch_and_train_csv_has_its_rows(monkeypatch):
-    monkeypatch.setattr(training, "TRACE_EVERY", 3)
+    monkeypatch.setattr(runs_log, "TRACE_EVERY", 3)
     assert train("--model", "vae", *QUICK, "--steps", 8, "--out", "a", "--quiet") == 0
     assert [r["step"] for r in figures("a")] == ["5", "8"]
     with open("a/train.csv", newline="") as file:
@@ -178,7 +180,7 @@ def test_steps_end_a_run_within_an_epoch_and_train_csv_has_its_rows(monkeypatch)
 def test_interrupted_vqvae_goes_on_bit_for_bit(codebook, monkeypatch):
     """Its codebook, running means and step count are in the checkpoint; its sums are too."""
     flags = ["--model", "vqvae", *SIZES["vqvae"], "--epochs", 2, "--codebook", codebook, "--quiet"]
-    monkeypatch.setattr(training, "TRACE_EVERY", 2)
+    monkeypatch.setattr(runs_log, "TRACE_EVERY", 2)
     assert train(*flags, "--out", "whole") == 0
     with monkeypatch.context() as patch:
         interrupt_at(patch, 7)
@@ -200,7 +202,7 @@ def test_last_partial_batch_counts_by_its_size(rng):
     """300 images in batches of 64 leave one of 44, in batches of 299 one of 1."""
     model = build("autoencoder", rng, h_dim=8, z_dim=2)
     images = few_digits()[1][0]
-    whole, _ = model.loss(data.to_batch(images))
+    whole, _ = model.loss(training.to_batch(images))
     for size in (64, 299, 1000):
         found = training.evaluate(model, images, size)["loss"]
         assert found == pytest.approx(whole.item(), rel=1e-5)
@@ -208,13 +210,12 @@ def test_last_partial_batch_counts_by_its_size(rng):
 
 def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
     seen = []
-    monkeypatch.setattr(training, "processes", lambda batch_size: 1)
-    monkeypatch.setattr(training.data, "to_batch", lambda images: seen.append(images) or
-                        np.zeros((len(images), 784), np.float32))
-    monkeypatch.setattr(training, "evaluate", lambda *a: {"loss": 0.0})
+    monkeypatch.setattr(runs_train, "processes", lambda batch_size: 1)
+    monkeypatch.setattr(runs_train, "step", lambda model, optimizer, batch, *a: seen.append(batch)
+                        or {"loss": np.zeros(())})
+    monkeypatch.setattr(runs_train, "evaluate", lambda *a: {"loss": 0.0})
     monkeypatch.setattr("scratchnet.runs.figures.draw_all", lambda *a: [])
     train("--model", "autoencoder", *QUICK, "--epochs", 2, "--quiet")
-    del seen[0]  # the first batch is shown to the model before the first step, too
     epochs = [np.concatenate(seen[:5]), np.concatenate(seen[5:])]
     images = few_digits()[1][0]
     in_order = sorted(image.tobytes() for image in images)
@@ -226,7 +227,7 @@ def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
 
 def test_the_mean_over_the_epoch_does_not_depend_on_when_it_is_looked_at(monkeypatch):
     for look_every, name in ((1, "a"), (1000, "b")):
-        monkeypatch.setattr(training, "LOOK_EVERY", look_every)
+        monkeypatch.setattr(runs_train, "LOOK_EVERY", look_every)
         train("--model", "vae", *QUICK, "--epochs", 1, "--out", name, "--quiet")
     assert_same_run("a", "b")
 
@@ -235,12 +236,12 @@ def test_the_mean_over_the_epoch_does_not_depend_on_when_it_is_looked_at(monkeyp
 
 def interrupt_at(monkeypatch, step, number=signal.SIGINT):
     """Send this process a signal during the given step."""
-    add = training.Log.add
+    add = runs_log.Log.add
     def add_and_interrupt(log, *args):
         add(log, *args)
         if log.step == step:
             os.kill(os.getpid(), number)
-    monkeypatch.setattr(training.Log, "add", add_and_interrupt)
+    monkeypatch.setattr(runs_log.Log, "add", add_and_interrupt)
 
 
 @pytest.mark.parametrize("step", [1, 3, 5, 7, 14])
@@ -259,13 +260,13 @@ def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(step, monkeypa
 def test_killed_without_warning_goes_on_from_the_last_checkpoint(monkeypatch):
     flags = ["--model", "vae", *QUICK, "--epochs", 3, "--quiet"]
     train(*flags, "--out", "whole")
-    add = training.Log.add
+    add = runs_log.Log.add
     with monkeypatch.context() as patch:
         def add_and_die(log, *args):
             add(log, *args)
             if log.step == 8:
                 raise MemoryError
-        patch.setattr(training.Log, "add", add_and_die)
+        patch.setattr(runs_log.Log, "add", add_and_die)
         with pytest.raises(MemoryError):
             train(*flags, "--out", "parts")
     assert train("--resume", "parts", "--quiet") == 0
@@ -274,7 +275,7 @@ def test_killed_without_warning_goes_on_from_the_last_checkpoint(monkeypatch):
 
 def test_a_long_epoch_is_saved_on_the_way(monkeypatch):
     saves = []
-    monkeypatch.setattr(training, "SAVE_EVERY", -1)
+    monkeypatch.setattr(runs_train, "SAVE_EVERY", -1)
     save = checkpoint.save
     monkeypatch.setattr(checkpoint, "save", lambda *a: saves.append(a[-1]["step"]) or save(*a))
     train("--model", "vae", *QUICK, "--epochs", 1, "--quiet")
@@ -499,12 +500,12 @@ def test_resume_to_fewer_epochs(capsys):
 
 
 def test_divergence_names_step_and_term_and_keeps_the_last_good_checkpoint(capsys, monkeypatch):
-    add = training.Log.add
+    add = runs_log.Log.add
     def poison(log, metrics, images):
         if log.step == 7:
             metrics = {**metrics, "kl": metrics["kl"] * np.inf}
         add(log, metrics, images)
-    monkeypatch.setattr(training.Log, "add", poison)
+    monkeypatch.setattr(runs_log.Log, "add", poison)
     err = refused(capsys, "--model", "vae", *QUICK, "--epochs", 3, "--out", "a", "--quiet")
     assert "step 8: the term 'kl' of the loss became inf" in err
     assert len(figures("a")) == 1 and np.isfinite(state("a")["model/pixels.w"]).all()
@@ -518,7 +519,7 @@ def test_weights_that_are_not_finite_are_not_saved(capsys, monkeypatch):
         if adam.step_count == 10:  # the last of the second epoch
             adam.parameters[0].data[0, 0] = np.nan
     monkeypatch.setattr(optim.Adam, "step", step_and_break)
-    monkeypatch.setattr(training, "evaluate", lambda *a: {"loss": 0.0})
+    monkeypatch.setattr(runs_train, "evaluate", lambda *a: {"loss": 0.0})
     err = refused(capsys, "--model", "autoencoder", *QUICK, "--epochs", 3, "--out", "a", "--quiet")
     assert "step 10: the parameter 'encoder.layers.0.w' became NaN" in err
     assert np.isfinite(state("a")["model/encoder.layers.0.w"]).all() and len(figures("a")) == 1

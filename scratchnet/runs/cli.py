@@ -13,10 +13,12 @@ from .. import backend
 from ..errors import RunError, UserError
 from ..optim import Adam
 from ..fast.processes import processes
-from ..training import generator, label, train
+from ..training import generator
 from . import checkpoint, data
 from . import run as runs
 from .flags import RUN_ONLY, build_parser, read_flags
+from .log import label
+from .train import train
 
 
 def main(prog, about, datasets, recipes, synthetic, argv=None):

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..backend import xp
 from ..errors import DataError
 from .synthetic import synthetic_digits
 
@@ -311,14 +310,6 @@ def _fetch(path, url, sha256, progress):
 
 
 # ---------------------------------------------------------------- batches
-
-def to_batch(images):
-    """uint8 images (n, H, W, C), moved to the backend as float32 in [0, 1]; grids of codes, which
-    are wider integers, as they are."""
-    if images.dtype != np.uint8:
-        return xp.asarray(images)
-    return xp.asarray(images).astype(np.float32) / np.float32(255)
-
 
 def binarise(images, rng):
     """Each pixel becomes 255 with probability value/255, else 0: a Bernoulli draw (uint8)."""

@@ -7,9 +7,9 @@ import numpy as np
 
 from ..backend import to_numpy
 from .checkpoint import replacing
-from .data import to_batch
 from ..tensor import no_grad, raw
-from ..training import classes, generator, label
+from ..training import classes, generator, to_batch
+from .log import label
 
 INK, PALE = "#222222", "#d9d9d9"
 DIGIT_COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#b6992d", "#499894",

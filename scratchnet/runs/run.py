@@ -16,9 +16,9 @@ import numpy as np
 from ..backend import to_numpy
 from ..errors import RunError
 from . import checkpoint, data
-from .data import Dataset, to_batch
+from .data import Dataset
 from .synthetic import synthetic_digits, synthetic_scenes
-from ..training import generator
+from ..training import generator, to_batch
 
 SYNTHETIC = {"train_mnist.py": synthetic_digits, "train_cifar.py": synthetic_scenes}
 
