@@ -15,7 +15,8 @@ A step is: a batch from memory, noise, loss, gradients, Adam (and the codebook's
 PyTorch runs eagerly, in its default layout, and in the variant that is its fastest here.
 
 The "pixelcnn" is a plain stack: 7x7 A to 64 channels, seven 3x3 B, two 1x1, binary images. The
-gated one and the prior are those of train_mnist.py. PyTorch multiplies weights by masks.
+gated one and the prior are those of train_mnist.py, without dilation. PyTorch multiplies weights by
+masks.
 """
 
 import argparse
@@ -63,7 +64,8 @@ def our_step(model, library):
     else:
         net = recipe.build(SimpleNamespace(image_shape=images.shape[1:], variance=dataset.variance,
                                            num_classes=10, levels=CODES, decode=None),
-                           rng, **recipe.sizes)
+                           rng, **{n: [1] if n == "dilations" else v
+                                   for n, v in recipe.sizes.items()})
     step = steps_of(net, images, setting.batch_size, rng)
     if library == "cupy":
         step.peak = lambda: backend.xp.get_default_memory_pool().total_bytes() / 2 ** 20
@@ -73,12 +75,11 @@ def our_step(model, library):
 def steps_of(net, images, batch_size, rng):
     """step(i): training.step on the i-th batch, by as many processes as training would use."""
     from scratchnet import optim, training
+    from scratchnet.fast import memory
     from scratchnet.fast import processes as parallel
-    from scratchnet.training import to_batch
 
-    parallel.keep_memory()  # as runs.train does
+    memory.keep_memory()  # as runs.train does
     adam = optim.Adam(net.parameters(), 1e-3)
-    net.begin(to_batch(images[:batch_size]), rng)
     team = parallel.Team(parallel.processes(batch_size), adam).__enter__()
 
     def step(i):
@@ -92,15 +93,14 @@ def steps_of(net, images, batch_size, rng):
 def plain_stack(rng):
     """A PixelCNN whose blocks are a ReLU and a 3x3 B each."""
     from models.pixelcnn import PixelCNN, masked_conv
-    from scratchnet import nn
-    from scratchnet.fast.stream import whole
+    from scratchnet import nn, ops
 
     class Layer(nn.Module):
         def __init__(self):
-            self.layer = masked_conv("B", 64, 64, 3, 1, rng, relu=True)
+            self.layer = masked_conv("B", 64, 64, 3, 1, rng)
 
-        def forward(self, h, conv=whole):
-            return conv(self.layer, h)
+        def forward(self, h):
+            return self.layer(ops.relu(h))
 
     net = PixelCNN((28, 28, 1), features=64, blocks=1, head=64, rng=rng)
     net.blocks = [Layer() for _ in range(7)]

@@ -10,9 +10,10 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.tensor import Tensor
+from scratchnet.training import Model
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Model):
     """An MLP encoder and its mirror image as decoder.
 
     input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the
@@ -25,10 +26,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=None):
         rng = rng or np.random.default_rng(0)
-        h_dim = [h_dim] if isinstance(h_dim, int) else list(h_dim)
-        if min([input_dim, z_dim, *h_dim]) < 1:
-            raise ValueError(f"Autoencoder: sizes must be 1 or more, not "
-                             f"{input_dim}-{h_dim}-{z_dim}")
+        h_dim = nn.as_sizes(h_dim)
         self.z_dim = z_dim
         self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
         self.code = nn.Linear(h_dim[-1], z_dim, rng)

@@ -15,11 +15,12 @@ x_i itself (mask A); later layers see the features at i, made of earlier pixels 
 Colours are drawn in the order R, G, B: within pixel i, green sees red, blue sees both. Channels
 of features belong to a colour each, and only the middle tap looks at which (`channel_mask`).
 
-The loss is -log p(x) in nats: an exact likelihood, not a bound. Sampling draws pixel after pixel;
-scratchnet/stream.py makes each cost one pixel's work.
+The loss is -log p(x) in nats: an exact likelihood, not a bound. Sampling draws pixel after pixel, with
+the very lines that compute the loss: they run on a copy of the network whose convolutions keep their
+inputs so far and answer for one pixel (fast/stream.py).
 
-PixelCNN is the plain model (1601.06759), GatedPixelCNN the later one (1606.05328), whose two
-stacks see every earlier pixel. Both also model a VQ-VAE's grids of code indices.
+PixelCNN is the plain model (1601.06759), GatedPixelCNN the later one (1606.05328), whose two stacks
+have no blind spot. Both also model a VQ-VAE's grids of code indices.
 """
 
 import math
@@ -29,12 +30,11 @@ import numpy as np
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import to_numpy, xp
 from scratchnet.conv import pair
-from scratchnet.fast.stream import Stream, whole
+from scratchnet.fast.stream import Stream
+from scratchnet.ops import relu
 from scratchnet.ops.elementwise import sigmoid_of
-from scratchnet.parts import mean_by_parts
 from scratchnet.tensor import Tensor, raw
-
-PART = 16 * 28 * 28  # pixels that a core takes through the network at a time
+from scratchnet.training import Model
 
 # ---------------------------------------------------------------- masks
 
@@ -59,19 +59,19 @@ def channel_mask(kind, seen, seer):
     return seen[:, None] < seer if kind == "A" else seen[:, None] <= seer
 
 
-def masked_conv(kind, n_in, n_out, size, colours, rng, parts=(1, 1), relu=False,
+def masked_conv(kind, n_in, n_out, size, colours, rng, parts=(1, 1), dilation=1,
                 init=nn.he_normal):
     """A MaskedConv2d of the kind. size: a number, or height and width. parts: in how many parts
     the colours of the inputs and of the outputs come (a gate's halves have all colours each)."""
     taps = mask(kind, *pair(size), colours)
     centre = None if colours == 1 else channel_mask(
         kind, colour_of(n_in, colours, parts[0]), colour_of(n_out, colours, parts[1]))
-    return nn.MaskedConv2d(n_in, n_out, taps, rng, init=init, centre=centre, relu=relu)
+    return nn.MaskedConv2d(n_in, n_out, taps, rng, init=init, centre=centre, dilation=dilation)
 
 
 # ---------------------------------------------------------------- the plain model
 
-class PixelCNN(nn.Module):
+class PixelCNN(Model):
     """Mask A 7x7; residual blocks of mask B; two 1x1 convolutions to the logits.
 
     image_shape: (H, W, C). levels: L, the values that a pixel's channel takes; 2 gives one logit
@@ -92,18 +92,16 @@ class PixelCNN(nn.Module):
 
     units = "nats per image"
     table = ("nll", "bits_per_dim")
-    num_classes = 0
 
     def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
-                 decode=None, rng=None):
+                 dilations=(1,), decode=None, rng=None):
         rng = rng or np.random.default_rng(0)
-        C = self.settle(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
-        colours = C if not embedding_dim else 1
-        self.first = masked_conv("A", embedding_dim or C, features, 7, colours, rng)
-        self.blocks = [ResidualBlock(features, colours, rng) for _ in range(blocks)]
-        self.make_head(features, colours, head, rng)
+        C = self.keep_sizes(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
+        self.first = masked_conv("A", embedding_dim or C, features, 7, C, rng)
+        self.blocks = [ResidualBlock(features, C, rng, d) for d in each_block(dilations, blocks)]
+        self.make_head(features, C, head, rng)
 
-    def settle(self, image_shape, levels, features, blocks, head, embedding_dim, decode, rng):
+    def keep_sizes(self, image_shape, levels, features, blocks, head, embedding_dim, decode, rng):
         """Check and keep what both models have in common; returns C."""
         H, W, C = image_shape
         name, most = type(self).__name__, 65536 if embedding_dim else 256
@@ -133,9 +131,8 @@ class PixelCNN(nn.Module):
     def make_head(self, features, colours, head, rng):
         """Two 1x1 layers, ReLU before each."""
         outputs = self.image_shape[2] * self.outputs
-        self.head = masked_conv("B", features, head, 1, colours, rng, relu=True)
-        self.logits_of = masked_conv("B", head, outputs, 1, colours, rng, relu=True,
-                                     init=nn.lecun_uniform)
+        self.head = masked_conv("B", features, head, 1, colours, rng)
+        self.logits_of = masked_conv("B", head, outputs, 1, colours, rng, init=nn.lecun_uniform)
 
     # ------------------------------------------------------------ what the network sees
 
@@ -168,31 +165,31 @@ class PixelCNN(nn.Module):
 
     # ------------------------------------------------------------ the network
 
-    def vertical(self, x, labels, conv):
-        """What does not depend on the pixels of the current row: nothing here."""
+    def network(self, x, labels=None):
+        """What the first layer sees, (N, H, W, C) or embeddings (N, H, W, D) -> logits."""
+        return self.output(self.horizontal(x, self.vertical(x, labels), labels))
+
+    def vertical(self, x, labels):
+        """What a row's features take from the rows above it alone: nothing here."""
         return []
 
-    def horizontal(self, x, links, labels, conv):
+    def horizontal(self, x, links, labels):
         """x: what the first layer sees -> features (..., features)."""
-        h = conv(self.first, x)
+        h = self.first(x)
         for block in self.blocks:
-            h = block(h, conv)
+            h = block(h)
         return h
 
-    def output(self, h, conv):
+    def output(self, h):
         """Features -> logits, (..., C, outputs)."""
-        y = conv(self.logits_of, conv(self.head, h))
+        y = self.head(relu(h))
+        y = self.logits_of(relu(y))
         return y.reshape(*y.shape[:-1], self.image_shape[2], self.outputs)
 
     def logits(self, x, labels=None):
         """Images -> logits (N, H, W, C, L), or (N, H, W, C, 1) for 2 levels: those of pixel i see
         the pixels before i only. labels: integers (N,), where the model is conditional."""
         return self.network(self.inputs(self.levels_of(x)), self.check_labels(labels, len(x)))
-
-    def network(self, x, labels=None):
-        """What the first layer sees, (N, H, W, C) or embeddings (N, H, W, D) -> logits."""
-        links = self.vertical(x, labels, whole)
-        return self.output(self.horizontal(x, links, labels, whole), whole)
 
     def check_labels(self, labels, n):
         """Labels as an array (n,); ValueError if they are missing or out of range."""
@@ -222,12 +219,7 @@ class PixelCNN(nn.Module):
     def loss(self, x, noise=None, labels=None):
         """Images -> (loss, metrics), means over the images: loss = nll = -log p(x) in nats;
         bits_per_dim = nll / (H W C ln 2), or nats_per_code = nll / (H W). noise: not used."""
-        x = self.levels_of(x)
-        labels = self.check_labels(labels, len(x))
-        def nll_of(part):
-            return self.neg_log_likelihood(x[part], None if labels is None else labels[part])
-        H, W, _ = self.image_shape
-        nll = mean_by_parts(nll_of, len(x), max(1, min(PART // (H * W), -(-len(x) // 2))))
+        nll = self.neg_log_likelihood(x, labels).mean()
         dims = math.prod(self.image_shape)
         value = nll.detach()
         return nll, {"nll": value} | (
@@ -254,23 +246,23 @@ class PixelCNN(nn.Module):
         levels = xp.zeros((n, H, W, C), np.int32)
         if known is not None:
             levels[:, :known_rows] = xp.asarray(known[:, :known_rows])
-        stream = Stream(n, W)
-        for i in range(H):
-            stream.row()
-            links = self.vertical(raw(self.inputs(levels[:, i:i + 1])), labels, stream.conv)
-            for j in range(W):
-                stream.pixel(j)
-                here = [link[:, 0, j] for link in links]
-                for c in range(C) if i >= known_rows else [C - 1]:
-                    # After the last colour every feature of this pixel is as in a full pass.
-                    h = self.horizontal(raw(self.inputs(levels[:, i, j])), here, labels,
-                                        stream.conv)
-                    if i >= known_rows:
-                        logits = self.output(h, stream.conv)[:, c] / temperature
-                        levels[:, i, j, c] = self.draw(logits, u[i, j, c])
-                x = self.inputs(levels[:, i, j])
-                for layer in self.first_layers():
-                    stream.write(layer, x)
+        stream = Stream(n, H, W)
+        net = self.replaced(
+            lambda m: m.streamed(stream) if isinstance(m, nn.MaskedConv2d) else None)
+        for stream.i in range(H):
+            i, known_row = stream.i, stream.i < known_rows
+            links = net.vertical(self.inputs(levels[:, i:i + 1]), labels)
+            for stream.j in range(W):
+                j = stream.j
+                here = [raw(link)[:, 0, j] for link in links]
+                if known_row:  # nothing to draw, but later pixels need its features
+                    net.horizontal(self.inputs(levels[:, i, j]), here, labels)
+                for c in range(0 if known_row else C):
+                    h = net.horizontal(self.inputs(levels[:, i, j]), here, labels)
+                    logits = raw(net.output(h))[:, c] / temperature
+                    levels[:, i, j, c] = self.draw(logits, u[i, j, c])
+                for layer in net.first_layers():  # they were called before the pixel was drawn
+                    layer.put(self.inputs(levels[:, i, j]))
             if progress is not None:
                 progress()
         return to_numpy(levels)
@@ -300,15 +292,21 @@ class ResidualBlock(nn.Module):
     """h + conv 1x1 (ReLU (conv 3x3 B (ReLU (conv 1x1 (ReLU h))))), halving the channels between.
     1601.06759, figure 5."""
 
-    def __init__(self, channels, colours, rng):
+    def __init__(self, channels, colours, rng, dilation=1):
         half = channels // 2
-        self.narrow = masked_conv("B", channels, half, 1, colours, rng, relu=True)
-        self.middle = masked_conv("B", half, half, 3, colours, rng, relu=True)
-        self.widen = masked_conv("B", half, channels, 1, colours, rng, relu=True,
-                                 init=nn.lecun_uniform)
+        self.narrow = masked_conv("B", channels, half, 1, colours, rng)
+        self.middle = masked_conv("B", half, half, 3, colours, rng, dilation=dilation)
+        self.widen = masked_conv("B", half, channels, 1, colours, rng, init=nn.lecun_uniform)
 
-    def forward(self, h, conv=whole):
-        return h + conv(self.widen, conv(self.middle, conv(self.narrow, h)))
+    def forward(self, h):
+        y = self.narrow(relu(h))
+        y = self.middle(relu(y))
+        return h + self.widen(relu(y))
+
+
+def each_block(dilations, blocks):
+    """The dilation of each of so many blocks: the sequence again and again."""
+    return [dilations[k % len(dilations)] for k in range(blocks)]
 
 
 # ---------------------------------------------------------------- the gated model
@@ -323,33 +321,34 @@ class GatedPixelCNN(PixelCNN):
     """
 
     def __init__(self, image_shape, levels=2, features=32, blocks=10, head=32, embedding_dim=0,
-                 num_classes=0, decode=None, rng=None):
+                 num_classes=0, dilations=(1,), decode=None, rng=None):
         rng = rng or np.random.default_rng(0)
-        C = self.settle(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
+        C = self.keep_sizes(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
         n_in, self.num_classes = embedding_dim or C, num_classes
         if num_classes:
             self.units += ", given its class"
         rows_above = np.arange(7)[:, None].repeat(7, axis=1) < 3
         self.first_v = nn.MaskedConv2d(n_in, features, rows_above, rng, init=nn.he_normal)
         self.first = masked_conv("A", n_in, features, (1, 7), C, rng)
-        self.blocks = [GatedBlock(features, C, num_classes, rng) for _ in range(blocks)]
+        self.blocks = [GatedBlock(features, C, num_classes, rng, d)
+                       for d in each_block(dilations, blocks)]
         self.make_head(features, C, head, rng)
 
     def first_layers(self):
         return [self.first_v, self.first]
 
-    def vertical(self, x, labels, conv):
+    def vertical(self, x, labels):
         """x -> for each block, what its horizontal half gets: (..., 2 features)."""
-        v, links = conv(self.first_v, x), []
+        v, links = self.first_v(x), []
         for block in self.blocks:
-            v, link = block.vertical(v, labels, conv)
+            v, link = block.vertical(v, labels)
             links.append(link)
         return links
 
-    def horizontal(self, x, links, labels, conv):
-        h = conv(self.first, x)
+    def horizontal(self, x, links, labels):
+        h = self.first(x)
         for block, link in zip(self.blocks, links, strict=True):
-            h = block.horizontal(h, link, labels, conv)
+            h = block.horizontal(h, link, labels)
         return h
 
 
@@ -364,26 +363,27 @@ class GatedBlock(nn.Module):
     block may look at row i itself, and to the right.
     """
 
-    def __init__(self, features, colours, num_classes, rng):
+    def __init__(self, features, colours, num_classes, rng, dilation=1):
         up_to_here = np.arange(3)[:, None].repeat(3, axis=1) < 2
-        self.v = nn.MaskedConv2d(features, 2 * features, up_to_here, rng, init=nn.glorot_uniform)
+        self.v = nn.MaskedConv2d(features, 2 * features, up_to_here, rng, init=nn.glorot_uniform,
+                                 dilation=dilation)
         self.link = nn.MaskedConv2d(2 * features, 2 * features, [[True]], rng,
                                     init=nn.glorot_uniform)
         self.h = masked_conv("B", features, 2 * features, (1, 3), colours, rng, parts=(1, 2),
-                             init=nn.glorot_uniform)
+                             dilation=dilation, init=nn.glorot_uniform)
         self.out = masked_conv("B", features, features, 1, colours, rng, init=nn.glorot_uniform)
         self.label_v = self.label_h = None
         if num_classes:
             self.label_v, self.label_h = (nn.Embedding(num_classes, 2 * features, rng)
                                           for _ in range(2))
 
-    def vertical(self, v, labels, conv):
-        y = add_label(conv(self.v, v), self.label_v, labels)
-        return ops.gate(y), conv(self.link, y)
+    def vertical(self, v, labels):
+        y = add_label(self.v(v), self.label_v, labels)
+        return ops.gate(y), self.link(y)
 
-    def horizontal(self, h, link, labels, conv):
-        y = add_label(conv(self.h, h) + link, self.label_h, labels)
-        return h + conv(self.out, ops.gate(y))
+    def horizontal(self, h, link, labels):
+        y = add_label(self.h(h) + link, self.label_h, labels)
+        return h + self.out(ops.gate(y))
 
 
 def add_label(y, table, labels):

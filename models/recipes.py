@@ -89,19 +89,19 @@ RECIPES = {
             {"epochs": 30, "schedule": "cooldown"}),
         "pixelcnn": Recipe(
             "the small PixelCNN: 15 residual blocks of 32 features", build_pixelcnn,
-            {"levels": 2, "features": 32, "blocks": 15, "head": 32},
+            {"levels": 2, "features": 32, "blocks": 15, "head": 32, "dilations": [1]},
             {"epochs": 20, "batch_size": 32, "lr": 3e-3, "schedule": "cooldown",
              "binarize": "dynamic", "average": 0.999}),
         "gated-pixelcnn": Recipe(
             "PixelCNN with two stacks of gated convolutions, which see every earlier pixel",
             build_gated, {"levels": 2, "features": 32, "blocks": 7, "head": 32,
-                          "conditional": False},
+                          "dilations": [1, 2, 4, 8, 1, 2, 8], "conditional": False},
             {"epochs": 10, "batch_size": 32, "lr": 2e-3, "schedule": "cooldown",
              "binarize": "dynamic", "average": 0.999}),
         "prior": Recipe(
             "gated PixelCNN over the codes of a VQ-VAE (--codes)", build_prior,
             {"codes": None, "embedding_dim": 32, "features": 48, "blocks": 4, "head": 96,
-             "conditional": False},
+             "dilations": [1], "conditional": False},
             {"epochs": 8, "batch_size": 64, "lr": 2e-3, "schedule": "cooldown",
              "average": 0.999}),
     },
@@ -117,18 +117,18 @@ RECIPES = {
              "schedule": "cooldown"}),
         "pixelcnn": Recipe(
             "PixelCNN over 8-bit pixels, in the order R, G, B", build_pixelcnn,
-            {"levels": 256, "features": 48, "blocks": 8, "head": 96},
+            {"levels": 256, "features": 48, "blocks": 8, "head": 96, "dilations": [1]},
             {"epochs": 3, "batch_size": 16, "lr": 2e-3, "schedule": "cooldown",
              "average": 0.999}),
         "gated-pixelcnn": Recipe(
             "PixelCNN with two stacks of gated convolutions, which see every earlier pixel",
             build_gated, {"levels": 256, "features": 48, "blocks": 5, "head": 96,
-                          "conditional": False},
+                          "dilations": [1, 2, 4, 8, 16], "conditional": False},
             {"epochs": 3, "batch_size": 16, "schedule": "cooldown", "average": 0.999}),
         "prior": Recipe(
             "gated PixelCNN over the codes of a VQ-VAE (--codes)", build_prior,
             {"codes": None, "embedding_dim": 64, "features": 64, "blocks": 5, "head": 128,
-             "conditional": False},
+             "dilations": [1], "conditional": False},
             {"epochs": 10, "batch_size": 64, "schedule": "cooldown", "average": 0.999}),
     },
 }

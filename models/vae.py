@@ -20,6 +20,7 @@ from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.ops.reductions import logsumexp_of
 from scratchnet.tensor import Tensor
+from scratchnet.training import Model
 
 LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
 LOG_2PI = math.log(2 * math.pi)
@@ -50,7 +51,7 @@ def reparameterise(mu, log_var, noise):
     return mu + sigma * noise
 
 
-class VAE(nn.Module):
+class VAE(Model):
     """MLP encoder to (mu, log_var), MLP decoder to the pixels' distribution.
 
     input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the hidden
@@ -72,16 +73,14 @@ class VAE(nn.Module):
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
                  sigma_x=0.1, beta=1.0, rng=None):
         rng = rng or np.random.default_rng(0)
-        h_dim = [h_dim] if isinstance(h_dim, int) else list(h_dim)
-        if min([input_dim, z_dim, *h_dim]) < 1:
-            raise ValueError(f"VAE: sizes must be 1 or more, not {input_dim}-{h_dim}-{z_dim}")
-        self.settle(input_dim, (input_dim,), z_dim, likelihood, sigma_x, beta)
+        h_dim = nn.as_sizes(h_dim)
+        self.keep_sizes(input_dim, (input_dim,), z_dim, likelihood, sigma_x, beta)
         self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
         self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)
         self.pixels = nn.Linear(h_dim[0], input_dim * self.outputs, rng)
 
-    def settle(self, input_dim, input_shape, z_dim, likelihood, sigma_x, beta):
+    def keep_sizes(self, input_dim, input_shape, z_dim, likelihood, sigma_x, beta):
         """Check and keep what all VAEs have in common."""
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"VAE: likelihood {likelihood!r}: choose one of "
@@ -211,14 +210,12 @@ class ConvVAE(VAE):
         rng = rng or np.random.default_rng(0)
         H, W, C = image_shape
         by = 2 ** len(channels)
-        h_dim = [h_dim] if isinstance(h_dim, int) else list(h_dim)
-        if min([z_dim, *h_dim, *channels]) < 1:
-            raise ValueError(f"ConvVAE: sizes must be 1 or more, not {channels}, {h_dim}, {z_dim}")
+        h_dim, channels = nn.as_sizes(h_dim), nn.as_sizes(channels)
         if H % by or W % by:
             raise ValueError(f"ConvVAE: images of {H} x {W} do not fit: {len(channels)} "
                              f"convolutions of stride 2 need height and width to be multiples of "
                              f"{by}; give fewer channels, at most {halvings(H, W)} of them here")
-        self.settle(H * W * C, tuple(image_shape), z_dim, likelihood, sigma_x, beta)
+        self.keep_sizes(H * W * C, tuple(image_shape), z_dim, likelihood, sigma_x, beta)
         def relu(): return nn.Activation("relu")
         sizes = [C, *channels]
         inner = (H // by, W // by, channels[-1])

@@ -12,24 +12,27 @@ encoder from running away from its codes. The reconstruction reaches the encoder
 straight-through estimator (ops.straight_through).
 
 With codebook="ema" there is no codebook term: each code is the running mean of the vectors
-that chose it (appendix A.1), `after_step`.
+that chose it (appendix A.1), `update`.
 """
+
+import math
 
 import numpy as np
 
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
-from scratchnet.fast.processes import ALONE
 from scratchnet.ops.products import sum_rows
 from scratchnet.tensor import Tensor, raw
+from scratchnet.training import Model, to_batch
 
 CODEBOOKS = ("gradient", "ema")
-EPS = 1e-5     # of the Laplace smoothing
-SETTLE = 500   # steps over which the codebook is placed
-SHARE = 0.25   # while it is placed, a code with less than this part of a fair share is moved
+EPS = 1e-5         # of the Laplace smoothing
+PLACING = 500      # steps over which the codebook is placed
+MOVE_EVERY = 10    # steps between moves of codes that are not used
+FAIR_PART = 0.25   # while it is placed, a code with less than this part of a fair share is moved
 
 
-class VQVAE(nn.Module):
+class VQVAE(Model):
     """An encoder, a codebook, a decoder.
 
     image_shape: (H, W, C). architecture: a key of ARCHITECTURES. num_embeddings K,
@@ -39,11 +42,11 @@ class VQVAE(nn.Module):
     data_variance: of the training pixels in [0, 1]; the reconstruction term is the squared error
     divided by it. rng: for the initial weights.
 
-    How the codebook starts: U(-1/K, 1/K); `begin`, which training calls with the first batch, puts
-    it on vectors that the encoder gives for that. The encoder changes fast at first and leaves most
-    of them behind, so for the first SETTLE steps codes are moved as if restart_below were at least
-    SHARE. On CIFAR-10, after 600 steps: perplexity 313 with this, 25 without (compare Lancucki et
-    al. 2020, 2005.08520).
+    How the codebook starts: U(-1/K, 1/K); `prepare`, which training calls with each batch, puts it
+    on vectors that the encoder gives for the first one. The encoder changes fast then and leaves
+    most of them behind, so for the first PLACING steps codes are moved as if restart_below were at
+    least FAIR_PART. On CIFAR-10, after 600 steps: perplexity 313 with this, 25 without (compare
+    Lancucki et al. 2020, 2005.08520).
 
     Raises ValueError for sizes below 1, a beta below 0, a decay outside (0, 1), an unknown
     codebook or architecture, or images whose height or width is not a multiple of 4.
@@ -81,7 +84,7 @@ class VQVAE(nn.Module):
         # The running state of the EMA: N_k vectors in a batch choose code k, their sum is m_k.
         self.N = Tensor(np.ones(K, np.float32))
         self.m = Tensor(e.copy())
-        self.last = None  # (z_e, indices) of the last loss, for after_step
+        self.vectors = height // 4 * (width // 4)  # of an image
 
     def load_state_dict(self, state):
         super().load_state_dict(state)
@@ -118,30 +121,33 @@ class VQVAE(nn.Module):
 
         recon_error is the mean squared error over data_variance, vq the codebook and commitment
         terms (means over vectors and dimensions, beta included; with "ema" the commitment term
-        alone), usage the distribution of these images' codes (K,). noise: not used.
+        alone), usage the distribution of these images' codes (K,), and in training with "ema" sums
+        (K, D), for each code the sum of the vectors that chose it, over the number of all vectors.
+        noise: not used.
         """
         x = Tensor(raw(ops.as_tensor(x)))
         z_e = self.encode(x)
-        indices = ops.nearest_code(z_e, self.e)
-        e = ops.embedding(indices, self.e)
+        k = ops.nearest_code(z_e, self.e)
+        e = ops.embedding(k, self.e)
         x_hat = self.decode(ops.straight_through(e, z_e))
 
         recon_error = mean_square(x_hat - x) / self.data_variance
         vq = self.beta * mean_square(z_e - e.detach())  # ||z_e - sg[e]||^2
         if self.codebook == "gradient":
             vq = vq + mean_square(e - z_e.detach())     # ||sg[z_e] - e||^2
-        self.last = (z_e.data, indices) if self.training else None
-        usage = xp.bincount(indices.reshape(-1), minlength=len(self.e)).astype(np.float32)
-        usage /= np.float32(indices.size)
         loss = recon_error + vq
-        return loss, {"loss": loss.detach(), "recon_error": recon_error.detach(),
-                      "vq": vq.detach(), "usage": usage}
+        metrics = {"loss": loss.detach(), "recon_error": recon_error.detach(), "vq": vq.detach(),
+                   "usage": xp.bincount(k.reshape(-1), minlength=len(self.e)) / np.float32(k.size)}
+        if self.training and self.codebook == "ema":
+            metrics["sums"] = sum_rows(k.reshape(-1), z_e.data.reshape(k.size, -1),
+                                       len(self.e)) / np.float32(k.size)
+        return loss, metrics
 
-    def complete_metrics(self, metrics):
+    def batch_metrics(self, means):
         """Add perplexity, exp(entropy) of the codes of a whole batch, from their usage."""
-        return metrics | {"perplexity": perplexity(metrics["usage"])}
+        return means | {"perplexity": perplexity(means["usage"])}
 
-    def summarise(self, means):
+    def epoch_metrics(self, means):
         """The mean of `usage` over an epoch is the distribution of its codes: codes_used counts
         those that were used at all, epoch_perplexity is exp of its entropy."""
         usage = np.asarray(means["usage"], np.float64)
@@ -151,55 +157,48 @@ class VQVAE(nn.Module):
 
     # ------------------------------------------------------------ the codebook
 
-    @no_grad()
-    def begin(self, x, rng):
-        """Put the codes onto K vectors of z_e of the first batch drawn at random (again, where it
-        has too few), and the running means onto the codes: N_k = 1, m_k = e_k."""
-        z_e, K = self.encode(x).data, len(self.e)
-        rows = z_e.reshape(-1, z_e.shape[-1])
-        chosen = np.concatenate([rng.permutation(len(rows))
-                                 for _ in range(-(-K // len(rows)))])[:K]
-        self.e.data[...] = rows[xp.asarray(chosen)]
-        self.m.data[...] = self.e.data
-
-    def after_step(self, rng, team=ALONE):
-        """Update the running means with the vectors of the last loss, after it has used the codes.
+    def update(self, means, n):
+        """Update the running means with the vectors of a batch of n images, after its step.
 
             N_k <- gamma N_k + (1 - gamma) n_k             n_k vectors chose code k
             m_k <- gamma m_k + (1 - gamma) sum of them
             e_k  = m_k / N'_k,   N'_k = (N_k + eps) / (N + K eps) * N,   N = sum of N_k   ("ema")
 
         N' (Laplace smoothing) keeps a code that nobody chose from being divided by 0; it is not
-        written back into N_k. n_k and the sums are over the whole batch, all of whose parts the
-        team has. Source: appendix A.1, eq. 6 to 8.
+        written back into N_k. Source: appendix A.1, eq. 6 to 8.
         """
-        if self.last is None:
-            return
-        z_e, indices = self.last
-        self.last = None
-        rows, flat, K = z_e.reshape(-1, z_e.shape[-1]), indices.reshape(-1), len(self.e)
-        n = team.total(xp.bincount(flat, minlength=K).astype(rows.dtype))
-        self.N.data[...] = self.decay * self.N.data + (1 - self.decay) * n
+        vectors, K, gamma = n * self.vectors, len(self.e), self.decay
+        self.N.data[...] = gamma * self.N.data + (1 - gamma) * (means["usage"] * vectors)
         if self.codebook == "ema":
-            sums = team.total(sum_rows(flat, rows, K))
-            self.m.data[...] = self.decay * self.m.data + (1 - self.decay) * sums
-            total = self.N.data.sum()
-            smoothed = (self.N.data + EPS) / (total + K * EPS) * total
+            self.m.data[...] = gamma * self.m.data + (1 - gamma) * (means["sums"] * vectors)
+            N = self.N.data.sum()
+            smoothed = (self.N.data + EPS) / (N + K * EPS) * N
             self.e.data[...] = self.m.data / smoothed[:, None]
         self.steps_done += 1
         self.steps.data += 1
-        share = max(self.restart_below, SHARE if self.steps_done <= SETTLE else 0)
-        if share:
-            count = int(team.total(np.array(len(rows))))
-            chosen = team.take(rows, rng.integers(0, count, K))
-            self.move_dead_codes(chosen, share * count / K)
+        return {name: value for name, value in means.items() if name != "sums"}
 
-    def move_dead_codes(self, chosen, least):
-        """Move every code with N_k < least onto its vector of `chosen` (K, D), with N_k = least."""
-        dead = (self.N.data < least)[:, None]
-        self.e.data[...] = xp.where(dead, chosen, self.e.data)
-        self.m.data[...] = xp.where(dead, chosen * least, self.m.data)
-        self.N.data[...] = xp.where(dead[:, 0], least, self.N.data)
+    def prepare(self, batch, rng):
+        """Put the codebook onto vectors of the first batch; later, every MOVE_EVERY steps, codes that
+        are used less than they should be."""
+        fair = len(batch) * self.vectors / len(self.e)
+        part = max(self.restart_below, FAIR_PART if self.steps_done < PLACING else 0)
+        if self.steps_done == 0:
+            self.move_codes(batch, rng, math.inf, 1.0)
+        elif part and self.steps_done % MOVE_EVERY == 0:
+            self.move_codes(batch, rng, part * fair, part * fair)
+
+    @no_grad()
+    def move_codes(self, batch, rng, least, N):
+        """Move every code with N_k < least onto a random vector of these images' z_e (again, where
+        they have too few), with the running means N_k = N, m_k = N e_k."""
+        z_e, K = self.encode(to_batch(batch)).data, len(self.e)
+        rows = z_e.reshape(-1, z_e.shape[-1])
+        chosen = np.concatenate([rng.permutation(len(rows)) for _ in range(-(-K // len(rows)))])[:K]
+        unused, chosen = (self.N.data < least)[:, None], rows[xp.asarray(chosen)]
+        self.e.data[...] = xp.where(unused, chosen, self.e.data)
+        self.m.data[...] = xp.where(unused, N * chosen, self.m.data)
+        self.N.data[...] = xp.where(unused[:, 0], N, self.N.data)
 
     @no_grad()
     def reconstruct(self, x):
@@ -226,11 +225,12 @@ class ResidualBlock(nn.Module):
     """x + conv 1x1 (ReLU (conv 3x3 (ReLU x))), the 3x3 to fewer channels."""
 
     def __init__(self, channels, hidden, rng):
-        self.narrow = nn.Conv2d(channels, hidden, 3, rng, padding=1, relu=True)
-        self.widen = nn.Conv2d(hidden, channels, 1, rng, relu=True)
+        self.narrow = nn.Conv2d(channels, hidden, 3, rng, padding=1)
+        self.widen = nn.Conv2d(hidden, channels, 1, rng)
 
     def forward(self, x):
-        return x + self.widen(self.narrow(x))
+        y = self.narrow(ops.relu(x))
+        return x + self.widen(ops.relu(y))
 
 
 def residual_stack(channels, hidden, blocks, rng):

@@ -6,11 +6,12 @@ A Tensor that requires a gradient is a parameter; one that does not (a running
 average, say) is saved and loaded with the rest but not trained.
 """
 
+import copy
+
 import numpy as np
 
 from . import conv, ops
 from .backend import to_numpy, xp
-from .fast.processes import ALONE
 from .tensor import Tensor
 
 # ---------------------------------------------------------------- initialisation
@@ -120,23 +121,19 @@ class Module:
         """Set evaluation mode here and below. Returns self."""
         return self.train(False)
 
-    def begin(self, x, rng):
-        """Called once, before the first step, with the images of its batch and its rng: for what
-        starts from data."""
-
-    def after_step(self, rng, team=ALONE):
-        """Called after each optimiser step, for what is learned without gradients. rng: of the
-        step. team: the processes that have parts of the batch (parallel.Team)."""
-
-    def complete_metrics(self, metrics):
-        """{metric: mean over the batch}, and those of the batch as a whole that are no mean of its
-        parts, made from these."""
-        return metrics
-
-    def summarise(self, means):
-        """{metric: mean over the images} -> {metric: number}: for metrics that are arrays, whose
-        mean is a distribution (of codes used, say)."""
-        return means
+    def replaced(self, swap):
+        """A copy of the tree below this module, with swap(layer) for each layer where that is not
+        None. Tensors are not copied."""
+        def change(value):
+            if isinstance(value, Module):
+                new = swap(value)
+                return value.replaced(swap) if new is None else new
+            if isinstance(value, (list, tuple)):
+                return type(value)(change(v) for v in value)
+            return value
+        new = copy.copy(self)
+        vars(new).update({name: change(value) for name, value in vars(self).items()})
+        return new
 
     def extra_repr(self):
         """What __repr__ says of this module besides its Tensors."""
@@ -164,6 +161,7 @@ class Linear(Module):
     """
 
     def __init__(self, n_in, n_out, rng, bias=True, init=lecun_uniform):
+        as_sizes([n_in, n_out])
         self.w = parameter(init(rng, (n_in, n_out), n_in, n_out))
         self.b = parameter(np.zeros(n_out)) if bias else None
 
@@ -187,22 +185,22 @@ class Embedding(Module):
 class Conv2d(Module):
     """conv.conv2d with weights w (kh, kw, C_in, C_out) and bias b (C_out,).
 
-    kernel_size, stride, padding: a number, or one each for height and width. relu: of max(x, 0).
+    kernel_size, stride, padding: a number, or one each for height and width.
     """
 
     def __init__(self, in_channels, out_channels, kernel_size, rng, stride=1, padding=0, bias=True,
-                 init=lecun_uniform, relu=False):
+                 init=lecun_uniform):
         kh, kw = conv.pair(kernel_size)
         self.w = parameter(init(rng, (kh, kw, in_channels, out_channels), kh * kw * in_channels,
                                 kh * kw * out_channels))
         self.b = parameter(np.zeros(out_channels)) if bias else None
-        self.stride, self.padding, self.relu = stride, padding, relu
+        self.stride, self.padding = stride, padding
 
     def forward(self, x):
-        return conv.conv2d(x, self.w, self.b, self.stride, self.padding, self.relu)
+        return conv.conv2d(x, self.w, self.b, self.stride, self.padding)
 
     def extra_repr(self):
-        return f"{'of ReLU, ' * self.relu}stride {self.stride}, padding {self.padding}"
+        return f"stride {self.stride}, padding {self.padding}"
 
 
 class ConvTranspose2d(Module):
@@ -230,12 +228,12 @@ class MaskedConv2d(Module):
     """conv.masked_conv2d: only the taps under the mask, bool (kh, kw). The image keeps its size.
 
     centre: bool (C_in, C_out), which inputs each output sees through the middle tap, (kh // 2,
-    kw // 2); None: all of them. relu: of max(x, 0).
+    kw // 2); None: all of them. dilation: pixels from one tap to the next.
     """
 
     def __init__(self, in_channels, out_channels, mask, rng, bias=True, init=lecun_uniform,
-                 centre=None, relu=False):
-        self.mask, self.relu, self.keep = np.asarray(mask, dtype=bool), relu, None
+                 centre=None, dilation=1):
+        self.mask, self.dilation, self.keep = np.asarray(mask, dtype=bool), dilation, None
         taps = max(1, int(self.mask.sum()))
         self.w = parameter(init(rng, (*self.mask.shape, in_channels, out_channels),
                                 taps * in_channels, taps * out_channels))
@@ -250,10 +248,17 @@ class MaskedConv2d(Module):
         return self.w if self.keep is None else self.w * self.keep
 
     def forward(self, x):
-        return conv.masked_conv2d(x, self.weights(), self.mask, self.b, relu=self.relu)
+        return conv.masked_conv2d(x, self.weights(), self.mask, self.b, self.dilation)
+
+    def streamed(self, stream):
+        """This layer for an image that is being drawn (fast/stream.py)."""
+        taps, kept = conv.masked_window(self.mask.tobytes(), self.mask.shape, self.dilation)
+        return stream.conv(taps, conv.take_taps(self.weights(), kept).data,
+                           None if self.b is None else self.b.data)
 
     def extra_repr(self):
-        return f"{'of ReLU, ' * self.relu}{int(self.mask.sum())} of {self.mask.size} taps"
+        return (f"{int(self.mask.sum())} of {self.mask.size} taps"
+                + f", dilation {self.dilation}" * (self.dilation > 1))
 
 
 class Reshape(Module):
@@ -298,6 +303,14 @@ class Activation(Module):
 
 ACTIVATIONS = {"relu": ops.relu, "tanh": ops.tanh, "sigmoid": ops.sigmoid, "elu": ops.elu,
                "softplus": ops.softplus}
+
+
+def as_sizes(sizes):
+    """A number, or several, as a list; ValueError if one is below 1."""
+    sizes = [sizes] if isinstance(sizes, int) else list(sizes)
+    if min(sizes, default=0) < 1:
+        raise ValueError(f"sizes must be 1 or more, not {' '.join(map(str, sizes)) or 'none'}")
+    return sizes
 
 
 def mlp(sizes, activation, rng):

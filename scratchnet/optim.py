@@ -11,14 +11,14 @@ import math
 import numpy as np
 
 from .backend import fused, to_numpy, xp
-
-BLOCK = 32768  # elements; 128 KB: the ten passes of one block stay in the cache, 2.3x on Adam
+from .fast.blocks import flush_tiny, in_blocks
 
 
 class Optimizer:
-    """What SGD and Adam share: the parameters, the state by name, zero_grad.
+    """What SGD and Adam share: the parameters, the state by name, the walk over both.
 
-    Raises ValueError for no parameters or a negative learning rate.
+    Subclasses define update(t, p, g, *state), which changes the arrays p and state in place; t counts
+    the updates of this parameter, from 1. Raises ValueError for no parameters or a negative lr.
     """
 
     slots = ()  # names of the state arrays, one of each for each parameter
@@ -29,11 +29,11 @@ class Optimizer:
             raise ValueError("optimiser: no parameters to train")
         if not lr >= 0:
             raise ValueError(f"optimiser: lr must be 0 or more, not {lr}")
-        for p in self.parameters:
-            p.data = xp.ascontiguousarray(p.data)  # updated in place, through a flat view
-        self.lr, self.step_count = lr, 0
-        self.state = {name: [xp.zeros_like(p.data) for p in self.parameters] for name in self.slots}
-        self.take_share(0, 1)
+        self.lr = lr
+        self.steps = [0] * len(self.parameters)  # updates so far, of each
+        self.state = {name: [xp.zeros_like(p.data, order="C") for p in self.parameters]
+                      for name in self.slots}
+        self.parts = [slice(None)] * len(self.parameters)  # what to update of each: a team shares it
 
     def zero_grad(self):
         """Forget the gradients."""
@@ -42,45 +42,19 @@ class Optimizer:
 
     def step(self):
         """One update of every parameter that has a gradient."""
-        self.step_count += 1
-        for i, part in self.own:
-            p = self.parameters[i]
+        for i, p in enumerate(self.parameters):
             if p.grad is None:
                 continue
-            arrays = [p.data, p.grad] + [self.state[name][i] for name in self.slots]
-            flat = [a.reshape(-1)[part] for a in arrays]
-            size = BLOCK if isinstance(p.data, np.ndarray) else p.size  # a GPU wants one kernel
-            for start in range(0, len(flat[0]), size):
-                self.update(*(a[start:start + size] for a in flat))
-
-    # ------------------------------------------------------------ shared by processes
-
-    def share(self, rank, size):
-        """[(number of the parameter, slice of it, flattened), ...]: the part of all parameters
-        that process `rank` of `size` updates."""
-        total = sum(p.size for p in self.parameters)
-        low, high = total * rank // size, total * (rank + 1) // size
-        pieces, start = [], 0
-        for i, p in enumerate(self.parameters):
-            part = slice(max(0, low - start), min(p.size, high - start))
-            if part.start < part.stop:
-                pieces.append((i, part))
-            start += p.size
-        return pieces
-
-    def take_share(self, rank, size):
-        """From now on update only this share; 0 of 1 is everything."""
-        self.own = self.share(rank, size)
-
-    def move(self, copy):
-        """Replace every array of parameters and state by copy(array)."""
-        for p in self.parameters:
-            p.data = copy(p.data)
-        self.state = {n: [copy(a) for a in arrays] for n, arrays in self.state.items()}
+            if not p.data.flags.c_contiguous:
+                p.data = xp.ascontiguousarray(p.data)
+            self.steps[i] += 1
+            state = [self.state[name][i] for name in self.slots]
+            for block in in_blocks([p.data, p.grad, *state], self.parts[i]):
+                self.update(self.steps[i], *block)
 
     def state_dict(self):
-        """{name: NumPy array}: the step count and every state array, copies on the host."""
-        state = {"step_count": np.array(self.step_count)}
+        """{name: NumPy array}: the step counts and every state array, copies on the host."""
+        state = {"steps": np.array(self.steps)}
         for name, arrays in self.state.items():
             state.update({f"{name}.{i}": np.array(to_numpy(a)) for i, a in enumerate(arrays)})
         return state
@@ -88,11 +62,12 @@ class Optimizer:
     def load_state_dict(self, state):
         """Copy a state_dict in. Raises ValueError if a name or shape does not fit."""
         own = {f"{n}.{i}": a for n, arrays in self.state.items() for i, a in enumerate(arrays)}
-        wrong = sorted(set(own) ^ (set(state) - {"step_count"})) + [
+        wrong = sorted(set(own) ^ (set(state) - {"steps", "step_count"})) + [
             n for n, a in own.items() if n in state and state[n].shape != a.shape]
-        if wrong or "step_count" not in state:
+        counts = state.get("steps", state.get("step_count"))  # the latter: one for all, until 0.1
+        if wrong or counts is None or counts.shape not in ((), (len(self.parameters),)):
             raise ValueError(f"state does not fit {type(self).__name__}: {', '.join(wrong[:6])}")
-        self.step_count = int(state["step_count"])
+        self.steps = [int(c) for c in np.broadcast_to(counts, len(self.parameters))]
         for name, array in own.items():
             array[...] = xp.asarray(state[name])
 
@@ -111,11 +86,9 @@ class SGD(Optimizer):
         super().__init__(parameters, lr)
         self.momentum, self.weight_decay = momentum, weight_decay
 
-    def update(self, p, g, u):
+    def update(self, t, p, g, u):
         u *= self.momentum
-        u += g
-        if self.weight_decay:
-            u += self.weight_decay * p
+        u += g + self.weight_decay * p
         p -= self.lr * u
 
 
@@ -124,8 +97,13 @@ class Adam(Optimizer):
 
         m <- b1 m + (1 - b1) g                running mean of the gradient
         v <- b2 v + (1 - b2) g^2              running mean of its square
-        m_hat = m / (1 - b1^t),  v_hat = v / (1 - b2^t)       both began at 0
+        m_hat = m / (1 - b1^t),  v_hat = v / (1 - b2^t)
         p <- p - lr m_hat / (sqrt(v_hat) + eps)
+
+    Why 1 - b^t. m begins at 0, so after t steps it is a sum of gradients whose weights fall backwards
+    in time, m_t = (1 - b) (g_t + b g_(t-1) + ... + b^(t-1) g_1). These weights do not add up to 1, as
+    those of a mean should, but to (1 - b) (1 + b + ... + b^(t-1)) = 1 - b^t: at t = 1 and b = 0.9 only
+    to 0.1. Divided by their sum, they do.
 
     average: d above 0 also keeps running means of the parameters,
 
@@ -147,6 +125,13 @@ class Adam(Optimizer):
         for p, a in zip(self.parameters, self.state.get("average", []), strict=False):
             a[...] = p.data
 
+    def update(self, t, p, g, m, v, a=None):
+        b1, b2 = self.betas
+        adam_step(p, g, m, v, self.lr, b1, b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
+        flush_tiny([m, v], t)
+        if a is not None:
+            move_average(a, p, min(self.average, (1 + t) / (10 + t)))
+
     @contextlib.contextmanager
     def averaged(self):
         """Within `with optimizer.averaged():` the parameters are their running means, if kept."""
@@ -160,45 +145,21 @@ class Adam(Optimizer):
         finally:
             swap()
 
-    def update(self, p, g, m, v, average=None):
-        (b1, b2), t = self.betas, self.step_count
-        # lr m_hat / (sqrt(v_hat) + eps), with both bias corrections moved into two numbers
-        correction = (1 - b2 ** t) ** 0.5
-        adam_step(p, g, m, v, b1, 1 - b1, b2, 1 - b2, self.eps * correction,
-                  self.lr * correction / (1 - b1 ** t))
-        if average is not None:
-            move_average(average, p, 1 - min(self.average, (1 + t) / (10 + t)))
-        # Where the gradient stays 0 (a border pixel of MNIST), m decays into subnormal numbers,
-        # on which a CPU is 100 times slower: after 2,000 steps of the VAE, Adam took 3.5 ms
-        # instead of 1.5. Below 1e-30 neither m nor sqrt(v) matters beside eps.
-        if t % 64 == 0 and isinstance(p, np.ndarray):
-            m[xp.abs(m) < 1e-30] = 0
-            v[v < 1e-30] = 0
-
 
 @fused
-def adam_step(p, g, m, v, b1, one_minus_b1, b2, one_minus_b2, eps, lr):
-    """m, v, p <- as in Adam, in place; eps and lr with the bias corrections in them."""
-    scratch = g * one_minus_b1
+def adam_step(p, g, m, v, lr, b1, b2, c1, c2, eps):
+    """Algorithm 1, in place. c1 = 1 - b1^t, c2 = 1 - b2^t, so (lr / c1) m is lr m_hat."""
     m *= b1
-    m += scratch
-    xp.multiply(g, g, out=scratch)
-    scratch *= one_minus_b2
+    m += (1 - b1) * g
     v *= b2
-    v += scratch
-    xp.sqrt(v, out=scratch)
-    scratch += eps
-    xp.divide(m, scratch, out=scratch)
-    scratch *= lr
-    p -= scratch
+    v += (1 - b2) * g * g
+    p -= (lr / c1) * m / (xp.sqrt(v / c2) + eps)
 
 
 @fused
-def move_average(a, p, share):
-    """a <- a + share (p - a), in place."""
-    scratch = p - a
-    scratch *= share
-    a += scratch
+def move_average(a, p, d):
+    """a <- d a + (1 - d) p, in place."""
+    a += (1 - d) * (p - a)
 
 
 # ---------------------------------------------------------------- schedules: step -> lr

@@ -1,4 +1,4 @@
-"""One step, and one evaluation, as the formulas say.
+"""What training asks of a model; one training step, and one evaluation, as the formulas say.
 
 Random numbers come from generators named by (seed, purpose, number): the weights,
 the order of epoch e, the noise of step t. Nothing random is carried along, so a
@@ -7,50 +7,66 @@ run that stops after any step and goes on later makes the same draws.
 
 import numpy as np
 
+from . import nn
 from .backend import to_numpy, xp
+from .fast.pieces import PieceGenerator, pieces
 from .fast.processes import ALONE
 from .tensor import no_grad, raw
 
 PURPOSES = ("weights", "order", "step", "evaluation", "pictures")
 
 
-def to_batch(images):
-    """uint8 images (n, H, W, C), moved to the backend as float32 in [0, 1]; grids of codes, which
-    are wider integers, as they are."""
-    if images.dtype != np.uint8:
-        return xp.asarray(images)
-    return xp.asarray(images).astype(np.float32) / np.float32(255)
+class Model(nn.Module):
+    """What training asks of a model, besides its layers.
 
+    table: the metrics worth a column on screen. units: of the first. num_classes: above 0, its loss
+    and its samples also take `labels`. gives: what can be made with it, for generate.py, evaluate.py
+    and the pictures of a run. piece: images taken through it at a time (None: the whole batch).
+    """
 
-def generator(seed, purpose, number=0):
-    """The np.random.Generator for this purpose (one of PURPOSES) and number."""
-    return np.random.default_rng([seed, PURPOSES.index(purpose), number])
+    table, units, num_classes, gives, piece = (), "", 0, frozenset(), None
+
+    def loss(self, x, noise=None):
+        """A batch -> (loss, metrics): the loss a Tensor, the metrics arrays; all are means over the
+        images. noise: a np.random.Generator, or the noise itself."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss()")
+
+    def prepare(self, batch, rng):
+        """Called before each step with its images, as the data set has them: for what starts from
+        data (a codebook)."""
+
+    def update(self, means, n):
+        """Called after each step with the metrics' means over its n images: learns what is learned
+        without gradients (a codebook), and returns those that are worth keeping."""
+        return means
+
+    def batch_metrics(self, means):
+        """means, and the metrics of a whole batch that are no mean over images."""
+        return means
+
+    def epoch_metrics(self, means):
+        """The same for all images of an epoch or a test set; all are numbers then."""
+        return means
 
 
 def step(model, optimizer, batch, rng, labels=(), team=ALONE):
-    """One step on a batch of images (uint8, or codes): loss, gradients, update. Returns the
-    metrics, means over the batch, in arrays. labels: (n,), for models that are conditional. team:
-    the processes that take this step together, each with the same arguments."""
-    n, crew = len(batch), team.of(len(batch))
-    part = crew.part(n)
-    loss, metrics = model.loss(to_batch(batch[part]), crew.generator(rng, n),
-                               **classes(model, labels[part]))
+    """One training step. Returns its metrics, means over the batch, in arrays.
+
+        L = sum over pieces of the batch of  n_piece/n  L_piece,   dL/dp likewise
+
+    batch: images uint8 (n, H, W, C), or codes; rng: the step's generator; labels: (n,), for a model
+    that is conditional; team: the processes that take the step together, each with these arguments.
+    """
+    n, means = len(batch), {}
+    model.prepare(batch, rng)
     optimizer.zero_grad()
-    loss.backward(xp.full_like(loss.data, crew.share(n)))
-    crew.add_gradients()
-    if crew is not team:
-        team.wait()  # until nobody reads the old parameters any more, as add_gradients does
+    for piece, share, noise in deal(model, n, rng, team):
+        loss, metrics = model.loss(to_batch(batch[piece]), noise, **classes(model, labels[piece]))
+        (share * loss).backward()
+        add(means, metrics, share)
+    team.add_gradients()  # of a team's other processes
     optimizer.step()
-    model.after_step(rng, crew)
-    metrics = crew.mean(metrics, n)
-    if crew is not team:
-        team.wait()  # until all have updated their share of the parameters, as mean does
-    return model.complete_metrics(metrics)
-
-
-def classes(model, labels):
-    """{"labels": labels} for the loss of a model that is conditional on them, else nothing."""
-    return {"labels": labels} if getattr(model, "num_classes", 0) else {}
+    return model.batch_metrics(model.update(team.add_up(means), n))
 
 
 @no_grad()
@@ -60,18 +76,40 @@ def evaluate(model, images, batch_size, labels=(), team=ALONE):
     The noise is the same for every model and every run, so that figures compare. Batches
     count by their size: the last may be smaller.
     """
+    was_training, rng, sums = model.training, generator(0, "evaluation"), {}
     model.eval()
-    rng, sums = generator(0, "evaluation"), {}
     for start in range(0, len(images), batch_size):
-        batch = images[start:start + batch_size]
-        n, crew = len(batch), team.of(len(batch))
-        part = crew.part(n)
-        _, metrics = model.loss(to_batch(batch[part]), crew.generator(rng, n), **classes(
-            model, labels[start:start + batch_size][part]))
-        for name, value in model.complete_metrics(crew.mean(metrics, n)).items():
-            sums[name] = sums.get(name, 0.0) + raw(value).astype(np.float64) * n
-    model.train()
+        batch, of_batch = (a[start:start + batch_size] for a in (images, labels))
+        n, means = len(batch), {}
+        for piece, share, noise in deal(model, n, rng, team):
+            _, metrics = model.loss(to_batch(batch[piece]), noise,
+                                    **classes(model, of_batch[piece]))
+            add(means, metrics, share)
+        for name, value in model.batch_metrics(team.add_up(means)).items():
+            sums[name] = sums.get(name, 0.0) + value.astype(np.float64) * n
+    model.train(was_training)
     return summarise(model, sums, len(images))
+
+
+def deal(model, n, rng, team):
+    """This process's pieces of a batch of n images: a slice, its share n_piece/n, and its noise. rng
+    goes on from one batch to the next, but begins anew with each piece."""
+    before = rng.bit_generator.state
+    for piece, share in pieces(team.part(n), n, model.piece):
+        rng.bit_generator.state = before
+        yield piece, share, PieceGenerator(rng, piece, n)
+
+
+def add(means, metrics, share):
+    """means += share * metrics, for each name."""
+    for name, value in metrics.items():
+        part = raw(value) * share
+        means[name] = means[name] + part if name in means else part
+
+
+def classes(model, labels):
+    """{"labels": labels} for the loss of a model that is conditional on them, else nothing."""
+    return {"labels": labels} if model.num_classes else {}
 
 
 def summarise(model, sums, count):
@@ -79,4 +117,17 @@ def summarise(model, sums, count):
     if not sums:
         return {}
     means = {name: to_numpy(total) / count for name, total in sums.items()}
-    return {name: np.asarray(value).item() for name, value in model.summarise(means).items()}
+    return {name: np.asarray(value).item() for name, value in model.epoch_metrics(means).items()}
+
+
+def to_batch(images):
+    """uint8 images (n, H, W, C), moved to the backend as float32 in [0, 1]; grids of codes, which
+    are wider integers, as they are."""
+    if images.dtype != np.uint8:
+        return xp.asarray(images)
+    return xp.divide(xp.asarray(images), np.float32(255), dtype=np.float32)
+
+
+def generator(seed, purpose, number=0):
+    """The np.random.Generator for this purpose (one of PURPOSES) and number."""
+    return np.random.default_rng([seed, PURPOSES.index(purpose), number])

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from scratchnet import Tensor, conv, nn, ops, taps, to_numpy, xp
+from scratchnet import Tensor, conv, nn, taps, to_numpy, xp
+from scratchnet.fast import products
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -15,30 +16,6 @@ SIZES = {"n": st.integers(1, 3), "h": st.integers(1, 7), "w": st.integers(1, 7),
          "c": st.integers(1, 3), "k": st.integers(1, 3)}
 
 
-def conv_by_loops(x, w, b, stride, padding):
-    """The formula in conv2d's docstring, one number at a time."""
-    (N, H, W, _), (kh, kw, _, K) = x.shape, w.shape
-    P = (H + 2 * padding[0] - kh) // stride[0] + 1
-    Q = (W + 2 * padding[1] - kw) // stride[1] + 1
-    y = np.zeros((N, P, Q, K)) + b
-    for n, p, q, i, j in np.ndindex(N, P, Q, kh, kw):
-        row, column = p * stride[0] + i - padding[0], q * stride[1] + j - padding[1]
-        if 0 <= row < H and 0 <= column < W:
-            y[n, p, q] += x[n, row, column] @ w[i, j]
-    return y
-
-
-def transposed_by_loops(x, w, b, stride, padding, size):
-    """Every pixel of x stamps w onto y."""
-    (N, H, W, _), (kh, kw, K, _) = x.shape, w.shape
-    y = np.zeros((N, *size, K)) + b
-    for n, h, v, i, j in np.ndindex(N, H, W, kh, kw):
-        row, column = h * stride[0] + i - padding[0], v * stride[1] + j - padding[1]
-        if 0 <= row < size[0] and 0 <= column < size[1]:
-            y[n, row, column] += w[i, j] @ x[n, h, v]
-    return y
-
-
 @settings(max_examples=80, deadline=None)
 @given(**SIZES)
 def test_conv2d_by_loops(n, h, w, kh, kw, sh, sw, ph, pw, c, k):
@@ -46,7 +23,9 @@ def test_conv2d_by_loops(n, h, w, kh, kw, sh, sw, ph, pw, c, k):
     rng = np.random.default_rng(h + 10 * w)
     x, f, b = (rng.standard_normal(s) for s in ((n, h, w, c), (kh, kw, c, k), (k,)))
     y = conv.conv2d(x, f, b, (sh, sw), (ph, pw))
-    np.testing.assert_allclose(y.numpy(), conv_by_loops(x, f, b, (sh, sw), (ph, pw)), atol=1e-12)
+    expected = taps.convolve_by_loops(x, f.reshape(-1, c, k), conv.window((kh, kw), (ph, pw)),
+                                      (sh, sw), y.shape[1:3]) + b
+    np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
 
 
 @settings(max_examples=80, deadline=None)
@@ -58,8 +37,10 @@ def test_conv_transpose2d_by_loops(n, h, w, kh, kw, sh, sw, ph, pw, c, k, data):
     rng = np.random.default_rng(h + 10 * w)
     x, f, b = (rng.standard_normal(s) for s in ((n, h, w, c), (kh, kw, k, c), (k,)))
     y = conv.conv_transpose2d(x, f, b, (sh, sw), (ph, pw), extra)
-    np.testing.assert_allclose(y.numpy(), transposed_by_loops(x, f, b, (sh, sw), (ph, pw), size),
-                               atol=1e-12)
+    assert y.shape[1:3] == size
+    expected = taps.transposed_by_loops(x, f.reshape(-1, k, c), conv.window((kh, kw), (ph, pw)),
+                                        (sh, sw), size) + b
+    np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
 
 
 TAPS = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=6,
@@ -99,31 +80,49 @@ def test_masked_conv_is_conv_with_weights_set_to_zero(bits, h, w):
     assert (to_numpy(f.grad)[~mask] == 0).all() and y.shape == (2, h, w, 3)
 
 
-@pytest.mark.parametrize("C, K, stride", [(3, 5, 1), (9, 2, 1), (2, 9, 1), (3, 4, 2)])
-def test_conv_of_relu_is_conv_after_relu(C, K, stride, backend, rng):
-    """Values and gradients, in every order of gathering and scattering."""
-    arrays = [rng.standard_normal(s) for s in ((5, 6, 4, C), (3, 3, C, K), (K,))]
-    one, two = ([Tensor(a, requires_grad=True) for a in arrays] for _ in range(2))
-    y = conv.conv2d(*one, stride, 1, relu=True)
-    z = conv.conv2d(ops.relu(two[0]), *two[1:], stride, 1)
-    np.testing.assert_allclose(y.numpy(), z.numpy(), atol=1e-12)
-    g = rng.standard_normal(y.shape)
-    y.backward(g)
-    z.backward(g)
-    for a, b in zip(one, two, strict=True):
-        np.testing.assert_allclose(to_numpy(a.grad), to_numpy(b.grad), atol=1e-12)
+@settings(max_examples=150, deadline=None)
+@given(TAPS, st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5),
+       st.integers(1, 6), st.integers(1, 6), st.integers(1, 6), st.integers(1, 6),
+       st.sampled_from([1, 200, 10 ** 9]))
+def test_products_are_the_plain_ones(offsets, sh, sw, P, Q, H, W, C, K, block):
+    """fast/products.py against the same names in taps.py, for any taps, in blocks of any size."""
+    rng = np.random.default_rng(P + 10 * Q)
+    x, g, matrix, b, c = (xp.asarray(rng.standard_normal(s)) for s in (
+        (3, H, W, C), (3, P, Q, K), (len(offsets) * C, K), K, C))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "BLOCK", block)
+        for fast, plain in (
+            (products.gather(x, offsets, (sh, sw), (P, Q)).copy(),
+             taps.gather(x, offsets, (sh, sw), (P, Q))),
+            (products.gather_matmul(x, matrix, offsets, (sh, sw), (P, Q), b),
+             taps.gather_matmul(x, matrix, offsets, (sh, sw), (P, Q)) + b),
+            (products.matmul_scatter(g, matrix, offsets, (sh, sw), (H, W), c),
+             taps.matmul_scatter(g, matrix, offsets, (sh, sw), (H, W)) + c),
+            (products.gather_t_matmul(x, g, offsets, (sh, sw)),
+             taps.gather_t_matmul(x, g, offsets, (sh, sw))),
+        ):
+            np.testing.assert_allclose(to_numpy(fast), to_numpy(plain), atol=1e-11)
 
 
-def test_masked_work_is_not_done():
+@pytest.mark.parametrize("dilation", [2, 3])
+def test_dilated_taps_by_loops(dilation, rng):
+    """The mask's middle stays where it is; the other taps move away from it."""
+    mask = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0]], bool)
+    x, f, b = (rng.standard_normal(s) for s in ((2, 7, 8, 2), (3, 3, 2, 3), (3,)))
+    offsets = tuple((dilation * i, dilation * j)
+                    for i, j in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0)))
+    expected = taps.convolve_by_loops(x, f.reshape(9, 2, 3)[:5], offsets, (1, 1), (7, 8)) + b
+    y = conv.masked_conv2d(x, f, mask, b, dilation)
+    np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
+
+
+def test_masked_work_is_not_done(monkeypatch):
     """A 3x3 filter of type B gathers 5 pixels for each position, not 9."""
     mask = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0]], bool)
     x, w = np.ones((1, 4, 4, 2)), Tensor(np.ones((3, 3, 2, 3)), requires_grad=True)
-    seen, gather = [], taps.gather
-    try:
-        taps.gather = lambda *a: seen.append(gather(*a).shape) or gather(*a)
-        conv.masked_conv2d(x, w, mask).sum().backward()
-    finally:
-        taps.gather = gather
+    seen, gather = [], products.gather
+    monkeypatch.setattr(products, "gather", lambda *a: seen.append(gather(*a).shape) or gather(*a))
+    conv.masked_conv2d(x, w, mask).sum().backward()
     assert seen and all(shape[3] == 5 for shape in seen)
 
 
@@ -170,7 +169,7 @@ def test_blocks_change_nothing_but_the_order_of_sums(op, rng, monkeypatch):
     x, w = rng.standard_normal((13, 6, 6, 3)), rng.standard_normal((3, 3, 3, 4))
     whole = gradients(op, x, w)
     for block in (1, 700, 10 ** 9):
-        monkeypatch.setattr(taps, "BLOCK", block)
+        monkeypatch.setattr(products, "BLOCK", block)
         for a, b in zip(whole, gradients(op, x, w), strict=True):
             np.testing.assert_allclose(a, b, atol=1e-11)
 
@@ -208,6 +207,8 @@ def test_layers_start_with_the_variance_that_keeps_the_signal(backend, rng):
     (lambda: conv.conv_transpose2d(np.ones((1, 2, 2, 3)), np.ones((2, 2, 3, 1))), "C_out, C_in"),
     (lambda: conv.masked_conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)),
                                 np.zeros((3, 3))), "0 taps"),
+    (lambda: conv.masked_conv2d(np.ones((1, 4, 4, 1)), np.ones((2, 3, 1, 1)),
+                                np.ones((2, 3))), "both odd"),
     (lambda: conv.avg_pool2d(np.ones((1, 5, 4, 1)), 2), "5 x 4 is not a multiple of 2 x 2"),
 ])
 def test_sizes_that_do_not_fit_are_explained(call, words):
@@ -219,5 +220,5 @@ def test_sizes_that_do_not_fit_are_explained(call, words):
                                      (300, 200, 200)])
 def test_narrow_products_are_the_same_products(m, k, n, rng):
     a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
-    found = taps.matmul(xp.asarray(a), xp.asarray(b), xp.empty((m, n)))
+    found = products.matmul(xp.asarray(a), xp.asarray(b), xp.empty((m, n)))
     np.testing.assert_allclose(to_numpy(found), a @ b, atol=1e-12)

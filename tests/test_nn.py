@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scratchnet import Tensor, nn, ops, optim, to_numpy, xp
+from scratchnet.fast import blocks
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -113,7 +114,7 @@ def test_adam_gives_the_same_in_blocks(rng, monkeypatch):
     gradients = [rng.standard_normal((7, 9)) for _ in range(3)]
     found = []
     for block in (5, 10 ** 6):
-        monkeypatch.setattr(optim, "BLOCK", block)
+        monkeypatch.setattr(blocks, "BLOCK", block)
         p = Tensor(np.ones((7, 9)), requires_grad=True)
         adam = optim.Adam([p])
         for g in gradients:
@@ -125,7 +126,8 @@ def test_adam_gives_the_same_in_blocks(rng, monkeypatch):
 
 @pytest.mark.host_only
 def test_adam_keeps_no_subnormal_numbers():
-    """They would make each step several times slower (see optim.Adam)."""
+    """They would make each step several times slower (fast.blocks.flush_tiny), but nothing that
+    matters is flushed."""
     p = Tensor(np.ones(3, np.float32), requires_grad=True)
     adam = optim.Adam([p])
     p.grad = np.full(3, 1e-3, np.float32)
@@ -135,6 +137,52 @@ def test_adam_keeps_no_subnormal_numbers():
         adam.step()
         m = adam.state["m"][0]
         assert not ((m != 0) & (np.abs(m) < np.finfo(np.float32).tiny)).any()
+    small = np.array([1e-29, -1e-29, 1e-31, 0], np.float32)
+    blocks.flush_tiny([small], 64)
+    assert small.tolist() == np.array([1e-29, -1e-29, 0, 0], np.float32).tolist()
+
+
+def test_a_late_first_gradient_moves_a_parameter_as_an_early_one(backend):
+    """Each parameter's bias correction counts its own updates."""
+    p, q = (Tensor(np.ones(3, np.float32), requires_grad=True) for _ in range(2))
+    adam = optim.Adam([p, q], 0.1)
+    for _ in range(1000):
+        p.grad = xp.ones(3, np.float32)
+        adam.step()
+    q.grad = xp.full(3, 1e-3, np.float32)
+    adam.step()
+    np.testing.assert_allclose(q.numpy(), 0.9, rtol=1e-4)
+    assert adam.steps == [1001, 1]
+    state = adam.state_dict() | {"step_count": np.array(7)}
+    del state["steps"]  # as runs were saved before there were counts
+    adam.load_state_dict(state)
+    assert adam.steps == [7, 7]
+
+
+def test_a_parameter_whose_memory_is_replaced_is_still_trained(backend):
+    p = Tensor(np.ones((2, 3)), requires_grad=True)
+    sgd = optim.SGD([p], 0.5)
+    p.data = xp.asfortranarray(p.data)
+    p.grad = xp.ones((2, 3))
+    sgd.step()
+    assert to_numpy(p.data).tolist() == [[0.5] * 3] * 2
+
+
+def test_replaced_copies_the_tree_and_shares_the_tensors(rng):
+    net = Net(rng)
+    copy = net.replaced(lambda m: (lambda x: x + 1) if m is net.blocks[1] else None)
+    assert copy.first.w is net.first.w and copy.blocks[0] is not net.blocks[0]
+    assert copy.blocks[1](1) == 2 and isinstance(net.blocks[1], nn.Linear)
+    x = Tensor(np.ones((2, 3), np.float32))
+    expected = net.last((h := net.first(x) + net.blocks[0](net.first(x))) + h + 1)
+    np.testing.assert_allclose(copy(x).numpy(), expected.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [lambda rng: nn.mlp([4, 0, 2], "relu", rng),
+                                  lambda rng: nn.Linear(0, 2, rng)])
+def test_sizes_below_1_are_refused(make, rng):
+    with pytest.raises(ValueError, match="sizes must be 1 or more, not"):
+        make(rng)
 
 
 def test_sgd_with_momentum_and_weight_decay(backend):

@@ -1,18 +1,20 @@
 """The PixelCNN: what it may see, that its probabilities sum to 1, and exact fast sampling."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from models import RECIPES
 from models.pixelcnn import GatedBlock, GatedPixelCNN, PixelCNN, channel_mask, mask
 from scratchnet import Tensor, no_grad
 from scratchnet.backend import to_numpy, xp
-from scratchnet.fast.stream import whole
 from scratchnet.gradcheck import gradcheck
-from scratchnet.optim import Adam
+from scratchnet.optim import SGD, Adam
 from scratchnet.runs.figures import host
+from scratchnet.training import step
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -23,7 +25,9 @@ VARIANTS = {  # name: (model, image_shape, other arguments)
     "plain, RGB": (PixelCNN, (3, 4, 3), {}),
     "plain, RGB, 4 levels": (PixelCNN, (2, 3, 3), {"levels": 4}),
     "plain, codes": (PixelCNN, (3, 4, 1), {"levels": 5, "embedding_dim": 3}),
+    "plain, dilated": (PixelCNN, (4, 5, 1), {"dilations": (2, 3)}),
     "gated": (GatedPixelCNN, (3, 4, 1), {}),
+    "gated, RGB, dilated": (GatedPixelCNN, (5, 4, 3), {"dilations": (1, 2)}),
     "gated, RGB": (GatedPixelCNN, (4, 3, 3), {"levels": 3}),
     "gated, conditional": (GatedPixelCNN, (3, 4, 1), {"num_classes": 3}),
     "gated, codes, conditional": (GatedPixelCNN, (4, 3, 1), {
@@ -109,6 +113,28 @@ def test_plain_model_sees_what_its_taps_reach_and_has_a_blind_spot(rng):
     assert not seen[5, 1, 4, 7]
 
 
+@pytest.mark.host_only
+@pytest.mark.parametrize("script, model", [(s, m) for s in RECIPES for m in RECIPES[s]
+                                           if m in ("gated-pixelcnn", "prior")])
+def test_gated_models_see_every_earlier_pixel_at_their_default_sizes(script, model, rng):
+    """The last pixel of the image, and the first and the middle one of its last row."""
+    shape = {"prior": (7, 7, 1)}.get(model, (28, 28, 1))
+    if script == "train_cifar.py":
+        shape = {"prior": (8, 8, 1)}.get(model, (32, 32, 3))
+    recipe = RECIPES[script][model]
+    sizes = recipe.sizes | {"features": 6, "head": 6} | (
+        {"codes": None} if model == "prior" else {"levels": 2})
+    net = recipe.build(SimpleNamespace(image_shape=shape, num_classes=10, levels=5, decode=None),
+                       rng, **sizes).astype(np.float64)
+    H, W, _ = shape
+    n_in = net.first.w.shape[2]
+    for j in (0, W // 2, W - 1):
+        x = Tensor(rng.standard_normal((2, H, W, n_in)), requires_grad=True)
+        net.network(x)[:, H - 1, j, -1].sum().backward()
+        seen = (host(x.grad) != 0).any(axis=(0, 3)).reshape(-1)
+        assert_array_equal(seen, np.arange(H * W) < (H - 1) * W + j + (shape[2] > 1))
+
+
 def test_gated_model_has_no_blind_spot(rng):
     H, W = 5, 7
     seen = sees(build("gated", rng, (H, W, 1), blocks=4, features=16, head=16), rng, (H, W, 1))
@@ -140,6 +166,7 @@ def test_masks():
 TINY = {  # name of a variant: (image_shape, levels): few enough images to try them all
     "plain": ((2, 3, 1), 2), "plain, 3 levels": ((3, 2, 1), 3), "plain, RGB": ((1, 2, 3), 2),
     "plain, RGB, 4 levels": ((2, 1, 3), 3), "plain, codes": ((2, 2, 1), 4), "gated": ((3, 3, 1), 2),
+    "plain, dilated": ((3, 3, 1), 2), "gated, RGB, dilated": ((1, 3, 3), 2),
     "gated, RGB": ((1, 2, 3), 3), "gated, conditional": ((2, 4, 1), 2),
     "gated, codes, conditional": ((2, 2, 1), 4)}
 
@@ -259,32 +286,43 @@ def test_link_is_taken_before_the_gate(rng):
     block = GatedBlock(3, 1, 2, rng).astype(np.float64)
     v, h = rng.standard_normal((2, 2, 4, 5, 3))
     labels = np.array([1, 0])
-    v_out, link = block.vertical(v, labels, whole)
+    v_out, link = block.vertical(v, labels)
     y_v = host(block.v(Tensor(v))) + host(block.label_v.table)[labels][:, None, None]
     def gate(y): return np.tanh(y[..., :3]) / (1 + np.exp(-y[..., 3:]))
     assert_allclose(host(v_out), gate(y_v))
     assert_allclose(host(link), y_v @ host(block.link.w)[0, 0] + host(block.link.b))
     y_h = host(block.h(Tensor(h))) + host(link) + host(block.label_h.table)[labels][:, None, None]
-    assert_allclose(host(block.horizontal(h, link, labels, whole)),
+    assert_allclose(host(block.horizontal(h, link, labels)),
                     h + gate(y_h) @ host(block.out.w)[0, 0] + host(block.out.b))
 
 
-def test_a_batch_in_parts_gives_the_gradients_of_the_whole(variant, rng, monkeypatch):
-    """The last part is a smaller one; what comes after the loss scales its gradient."""
-    model = build(variant, rng)
-    x = rng.integers(0, model.levels, (7, *model.image_shape)).astype(np.int32)
+def test_the_tape_of_a_loss_is_complete(rng):
+    """One node for each op of the network, down to the first layer."""
+    model = build("plain", rng)
+    loss, _ = model.loss(rng.integers(0, 2, (3, 3, 4, 1)).astype(np.int32))
+    seen, waiting = set(), [loss.node]
+    while waiting:
+        node = waiting.pop()
+        if node.number not in seen:
+            seen.add(node.number)
+            waiting += [source for source, _ in node.edges if not isinstance(source, Tensor)]
+    assert len(seen) > 25
+    with no_grad():
+        assert not model.loss(np.zeros((1, 3, 4, 1), np.int32))[0].requires_grad
+
+
+def test_a_batch_in_pieces_takes_the_same_step(variant, rng):
+    """The last piece is a smaller one."""
+    images = rng.integers(0, VARIANTS[variant][2].get("levels", 2), (7, *VARIANTS[variant][1]))
     found = []
-    H, W, _ = model.image_shape
-    for size in (3, 100):
-        monkeypatch.setattr("models.pixelcnn.PART", size * H * W)
-        loss, _ = model.loss(x, labels=some_labels(model, 7))
-        model.zero_grad()
-        (2 * loss).backward()
-        found.append([host(loss), *(host(p.grad) for p in model.parameters())])
+    for size in (None, 3):
+        model = build(variant, np.random.default_rng(0))
+        model.piece, sgd = size, SGD(model.parameters(), 1.0)
+        labels = np.arange(7) % max(1, model.num_classes)
+        metrics = step(model, sgd, images.astype(np.int32), np.random.default_rng(0), labels)
+        found.append([host(metrics["nll"]), *(host(p.grad) for p in model.parameters())])
     for a, b in zip(*found, strict=True):
         assert_allclose(a, b, atol=1e-12)
-    with no_grad():
-        assert not model.loss(x, labels=some_labels(model, 7))[0].requires_grad
 
 
 # ---------------------------------------------------------------- learning

@@ -10,6 +10,8 @@ from models import VQVAE
 from models.vqvae import EPS, mean_square, perplexity
 from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
 from scratchnet.ops.products import sum_rows
+from scratchnet.tensor import raw
+from scratchnet.training import evaluate, step
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -18,7 +20,7 @@ def tiny(rng, **changes):
     """A small VQ-VAE, its codebook placed on vectors of a first batch."""
     model = VQVAE(**({"image_shape": (8, 8, 1), "architecture": "keras", "num_embeddings": 6,
                       "embedding_dim": 3, "rng": rng} | changes))
-    model.begin(pixels(rng, 32), rng)
+    model.prepare(pixels(rng, 32), rng)
     return model
 
 
@@ -103,10 +105,9 @@ def test_encoder_gets_the_decoders_gradient(backend, rng):
 # ---------------------------------------------------------------- the loss
 
 def terms(model, x, rng):
-    """z_e and e (leaves), and the three terms of the loss written out (eq. 3)."""
-    model.loss(x, rng)
-    z_e = model.encode(x).numpy()
-    return z_e, model.e.numpy()[to_numpy(model.last[1])]
+    """z_e and the codes chosen, as arrays."""
+    z_e = model.encode(x)
+    return z_e.numpy(), model.e.numpy()[to_numpy(ops.nearest_code(z_e, model.e))]
 
 
 def test_loss_by_its_definition(backend, rng):
@@ -129,7 +130,8 @@ def test_codebook_gradient_is_that_of_the_codebook_term_alone(beta, backend, rng
     reconstruction (through the straight-through output) reaches the codes, and the codes learn."""
     model, x = tiny(rng, codebook="gradient", commitment_cost=beta), pixels(rng)
     loss, _ = model.loss(x, rng)
-    z_e, indices = to_numpy(model.last[0]), to_numpy(model.last[1])
+    z_e = model.encode(x).numpy()
+    indices = to_numpy(ops.nearest_code(z_e, model.e))
     loss.backward()
     expected = np.zeros((6, 3))
     for z, k in zip(z_e.reshape(-1, 3), indices.reshape(-1), strict=True):
@@ -176,8 +178,8 @@ def test_encoder_derivative_is_that_of_its_surrogate(rng):
     function of the encoder, and finite differences confirm its derivative."""
     model, x = away_from_kinks(tiny(rng), rng), pixels(rng).astype(np.float64)
     loss, _ = model.loss(x, rng)
-    z0 = model.last[0].copy()
-    e = model.e.data[model.last[1]]
+    z0 = model.encode(x).data.copy()
+    e = model.e.data[ops.nearest_code(z0, model.e)]
     loss.backward()
     wanted = [p.grad.copy() for p in model.encoder.parameters()]
     def surrogate(*_):
@@ -193,19 +195,20 @@ def test_encoder_derivative_is_that_of_its_surrogate(rng):
 
 # ---------------------------------------------------------------- the codebook by running means
 
-def test_ema_against_a_slow_reference(backend, rng, monkeypatch):
+def test_ema_against_a_slow_reference(backend, rng):
     """Three updates by loops: counts and sums decay, and only the division uses smoothed counts."""
-    monkeypatch.setattr("models.vqvae.SETTLE", 0)
     model = tiny(rng, decay=0.8).astype(np.float64)
     N, m = np.ones(6), None
     for _ in range(3):
         x = pixels(rng).astype(np.float64)
-        model.loss(x, rng)
+        _, metrics = model.loss(x, rng)
         if m is None:
             m = model.e.numpy().copy()  # the accumulators start on the codebook: m / N = e
             np.testing.assert_array_equal(model.m.numpy(), m)
-        z, k = to_numpy(model.last[0]).reshape(-1, 3), to_numpy(model.last[1]).reshape(-1)
-        model.after_step(rng)
+        z = model.encode(x)
+        k = to_numpy(ops.nearest_code(z, model.e)).reshape(-1)
+        z = z.numpy().reshape(-1, 3)
+        model.update(metrics, len(x))
         for code in range(6):
             N[code] = 0.8 * N[code] + 0.2 * (k == code).sum()
             m[code] = 0.8 * m[code] + 0.2 * z[k == code].sum(0)
@@ -216,34 +219,45 @@ def test_ema_against_a_slow_reference(backend, rng, monkeypatch):
 
 
 def test_codes_are_updated_after_they_were_used(backend, rng):
-    """loss() quantises with the old codes, twice alike; after_step() then moves them, once."""
+    """loss() quantises with the old codes, twice alike; update() then moves them."""
     model, x = tiny(rng), pixels(rng)
-    first = model.loss(x, rng)[0].item()
+    first, metrics = model.loss(x, rng)
     before = model.e.numpy().copy()
-    assert model.loss(x, rng)[0].item() == first
+    assert model.loss(x, rng)[0].item() == first.item()
     np.testing.assert_array_equal(model.e.numpy(), before)
-    model.after_step(rng)
-    after = model.e.numpy().copy()
-    assert not np.array_equal(after, before)
-    model.after_step(rng)  # no new loss: nothing to learn from
-    np.testing.assert_array_equal(model.e.numpy(), after)
+    kept = model.update(metrics, len(x))
+    assert not np.array_equal(model.e.numpy(), before)
+    assert set(metrics) - set(kept) == {"sums"}
+
+
+@pytest.mark.parametrize("codebook", ["gradient", "ema"])
+@pytest.mark.parametrize("piece", [1, 3, None])
+def test_a_batch_in_pieces_is_the_batch(codebook, piece, backend, rng):
+    """One step, also with a last piece that is smaller: weights, codes and metrics, to rounding."""
+    found, images = [], (255 * pixels(rng, 7)).astype(np.uint8)
+    for size in (None, piece):
+        model = tiny(np.random.default_rng(0), codebook=codebook)
+        model.piece = size
+        adam = optim.Adam(model.parameters(), 1e-3)
+        metrics = step(model, adam, images, np.random.default_rng(1))
+        found.append({**model.state_dict(), **{n: to_numpy(raw(v)) for n, v in metrics.items()}})
+    for name, value in found[0].items():
+        np.testing.assert_allclose(found[1][name], value, rtol=1e-4, atol=2e-5, err_msg=name)
 
 
 def test_evaluation_moves_no_code(rng):
-    from scratchnet.training import evaluate
     model = tiny(rng)
-    model.loss(pixels(rng), rng)
-    model.after_step(rng)
     before = model.state_dict()
-    evaluate(model, (255 * pixels(rng, 9)).astype(np.uint8), 4)
-    model.after_step(rng)
+    for mode in (True, False):
+        model.train(mode)
+        evaluate(model, (255 * pixels(rng, 9)).astype(np.uint8), 4)
+        assert model.training == mode  # and leaves the model as it was
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
 
 
-def test_a_codebook_at_the_k_means_of_the_data_does_not_get_worse(backend, rng, monkeypatch):
+def test_a_codebook_at_the_k_means_of_the_data_does_not_get_worse(backend, rng):
     """Running means on fixed vectors are a slow k-means: its fixed point must stay."""
-    monkeypatch.setattr("models.vqvae.SETTLE", 0)
     centres = np.array([[0, 0, 0], [5, 0, 0], [0, 5, 0], [0, 0, 5], [5, 5, 0], [5, 0, 5]])
     z = (centres[rng.integers(0, 6, 600)] + rng.standard_normal((600, 3)) * 0.3).astype(np.float32)
     model = tiny(rng)
@@ -255,38 +269,75 @@ def test_a_codebook_at_the_k_means_of_the_data_does_not_get_worse(backend, rng, 
         return float(mean_square(Tensor(z) - model.e.data[ops.nearest_code(z, model.e)]).item())
     start = error()
     for _ in range(300):
-        model.last = xp.asarray(z), ops.nearest_code(z, model.e)
-        model.after_step(rng)
+        k = ops.nearest_code(z, model.e)
+        model.update({"usage": xp.bincount(k, minlength=6) / 600,
+                      "sums": sum_rows(k, xp.asarray(z), 6) / 600}, 600 / model.vectors)
     assert error() <= start * 1.001
     np.testing.assert_allclose(model.e.numpy(), means, atol=0.01)
 
 
+def fit(model, x, rng, steps, lr=3e-3):
+    """Some steps on the same images, as training does them; the last one's metrics."""
+    adam = optim.Adam(model.parameters(), lr)
+    for _ in range(steps):
+        metrics = step(model, adam, (255 * x).astype(np.uint8), rng)
+    return metrics
+
+
 def test_dead_codes_are_moved_only_if_asked(backend, rng, monkeypatch):
-    monkeypatch.setattr("models.vqvae.SETTLE", 0)
-    for share, moved in ((0.0, False), (0.25, True)):
-        model, x = tiny(rng, restart_below=share), pixels(rng)
-        model.loss(x, rng)
+    monkeypatch.setattr("models.vqvae.PLACING", 0)
+    for part, moved in ((0.0, False), (0.25, True)):
+        model, x = tiny(rng, restart_below=part), pixels(rng)
+        fit(model, x, rng, 1)
         model.e.data[4] = model.m.data[4] = 1e3  # nobody chooses this one
-        for _ in range(200):
-            model.loss(x, rng)
-            model.after_step(rng)
+        fit(model, x, rng, 200, lr=1e-6)
         assert (np.abs(model.e.numpy()[4]).max() < 100) == moved
+
+
+def test_codes_move_onto_vectors_of_the_batch(backend, rng):
+    """Those below the limit and no others, with the running means that belong to their place."""
+    model, x = tiny(rng), pixels(rng)
+    model.N.data[...] = xp.asarray(np.array([0.9, 3, 0.999, 1, 5, 0], np.float32))
+    before = model.state_dict()
+    rows = model.encode(x).numpy().reshape(-1, 3)
+    model.move_codes(x, rng, least=1.0, N=2.0)
+    after = model.state_dict()
+    for k, moved in enumerate([True, False, True, False, False, True]):
+        assert moved == (np.abs(after["e"][k] - before["e"][k]).max() > 0)
+        if moved:
+            assert np.abs(rows - after["e"][k]).max(axis=1).min() < 1e-6
+            assert after["N"][k] == 2.0
+            np.testing.assert_allclose(after["m"][k], 2 * after["e"][k])
+        else:
+            np.testing.assert_array_equal(after["m"][k], before["m"][k])
+
+
+@pytest.mark.parametrize("steps_done, codes_moved", [(0, 6), (9, 0), (10, 2), (11, 0), (20, 2),
+                                                     (500, 0)])
+def test_when_codes_are_moved(steps_done, codes_moved, rng):
+    """At the start all; while the codebook is placed every tenth step those with less than a fourth
+    of a fair share: of 5 images with 4 vectors each, 6 codes have 3.3 each, so less than 0.83."""
+    model, x = tiny(rng), pixels(rng)
+    model.N.data[...] = xp.asarray(np.array([0.84, 3, 0.82, 1, 5, 0], np.float32))
+    model.steps_done, before = steps_done, model.e.numpy().copy()
+    model.prepare(x, rng)
+    assert (model.e.numpy() != before).any(axis=1).sum() == codes_moved
+
+
+def test_steps_go_on_counting_after_loading(rng):
+    model = tiny(rng)
+    fit(model, pixels(rng), rng, 3)
+    other = tiny(rng)
+    other.load_state_dict(model.state_dict())
+    assert other.steps_done == model.steps_done == 3
 
 
 def test_the_codebook_is_placed_over_the_first_steps(backend, rng):
     """Codes that the encoder leaves behind come back into use: here all but two of them."""
     model = tiny(rng, num_embeddings=16)
-    adam = optim.Adam(model.parameters(), 3e-3)
-    model.loss(pixels(rng, 32), rng)
+    fit(model, pixels(rng, 32), rng, 1)
     model.e.data[2:] = model.m.data[2:] = 1e3
-    for _ in range(250):
-        x = pixels(rng, 32)
-        loss, metrics = model.loss(x, rng)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        model.after_step(rng)
-    assert float(model.complete_metrics(metrics)["perplexity"]) > 10
+    assert float(fit(model, pixels(rng, 32), rng, 250)["perplexity"]) > 10
 
 
 @pytest.mark.parametrize("codebook", ["gradient", "ema"])
@@ -296,16 +347,9 @@ def test_a_few_images_can_be_learned_by_heart(codebook, rng):
     for n in range(16):
         x[n, 4 * (n // 8 % 2):, 4 * (n // 4 % 2):] = (n % 4 + 1) / 4
     model = tiny(rng, num_embeddings=32, embedding_dim=8, codebook=codebook, data_variance=x.var())
-    model.begin(x, rng)
-    adam = optim.Adam(model.parameters(), 3e-3)
-    for _ in range(300):
-        loss, metrics = model.loss(x, rng)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        model.after_step(rng)
-    assert metrics["recon_error"].item() < 0.1
-    assert float(model.complete_metrics(metrics)["perplexity"]) > 3
+    metrics = fit(model, x, rng, 300)
+    assert float(raw(metrics["recon_error"])) < 0.1
+    assert float(metrics["perplexity"]) > 3
 
 
 # ---------------------------------------------------------------- figures, shapes, sizes
@@ -321,7 +365,7 @@ def test_codes_used_are_those_of_the_whole_epoch(rng):
     """Two batches, each with two codes, one in common: three are used, not two."""
     model = tiny(rng)
     usage = (np.array([0.5, 0.5, 0, 0, 0, 0]) + np.array([0, 0.5, 0.5, 0, 0, 0])) / 2
-    found = model.summarise({"usage": usage, "loss": 1.0})
+    found = model.epoch_metrics({"usage": usage, "loss": 1.0})
     assert found["codes_used"] == 3 and "usage" not in found
     assert found["epoch_perplexity"] == pytest.approx(math.exp(1.5 * math.log(2)), rel=1e-6)
 
@@ -344,7 +388,7 @@ def test_residual_blocks_have_weights_of_their_own(rng):
 
 def test_the_codebook_starts_on_vectors_of_the_first_batch(backend, rng):
     model, x = tiny(rng), pixels(rng, 3)
-    model.begin(x, rng)
+    model.prepare(x, rng)
     rows = model.encode(x).numpy().reshape(-1, 3)
     for code in model.e.numpy():
         assert np.abs(rows - code).max(axis=1).min() < 1e-6

@@ -4,16 +4,17 @@ NumPy uses more than one core for matrix products alone. Threads over slices of 
 use them for everything, but Python runs one thread at a time between NumPy's calls, and waking the
 other takes as long as a small call: two threads took 262 ms for a step of the CIFAR-10 VQ-VAE, one
 took 404, and two processes side by side 404 for twice the work. So on a CPU training is done by a
-team of processes, one for each core. All of them go through the same loop, training.train, with
-the same random numbers; only three things are different:
+team of processes, one for each core. All of them go through the same loop with the same random
+numbers; only three things are different:
 
-    each takes a part of the batch                                  part, generator
-    sums over the batch are added up over the team                  total, mean
-    gradients are added up by parts, each process                   add_gradients
-    updating the parameters of one part for all
+    each takes a part of the batch                                  part
+    sums over the batch are added up over the team                  total, add_up
+    gradients are added up by shares, each process                  add_gradients
+    updating the parameters of one share for all
 
 With L_r the mean loss of the n_r images of process r,   dL/dp = sum over r of n_r/n dL_r/dp.
-The results are the same bits whenever they are made with as many processes.
+The results are the same bits whenever they are made with as many processes. A team of one does
+nothing: every method's plain meaning is what it returns for that one.
 """
 
 import contextlib
@@ -32,9 +33,8 @@ import numpy as np
 
 from ..backend import xp
 from ..errors import TeamError
-from ..tensor import raw
 
-MAIL = 1 << 20   # bytes of one letter: total() sends longer arrays in several
+MAIL = 1 << 20   # bytes of one mailbox: total() sends longer arrays in several parts
 MOST = 8         # processes; nobody has measured more
 FEWEST = 8       # images of a batch for each process
 SPIN = 20_000    # looks at the others' turns (about 1 ms) before sleeping between them
@@ -63,13 +63,14 @@ class Team:
             return self
         self.blas_before = blas_threads(max(1, cores() // self.size))
         self.turns = memoryview(mmap.mmap(-1, 64 * self.size)).cast("q")  # one cache line each
-        self.letters = [[mmap.mmap(-1, MAIL) for _ in range(self.size)] for _ in range(2)]
+        self.mailboxes = [[mmap.mmap(-1, MAIL) for _ in range(self.size)] for _ in range(2)]
         self.last_words = mmap.mmap(-1, MAIL)
         if self.optimizer is not None:
-            self.optimizer.move(shared_copy)
+            share_memory(self.optimizer)
             sizes = [p.data.nbytes for p in self.optimizer.parameters]
-            self.starts = [sum(sizes[:i]) for i in range(len(sizes))]  # of each on a sheet
+            self.starts = [sum(sizes[:i]) for i in range(len(sizes))]  # of each among `gradients`
             self.gradients = [mmap.mmap(-1, sum(sizes)) for _ in range(self.size)]
+            self.shares = shares(self.optimizer.parameters, self.size)
         for rank in range(1, self.size):
             try:
                 pid = os.fork()
@@ -83,7 +84,7 @@ class Team:
                 break
             self.pids.append(pid)
         if self.optimizer is not None:
-            self.optimizer.take_share(self.rank, self.size)
+            self.optimizer.parts = self.shares[self.rank]
         return self
 
     def begin_work(self, rank):
@@ -108,29 +109,12 @@ class Team:
                 os.kill(pid, signal.SIGKILL)  # they hold nothing that would be lost
                 os.waitpid(pid, 0)
         if self.optimizer is not None:
-            self.optimizer.take_share(0, 1)
+            self.optimizer.parts = [slice(None)] * len(self.optimizer.parameters)
         blas_threads(self.blas_before)
-
-    # ------------------------------------------------------------ a part of the batch
-
-    def of(self, n):
-        """The team for a batch of n images: this one, or ALONE (each process takes all of the
-        batch) for fewer images than processes."""
-        return self if n >= self.size else ALONE
 
     def part(self, n):
         """This process's slice of n images."""
         return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
-
-    def share(self, n):
-        """How much of n images the part is, 0 to 1."""
-        part = self.part(n)
-        return (part.stop - part.start) / n
-
-    def generator(self, rng, n):
-        """rng for this process's part of n images: it draws for all of them and hands out the
-        part's rows, so that an image's noise does not depend on the number of processes."""
-        return rng if self.size == 1 else PartGenerator(rng, self.part(n), n)
 
     # ------------------------------------------------------------ sums over the team
 
@@ -181,84 +165,79 @@ class Team:
         step = MAIL // a.itemsize
         for start in range(0, a.size, step):
             part = slice(start, min(start + step, a.size))
-            # Two sets of letters in turn: when the second is full, all have read the first.
-            letters = [np.frombuffer(letter, a.dtype, part.stop - start)
-                       for letter in self.letters[0]]
-            self.letters.reverse()
-            letters[self.rank][:] = flat[part]
+            # Two sets of mailboxes in turn: when the second is full, all have read the first.
+            mail = [np.frombuffer(box, a.dtype, part.stop - start) for box in self.mailboxes[0]]
+            self.mailboxes.reverse()
+            mail[self.rank][:] = flat[part]
             self.wait()
-            np.add(letters[0], letters[1], out=out[part])
-            for letter in letters[2:]:
-                out[part] += letter
+            np.add(mail[0], mail[1], out=out[part])
+            for other in mail[2:]:
+                out[part] += other
         return out.reshape(a.shape)
 
     def agree(self, answer):
         """The first process's answer, True or False, in all of them."""
         return bool(self.total(np.array(answer and self.rank == 0, np.int8)))
 
-    def mean(self, metrics, n):
-        """{name: mean over this process's part of n images} -> means over all n."""
+    def add_up(self, sums):
+        """{name: array}, this process's part of each sum -> the sums over the team."""
         if self.size == 1:
-            return metrics
-        arrays = {name: np.asarray(raw(value)) for name, value in metrics.items()}
-        sums = self.total(np.concatenate([a.reshape(-1) * self.share(n)
-                                          for a in arrays.values()]))
+            return sums
+        arrays = {name: np.asarray(a) for name, a in sums.items()}
+        flat = self.total(np.concatenate([a.reshape(-1) for a in arrays.values()]))
         ends = np.cumsum([a.size for a in arrays.values()])[:-1]
         return {name: s.reshape(a.shape) for (name, a), s in
-                zip(arrays.items(), np.split(sums, ends), strict=True)}
-
-    def take(self, a, indices):
-        """Rows a[indices] of the arrays a (n_r, D) of all processes, one after the other."""
-        if self.size == 1:
-            return a[xp.asarray(indices)]
-        lengths = np.zeros(self.size, np.int64)
-        lengths[self.rank] = len(a)
-        here = indices - self.total(lengths)[:self.rank].sum()
-        mine = (here >= 0) & (here < len(a))
-        rows = np.zeros((len(indices), a.shape[1]), a.dtype)
-        rows[mine] = a[here[mine]]
-        return self.total(rows)
+                zip(arrays.items(), np.split(flat, ends), strict=True)}
 
     def add_gradients(self):
-        """Add up the team's gradients of those parameters that this process is to update."""
+        """Replace p.grad by its sum over the team, in that share of the parameters which this process
+        updates."""
         if self.size == 1:
             return
-        mine = self.gradients[self.rank]
         for rank in range(self.size):
             if rank != self.rank:
-                for gradient, letter in self.letter(mine, rank):
-                    letter[:] = gradient
+                for gradient, place in self.places(self.rank, rank):
+                    place[:] = gradient
         self.wait()
         for rank in range(self.size):
             if rank != self.rank:
-                for gradient, letter in self.letter(self.gradients[rank], self.rank):
-                    gradient += letter
+                for gradient, place in self.places(rank, self.rank):
+                    gradient += place
 
-    def letter(self, sheet, rank):
-        """[(gradient, its place on the sheet), ...] of what process `rank` updates, flat pieces."""
-        for i, part in self.optimizer.share(rank, self.size):
-            p = self.optimizer.parameters[i]
-            if p.grad is not None:
+    def places(self, sender, receiver):
+        """[(gradient, its place in the sender's memory), ...] of what the receiver updates, as flat
+        pieces."""
+        for p, part, start in zip(self.optimizer.parameters, self.shares[receiver], self.starts,
+                                  strict=True):
+            if p.grad is not None and part.start < part.stop:
                 p.grad = np.ascontiguousarray(p.grad)
                 gradient = p.grad.reshape(-1)[part]
-                start = self.starts[i] + part.start * p.grad.itemsize
-                yield gradient, np.frombuffer(sheet, gradient.dtype, gradient.size, start)
+                start += part.start * p.grad.itemsize
+                yield gradient, np.frombuffer(self.gradients[sender], gradient.dtype, gradient.size,
+                                              start)
 
 
 ALONE = Team()
 
 
-class PartGenerator(np.random.Generator):
-    """See Team.generator. Other distributions than the normal are drawn as by rng itself."""
+def shares(parameters, size):
+    """For each of `size` processes, the slice that it updates of each parameter, flattened: as many
+    numbers for each process, to one."""
+    total, start = sum(p.size for p in parameters), 0
+    found = [[] for _ in range(size)]
+    for p in parameters:
+        for rank in range(size):
+            low, high = total * rank // size - start, total * (rank + 1) // size - start
+            found[rank].append(slice(min(max(0, low), p.size), min(max(0, high), p.size)))
+        start += p.size
+    return found
 
-    def __init__(self, rng, part, n):
-        super().__init__(rng.bit_generator)
-        self.part, self.n = part, n
 
-    def standard_normal(self, size, dtype=np.float64):
-        """N(0, 1) numbers for the part's images; size: how many, or a shape that begins so."""
-        of_each = () if isinstance(size, int) else size[1:]
-        return super().standard_normal((self.n, *of_each), dtype=dtype)[self.part]
+def share_memory(optimizer):
+    """Move the optimiser's parameters and state into memory that forked processes share."""
+    for p in optimizer.parameters:
+        p.data = shared_copy(p.data)
+    optimizer.state = {n: [shared_copy(a) for a in arrays] for n, arrays in optimizer.state.items()}
 
 
 def processes(batch_size):
@@ -302,17 +281,6 @@ def shared_copy(a):
     copy = np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
     copy[...] = a
     return copy
-
-
-def keep_memory():
-    """Ask the C library (glibc; elsewhere nothing happens) to keep freed memory for the next array.
-    By default it hands large arrays back to the system, and their successors' pages are fetched
-    anew: a step of the CIFAR-10 VQ-VAE took 235 and 224 ms without this, 216 and 207 with it (four
-    processes in turn, the fastest steps of each). Called when training begins."""
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: larger arrays come from the system
-        library.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: hand back no less than this
 
 
 @cache

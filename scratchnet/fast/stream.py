@@ -1,132 +1,107 @@
-"""Masked convolutions a pixel at a time, over cached activations: what makes sampling fast.
+"""Masked convolutions a pixel at a time, over cached inputs: what makes sampling fast.
 
-To draw pixel (i, j) of an image, a PixelCNN needs the logits of that one pixel, and these
-depend on what its layers computed for the pixels before. A full forward pass for each pixel
-computes all of it again, H W times. A `Stream` keeps, for each layer, the rows of its input
-that its taps can still reach, and evaluates the same taps at one place:
+To draw pixel (i, j) of an image, a PixelCNN needs the logits of that one pixel, and these depend on
+what its layers computed for the pixels before. A full forward pass for each pixel computes all of it
+again, H W times. Here each layer keeps its input so far, and evaluates its taps at one place:
 
     y[i, j] = b + sum over taps (di, dj) of  x[i + di, j + dj] W[di, dj]
             = b + sum over taps with di < 0          rows above: done for the whole row at once
                 + sum over taps with di = 0          in this row: one small matrix product
 
-Nothing is approximated: the sums are those of conv.convolve, in another order.
+Nothing is approximated: the sums are those of conv.convolve, in another order. Memory: the input of
+every layer, for all images.
 """
 
-from .. import conv
 from ..backend import xp
-from ..nn import MaskedConv2d
-from ..taps import gather_matmul
-from ..tensor import Tensor, raw
+from .products import gather_matmul
 
 
 class Stream:
-    """Evaluates MaskedConv2d layers of a network, row by row and pixel by pixel.
+    """Where `n` images of height x width are being drawn: at row i, pixel j."""
 
-    n: the number of images; width: of a row. `row()` begins the next row (and the first one),
-    `pixel(j)` says at which pixel `conv` is. Layers are called with arrays:
+    def __init__(self, n, height, width):
+        self.n, self.height, self.width, self.i, self.j = n, height, width, 0, 0
 
-        conv(layer, x)    x (n, 1, width, C): the layer at a whole row. Its taps may reach to the
-                          right within the row, but not below it.
-                          x (n, C): the layer at pixel j. Its taps must be above, or to the left
-                          and in one piece with the pixel or its left neighbour.
-        write(layer, x)   corrects what `conv` was given for pixel j, for the pixels that follow.
-    """
+    def conv(self, taps, W, b=None):
+        """conv.convolve with these taps, W (T*C, K) and b (K,), at the place where this stream is."""
+        return (PixelwiseConv if taps == ((0, 0),) else StreamedConv)(self, taps, W, b)
 
-    def __init__(self, n, width):
-        self.n, self.width, self.i, self.j = n, width, -1, 0
-        self.layers = {}
 
-    def row(self):
-        self.i += 1
+class PixelwiseConv:
+    """A 1x1 convolution: y = x W + b, wherever it is."""
 
-    def pixel(self, j):
-        self.j = j
+    def __init__(self, stream, taps, W, b):
+        self.W, self.b = W, b
 
-    def conv(self, layer, x):
-        x = raw(x)
-        state = self.layers.get(layer)
-        if state is None:
-            state = self._begin(layer, x)
-        if layer.relu:
-            x = xp.maximum(x, state.zero)
-        if state.single:
-            y = x @ state.here
-            y += state.b
-            return y
-        if state.i < self.i:
-            state.next_row(self.i)
-        if x.ndim == 4:
-            state.rows[:, -1, state.left:state.left + self.width] = x[:, 0]
-            return state.whole_row()
-        j = self.j
-        state.rows[:, -1, state.left + j] = x
-        if state.above is None:
-            state.above = state.sum_above()
-        if state.here is None:
-            return state.above[j]
-        y = state.rows[:, -1, j + state.first:j + state.end].reshape(self.n, -1) @ state.here
-        y += state.above[j]
+    def __call__(self, x):
+        y = array_of(x) @ self.W
+        if self.b is not None:
+            y += self.b
         return y
 
-    def write(self, layer, x):
-        state = self.layers[layer]
-        state.rows[:, -1, state.left + self.j] = raw(x)
 
-    def _begin(self, layer, x):
-        if not isinstance(layer, MaskedConv2d):
-            raise TypeError(f"Stream: {type(layer).__name__} is no MaskedConv2d")
-        self.layers[layer] = state = LayerState(layer, self.n, self.width, x.dtype)
-        return state
+class StreamedConv:
+    """One convolution. Called with arrays:
 
+        conv(x)       x (n, 1, width, C): its result for row i, whole. Its taps may reach to the right,
+                      but not below the row.
+                      x (n, C): its result for pixel j. Its taps lie above, or in this row up to j.
+        conv.put(x)   the input at pixel j was x after all: for the pixels that follow.
+    """
 
-class LayerState:
-    """What a Stream keeps for one layer: its weights in two parts, and the rows its taps reach."""
-
-    def __init__(self, layer, n, width, dtype):
-        padding = tuple(k // 2 for k in layer.mask.shape)
-        taps, kept = conv.masked_taps(layer.mask.tobytes(), layer.mask.shape, padding)
-        C, K = layer.w.shape[2:]
-        w = raw(layer.weights()).reshape(-1, C, K)[kept]
-        self.b = raw(layer.b) if layer.b is not None else xp.zeros(K, dtype)
-        self.single, self.zero = taps == ((0, 0),), xp.zeros((), dtype)
-        self.width, self.i = width, -1
-        top, self.left = max(-i for i, _ in taps), max(0, *(-j for _, j in taps), 0)
+    def __init__(self, stream, taps, W, b):
+        self.stream, self.taps, self.W, self.b = stream, taps, W, b
+        self.top, self.left = max(-i for i, _ in taps), max(0, *(-j for _, j in taps), 0)
         right = max(0, *(j for _, j in taps), 0)
-        # the same taps, as offsets into `rows`, whose last row is the current one
-        places = [(i + top, j + self.left) for i, j in taps]
-        here = [t for t, (i, _) in enumerate(taps) if i == 0]
-        above = [t for t, (i, _) in enumerate(taps) if i < 0]
-        self.all_taps, self.all_w = tuple(places), w.reshape(-1, K)
-        self.above_taps = tuple(places[t] for t in above)
-        self.above_w = w[:len(above)].reshape(-1, K)  # rows above come first in reading order
-        self.here = w[len(above):].reshape(-1, K) if here else None
-        if here:
-            self.first, self.end = places[here[0]][1], places[here[-1]][1] + 1
-        if not self.single:
-            self.rows = xp.zeros((n, top + 1, width + self.left + right, C), dtype)
-        self.above = None
+        C = len(W) // len(taps)
+        self.x = xp.zeros((stream.n, self.top + stream.height, self.left + stream.width + right, C),
+                          W.dtype)
+        # the same taps, as offsets into the rows from i - top to i of self.x
+        places = [(i + self.top, j + self.left) for i, j in taps]
+        above = sum(i < 0 for i, _ in taps)  # they come first, in reading order
+        self.places, self.places_above = tuple(places), tuple(places[:above])
+        self.W_above, self.W_here = W[:above * C], W[above * C:]
+        here = [j for _, j in places[above:]]
+        self.here = slice(here[0], here[-1] + 1, here[1] - here[0] if len(here) > 1 else 1) if here \
+            else None
+        self.row, self.sums_above = -1, None  # the latter for row `row`
 
-    def next_row(self, i):
-        """Move the rows up by one (all of them are 0 before the first)."""
-        if self.i >= 0:
-            self.rows[:, :-1] = self.rows[:, 1:].copy()
-            self.rows[:, -1] = 0
-        self.i, self.above = i, None
+    def __call__(self, x):
+        x = array_of(x)
+        if x.ndim == 4:
+            self.x[:, self.top + self.stream.i, self.left:self.left + self.stream.width] = x[:, 0]
+            return self.at_row(self.W, self.places)
+        self.put(x)
+        i, j = self.stream.i, self.stream.j
+        if self.row < i:
+            self.row = i
+            self.sums_above = self.sum_above()
+        if self.here is None:
+            return self.sums_above[j]
+        seen = self.x[:, self.top + i, self.here.start + j:self.here.stop + j:self.here.step]
+        y = seen.reshape(len(x), -1) @ self.W_here
+        y += self.sums_above[j]
+        return y
+
+    def put(self, x):
+        x = array_of(x)
+        self.x[:, self.top + self.stream.i, self.left + self.stream.j] = x
+
+    def at_row(self, W, places):
+        """b + the sum over these taps at every pixel of row i: (n, 1, width, K)."""
+        rows = self.x[:, self.stream.i:self.stream.i + self.top + 1]
+        return gather_matmul(rows, W, places, (1, 1), (1, self.stream.width), self.b)
 
     def sum_above(self):
-        """b + the taps in the rows above, at every pixel of the row: (width, n, K)."""
-        if not self.above_taps:
-            return xp.broadcast_to(self.b, (self.width, len(self.rows), len(self.b)))
-        y = gather_matmul(self.rows, self.above_w, self.above_taps, (1, 1), (1, self.width),
-                               self.b)
+        """b + the taps in the rows above, at every pixel of row i: (width, n, K)."""
+        n, width, K = self.stream.n, self.stream.width, self.W.shape[1]
+        if not self.places_above:
+            b = xp.zeros(K, self.W.dtype) if self.b is None else self.b
+            return xp.broadcast_to(b, (width, n, K))
+        y = self.at_row(self.W_above, self.places_above)
         return xp.ascontiguousarray(y[:, 0].transpose(1, 0, 2))
 
-    def whole_row(self):
-        """The layer at every pixel of the row: (n, 1, width, K)."""
-        return gather_matmul(self.rows, self.all_w, self.all_taps, (1, 1), (1, self.width),
-                                  self.b)
 
-
-def whole(layer, x):
-    """The counterpart of Stream.conv for a full pass: the layer on all of x (N, H, W, C)."""
-    return layer(x if isinstance(x, Tensor) else Tensor(x))
+def array_of(x):
+    """x itself if it is an array, else the array of a Tensor."""
+    return x if isinstance(x, xp.ndarray) else x.data

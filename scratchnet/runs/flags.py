@@ -252,6 +252,8 @@ SIZES = {
                {"type": positive_int, "metavar": "L"}),
     "features": ("channels of the PixelCNN's feature maps", {"type": positive_int, "metavar": "N"}),
     "blocks": ("residual or gated blocks of the PixelCNN", {"type": positive_int, "metavar": "N"}),
+    "dilations": ("pixels from one tap to the next, of each block; again from the start if there are "
+                  "more blocks", {"type": positive_int, "nargs": "+", "metavar": "N"}),
     "head": ("channels between its last two 1x1 convolutions",
              {"type": positive_int, "metavar": "N"}),
     "codes": ("the run of a VQ-VAE, whose codes the prior models", {"metavar": "RUN"}),

@@ -5,9 +5,10 @@ import math
 import signal
 from pathlib import Path
 
-from ..fast.processes import Team, keep_memory, processes
+from ..fast.memory import keep_memory
+from ..fast.processes import Team, processes
 from ..optim import SCHEDULES
-from ..training import evaluate, generator, step, to_batch
+from ..training import evaluate, generator, step
 from . import data
 from .log import Log, Table
 
@@ -52,8 +53,6 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
                     if flags.flip:
                         batch = data.flipped(batch, rng)
                     optimizer.lr = lr_at(log.step)
-                    if log.step == 0:
-                        model.begin(to_batch(batch), rng)
                     metrics = step(model, optimizer, batch, rng, dataset.train_labels[chosen], team)
                     log.add(metrics, len(batch))
                     bar.update()

@@ -1,0 +1,197 @@
+"""The three products of taps.py, sooner. Each docstring is the plain line that it stands for.
+
+How: rows are made for a few images at a time, so that they are still in the cache when the product
+reads them, in memory that is used again; all taps of a rectangle are one copy; and with stride 1
+each map is computed as the other one, through mirrored taps, where that takes less work.
+docs/performance.md says what each gains.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from ..backend import xp
+from ..taps import as_matrix, places
+from .memory import empty, on_host
+
+BLOCK = 1 << 20  # numbers gathered at a time: 4 MB, about what stays in the cache
+SMALL = 10 ** 6  # multiplications that OpenBLAS's small kernel takes
+NARROW = 4
+MIRROR = True
+KEEP = True
+NARROWER = True
+
+
+def gather_matmul(x, W, taps, stride, size, b=None):
+    """gather(x) W + b.   x: (N, H, W, C), W: (T*C, K), b: (K,) or None -> (N, P, Q, K)."""
+    if stride == (1, 1) and NARROW * W.shape[1] < x.shape[3]:
+        return _matmul_scatter(x, *mirror(W, taps), stride, size, b)
+    return _gather_matmul(x, W, taps, stride, size, b)
+
+
+def matmul_scatter(g, W, taps, stride, size, b=None):
+    """scatter(g W^T) + b.   g: (N, P, Q, K), W: (T*C, K), b: (C,) or None -> (N, H, W, C)."""
+    if MIRROR and stride == (1, 1) and NARROW * len(W) >= W.shape[1] * len(taps):
+        return _gather_matmul(g, *mirror(W, taps), stride, size, b)
+    return _matmul_scatter(g, W, taps, stride, size, b)
+
+
+def gather_t_matmul(x, g, taps, stride):
+    """gather(x)^T g.   x: (N, H, W, C), g: (N, P, Q, K) -> (T*C, K)."""
+    C, (N, P, Q, K), T = x.shape[3], g.shape, len(taps)
+    if NARROWER and stride == (1, 1) and K < C and T > 1:  # x^T gather(g) has the same sums
+        return mirror(gather_t_matmul(g, x, mirrored(taps), stride), taps)[0]
+    total = product = None
+    for part in blocks(N, P * Q * T * C):
+        rows = as_matrix(gather(x[part], taps, stride, (P, Q))).reshape(-1, T * C)
+        if total is None:
+            total = rows.T @ g[part].reshape(-1, K)
+        else:
+            product = empty(total.shape, total.dtype, "product")
+            total += xp.matmul(rows.T, g[part].reshape(-1, K), out=product)
+    return total
+
+
+# With stride 1 each map is also the other, through mirrored taps: what scatter adds to pixel h
+# through tap i comes from position h - i, and can as well be read from there. Gathering copies T
+# numbers for each channel it reads, scattering adds T for each it writes, and adding is dearer:
+# scatter where the result has less than a fourth of the channels, else gather.
+
+def mirrored(taps):
+    """The taps negated, in reverse order."""
+    return tuple((-i, -j) for i, j in reversed(taps))
+
+
+def mirror(W, taps):
+    """(T*A, B) -> (T*B, A), the matrix of the other map, and its taps."""
+    T, B = len(taps), W.shape[1]
+    W = W.reshape(T, -1, B)[::-1].transpose(0, 2, 1).reshape(T * B, -1)
+    return W, mirrored(taps)
+
+
+def _gather_matmul(x, W, taps, stride, size, b):
+    y = xp.empty((len(x), *size, W.shape[1]), x.dtype)
+    for part in blocks(len(x), size[0] * size[1] * len(W)):
+        rows = as_matrix(gather(x[part], taps, stride, size))
+        out = y[part].reshape(-1, W.shape[1])
+        matmul(rows.reshape(-1, len(W)), W, out)
+        if b is not None:
+            out += b
+    return y
+
+
+def _matmul_scatter(g, W, taps, stride, size, b):
+    (N, P, Q, K), T = g.shape, len(taps)
+    y = xp.empty((N, *size, len(W) // T), g.dtype)
+    for part in blocks(N, P * Q * len(W)):
+        y[part] = 0 if b is None else b
+        rows = empty((len(g[part]) * P * Q, len(W)), g.dtype, "rows")
+        matmul(g[part].reshape(-1, K), W.T, rows)
+        rows = rows.reshape(-1, P, Q, T, len(W) // T)
+        for t, (i, j, p, q) in enumerate(places(taps, stride, (P, Q), size)):
+            y[part, i, j] += rows[:, p, q, t]
+    return y
+
+
+def blocks(n, numbers):
+    """Slices of n images, so that `numbers` each make at most BLOCK; a GPU takes 64 times as many
+    at once."""
+    step = max(1, (BLOCK if on_host() else 64 * BLOCK) // max(1, numbers))
+    return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+
+
+def gather(x, taps, stride, size):
+    """taps.gather(x), on the host in memory that the next call uses again."""
+    (sh, sw), (P, Q) = stride, size
+    N, H, W, C = x.shape
+    if taps == ((0, 0),) and (sh, sw) == (1, 1) and (P, Q) == (H, W):
+        return x.reshape(N, P, Q, 1, C)  # a 1x1 convolution is a matrix product
+    border = _border(taps, stride, size, (H, W))
+    x = _with_border(xp.ascontiguousarray(x), border)
+    rows = (empty if KEEP else lambda s, d, p: xp.empty(s, d))((N, P, Q, len(taps) * C), x.dtype, "rows")
+    sn, sy, sx, sc = x.strides
+    for first, high, wide in _rectangles(taps):  # one copy for all taps that fill a rectangle
+        i, j = taps[first]
+        under = windows(x, border[0] + i, border[1] + j, (N, P, Q, high, wide * C),
+                        (sn, sy * sh, sx * sw, sy, sc))
+        rows[..., first * C:(first + high * wide) * C].reshape(under.shape)[...] = under
+    return rows.reshape(N, P, Q, len(taps), C)
+
+
+def windows(x, i, j, shape, strides):
+    """The memory of x, which is contiguous, from pixel (i, j) on, read with other steps:
+    overlapping windows, no copy. (On the host the constructor does what as_strided does, in less
+    time: with small blocks the call itself counts.)"""
+    if isinstance(x, np.ndarray):
+        return np.ndarray(shape, x.dtype, x, i * x.strides[1] + j * x.strides[2], strides)
+    return xp.lib.stride_tricks.as_strided(x[:, i:, j:], shape, strides)
+
+
+def matmul(a, b, out):
+    """out = a @ b for matrices. OpenBLAS has a faster kernel for small products, of up to a million
+    multiplications; a tall matrix times a narrow one is cut into such: 183 GFLOP/s instead of 114
+    for (4096, 48) @ (48, 64), one core."""
+    (m, k), n = a.shape, b.shape[1]
+    rows = SMALL // (k * n) // 8 * 8
+    if min(k, n) > 64 or rows < 16 or m < 2 * rows or not isinstance(out, np.ndarray):
+        return xp.matmul(a, b, out=out)
+    rows = min(rows, 128)
+    whole = m // rows * rows
+    np.matmul(a[:whole].reshape(-1, rows, k), b, out=out[:whole].reshape(-1, rows, n))
+    if whole < m:
+        np.matmul(a[whole:], b, out=out[whole:])
+    return out
+
+
+def column_sum(g):
+    """The sum of g over all axes but the last, as a product with ones."""
+    g = g.reshape(-1, g.shape[-1])
+    return xp.ones(len(g), g.dtype) @ g
+
+
+# ---------------------------------------------------------------- places
+
+@cache
+def _rectangles(taps):
+    """[(first, high, wide), ...]: the taps cut into rectangles, each in reading order."""
+    runs = []  # [first, count] of taps side by side in one row
+    for t, (i, j) in enumerate(taps):
+        if t and (i, j - 1) == taps[t - 1]:
+            runs[-1][1] += 1
+        else:
+            runs.append([t, 1])
+    found = []
+    for first, wide in runs:
+        i, j = taps[first]
+        if found and found[-1][2] == wide and taps[found[-1][0] + (found[-1][1] - 1) * wide] == (
+                i - 1, j):
+            found[-1][1] += 1
+        else:
+            found.append([first, 1, wide])
+    return found
+
+
+@cache
+def _border(taps, stride, positions, size):
+    """How far taps at these output positions reach over each side of an image of this size:
+    (top, left, bottom, right)."""
+    reach = []
+    for axis in (0, 1):
+        low, high = min(t[axis] for t in taps), max(t[axis] for t in taps)
+        last = (positions[axis] - 1) * stride[axis] + high
+        reach.append((max(0, -low), max(0, last - (size[axis] - 1))))
+    (top, bottom), (left, right) = reach
+    return top, left, bottom, right
+
+
+def _with_border(x, border):
+    """x with zeros around it."""
+    N, H, W, C = x.shape
+    top, left, bottom, right = border
+    if any(border):
+        padded = empty((N, H + top + bottom, W + left + right, C), x.dtype, "padded")
+        padded[:, :top], padded[:, top + H:] = 0, 0
+        padded[:, top:top + H, :left], padded[:, top:top + H, left + W:] = 0, 0
+        padded[:, top:top + H, left:left + W] = x
+        x = padded
+    return x
