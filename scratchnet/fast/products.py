@@ -20,6 +20,7 @@ NARROW = 4
 MIRROR = True
 KEEP = True
 NARROWER = True
+SHARE = True
 
 
 def gather_matmul(x, W, taps, stride, size, b=None):
@@ -50,6 +51,26 @@ def gather_t_matmul(x, g, taps, stride):
             product = empty(total.shape, total.dtype, "product")
             total += xp.matmul(rows.T, g[part].reshape(-1, K), out=product)
     return total
+
+
+def both_products(x, g, W, taps):
+    """matmul_scatter(g, W), gather_t_matmul(x, g), with stride 1: both need gather(g) through mirrored
+    taps, which is made once."""
+    (N, H, width, C), K, T = x.shape, g.shape[3], len(taps)
+    if not SHARE or NARROW * C < K or T == 1:
+        return (matmul_scatter(g, W, taps, (1, 1), x.shape[1:3]),
+                gather_t_matmul(x, g, taps, (1, 1)))
+    back, back_taps = mirror(W, taps)
+    dx, total, product = xp.empty(x.shape, x.dtype), None, None
+    for part in blocks(N, H * width * T * K):
+        rows = as_matrix(gather(g[part], back_taps, (1, 1), (H, width))).reshape(-1, T * K)
+        matmul(rows, back, dx[part].reshape(-1, C))
+        if total is None:
+            total = rows.T @ x[part].reshape(-1, C)
+        else:
+            product = empty(total.shape, total.dtype, "product")
+            total += xp.matmul(rows.T, x[part].reshape(-1, C), out=product)
+    return dx, mirror(total, taps)[0]
 
 
 # With stride 1 each map is also the other, through mirrored taps: what scatter adds to pixel h
