@@ -9,7 +9,7 @@ In every op: y is the output, g = dL/dy has y's shape, and `da(g)` is dL/da.
 import numbers
 
 from ..backend import xp
-from ..tensor import Tensor, record
+from ..tensor import Tensor, raw, record
 
 
 class Scalar:
@@ -140,7 +140,7 @@ def where(condition, a, b):
 
     condition: array of bool, broadcasting with a and b.
     """
-    condition = xp.asarray(getattr(condition, "data", condition), dtype=bool)
+    condition = xp.asarray(raw(condition), dtype=bool)
     a, b = operands(a, b)
     a_shape, b_shape = a.shape, b.shape
     def da(g): return unbroadcast(xp.where(condition, g, 0), a_shape)
