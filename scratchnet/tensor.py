@@ -21,29 +21,29 @@ And a node lets go of them as soon as its gradient has been passed on.
 import contextlib
 import heapq
 import itertools
+from contextvars import ContextVar
 
 import numpy as np
 
 from .backend import to_numpy, xp
 
 _numbers = itertools.count()
-_recording = True
+_recording = ContextVar("recording", default=True)  # of this thread; another may be training
 
 
 @contextlib.contextmanager
 def no_grad():
-    """Within `with no_grad():` nothing is put on the tape. Also a decorator."""
-    global _recording
-    before, _recording = _recording, False
+    """Within `with no_grad():` nothing is put on the tape, in this thread. Also a decorator."""
+    before = _recording.set(False)
     try:
         yield
     finally:
-        _recording = before
+        _recording.reset(before)
 
 
 def recording():
     """Whether ops are put on the tape."""
-    return _recording
+    return _recording.get()
 
 
 class Node:
@@ -206,7 +206,7 @@ def record(y, *edges):
     is saved or computed for a batch of images or a frozen codebook.
     """
     out = Tensor(y if isinstance(y, xp.ndarray) else xp.asarray(y))
-    if _recording:
+    if _recording.get():
         edges = tuple((t if t.node is None else t.node, d) for t, d in edges if t.requires_grad)
         if edges:
             out.requires_grad, out.node = True, Node(out.data, edges)

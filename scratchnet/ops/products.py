@@ -1,10 +1,13 @@
 """Matrix products, the linear layer, and the embedding (a product with one-hot rows)."""
 
+import math
+
 import numpy as np
 
 from ..backend import xp
-from ..tensor import raw, record
-from .arithmetic import as_tensor, operands, unbroadcast
+from ..tensor import record
+from .arithmetic import unbroadcast
+from .inputs import as_tensor, integers, operands
 
 
 def matmul(a, b):
@@ -44,20 +47,21 @@ def linear(x, w, b=None):
     if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[0]:
         raise ValueError(f"linear: x {x.shape} and w {w.shape} do not fit; "
                          f"needs (..., n_in) and (n_in, n_out)")
-    rows = x.data.reshape(-1, w.shape[0])
+    n_in, n_out = w.shape
+    n = math.prod(x.shape[:-1])
+    rows = x.data.reshape(n, n_in)
     y = rows @ w.data
-    edges = []
-    def dx(g): return (g.reshape(-1, w.shape[1]) @ w.data.T).reshape(x.shape)
-    def dw(g): return rows.T @ g.reshape(rows.shape[0], -1)
-    edges += (x, dx), (w, dw)
+    def dx(g): return (g.reshape(n, n_out) @ w.data.T).reshape(x.shape)
+    def dw(g): return rows.T @ g.reshape(n, n_out)
+    def db(g): return g.reshape(n, n_out).sum(axis=0)
+    edges = [(x, dx), (w, dw)]
     if b is not None:
         b = as_tensor(b)
-        if b.shape != w.shape[1:]:
-            raise ValueError(f"linear: b has shape {b.shape}, expected {w.shape[1:]}")
+        if b.shape != (n_out,):
+            raise ValueError(f"linear: b has shape {b.shape}, expected ({n_out},)")
         y += b.data
-        def db(g): return g.reshape(rows.shape[0], -1).sum(axis=0)
         edges.append((b, db))
-    return record(y.reshape(x.shape[:-1] + w.shape[1:]), *edges)
+    return record(y.reshape(*x.shape[:-1], n_out), *edges)
 
 
 def embedding(indices, table):
@@ -67,16 +71,10 @@ def embedding(indices, table):
     dL/d(table) = O^T @ g: row k gets the sum of g over the places that looked it up.
     Raises TypeError for indices that are not integers, IndexError for one out of range.
     """
-    indices, table = xp.asarray(raw(indices)), as_tensor(table)
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"embedding: indices must be integers, not {indices.dtype}")
-    K = table.shape[0]
-    # Tested on the host only: asking a GPU would wait for it, and CuPy wraps a bad index around.
-    if isinstance(indices, np.ndarray) and indices.size and not (
-            0 <= indices.min() and indices.max() < K):
-        raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()}, but the "
-                         f"table has rows 0 to {K - 1}")
-    def dtable(g): return sum_rows(indices.reshape(-1), g.reshape(-1, table.shape[1]), K)
+    table = as_tensor(table)
+    K, D = table.shape
+    indices = integers("embedding: indices", indices, K, "rows")
+    def dtable(g): return sum_rows(indices.reshape(-1), g.reshape(indices.size, D), K)
     return record(table.data[indices], (table, dtable))
 
 

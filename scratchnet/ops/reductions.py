@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backend import xp
 from ..tensor import record
-from .arithmetic import as_tensor
+from .inputs import as_tensor
 
 
 def spread(g, shape, axis, keepdims):

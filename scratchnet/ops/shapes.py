@@ -3,12 +3,14 @@ elements to new places, so its derivative carries g back to where they came from
 """
 
 import itertools
+import numbers
 
 import numpy as np
 
 from ..backend import xp
-from ..tensor import raw, record
-from .arithmetic import as_tensor, operands, unbroadcast
+from ..tensor import record
+from .arithmetic import unbroadcast
+from .inputs import as_tensor, axis_index, operands
 
 
 def reshape(x, *shape):
@@ -71,7 +73,7 @@ def split(x, sections, axis=0):
     """
     x = as_tensor(x)
     length = x.shape[axis]
-    if isinstance(sections, int):
+    if isinstance(sections, numbers.Integral):
         if sections < 1 or length % sections:
             raise ValueError(f"split: an axis of length {length} has no {sections} equal pieces")
         sections = [length // sections] * sections
@@ -108,7 +110,7 @@ def getitem(x, index):
     """
     x = as_tensor(x)
     parts = index if isinstance(index, tuple) else (index,)
-    index = tuple(xp.asarray(raw(i)) if hasattr(raw(i), "__len__") else i for i in parts)
+    index = tuple(axis_index(i) for i in parts)
     repeats = any(isinstance(i, xp.ndarray) and i.dtype.kind in "iu" for i in index)
     def dx(g):
         out = xp.zeros(x.shape, x.dtype)
