@@ -223,7 +223,7 @@ def test_targets_outside_0_to_1_are_explained(dtype, wrong):
         losses.bce_with_logits(np.zeros((1, 3)), targets)
     with pytest.raises(ValueError, match=f"{wrong}.*needs values in .0, 1."):
         losses.discretised_logistic(np.zeros((1, 3)), np.zeros((1, 3)), targets)
-    losses.bce_with_logits(np.zeros((0, 3)), np.zeros((0, 3)), "sum")  # no targets, nothing to object to
+    losses.bce_with_logits(np.zeros((0, 3)), np.zeros((0, 3)), "sum")  # none
 
 
 def slope(fn, *values, dtype=np.float64):
