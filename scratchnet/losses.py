@@ -15,7 +15,7 @@ from .backend import fused, xp
 from .ops.elementwise import sigmoid_of, softplus_of
 from .ops.inputs import as_tensor, integers, operands
 from .ops.reductions import logsumexp_of
-from .tensor import raw, record
+from .tensor import record
 
 REDUCTIONS = ("none", "sum", "mean", "batchmean")
 
@@ -37,10 +37,8 @@ def mse(x_hat, x, reduction="mean"):
     """Squared error (x_hat - x)^2 of two Tensors of one shape, reduced (see above).
 
     dL/dx_hat = 2 g (x_hat - x),   dL/dx = -2 g (x_hat - x).
-    Raises ValueError if the shapes differ: broadcasting here is nearly always a mistake; TypeError
-    for images of uint8.
+    Raises ValueError if the shapes differ: broadcasting here is nearly always a mistake.
     """
-    _no_bytes("mse", x_hat, x)
     x_hat, x = operands(x_hat, x)
     _same_shape("mse", x_hat, x)
     difference = x_hat.data - x.data
@@ -59,9 +57,8 @@ def bce_with_logits(logits, targets, reduction="mean"):
         y = softplus(l) - l t,
     finite for every finite l.   dL/dl = g (sigmoid(l) - t),   dL/dt = -g l.
     Raises ValueError if the shapes differ or a target is outside [0, 1] (tested on the host only:
-    asking a GPU would wait for it), TypeError for images of uint8.
+    asking a GPU would wait for it).
     """
-    _no_bytes("bce_with_logits", targets)
     logits, targets = operands(logits, targets)
     _same_shape("bce_with_logits", logits, targets)
     _in_unit_range("bce_with_logits", targets.data)
@@ -154,9 +151,8 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
 
     without the terms that are missing above. All arrays have one shape.
     Source: Salimans et al. 2017 (1701.05517), section 2.1. Raises ValueError if shapes differ or
-    x is outside [0, 1] (tested on the host only), TypeError for images of uint8.
+    x is outside [0, 1] (tested on the host only).
     """
-    _no_bytes("discretised_logistic", x)
     mean, log_scale = operands(mean, log_scale)
     x = operands(x, mean)[0].data
     _same_shape("discretised_logistic", mean, log_scale)
@@ -180,12 +176,6 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
 def _same_shape(name, a, b):
     if a.shape != b.shape:
         raise ValueError(f"{name}: shapes {a.shape} and {b.shape} differ")
-
-
-def _no_bytes(name, *inputs):
-    if any(getattr(raw(x), "dtype", None) == np.uint8 for x in inputs):
-        raise TypeError(f"{name}: given uint8, images of 0 to 255; it needs floating-point numbers "
-                        f"in [0, 1]: divide by 255")
 
 
 def _in_unit_range(name, x):

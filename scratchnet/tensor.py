@@ -78,6 +78,9 @@ class Tensor:
         if not isinstance(data, xp.ndarray):
             typed = hasattr(data, "dtype")
             data = xp.asarray(data)
+            if data.dtype.kind not in "biufc":
+                raise TypeError(f"Tensor(data): data must be numbers, not {data.dtype}; for a list "
+                                f"of Tensors use ops.stack")
             if not typed and data.dtype == np.float64:
                 data = data.astype(np.float32)
         if requires_grad and data.dtype.kind != "f":

@@ -146,6 +146,10 @@ def test_logsumexp_of_impossible_events():
     assert ops.logsumexp(Tensor([-math.inf, 2.0])).item() == 2.0
 
 
+def test_a_single_number_is_its_own_axis():
+    assert slope(ops.logsumexp, 3.0) == [1] and slope(ops.softmax, 3.0) == [0]
+
+
 def test_ties():
     x = Tensor([2.0, 2.0, 1.0], requires_grad=True)
     x.max().backward()
@@ -161,6 +165,9 @@ def test_ties():
     (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), np.ones(3)), r"expected \(4,\)"),
     (lambda: ops.split(np.ones(5), 2), "no 2 equal pieces"),
     (lambda: ops.split(np.ones(5), [2, 2]), "add up to 4"),
+    (lambda: ops.split(np.ones(5), [6, -1]), "below 0"),
+    (lambda: ops.linear(Tensor(np.ones((2, 3), np.float32)), Tensor(np.ones((3, 4), np.float32)),
+                        Tensor(np.ones(4))), "float32 and float64"),
     (lambda: ops.pad(np.ones((2, 2)), [(1, 1)]), "1 .* pairs for a Tensor of 2 axes"),
     (lambda: ops.clip(np.ones(2), 1, 0), "low = 1 is above high = 0"),
     (lambda: ops.embedding(np.array([0.5]), np.ones((5, 2))), "must be integers"),
@@ -201,17 +208,15 @@ def test_indices_of_every_integer_type(dtype, backend):
 BYTES = np.array([[0, 255, 7]], np.uint8)
 
 
-@pytest.mark.parametrize("loss", [
-    lambda t: losses.bce_with_logits(np.zeros((1, 3), np.float32), t),
-    lambda t: losses.mse(np.zeros((1, 3), np.float32), t),
-    lambda t: losses.mse(t, np.zeros((1, 3), np.float32)),
-    lambda t: losses.discretised_logistic(np.zeros((1, 3), np.float32),
-                                          np.zeros((1, 3), np.float32), t)])
-def test_bytes_are_no_pixels(loss, backend):
+@pytest.mark.parametrize("use", [
+    losses.bce_with_logits, losses.mse, lambda x, t: losses.mse(t, x),
+    lambda x, t: losses.discretised_logistic(x, x, t), lambda x, t: ops.linear(t, x.T)])
+def test_bytes_are_no_pixels(use, backend):
     """0..255 taken for [0, 1] would train, and its loss mean nothing."""
+    x = Tensor(np.zeros((1, 3), np.float32))
     for t in (BYTES, Tensor(BYTES)):
-        with pytest.raises(TypeError, match=r"uint8.* in \[0, 1\].*divide by 255"):
-            loss(t)
+        with pytest.raises(TypeError, match=r"uint8.*divide images by 255"):
+            use(x, t)
 
 
 @pytest.mark.host_only

@@ -231,6 +231,13 @@ def test_wrong_uses_are_explained():
         x * Tensor(np.ones(2))
 
 
+@pytest.mark.host_only
+@pytest.mark.parametrize("data", [None, "a", [Tensor(1.0), Tensor(2.0)]])
+def test_what_is_no_number_is_refused(data):
+    with pytest.raises(TypeError, match="numbers, not.*ops.stack"):
+        Tensor(data)
+
+
 @pytest.mark.parametrize("bad", [lambda g: g[:1], lambda g: g.astype(np.float64)])
 def test_derivative_of_wrong_shape_or_dtype_is_named(bad):
     def my_op(x):

@@ -24,7 +24,8 @@ def operands(*inputs):
 
     Arrays and lists take the dtype of the floating-point Tensors present. Raises
     TypeError where float32 and float64 Tensors meet: a silent promotion would
-    double the cost of everything that follows.
+    double the cost of everything that follows; and for uint8 beside floats: images
+    of 0 to 255 that nobody divided by 255 would train, to no purpose.
     """
     dtypes = {x.dtype for x in inputs if isinstance(x, Tensor) and x.dtype.kind == "f"}
     if len(dtypes) > 1:
@@ -41,6 +42,9 @@ def _operand(x, dtype):
     if not isinstance(x, Tensor):
         x = Tensor(x)
     if dtype is not None and x.dtype != dtype:  # an integer Tensor, or an array of another float
+        if x.dtype == np.uint8:
+            raise TypeError("uint8 and floats in one op: divide images by 255 first, to numbers in "
+                            "[0, 1]; other numbers need .astype(np.float32)")
         x = Tensor(x.data.astype(dtype))
     return x
 

@@ -56,7 +56,7 @@ def linear(x, w, b=None):
     def db(g): return g.reshape(n, n_out).sum(axis=0)
     edges = [(x, dx), (w, dw)]
     if b is not None:
-        b = as_tensor(b)
+        b, _ = operands(b, w)
         if b.shape != (n_out,):
             raise ValueError(f"linear: b has shape {b.shape}, expected ({n_out},)")
         y += b.data

@@ -16,7 +16,7 @@ from .inputs import as_tensor
 
 def spread(g, shape, axis, keepdims):
     """Reshape g so that it broadcasts against the shape that was reduced over `axis`."""
-    if axis is None:
+    if axis is None or not shape:
         return g.reshape((1,) * len(shape))
     if keepdims:
         return g

@@ -77,16 +77,15 @@ def split(x, sections, axis=0):
         if sections < 1 or length % sections:
             raise ValueError(f"split: an axis of length {length} has no {sections} equal pieces")
         sections = [length // sections] * sections
-    if builtin_sum(sections) != length:
-        raise ValueError(f"split: sizes {list(sections)} add up to {builtin_sum(sections)}, but "
+    if min(sections, default=0) < 0:
+        raise ValueError(f"split: a size in {list(sections)} is below 0")
+    if sum(sections) != length:
+        raise ValueError(f"split: sizes {list(sections)} add up to {sum(sections)}, but "
                          f"axis {axis} has length {length}")
     ends = list(itertools.accumulate(sections))
     before = (slice(None),) * (axis % x.ndim)
     return [getitem(x, (*before, slice(end - n, end)))
             for n, end in zip(sections, ends, strict=True)]
-
-
-builtin_sum = sum
 
 
 def pad(x, widths, value=0.0):
