@@ -44,7 +44,7 @@ def tanh(x):
 
 
 def sigmoid(x):
-    """y = 1 / (1 + e^-x).   dL/dx = g * y * (1 - y)."""
+    """y = 1 / (1 + e^-x).   dL/dx = g * y * (1 - y), for e^-x / (1 + e^-x) is 1 - y."""
     x = as_tensor(x)
     y = sigmoid_of(x.data)
     def dx(g): return g * y * (1 - y)
@@ -52,7 +52,8 @@ def sigmoid(x):
 
 
 def softplus(x):
-    """y = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).   dL/dx = g * sigmoid(x)."""
+    """y = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).   dL/dx = g * e^x / (1 + e^x)
+    = g * sigmoid(x)."""
     x = as_tensor(x)
     def dx(g): return g * sigmoid_of(x.data)
     return record(softplus_of(x.data), (x, dx))
@@ -75,7 +76,7 @@ def gate(x):
     """y = tanh(a) sigmoid(b), a and b being the first and the second half of x's last axis.
 
         dL/da = g s (1 - t^2),   dL/db = g t s (1 - s),   t = tanh(a),  s = sigmoid(b)
-    x: (..., 2h); y: (..., h). Source: van den Oord et al. 2016b (1606.05328), eq. 2.
+    x: (..., 2h); y: (..., h). Saves t and s. Source: van den Oord et al. 2016b (1606.05328), eq. 2.
     Raises ValueError if the last axis cannot be halved.
     """
     x = as_tensor(x)

@@ -13,7 +13,7 @@ from .inputs import as_tensor, integers, operands
 def matmul(a, b):
     """y = a @ b, for a (..., n, k) and b (..., k, m); the leading axes broadcast.
 
-    y_ij = sum_k a_ik b_kj, so  dL/da = g @ b^T,   dL/db = a^T @ g.
+    y_ij = sum_k a_ik b_kj, so dL/da_ik = sum_j g_ij b_kj:   dL/da = g @ b^T,   dL/db = a^T @ g.
     A vector on the left is a row (1, k), on the right a column (k, 1); its axis of
     length 1 is dropped from y. Raises ValueError if the inner sizes differ.
     """
@@ -37,7 +37,7 @@ def matmul(a, b):
 
 
 def linear(x, w, b=None):
-    """y = x @ w + b, for x (..., n_in), w (n_in, n_out), b (n_out,) or None.
+    """y = x @ w + b, for x (..., n_in), w (n_in, n_out), b (n_out,) or None; y (..., n_out).
 
     dL/dx = g @ w^T,   dL/dw = x^T @ g,   dL/db = sum of g over all rows.
     The leading axes of x are rows of one matrix: a single product, however many there are.
@@ -69,9 +69,12 @@ def embedding(indices, table):
 
     indices: integer array (...); y: (..., D). With one-hot rows O, y = O @ table, so
     dL/d(table) = O^T @ g: row k gets the sum of g over the places that looked it up.
-    Raises TypeError for indices that are not integers, IndexError for one out of range.
+    Raises TypeError for indices that are not integers, IndexError for one out of range (the last
+    on the host only), ValueError for a table that is no matrix.
     """
     table = as_tensor(table)
+    if table.ndim != 2:
+        raise ValueError(f"embedding: the table has shape {table.shape}; needs (K, D)")
     K, D = table.shape
     indices = integers("embedding: indices", indices, K, "rows")
     def dtable(g): return sum_rows(indices.reshape(-1), g.reshape(indices.size, D), K)

@@ -1,5 +1,6 @@
 """Ops that move elements and compute nothing. Each is a linear map that copies
 elements to new places, so its derivative carries g back to where they came from.
+x has any shape; g has y's.
 """
 
 import itertools
@@ -44,7 +45,10 @@ def broadcast_to(x, shape):
 
 
 def concatenate(tensors, axis=0):
-    """The tensors one after another along axis.   dL/d(tensor k) = its stretch of g."""
+    """The tensors one after another along axis, on which alone their shapes may differ.
+
+    dL/d(tensor k) = its stretch of g.
+    """
     tensors = operands(*tensors)
     ends = list(itertools.accumulate(t.shape[axis] for t in tensors))
     def piece(start, end):
@@ -69,7 +73,7 @@ def split(x, sections, axis=0):
     """Cut x along axis into a list of Tensors: the inverse of concatenate.
 
     sections: the number of equal pieces, or a list of their sizes. The derivative
-    of each piece is getitem's. Raises ValueError if the sizes do not add up.
+    of each piece is getitem's: 0 outside its stretch. Raises ValueError if the sizes do not add up.
     """
     x = as_tensor(x)
     length = x.shape[axis]
