@@ -52,8 +52,7 @@ def sigmoid(x):
 
 
 def softplus(x):
-    """y = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).   dL/dx = g * e^x / (1 + e^x)
-    = g * sigmoid(x)."""
+    """y = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).   dL/dx = g * sigmoid(x)."""
     x = as_tensor(x)
     def dx(g): return g * sigmoid_of(x.data)
     return record(softplus_of(x.data), (x, dx))

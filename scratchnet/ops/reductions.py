@@ -69,8 +69,8 @@ def logsumexp(x, axis=-1, keepdims=False):
 def softmax(x, axis=-1):
     """y_i = e^(x_i) / sum_j e^(x_j).   dL/dx_i = y_i * (g_i - sum_j g_j y_j).
 
-    Every output depends on every input:  dy_j/dx_i = y_j ([i = j] - y_i),  and dL/dx_i is the sum of
-    g_j dy_j/dx_i over j. Saves y.
+    Every output depends on every input:  dy_j/dx_i = y_j ([i = j] - y_i),  and dL/dx_i is the sum
+    of g_j dy_j/dx_i over j. Saves y.
     """
     x = as_tensor(x)
     y = xp.exp(x.data - logsumexp_of(x.data, axis))
