@@ -26,7 +26,7 @@ import numpy as np
 
 from .backend import xp
 from .fast.products import both_products, column_sum, gather_matmul, gather_t_matmul, matmul_scatter
-from .ops.arithmetic import as_tensor, operands
+from .ops.inputs import as_tensor, operands
 from .tensor import raw, record
 
 # ---------------------------------------------------------------- the two ops

@@ -9,12 +9,13 @@
                  terms of an ELBO all take this one, so that they stay comparable.
 """
 
-from . import ops
+import numpy as np
+
 from .backend import fused, xp
-from .ops.arithmetic import operands
 from .ops.elementwise import sigmoid_of, softplus_of
+from .ops.inputs import as_tensor, integers, operands
 from .ops.reductions import logsumexp_of
-from .tensor import raw, record
+from .tensor import record
 
 REDUCTIONS = ("none", "sum", "mean", "batchmean")
 
@@ -52,29 +53,29 @@ def bce_with_logits(logits, targets, reduction="mean"):
     logits, targets: one shape; targets in [0, 1]. In nats. Binary targets make it
     -log Bernoulli(t; p), a likelihood; grey ones a loss only.
 
-    With log p = -softplus(-l) and log(1 - p) = -softplus(l):
-        y = max(l, 0) - l t + log(1 + e^-|l|),
+    With log p = -softplus(-l), log(1 - p) = -softplus(l) and softplus(-l) = softplus(l) - l:
+        y = softplus(l) - l t,
     finite for every finite l.   dL/dl = g (sigmoid(l) - t),   dL/dt = -g l.
-    Saves e^-|l|, of which the sigmoid is 1/(1 + e^-|l|) for l >= 0, else e^-|l|/(1 + e^-|l|).
-    Raises ValueError if the shapes differ.
+    Raises ValueError if the shapes differ or a target is outside [0, 1] (tested on the host only:
+    asking a GPU would wait for it).
     """
     logits, targets = operands(logits, targets)
     _same_shape("bce_with_logits", logits, targets)
-    y, e = bce_of(logits.data, targets.data)
-    def dlogits(g): return bce_slope(g, logits.data, targets.data, e)
+    _in_unit_range("bce_with_logits", targets.data)
+    def dlogits(g): return bce_slope(g, logits.data, targets.data)
     def dtargets(g): return -g * logits.data
+    y = bce_of(logits.data, targets.data)
     return reduce(record(y, (logits, dlogits), (targets, dtargets)), reduction)
 
 
 @fused
 def bce_of(l, t):  # noqa: E741
-    e = xp.exp(-xp.abs(l))
-    return xp.maximum(l, 0) - l * t + xp.log1p(e), e
+    return softplus_of(l) - l * t
 
 
 @fused
-def bce_slope(g, l, t, e):  # noqa: E741
-    return g * (xp.maximum(e, l >= 0) / (1 + e) - t)  # e <= 1: the greater is 1 where l >= 0
+def bce_slope(g, l, t):  # noqa: E741
+    return g * (sigmoid_of(l) - t)
 
 
 def softmax_cross_entropy(logits, labels, reduction="mean"):
@@ -82,24 +83,26 @@ def softmax_cross_entropy(logits, labels, reduction="mean"):
 
     logits: (..., K); labels: integers 0 .. K-1, shape (...). The losses have shape (...).
         y = logsumexp(l) - l[label],   dL/dl_k = g (softmax(l)_k - [k = label]).
-    Raises TypeError or ValueError for labels of another type or shape.
+    Raises TypeError, ValueError or IndexError for labels of another type, shape or range (the
+    last on the host only).
     """
-    logits, labels = ops.as_tensor(logits), xp.asarray(raw(labels))
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"softmax_cross_entropy: labels must be integers, not {labels.dtype}")
+    logits = as_tensor(logits)
+    K = logits.shape[-1]
+    labels = integers("softmax_cross_entropy: labels", labels, K, "classes")
     if labels.shape != logits.shape[:-1]:
         raise ValueError(f"softmax_cross_entropy: labels of shape {labels.shape} for logits "
                          f"{logits.shape}; expected {logits.shape[:-1]}")
-    l, index = logits.data, labels[..., None]  # noqa: E741
+    l = logits.data.reshape(labels.size, K)  # noqa: E741
+    chosen = xp.arange(labels.size), labels.reshape(-1)  # l[chosen] is l[label], for every row
     log_z = logsumexp_of(l, -1)
-    y = (log_z - xp.take_along_axis(l, index, axis=-1))[..., 0]
+    y = log_z[:, 0] - l[chosen]
     def dlogits(g):
-        d = l - log_z  # turned into g softmax(l) in place: logits are a model's largest arrays
-        xp.exp(d, out=d)
-        d *= g[..., None]
-        d.reshape(-1, l.shape[-1])[xp.arange(index.size), index.reshape(-1)] -= g.reshape(-1)
-        return d
-    return reduce(record(y, (logits, dlogits)), reduction)
+        d = l - log_z
+        xp.exp(d, out=d)  # softmax(l), in place: logits are a model's largest arrays
+        d[chosen] -= 1
+        d *= g.reshape(-1, 1)
+        return d.reshape(logits.shape)
+    return reduce(record(y.reshape(labels.shape), (logits, dlogits)), reduction)
 
 
 def gaussian_kl(mu, log_var, reduction="batchmean"):
@@ -112,21 +115,20 @@ def gaussian_kl(mu, log_var, reduction="batchmean"):
     """
     mu, log_var = operands(mu, log_var)
     _same_shape("gaussian_kl", mu, log_var)
-    y, var = kl_of(mu.data, log_var.data)
     def dmu(g): return g * mu.data
-    def dlog_var(g): return kl_slope(g, var)
+    def dlog_var(g): return kl_slope(g, log_var.data)
+    y = kl_of(mu.data, log_var.data)
     return reduce(record(y, (mu, dmu), (log_var, dlog_var)), reduction)
 
 
 @fused
 def kl_of(mu, log_var):
-    var = xp.exp(log_var)
-    return 0.5 * (mu * mu + var - 1 - log_var), var
+    return 0.5 * (mu * mu + xp.exp(log_var) - 1 - log_var)
 
 
 @fused
-def kl_slope(g, var):
-    return 0.5 * g * (var - 1)
+def kl_slope(g, log_var):
+    return 0.5 * g * (xp.exp(log_var) - 1)
 
 
 def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
@@ -142,33 +144,41 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
         -log P = softplus(-a) + softplus(b) - log(1 - e^-w)     (0 < x < 1)
         -log P = softplus(-a) at x = 0,   softplus(b) at x = 1
 
-    dL/da = -g (sigmoid(-a) + 1/(e^w - 1)),  dL/db = g (sigmoid(b) + 1/(e^w - 1)),  and
-    da/dmean = -1/s,  da/dlog_scale = -a,  the same for b. All arrays have one shape.
-    Source: Salimans et al. 2017 (1701.05517), section 2.1. Raises ValueError if shapes differ.
+    Since da/dmean = db/dmean = -1/s, dw/dmean = 0, and d/dlog_scale of a, b, w is -a, -b, -w:
+
+        dL/dmean = g (sigmoid(-a) - sigmoid(b)) / s
+        dL/dlog_scale = g (a sigmoid(-a) - b sigmoid(b) + w / (e^w - 1))
+
+    without the terms that are missing above. All arrays have one shape.
+    Source: Salimans et al. 2017 (1701.05517), section 2.1. Raises ValueError if shapes differ or
+    x is outside [0, 1] (tested on the host only).
     """
     mean, log_scale = operands(mean, log_scale)
     x = operands(x, mean)[0].data
     _same_shape("discretised_logistic", mean, log_scale)
     _same_shape("discretised_logistic", mean, x)
+    _in_unit_range("discretised_logistic", x)
     d, inverse_s = 1 / 255, xp.exp(-log_scale.data)
     a, b = (x - mean.data + d / 2) * inverse_s, (x - mean.data - d / 2) * inverse_s
     lowest, highest = x < d / 2, x > 1 - d / 2
     w = d * inverse_s
     y = (xp.where(highest, 0, softplus_of(-a)) + xp.where(lowest, 0, softplus_of(b))
          - xp.where(lowest | highest, 0, xp.log(-xp.expm1(-w))))
-    def slopes():
-        between = xp.where(lowest | highest, 0, 1 / xp.expm1(w))
-        return (-xp.where(highest, 0, sigmoid_of(-a)) - between,
-                xp.where(lowest, 0, sigmoid_of(b)) + between)
-    def dmean(g):
-        da, db = slopes()
-        return -g * inverse_s * (da + db)
+    def above(): return xp.where(highest, 0, sigmoid_of(-a))
+    def below(): return xp.where(lowest, 0, sigmoid_of(b))
+    def dmean(g): return g * (above() - below()) * inverse_s
     def dlog_scale(g):
-        da, db = slopes()
-        return -g * (a * da + b * db)
+        between = xp.where(lowest | highest, 0, w * xp.exp(-w) / -xp.expm1(-w))  # w / (e^w - 1)
+        return g * (a * above() - b * below() + between)
     return reduce(record(y, (mean, dmean), (log_scale, dlog_scale)), reduction)
 
 
 def _same_shape(name, a, b):
     if a.shape != b.shape:
         raise ValueError(f"{name}: shapes {a.shape} and {b.shape} differ")
+
+
+def _in_unit_range(name, x):
+    if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(f"{name}: targets from {x.min():g} to {x.max():g}; it needs values in "
+                         f"[0, 1]: divide images of 0 to 255 by 255")

@@ -21,29 +21,29 @@ And a node lets go of them as soon as its gradient has been passed on.
 import contextlib
 import heapq
 import itertools
+from contextvars import ContextVar
 
 import numpy as np
 
 from .backend import to_numpy, xp
 
 _numbers = itertools.count()
-_recording = True
+_recording = ContextVar("recording", default=True)  # of this thread; another may be training
 
 
 @contextlib.contextmanager
 def no_grad():
-    """Within `with no_grad():` nothing is put on the tape. Also a decorator."""
-    global _recording
-    before, _recording = _recording, False
+    """Within `with no_grad():` nothing is put on the tape, in this thread. Also a decorator."""
+    before = _recording.set(False)
     try:
         yield
     finally:
-        _recording = before
+        _recording.reset(before)
 
 
 def recording():
     """Whether ops are put on the tape."""
-    return _recording
+    return _recording.get()
 
 
 class Node:
@@ -78,6 +78,9 @@ class Tensor:
         if not isinstance(data, xp.ndarray):
             typed = hasattr(data, "dtype")
             data = xp.asarray(data)
+            if data.dtype.kind not in "biufc":
+                raise TypeError(f"Tensor(data): data must be numbers, not {data.dtype}; for a list "
+                                f"of Tensors use ops.stack")
             if not typed and data.dtype == np.float64:
                 data = data.astype(np.float32)
         if requires_grad and data.dtype.kind != "f":
@@ -210,7 +213,7 @@ def record(y, *edges, together=None):
     each input, and takes the place of theirs where all of them need a gradient.
     """
     out = Tensor(y if isinstance(y, xp.ndarray) else xp.asarray(y))
-    if _recording:
+    if _recording.get():
         edges = [((t,), d) for t, d in edges if t.requires_grad]
         if together is not None and all(t.requires_grad for t in together[0]):
             apart = {id(t) for t in together[0]}

@@ -54,6 +54,7 @@ class ndarray:
         return _function(value, name) if callable(value) else _wrap(value)
 
     base = property(lambda self: None if self._a.base is None else self)
+    data = property(lambda self: MemoryPointer())
     dtype = property(lambda self: self._a.dtype)
     shape = property(lambda self: self._a.shape)
 
@@ -81,8 +82,8 @@ class ndarray:
         return _wrap(self._a[_unwrap(index)])
 
     def __setitem__(self, index, value):
-        if isinstance(value, np.ndarray):
-            raise TypeError("a NumPy array assigned into a device array")
+        if isinstance(value, (np.ndarray, list, tuple)):
+            raise TypeError(f"{type(value)} assigned into a device array")
         self._a[_unwrap(index)] = _unwrap(value)
 
     def __repr__(self):
@@ -91,6 +92,7 @@ class ndarray:
 
 def _operator(name):
     def operator(self, *others):
+        _no_lists(others)
         result = getattr(self._a, name)(*[_unwrap(o) for o in others])
         if name.startswith("__i") and name not in ("__invert__",):
             return self
@@ -106,7 +108,11 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
             setattr(ndarray, f"__{_kind}{_name}__", _operator(f"__{_kind}{_name}__"))
 for _name in ("neg", "pos", "abs", "invert", "lt", "le", "gt", "ge", "eq", "ne"):
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
-ndarray.__hash__ = object.__hash__
+ndarray.__hash__ = None
+
+
+class MemoryPointer:
+    """What `a.data` is: no buffer, and nothing that can be made an array."""
 
 
 def _unwrap(value):
@@ -122,10 +128,36 @@ def _unwrap(value):
     return value
 
 
+def _no_lists(values):
+    if any(isinstance(v, (list, tuple)) for v in values):
+        raise TypeError("Unsupported type <class 'list'>")
+
+
+def _check(fn, name, args, kwargs):
+    """TypeError for arguments that NumPy takes and CuPy does not."""
+    unknown = {"where", "initial", "sparse"} | ({"mode"} if name != "pad" else set())
+    if isinstance(fn, np.ufunc):
+        unknown |= {"order"}
+        _no_lists(args)
+    elif name in ("sum", "mean", "max", "min") and not hasattr(fn, "__self__"):
+        _no_lists(args[:1])  # the function; of the method, args[0] is the axis
+    if unknown & set(kwargs):
+        raise TypeError(f"{name}() got an unexpected keyword argument {unknown & set(kwargs)}")
+    if name == "where" and (
+            not isinstance(args[0], ndarray) or any(a is None for a in args)):
+        raise TypeError("where: the condition must be an array, and nothing None")
+    if name in ("zeros", "ones", "empty", "full", "reshape", "arange") and any(
+            isinstance(n, ndarray) for n in _flat(args)):
+        raise TypeError("'ndarray' object cannot be interpreted as an integer")
+
+
 def _class_of(*values):
     """The class of a result computed from these."""
-    inside = [w for v in values for w in (v if isinstance(v, (list, tuple)) else [v])]
-    return Traced if any(type(v) is Traced for v in inside) else ndarray
+    return Traced if any(type(v) is Traced for v in _flat(values)) else ndarray
+
+
+def _flat(values):
+    return [w for v in values for w in (v if isinstance(v, (list, tuple)) else [v])]
 
 
 def _wrap(value, kind=ndarray):
@@ -138,6 +170,7 @@ def _wrap(value, kind=ndarray):
 
 def _function(fn, name):
     def call(*args, **kwargs):
+        _check(fn, name, args, kwargs)
         kind = _class_of(*args)
         if kind is Traced and not isinstance(fn, np.ufunc) and name != "where":
             raise TypeError(f"a fused function calls {name!r}: only elementwise operations can be "
@@ -147,7 +180,13 @@ def _function(fn, name):
         return result if kwargs.get("out") is None else kwargs["out"]
     call.__name__ = name
     if hasattr(fn, "at"):
-        call.at = lambda a, index, b: fn.at(a._a, _unwrap(index), _unwrap(b))
+        def at(a, index, b):
+            if name not in ("add", "subtract", "maximum", "minimum"):
+                raise NotImplementedError(f"`cupy_{name}.at` is not supported yet")
+            if a.dtype.kind == "b" or a.dtype.itemsize < (2 if a.dtype.kind == "f" else 4):
+                raise TypeError(f"cupy.{name}.at does not take {a.dtype}")
+            fn.at(a._a, _unwrap(index), _unwrap(b))
+        call.at = at
     return call
 
 
@@ -180,7 +219,11 @@ class Traced(ndarray):
     def refuse(self, *arguments):
         raise TypeError("a fused function asks for a shape, an element or a value of its array")
 
+    def unknown(self, *arguments):
+        raise TypeError("a fused function uses an operator that cupy.fuse knows no kernel for")
+
     shape = property(refuse)
+    __abs__ = __pos__ = __rpow__ = unknown
     __len__ = __iter__ = __getitem__ = __setitem__ = __bool__ = __float__ = __int__ = refuse
     item = tolist = refuse
 
@@ -189,8 +232,13 @@ def asarray(a, dtype=None):
     """To the device: the one door in. Nothing is moved if it is there already."""
     if isinstance(a, ndarray):
         return a if dtype in (None, a.dtype) else ndarray(a._a.astype(dtype))
+    if isinstance(a, MemoryPointer):
+        raise TypeError("the memory of a device array is no array: use the array itself")
     moves["in"] += 1
-    return ndarray(np.array(a, dtype=dtype))
+    a = np.array(a, dtype=dtype)
+    if a.dtype.kind not in "biufc":
+        raise ValueError(f"Unsupported dtype {a.dtype}")
+    return ndarray(a)
 
 
 def array(a, dtype=None):
@@ -203,11 +251,18 @@ def asnumpy(a):
     return a._a.copy()
 
 
+class Strided(ndarray):
+    """The result of as_strided, which in CuPy does not know whose memory it is."""
+
+    __slots__ = ()
+    base = None
+
+
 class lib:
     class stride_tricks:
         @staticmethod
         def as_strided(a, shape, strides):
-            return ndarray(np.lib.stride_tricks.as_strided(a._a, shape, strides))
+            return Strided(np.lib.stride_tricks.as_strided(a._a, shape, strides))
 
 
 def __getattr__(name):

@@ -106,7 +106,7 @@ CASES = [
     ("mse none", lambda a, b: losses.mse(a, b, "none"), (2, 3), (2, 3)),
     ("bce_with_logits", lambda a: losses.bce_with_logits(a, TARGETS), (2, 3), "apart"),
     ("bce_with_logits batchmean, targets too",
-     lambda a, t: losses.bce_with_logits(a, t, "batchmean"), (2, 3), (2, 3), "apart"),
+     lambda a, t: losses.bce_with_logits(a, ops.sigmoid(t), "batchmean"), (2, 3), (2, 3), "apart"),
     ("softmax_cross_entropy", lambda a: losses.softmax_cross_entropy(a, LABELS), (2, 3, 5)),
     ("softmax_cross_entropy none",
      lambda a: losses.softmax_cross_entropy(a, LABELS, "none"), (2, 3, 5)),
@@ -153,20 +153,64 @@ def inputs_for(shapes, kind, rng):
     return [rng.standard_normal(s) for s in shapes]
 
 
-@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
-def test_derivative(case, backend, rng):
+def parts_of(case, rng):
+    """The function of a row, and its inputs."""
     _, fn, *shapes = case
     kind = shapes.pop() if isinstance(shapes[-1], str) else "normal"
-    assert gradcheck(fn, *inputs_for(shapes, kind, rng))
+    return fn, inputs_for(shapes, kind, rng)
+
+
+# Layouts in memory: each gives an array of the same values, not in C order.
+def on_device(a): return xp.asarray(a.copy(order="C"))
+def fortran(a): return on_device(a.T).T
+def channels_first(a): return xp.moveaxis(on_device(np.moveaxis(a, -1, 0)), 0, -1)
+def backwards(a): return on_device(a[::-1])[::-1]
+def every_other(a): return on_device(np.repeat(a, 2, axis=-1))[..., ::2]
+
+
+LAYOUTS = [fortran, channels_first, backwards, every_other]
+
+
+def laid_out(layout, a):
+    return layout(a) if a.ndim else on_device(a)
+
+
+@pytest.mark.parametrize("layout", [on_device, fortran])
+@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
+def test_derivative(case, layout, backend, rng):
+    fn, inputs = parts_of(case, rng)
+    assert gradcheck(fn, *[Tensor(laid_out(layout, v), requires_grad=True) for v in inputs])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
+def test_order_in_memory_changes_nothing(case, backend, rng):
+    """Inputs and upstream gradient in any layout, and a gradient that is one number repeated
+    without memory of its own: values and gradients are those of arrays in C order."""
+    fn, inputs = parts_of(case, rng)
+    def results(layout, g):
+        leaves = [Tensor(laid_out(layout, v), requires_grad=True) for v in inputs]
+        y = fn(*leaves)
+        before = to_numpy(g).copy()
+        y.backward(g)
+        assert (to_numpy(g) == before).all()
+        return [y.numpy()] + [to_numpy(t.grad) for t in leaves]
+    shape = fn(*map(Tensor, inputs)).shape
+    g = rng.standard_normal(shape)
+    for expected, layout, upstream in [
+        *((g, layout, laid_out(layout, g)) for layout in LAYOUTS),
+        (g, on_device, laid_out(fortran, g)),
+        (np.full(shape, 0.3), fortran, xp.broadcast_to(on_device(np.array(0.3)), shape)),
+    ]:
+        for a, b in zip(results(on_device, on_device(expected)), results(layout, upstream),
+                        strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c[0] for c in CASES])
 def test_float32_in_float32_out(case, backend, rng):
     """Nothing on the way turns float32 into float64, forward or backward."""
-    _, fn, *shapes = case
-    kind = shapes.pop() if isinstance(shapes[-1], str) else "normal"
-    leaves = [Tensor(v.astype(np.float32), requires_grad=True)
-              for v in inputs_for(shapes, kind, rng)]
+    fn, inputs = parts_of(case, rng)
+    leaves = [Tensor(v.astype(np.float32), requires_grad=True) for v in inputs]
     y = fn(*leaves)
     y.backward(xp.ones_like(y.data))
     assert [y.dtype] + [t.grad.dtype for t in leaves] == [np.float32] * (1 + len(leaves))

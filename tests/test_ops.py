@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, mutually_broadcastable_shapes
 
-from scratchnet import Tensor, losses, ops, xp
+from scratchnet import Tensor, losses, ops, to_numpy, xp
 from scratchnet.ops import unbroadcast
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -161,9 +161,13 @@ def test_ties():
     (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), np.ones(3)), r"expected \(4,\)"),
     (lambda: ops.split(np.ones(5), 2), "no 2 equal pieces"),
     (lambda: ops.split(np.ones(5), [2, 2]), "add up to 4"),
+    (lambda: ops.split(np.ones(5), [6, -1]), "below 0"),
+    (lambda: ops.linear(Tensor(np.ones((2, 3), np.float32)), Tensor(np.ones((3, 4), np.float32)),
+                        Tensor(np.ones(4))), "float32 and float64"),
     (lambda: ops.pad(np.ones((2, 2)), [(1, 1)]), "1 .* pairs for a Tensor of 2 axes"),
     (lambda: ops.clip(np.ones(2), 1, 0), "low = 1 is above high = 0"),
     (lambda: ops.embedding(np.array([0.5]), np.ones((5, 2))), "must be integers"),
+    (lambda: ops.embedding(np.array([0]), np.ones(5)), r"\(5,\); needs \(K, D\)"),
     (lambda: losses.mse(np.ones(2), np.ones((2, 1))), "differ"),
     (lambda: losses.mse(np.ones(2), np.ones(2), "total"), "unknown reduction 'total'"),
     (lambda: losses.softmax_cross_entropy(np.ones((2, 3)), np.ones(2)), "must be integers"),
@@ -175,9 +179,136 @@ def test_wrong_input_is_explained(call, words):
 
 
 @pytest.mark.host_only
-def test_an_index_out_of_range_is_explained():
-    with pytest.raises(IndexError, match="rows 0 to 4"):
-        ops.embedding(np.array([0, 5]), np.ones((5, 2)))
+@pytest.mark.parametrize("wrong", [-1, 5])
+def test_an_index_out_of_range_is_explained(wrong):
+    with pytest.raises(IndexError, match="embedding: .* rows 0 to 4"):
+        ops.embedding(np.array([0, wrong]), np.ones((5, 2)))
+    with pytest.raises(IndexError, match="softmax_cross_entropy: .* classes 0 to 4"):
+        losses.softmax_cross_entropy(np.ones((2, 5)), np.array([0, wrong]))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.uint64, np.int8, np.int64])
+def test_indices_of_every_integer_type(dtype, backend):
+    """Rows that were taken twice get both gradients."""
+    index = np.array([2, 0, 2]).astype(dtype)
+    for take in (lambda t: t[index], lambda t: ops.embedding(index, t),
+                 lambda t: t[xp.asarray(index), :]):
+        table = Tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)
+        y = take(table)
+        assert y.numpy().tolist() == [[4, 5], [0, 1], [4, 5]]
+        y.sum().backward()
+        assert to_numpy(table.grad).tolist() == [[1, 1], [0, 0], [2, 2]]
+    nll = losses.softmax_cross_entropy(np.zeros((3, 4)), index)
+    assert nll.item() == pytest.approx(math.log(4))
+
+
+BYTES = np.array([[0, 255, 7]], np.uint8)
+
+
+@pytest.mark.parametrize("use", [
+    losses.bce_with_logits, losses.mse, lambda x, t: losses.mse(t, x),
+    lambda x, t: losses.discretised_logistic(x, x, t), lambda x, t: ops.linear(t, x.T)])
+def test_bytes_are_no_pixels(use, backend):
+    """0..255 taken for [0, 1] would train, and its loss mean nothing."""
+    x = Tensor(np.zeros((1, 3), np.float32))
+    for t in (BYTES, Tensor(BYTES)):
+        with pytest.raises(TypeError, match=r"uint8.*divide images by 255"):
+            use(x, t)
+
+
+@pytest.mark.host_only
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.parametrize("wrong", [-1, 2, 255])
+def test_targets_outside_0_to_1_are_explained(dtype, wrong):
+    targets = np.array([[0, wrong, 1]], dtype)
+    with pytest.raises(ValueError, match=f"{wrong}.*needs values in .0, 1."):
+        losses.bce_with_logits(np.zeros((1, 3)), targets)
+    with pytest.raises(ValueError, match=f"{wrong}.*needs values in .0, 1."):
+        losses.discretised_logistic(np.zeros((1, 3)), np.zeros((1, 3)), targets)
+    losses.bce_with_logits(np.zeros((0, 3)), np.zeros((0, 3)), "sum")  # none
+
+
+def slope(fn, *values, dtype=np.float64):
+    """The gradients of the sum of fn(*values)."""
+    leaves = [Tensor(np.asarray(v, dtype), requires_grad=True) for v in values]
+    fn(*leaves).sum().backward()
+    return [to_numpy(t.grad).tolist() for t in leaves]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_powers_at_zero(dtype, backend):
+    """x^0 is 1 everywhere; 0^b is 0 for b > 0, and its derivative is given its limit there."""
+    assert slope(lambda x: x ** 0, [0.0, 2.0], dtype=dtype) == [[0, 0]]
+    assert slope(lambda x: x ** 1, [0.0, 2.0], dtype=dtype) == [[1, 1]]
+    assert slope(lambda x: x ** 2, [0.0, 2.0], dtype=dtype) == [[0, 4]]
+    a, b = slope(ops.power, [0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 2.0, 0.0], dtype=dtype)
+    assert (a, b) == ([0, 1, 0, 0], [0, 0, 0, 0])
+    assert slope(lambda b: 0 ** b, [0.0, 0.5, 3.0], dtype=dtype) == [[0, 0, 0]]
+    assert slope(lambda b: 0.0 ** b, [0.0, 0.5, 3.0], dtype=dtype) == [[0, 0, 0]]
+
+
+def test_slopes_at_the_kinks(backend):
+    """Where no derivative exists, what the docstrings say it is taken to be."""
+    at = [-1.0, 0.0, 1.0]
+    assert slope(ops.relu, at) == [[0, 0, 1]]
+    assert slope(lambda x: ops.clip(x, -1, 1), [-1.5, *at, 1.5]) == [[0, 1, 1, 1, 0]]
+    assert slope(lambda x: ops.elu(x, 0.5), [0.0]) == [[0.5]]
+    assert slope(lambda x: ops.maximum(x, 0), at) == [[0, 0.5, 1]]
+    assert slope(lambda a, b: ops.where(a > 0, a, b), at, at) == [[0, 0, 1], [1, 1, 0]]
+
+
+def test_numpy_numbers_do_not_widen_float32(backend):
+    """np.float64(2) is a number like 2.0, wherever a number may stand."""
+    two, three = np.float64(2), np.int64(3)
+    for op in [lambda x: ops.clip(x, -two, two), lambda x: ops.clip(x, high=two),
+               lambda x: ops.elu(x, two), lambda x: ops.maximum(x, two), lambda x: x * two,
+               lambda x: two * x, lambda x: two + x, lambda x: two / x, lambda x: x ** two,
+               lambda x: two ** x, lambda x: ops.where(x > two, x, two), lambda x: x * three,
+               lambda x: x ** three, lambda x: ops.pad(x, [(1, 1)], two),
+               lambda x: ops.where(x > two, two, x), lambda x: x.sum() / np.float32(2)]:
+        x = Tensor([1.0, 2.5, 4.0], requires_grad=True)
+        y = op(x)
+        y.sum().backward()
+        assert (y.dtype, x.grad.dtype) == (np.float32, np.float32)
+    assert ops.clip(Tensor([1, 5, 9]), 2, 7).dtype.kind == "i"
+    assert [len(t) for t in ops.split(Tensor(np.zeros(6)), three)] == [2, 2, 2]
+
+
+def test_nothing_in_nothing_out(backend):
+    """Batches and selections without elements go forward and backward."""
+    def ones(*shape): return Tensor(np.ones(shape), requires_grad=True)
+    x, w, b = ones(0, 3), ones(3, 4), ones(4)
+    ops.linear(x, w, b).sum().backward()
+    assert (x.grad.shape, w.grad.shape, b.grad.shape) == ((0, 3), (3, 4), (4,))
+    assert not to_numpy(w.grad).any() and not to_numpy(b.grad).any()
+    x, w = ones(2, 0), ones(0, 4)
+    y = ops.linear(x, w, b)
+    assert y.numpy().tolist() == np.ones((2, 4)).tolist()
+    y.sum().backward()
+    assert (x.grad.shape, w.grad.shape) == ((2, 0), (0, 4))
+    for index, shape in [([], (0, 4)), ([[]], (1, 0, 4)), ((slice(None), []), (3, 0)),
+                         (np.zeros(0, int), (0, 4)), (np.zeros(3, bool), (0, 4))]:
+        x = ones(3, 4)
+        y = x[index]
+        assert y.shape == shape
+        y.sum().backward()
+        assert not to_numpy(x.grad).any()
+    table = ones(3, 4)
+    ops.embedding(np.zeros((2, 0), int), table).sum().backward()
+    assert not to_numpy(table.grad).any()
+    logits = ones(0, 5)
+    losses.softmax_cross_entropy(logits, np.zeros(0, int), "sum").backward()
+    assert logits.grad.shape == (0, 5)
+    assert ops.nearest_code(np.ones((0, 4)), np.ones((3, 4))).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nearest_code_far_from_the_origin(dtype, backend, rng):
+    """||z||^2 is 10^4 times the distances here: without a shift float32 has no digits left."""
+    codebook = (100 + 0.1 * rng.standard_normal((64, 16))).astype(dtype)
+    z = (100 + 0.1 * rng.standard_normal((500, 16))).astype(dtype)
+    exact = ((z[:, None].astype(float) - codebook.astype(float)) ** 2).sum(-1).argmin(1)
+    assert (to_numpy(ops.nearest_code(z, codebook)) == exact).mean() > 0.995
 
 
 # ---------------------------------------------------------------- losses
@@ -203,6 +334,30 @@ def test_discretised_logistic_far_out_is_finite(backend):
     loss.backward()
     assert math.isfinite(loss.item()) and loss.item() > 100
     assert np.isfinite(Tensor(mean.grad).numpy()).all() and (mean.grad < 0).all()
+
+
+@pytest.mark.parametrize("log_scale", [-7.0, -2.0, 0.0, 3.0, 6.0])
+def test_discretised_logistic_keeps_its_digits_in_float32(log_scale, backend, rng):
+    """Both gradients in float32 are those in float64 to 4 digits, at any scale."""
+    x = rng.integers(0, 256, 200) / 255
+    mean = np.round(x + rng.uniform(-0.5, 0.5, 200), 3)
+    found = {}
+    for dtype in (np.float32, np.float64):
+        m = Tensor(mean.astype(dtype), requires_grad=True)
+        s = Tensor(np.full(200, log_scale, dtype), requires_grad=True)
+        losses.discretised_logistic(m, s, x.astype(dtype), "sum").backward()
+        found[dtype] = to_numpy(m.grad), to_numpy(s.grad)
+    for narrow, exact in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(narrow, exact, rtol=1e-3, atol=1e-4 * np.abs(exact).max())
+
+
+def test_discretised_logistic_at_tiny_scales(backend):
+    """Where a step is so many scales wide that e^w overflows: still a number, and no warning."""
+    mean = Tensor(np.array([0.5, 0.1], np.float32), True)
+    log_scale = Tensor(np.full(2, -12, np.float32), True)
+    losses.discretised_logistic(mean, log_scale, np.array([127, 26], np.float32) / 255,
+                                "sum").backward()
+    assert np.isfinite(to_numpy(mean.grad)).all() and np.isfinite(to_numpy(log_scale.grad)).all()
 
 
 def test_loss_values_by_loops(backend, rng):

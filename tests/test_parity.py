@@ -18,13 +18,19 @@ PAIRS = [
     ("max", lambda x: ops.max(x, axis=0), lambda x: torch.amax(x, 0)),
     ("clip", lambda x: ops.clip(x, -1, 1), lambda x: torch.clip(x, -1, 1)),
     ("getitem", lambda x: x[[0, 2, 0], 1:], lambda x: x[[0, 2, 0], 1:]),
+    ("power 0", lambda x: x ** 0 * x, lambda x: x ** 0 * x),
+    ("power of 2", lambda x: 2 ** x, lambda x: 2 ** x),
+    ("maximum", lambda x: ops.maximum(x, x[:1]), lambda x: torch.maximum(x, x[:1])),
+    ("where", lambda x: ops.where(x > 0.3, x, x[0]), lambda x: torch.where(x > 0.3, x, x[0])),
+    ("matmul", lambda x: x @ x.T @ x[:, 0], lambda x: x @ x.T @ x[:, 0]),
 ]
 
 
 @pytest.mark.parametrize("name, ours, theirs", PAIRS, ids=[p[0] for p in PAIRS])
 def test_values_and_gradients(name, ours, theirs, rng):
-    x = rng.standard_normal((3, 5))
-    a, b = Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    x = rng.standard_normal((3, 5))[:, ::-1]
+    x[1, 2] = 0
+    a, b = Tensor(x, requires_grad=True), torch.tensor(x.copy(), requires_grad=True)
     y, z = ours(a), theirs(b)
     g = rng.standard_normal(y.shape)
     y.backward(g)
@@ -34,19 +40,31 @@ def test_values_and_gradients(name, ours, theirs, rng):
 
 
 def test_losses(rng):
-    logits, targets = rng.standard_normal((4, 3)) * 5, rng.uniform(size=(4, 3))
-    labels = rng.integers(0, 3, 4)
-    t = torch.tensor
+    """Values, and gradients for logits in Fortran order."""
+    logits, targets = np.asfortranarray(rng.standard_normal((4, 3)) * 5), rng.uniform(size=(4, 3))
+    labels, t = rng.integers(0, 3, 4), torch.tensor
     for ours, theirs in [
-        (losses.bce_with_logits(logits, targets),
-         F.binary_cross_entropy_with_logits(t(logits), t(targets))),
-        (losses.mse(logits, targets, "sum"), F.mse_loss(t(logits), t(targets), reduction="sum")),
-        (losses.softmax_cross_entropy(logits, labels), F.cross_entropy(t(logits), t(labels))),
-        (losses.gaussian_kl(logits, targets, "sum"), torch.distributions.kl_divergence(
-            torch.distributions.Normal(t(logits), torch.exp(t(targets) / 2)),
+        (lambda x: losses.bce_with_logits(x, targets),
+         lambda x: F.binary_cross_entropy_with_logits(x, t(targets))),
+        (lambda x: losses.mse(x, targets, "sum"),
+         lambda x: F.mse_loss(x, t(targets), reduction="sum")),
+        (lambda x: losses.softmax_cross_entropy(x, labels),
+         lambda x: F.cross_entropy(x, t(labels))),
+        (lambda x: losses.gaussian_kl(x, targets, "sum"),
+         lambda x: torch.distributions.kl_divergence(
+            torch.distributions.Normal(x, torch.exp(t(targets) / 2)),
+            torch.distributions.Normal(0.0, 1.0)).sum()),
+        (lambda x: losses.gaussian_kl(targets, x, "sum"),
+         lambda x: torch.distributions.kl_divergence(
+            torch.distributions.Normal(t(targets), torch.exp(x / 2)),
             torch.distributions.Normal(0.0, 1.0)).sum()),
     ]:
-        assert ours.item() == pytest.approx(theirs.item(), rel=1e-10)
+        a, b = Tensor(logits, requires_grad=True), t(logits, requires_grad=True)
+        y, z = ours(a), theirs(b)
+        assert y.item() == pytest.approx(z.item(), rel=1e-10)
+        y.backward()
+        z.backward()
+        np.testing.assert_allclose(a.grad, b.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
 CONVS = [  # x (N, H, W, C), w, stride, padding, output_padding

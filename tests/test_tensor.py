@@ -1,7 +1,9 @@
 """The tape: Tensor, backward, no_grad."""
 
 import gc
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -149,6 +151,41 @@ def test_no_grad_records_nothing(backend):
         y.backward()
 
 
+def test_no_grad_in_every_form(backend):
+    """As a decorator, nested, and left by an exception, which it lets through."""
+    @no_grad()
+    def double(x, again=False): return double(x) if again else x * 2
+    x = leaf([1.0])
+    assert not double(x).requires_grad and not double(x, again=True).requires_grad
+    assert (x * 2).requires_grad
+    with no_grad():
+        with no_grad():
+            pass
+        assert not (x * 2).requires_grad
+    with pytest.raises(ZeroDivisionError), no_grad():
+        raise ZeroDivisionError
+    assert (x * 2).requires_grad
+
+
+def test_no_grad_holds_for_one_thread(backend):
+    """One thread evaluates while another trains."""
+    x, inside, done = leaf([1.0]), threading.Event(), threading.Event()
+    def evaluate():
+        with no_grad():
+            inside.set()
+            assert done.wait(10)
+            return (x * 2).requires_grad
+    with ThreadPoolExecutor(1) as pool:
+        evaluated = pool.submit(evaluate)
+        assert inside.wait(10)
+        trained = (x * 2).requires_grad
+        done.set()
+        assert trained and not evaluated.result()
+        with no_grad():  # a thread that starts in here is a training of its own
+            assert ThreadPoolExecutor(1).submit(lambda: (x * 2).requires_grad).result()
+    assert (x * 2).requires_grad
+
+
 def test_no_derivative_is_computed_for_inputs_without_gradient():
     called = []
     def op(a, b):
@@ -192,6 +229,13 @@ def test_wrong_uses_are_explained():
         Tensor(x)
     with pytest.raises(TypeError, match="float32 and float64"):
         x * Tensor(np.ones(2))
+
+
+@pytest.mark.host_only
+@pytest.mark.parametrize("data", [None, "a", [Tensor(1.0), Tensor(2.0)]])
+def test_what_is_no_number_is_refused(data):
+    with pytest.raises(TypeError, match="numbers, not.*ops.stack"):
+        Tensor(data)
 
 
 @pytest.mark.parametrize("bad", [lambda g: g[:1], lambda g: g.astype(np.float64)])

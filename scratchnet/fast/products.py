@@ -128,7 +128,8 @@ def gather(x, taps, stride, size):
     if taps == ((0, 0),) and (sh, sw) == (1, 1) and (P, Q) == (H, W):
         return x.reshape(N, P, Q, 1, C)  # a 1x1 convolution is a matrix product
     border = _border(taps, stride, size, (H, W))
-    x = _with_border(xp.ascontiguousarray(x), border)
+    # Flattened and back: an axis of length 1 may come with any stride, which is read below.
+    x = _with_border(xp.ascontiguousarray(x).reshape(-1).reshape(x.shape), border)
     rows = (empty if KEEP else lambda s, d, p: xp.empty(s, d))((N, P, Q, len(taps) * C), x.dtype, "rows")
     sn, sy, sx, sc = x.strides
     for first, high, wide in _rectangles(taps):  # one copy for all taps that fill a rectangle

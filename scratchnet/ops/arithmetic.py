@@ -1,70 +1,12 @@
 """Arithmetic and other elementwise ops of two inputs, broadcasting as NumPy does.
 
-If an input was broadcast, each of its elements was used several times, so its
-gradient is the sum over those uses: `unbroadcast`.
-
-In every op: y is the output, g = dL/dy has y's shape, and `da(g)` is dL/da.
+In every op: a and b are Tensors, arrays or numbers of shapes that broadcast; y is the
+output, g = dL/dy has y's shape, and `da(g)` is dL/da, of a's shape.
 """
 
-import numbers
-
 from ..backend import xp
-from ..tensor import Tensor, record
-
-
-class Scalar:
-    """A Python number as an operand. It stays a number: an array of it would be
-    float64 and turn every float32 result into float64."""
-
-    __slots__ = ("data",)
-    shape, ndim, requires_grad, node = (), 0, False, None
-
-    def __init__(self, data):
-        self.data = data
-
-
-def operands(*inputs):
-    """Make each input a Tensor or Scalar, in the precision of the Tensors among them.
-
-    Arrays and lists take the dtype of the floating-point Tensors present. Raises
-    TypeError where float32 and float64 Tensors meet: a silent promotion would
-    double the cost of everything that follows.
-    """
-    dtypes = {x.dtype for x in inputs if isinstance(x, Tensor) and x.dtype.kind == "f"}
-    if len(dtypes) > 1:
-        names = " and ".join(sorted(str(d) for d in dtypes))
-        raise TypeError(f"operands of {names} in one op: convert one, "
-                        f"with Tensor(x.data.astype(...))")
-    dtype = dtypes.pop() if dtypes else None
-    return tuple(_operand(x, dtype) for x in inputs)
-
-
-def _operand(x, dtype):
-    if isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
-        return Scalar(x)
-    if not isinstance(x, Tensor):
-        x = Tensor(x)
-    if dtype is not None and x.dtype != dtype:  # an integer Tensor, or an array of another float
-        x = Tensor(x.data.astype(dtype))
-    return x
-
-
-def as_tensor(x):
-    """x itself if it is a Tensor, else a Tensor of it."""
-    return x if isinstance(x, Tensor) else Tensor(x)
-
-
-def unbroadcast(g, shape):
-    """Sum g over the axes along which an input of this shape was broadcast.
-
-    It is the adjoint of broadcasting:  <broadcast(a), g> = <a, unbroadcast(g)>.
-    """
-    if g.shape == shape:
-        return g
-    extra = g.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
-    return g.sum(axis=axes, keepdims=True).reshape(shape)
+from ..tensor import raw, record
+from .inputs import as_tensor, operands
 
 
 def add(a, b):
@@ -74,6 +16,20 @@ def add(a, b):
     def da(g): return unbroadcast(g, a_shape)
     def db(g): return unbroadcast(g, b_shape)
     return record(a.data + b.data, (a, da), (b, db))
+
+
+def unbroadcast(g, shape):
+    """Sum g over the axes along which an input of this shape was broadcast: each of its elements
+    was used several times, so its gradient is the sum over those uses.
+
+    It is the adjoint of broadcasting:  <broadcast(a), g> = <a, unbroadcast(g)>.
+    """
+    if g.shape == shape:
+        return g
+    extra = g.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
+    return g.sum(axis=axes, keepdims=True).reshape(shape)
 
 
 def sub(a, b):
@@ -109,15 +65,19 @@ def neg(x):
 
 
 def power(a, b):
-    """y = a^b.   dL/da = g * b * a^(b-1),   dL/db = g * a^b * log(a).
+    """y = a^b.   dL/da = g * b * a^(b-1),   dL/db = g * a^b * log(a)   (a^b = e^(b log a)).
 
-    A derivative with respect to b needs a > 0; where a = 0 and b > 0 it is 0, its limit.
+    At b = 0, y is 1 for every a, and dL/da is 0. A derivative with respect to b needs a > 0; where
+    a = 0 and b >= 0 it is 0, the limit from b > 0.
     """
     a, b = operands(a, b)
     y = a.data ** b.data
-    def da(g): return unbroadcast(g * b.data * a.data ** (b.data - 1), a.shape)
+    def da(g):
+        exponent = b.data - (b.data != 0)  # b - 1, but 0 at b = 0: 0 * 0^-1 would be nan
+        return unbroadcast(g * b.data * a.data ** exponent, a.shape)
     def db(g):
-        log_a = xp.log(xp.where(y == 0, xp.ones_like(y), a.data))
+        at_limit = (a.data == 0) & (b.data >= 0)  # log 1 = 0 stands in for log 0
+        log_a = xp.log(xp.where(at_limit, xp.ones_like(y), a.data))
         return unbroadcast(g * y * log_a, b.shape)
     return record(y, (a, da), (b, db))
 
@@ -140,7 +100,7 @@ def where(condition, a, b):
 
     condition: array of bool, broadcasting with a and b.
     """
-    condition = xp.asarray(getattr(condition, "data", condition), dtype=bool)
+    condition = xp.asarray(raw(condition), dtype=bool)
     a, b = operands(a, b)
     a_shape, b_shape = a.shape, b.shape
     def da(g): return unbroadcast(xp.where(condition, g, 0), a_shape)

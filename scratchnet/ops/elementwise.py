@@ -9,7 +9,7 @@ import math
 
 from ..backend import fused, xp
 from ..tensor import record
-from .arithmetic import as_tensor
+from .inputs import as_tensor, number
 
 
 def exp(x):
@@ -44,7 +44,7 @@ def tanh(x):
 
 
 def sigmoid(x):
-    """y = 1 / (1 + e^-x).   dL/dx = g * y * (1 - y)."""
+    """y = 1 / (1 + e^-x).   dL/dx = g * y * (1 - y), for e^-x / (1 + e^-x) is 1 - y."""
     x = as_tensor(x)
     y = sigmoid_of(x.data)
     def dx(g): return g * y * (1 - y)
@@ -75,7 +75,7 @@ def gate(x):
     """y = tanh(a) sigmoid(b), a and b being the first and the second half of x's last axis.
 
         dL/da = g s (1 - t^2),   dL/db = g t s (1 - s),   t = tanh(a),  s = sigmoid(b)
-    x: (..., 2h); y: (..., h). Source: van den Oord et al. 2016b (1606.05328), eq. 2.
+    x: (..., 2h); y: (..., h). Saves t and s. Source: van den Oord et al. 2016b (1606.05328), eq. 2.
     Raises ValueError if the last axis cannot be halved.
     """
     x = as_tensor(x)
@@ -83,10 +83,7 @@ def gate(x):
     if x.shape[-1] != 2 * h:
         raise ValueError(f"gate: the last axis of {x.shape} cannot be halved")
     y, t, s = gate_of(x.data[..., :h], x.data[..., h:])
-    def dx(g):
-        out = xp.empty(x.shape, x.dtype)
-        gate_slopes(g, t, s, out[..., :h], out[..., h:])
-        return out
+    def dx(g): return xp.concatenate(gate_slopes(g, t, s), axis=-1)
     return record(y, (x, dx))
 
 
@@ -97,10 +94,8 @@ def gate_of(a, b):
 
 
 @fused
-def gate_slopes(g, t, s, da, db):
-    gs = g * s
-    xp.multiply(gs, 1 - t * t, out=da)
-    xp.multiply(gs * t, 1 - s, out=db)
+def gate_slopes(g, t, s):
+    return g * s * (1 - t * t), g * t * s * (1 - s)
 
 
 def elu(x, alpha=1.0):
@@ -108,7 +103,7 @@ def elu(x, alpha=1.0):
 
     Source: Clevert et al. 2015 (1511.07289).
     """
-    x = as_tensor(x)
+    x, alpha = as_tensor(x), number(alpha)
     y = xp.where(x.data > 0, x.data, alpha * xp.expm1(xp.minimum(x.data, 0)))
     def dx(g): return xp.where(x.data > 0, g, g * (y + alpha))
     return record(y, (x, dx))
@@ -117,8 +112,9 @@ def elu(x, alpha=1.0):
 def clip(x, low=-math.inf, high=math.inf):
     """y = min(max(x, low), high).   dL/dx = g where low <= x <= high, else 0.
 
-    low, high: Python numbers, low <= high; ValueError otherwise.
+    low, high: numbers, low <= high; ValueError otherwise.
     """
+    low, high = number(low), number(high)
     if not low <= high:
         raise ValueError(f"clip: low = {low} is above high = {high}")
     x = as_tensor(x)

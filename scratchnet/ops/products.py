@@ -1,16 +1,19 @@
 """Matrix products, the linear layer, and the embedding (a product with one-hot rows)."""
 
+import math
+
 import numpy as np
 
 from ..backend import xp
-from ..tensor import raw, record
-from .arithmetic import as_tensor, operands, unbroadcast
+from ..tensor import record
+from .arithmetic import unbroadcast
+from .inputs import as_tensor, integers, operands
 
 
 def matmul(a, b):
     """y = a @ b, for a (..., n, k) and b (..., k, m); the leading axes broadcast.
 
-    y_ij = sum_k a_ik b_kj, so  dL/da = g @ b^T,   dL/db = a^T @ g.
+    y_ij = sum_k a_ik b_kj, so dL/da_ik = sum_j g_ij b_kj:   dL/da = g @ b^T,   dL/db = a^T @ g.
     A vector on the left is a row (1, k), on the right a column (k, 1); its axis of
     length 1 is dropped from y. Raises ValueError if the inner sizes differ.
     """
@@ -34,7 +37,7 @@ def matmul(a, b):
 
 
 def linear(x, w, b=None):
-    """y = x @ w + b, for x (..., n_in), w (n_in, n_out), b (n_out,) or None.
+    """y = x @ w + b, for x (..., n_in), w (n_in, n_out), b (n_out,) or None; y (..., n_out).
 
     dL/dx = g @ w^T,   dL/dw = x^T @ g,   dL/db = sum of g over all rows.
     The leading axes of x are rows of one matrix: a single product, however many there are.
@@ -44,20 +47,21 @@ def linear(x, w, b=None):
     if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[0]:
         raise ValueError(f"linear: x {x.shape} and w {w.shape} do not fit; "
                          f"needs (..., n_in) and (n_in, n_out)")
-    rows = x.data.reshape(-1, w.shape[0])
+    n_in, n_out = w.shape
+    n = math.prod(x.shape[:-1])
+    rows = x.data.reshape(n, n_in)
     y = rows @ w.data
-    edges = []
-    def dx(g): return (g.reshape(-1, w.shape[1]) @ w.data.T).reshape(x.shape)
-    def dw(g): return rows.T @ g.reshape(rows.shape[0], -1)
-    edges += (x, dx), (w, dw)
+    def dx(g): return (g.reshape(n, n_out) @ w.data.T).reshape(x.shape)
+    def dw(g): return rows.T @ g.reshape(n, n_out)
+    def db(g): return g.reshape(n, n_out).sum(axis=0)
+    edges = [(x, dx), (w, dw)]
     if b is not None:
-        b = as_tensor(b)
-        if b.shape != w.shape[1:]:
-            raise ValueError(f"linear: b has shape {b.shape}, expected {w.shape[1:]}")
+        b, _ = operands(b, w)
+        if b.shape != (n_out,):
+            raise ValueError(f"linear: b has shape {b.shape}, expected ({n_out},)")
         y += b.data
-        def db(g): return g.reshape(rows.shape[0], -1).sum(axis=0)
         edges.append((b, db))
-    return record(y.reshape(x.shape[:-1] + w.shape[1:]), *edges)
+    return record(y.reshape(*x.shape[:-1], n_out), *edges)
 
 
 def embedding(indices, table):
@@ -65,18 +69,15 @@ def embedding(indices, table):
 
     indices: integer array (...); y: (..., D). With one-hot rows O, y = O @ table, so
     dL/d(table) = O^T @ g: row k gets the sum of g over the places that looked it up.
-    Raises TypeError for indices that are not integers, IndexError for one out of range.
+    Raises TypeError for indices that are not integers, IndexError for one out of range (the last
+    on the host only), ValueError for a table that is no matrix.
     """
-    indices, table = xp.asarray(raw(indices)), as_tensor(table)
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"embedding: indices must be integers, not {indices.dtype}")
-    K = table.shape[0]
-    # Tested on the host only: asking a GPU would wait for it, and CuPy wraps a bad index around.
-    if isinstance(indices, np.ndarray) and indices.size and not (
-            0 <= indices.min() and indices.max() < K):
-        raise IndexError(f"embedding: indices from {indices.min()} to {indices.max()}, but the "
-                         f"table has rows 0 to {K - 1}")
-    def dtable(g): return sum_rows(indices.reshape(-1), g.reshape(-1, table.shape[1]), K)
+    table = as_tensor(table)
+    if table.ndim != 2:
+        raise ValueError(f"embedding: the table has shape {table.shape}; needs (K, D)")
+    K, D = table.shape
+    indices = integers("embedding: indices", indices, K, "rows")
+    def dtable(g): return sum_rows(indices.reshape(-1), g.reshape(indices.size, D), K)
     return record(table.data[indices], (table, dtable))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backend import xp
 from ..tensor import raw, record
-from .arithmetic import operands
+from .inputs import operands
 
 BLOCK = 1 << 19  # distances in memory at a time (2 MB in float32)
 
@@ -17,7 +17,9 @@ def nearest_code(z, codebook):
 
         ||z - e||^2  =  ||z||^2  -  2 z.e  +  ||e||^2
 
-    The first term is the same for all k and is left out; the second is one matrix product.
+    The first term is the same for all k and is left out; the second is one matrix product. z and
+    the codes are first moved by the same vector, the codebook's mean, which changes no distance:
+    far from the origin ||e||^2 is so large that float32 has no digits left for the differences.
     Made in blocks of rows: memory is bounded by BLOCK, not by the number of vectors times K.
     A tie goes to the lower index. Nothing is recorded: argmin is constant almost everywhere, and
     its derivative, where it has one, is 0. Raises ValueError if the sizes do not fit.
@@ -27,14 +29,16 @@ def nearest_code(z, codebook):
         raise ValueError(f"nearest_code: z {z.shape} and codebook {codebook.shape} do not fit; "
                          f"needs (..., D) and (K, D)")
     rows = z.reshape(-1, codebook.shape[1])
-    minus_two_e = -2 * codebook.T
-    e_squared = (codebook * codebook).sum(axis=1)
+    mean = codebook.mean(axis=0)
+    e = codebook - mean
+    minus_two_e = -2 * e.T
+    e_squared = (e * e).sum(axis=1)
     indices = xp.empty(len(rows), np.int64)
     step = max(1, BLOCK // len(codebook))
     if not isinstance(rows, np.ndarray):
         step *= 64  # a GPU wants few, large kernels
     for i in range(0, len(rows), step):
-        distance = rows[i:i + step] @ minus_two_e
+        distance = (rows[i:i + step] - mean) @ minus_two_e
         distance += e_squared
         indices[i:i + step] = distance.argmin(axis=1)
     return indices.reshape(z.shape[:-1])

@@ -1,8 +1,9 @@
 """Reductions, and softmax with its relatives, along an axis.
 
 axis is None (all axes), a number, or a tuple of numbers; keepdims=True leaves
-each reduced axis with length 1. A reduction's gradient g has the reduced shape;
-`spread` gives the axes back with length 1, and broadcasting does the rest.
+each reduced axis with length 1. x has any shape; y and its gradient g have the
+reduced one (softmax and log_softmax reduce nothing: theirs is x's). `spread` gives
+the axes back with length 1, and broadcasting does the rest.
 """
 
 import math
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..backend import xp
 from ..tensor import record
-from .arithmetic import as_tensor
+from .inputs import as_tensor
 
 
 def spread(g, shape, axis, keepdims):
@@ -56,7 +57,8 @@ def max(x, axis=None, keepdims=False):
 def logsumexp(x, axis=-1, keepdims=False):
     """y = log sum e^x = m + log sum e^(x - m), m = max x.   dL/dx = g * e^(x - y) = g * softmax(x).
 
-    Subtracting m keeps every exponent at or below 0: nothing overflows.
+    The slope is e^x_k / sum e^x, and sum e^x is e^y. Subtracting m keeps every exponent at or below
+    0: nothing overflows.
     """
     x = as_tensor(x)
     y = logsumexp_of(x.data, axis)
@@ -65,7 +67,11 @@ def logsumexp(x, axis=-1, keepdims=False):
 
 
 def softmax(x, axis=-1):
-    """y_i = e^(x_i) / sum_j e^(x_j).   dL/dx_i = y_i * (g_i - sum_j g_j y_j)."""
+    """y_i = e^(x_i) / sum_j e^(x_j).   dL/dx_i = y_i * (g_i - sum_j g_j y_j).
+
+    Every output depends on every input:  dy_j/dx_i = y_j ([i = j] - y_i),  and dL/dx_i is the sum
+    of g_j dy_j/dx_i over j. Saves y.
+    """
     x = as_tensor(x)
     y = xp.exp(x.data - logsumexp_of(x.data, axis))
     def dx(g): return y * (g - (g * y).sum(axis=axis, keepdims=True))
@@ -73,7 +79,10 @@ def softmax(x, axis=-1):
 
 
 def log_softmax(x, axis=-1):
-    """y = x - logsumexp(x).   dL/dx_i = g_i - softmax(x)_i * sum_j g_j."""
+    """y = x - logsumexp(x).   dL/dx_i = g_i - softmax(x)_i * sum_j g_j.
+
+    For dy_j/dx_i = [i = j] - softmax(x)_i. Saves y, of which e^y is the softmax.
+    """
     x = as_tensor(x)
     y = x.data - logsumexp_of(x.data, axis)
     def dx(g): return g - xp.exp(y) * g.sum(axis=axis, keepdims=True)

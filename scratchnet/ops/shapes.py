@@ -1,14 +1,17 @@
 """Ops that move elements and compute nothing. Each is a linear map that copies
 elements to new places, so its derivative carries g back to where they came from.
+x has any shape; g has y's.
 """
 
 import itertools
+import numbers
 
 import numpy as np
 
 from ..backend import xp
-from ..tensor import raw, record
-from .arithmetic import as_tensor, operands, unbroadcast
+from ..tensor import record
+from .arithmetic import unbroadcast
+from .inputs import as_tensor, axis_index, operands
 
 
 def reshape(x, *shape):
@@ -42,7 +45,10 @@ def broadcast_to(x, shape):
 
 
 def concatenate(tensors, axis=0):
-    """The tensors one after another along axis.   dL/d(tensor k) = its stretch of g."""
+    """The tensors one after another along axis, on which alone their shapes may differ.
+
+    dL/d(tensor k) = its stretch of g.
+    """
     tensors = operands(*tensors)
     ends = list(itertools.accumulate(t.shape[axis] for t in tensors))
     def piece(start, end):
@@ -67,24 +73,23 @@ def split(x, sections, axis=0):
     """Cut x along axis into a list of Tensors: the inverse of concatenate.
 
     sections: the number of equal pieces, or a list of their sizes. The derivative
-    of each piece is getitem's. Raises ValueError if the sizes do not add up.
+    of each piece is getitem's: 0 outside its stretch. Raises ValueError if the sizes do not add up.
     """
     x = as_tensor(x)
     length = x.shape[axis]
-    if isinstance(sections, int):
+    if isinstance(sections, numbers.Integral):
         if sections < 1 or length % sections:
             raise ValueError(f"split: an axis of length {length} has no {sections} equal pieces")
         sections = [length // sections] * sections
-    if builtin_sum(sections) != length:
-        raise ValueError(f"split: sizes {list(sections)} add up to {builtin_sum(sections)}, but "
+    if min(sections, default=0) < 0:
+        raise ValueError(f"split: a size in {list(sections)} is below 0")
+    if sum(sections) != length:
+        raise ValueError(f"split: sizes {list(sections)} add up to {sum(sections)}, but "
                          f"axis {axis} has length {length}")
     ends = list(itertools.accumulate(sections))
     before = (slice(None),) * (axis % x.ndim)
     return [getitem(x, (*before, slice(end - n, end)))
             for n, end in zip(sections, ends, strict=True)]
-
-
-builtin_sum = sum
 
 
 def pad(x, widths, value=0.0):
@@ -108,7 +113,7 @@ def getitem(x, index):
     """
     x = as_tensor(x)
     parts = index if isinstance(index, tuple) else (index,)
-    index = tuple(xp.asarray(raw(i)) if hasattr(raw(i), "__len__") else i for i in parts)
+    index = tuple(axis_index(i) for i in parts)
     repeats = any(isinstance(i, xp.ndarray) and i.dtype.kind in "iu" for i in index)
     def dx(g):
         out = xp.zeros(x.shape, x.dtype)

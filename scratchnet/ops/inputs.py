@@ -1,0 +1,86 @@
+"""What an op may be given besides Tensors: numbers, arrays, lists, indices. No math is here."""
+
+import numbers
+
+import numpy as np
+
+from ..backend import xp
+from ..tensor import Tensor, raw
+
+
+class Scalar:
+    """A Python number as an operand. It stays a number: an array of it would be
+    float64 and turn every float32 result into float64."""
+
+    __slots__ = ("data",)
+    shape, ndim, requires_grad, node = (), 0, False, None
+
+    def __init__(self, data):
+        self.data = data
+
+
+def operands(*inputs):
+    """Make each input a Tensor or Scalar, in the precision of the Tensors among them.
+
+    Arrays and lists take the dtype of the floating-point Tensors present. Raises
+    TypeError where float32 and float64 Tensors meet: a silent promotion would
+    double the cost of everything that follows; and for uint8 beside floats: images
+    of 0 to 255 that nobody divided by 255 would train, to no purpose.
+    """
+    dtypes = {x.dtype for x in inputs if isinstance(x, Tensor) and x.dtype.kind == "f"}
+    if len(dtypes) > 1:
+        names = " and ".join(sorted(str(d) for d in dtypes))
+        raise TypeError(f"operands of {names} in one op: convert one, "
+                        f"with Tensor(x.data.astype(...))")
+    dtype = dtypes.pop() if dtypes else None
+    return tuple(_operand(x, dtype) for x in inputs)
+
+
+def _operand(x, dtype):
+    if isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
+        return Scalar(x)
+    if not isinstance(x, Tensor):
+        x = Tensor(x)
+    if dtype is not None and x.dtype != dtype:  # an integer Tensor, or an array of another float
+        if x.dtype == np.uint8:
+            raise TypeError("uint8 and floats in one op: divide images by 255 first, to numbers in "
+                            "[0, 1]; other numbers need .astype(np.float32)")
+        x = Tensor(x.data.astype(dtype))
+    return x
+
+
+def as_tensor(x):
+    """x itself if it is a Tensor, else a Tensor of it."""
+    return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def number(x):
+    """x as a Python number: np.float64(1) would turn a float32 result into float64."""
+    return x.item() if hasattr(x, "dtype") else x
+
+
+def integers(name, indices, count, kind):
+    """The indices as an integer array, each in 0 .. count - 1 (`kind` says of what). Raises
+    TypeError for other types, IndexError for one out of range.
+
+    The range is tested on the host only: asking a GPU would wait for it. (CuPy wraps a bad index
+    around.)
+    """
+    indices = xp.asarray(raw(indices))
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, not {indices.dtype}")
+    if isinstance(indices, np.ndarray) and indices.size and not (
+            0 <= indices.min() and indices.max() < count):
+        raise IndexError(f"{name} from {indices.min()} to {indices.max()}, but there are {kind} "
+                         f"0 to {count - 1}")
+    return indices
+
+
+def axis_index(i):
+    """One axis's part of an index, its lists and Tensors as arrays. An empty list selects nothing:
+    as an array it would be of float, which indexes nothing at all."""
+    i = raw(i)
+    if not hasattr(i, "__len__"):
+        return i
+    array = xp.asarray(i)
+    return array if array.size or isinstance(i, xp.ndarray) else array.astype(np.int64)
