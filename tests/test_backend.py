@@ -125,7 +125,6 @@ def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
     def step(number):
         training.step(net, adam, dataset.train_images[:8], training.generator(0, "step", number),
                       dataset.train_labels[:8])
-    net.begin(training.to_batch(dataset.train_images[:8]), training.generator(0, "step"))
     step(0)
     before = dict(device)
     step(1)
