@@ -10,9 +10,10 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.tensor import Tensor
+from scratchnet.training import Model
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Model):
     """An MLP encoder and its mirror image as decoder.
 
     input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the
@@ -22,6 +23,7 @@ class Autoencoder(nn.Module):
 
     table = ("loss",)  # the metrics that the training table shows
     units = "nats per image (BCE: a loss, not a likelihood)"
+    gives = frozenset({"reconstructions", "latent", "interpolation"})
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=None):
         rng = rng or np.random.default_rng(0)

@@ -33,6 +33,7 @@ from scratchnet.fast.stream import Stream, whole
 from scratchnet.ops.elementwise import sigmoid_of
 from scratchnet.parts import mean_by_parts
 from scratchnet.tensor import Tensor, raw
+from scratchnet.training import Model
 
 PART = 16 * 28 * 28  # pixels that a core takes through the network at a time
 
@@ -71,7 +72,7 @@ def masked_conv(kind, n_in, n_out, size, colours, rng, parts=(1, 1), relu=False,
 
 # ---------------------------------------------------------------- the plain model
 
-class PixelCNN(nn.Module):
+class PixelCNN(Model):
     """Mask A 7x7; residual blocks of mask B; two 1x1 convolutions to the logits.
 
     image_shape: (H, W, C). levels: L, the values that a pixel's channel takes; 2 gives one logit
@@ -92,7 +93,7 @@ class PixelCNN(nn.Module):
 
     units = "nats per image"
     table = ("nll", "bits_per_dim")
-    num_classes = 0
+    gives = frozenset({"samples", "completion", "exact_nll"})
 
     def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
                  decode=None, rng=None):

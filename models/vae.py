@@ -20,6 +20,7 @@ from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.ops.reductions import logsumexp_of
 from scratchnet.tensor import Tensor
+from scratchnet.training import Model
 
 LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
 LOG_2PI = math.log(2 * math.pi)
@@ -50,7 +51,7 @@ def reparameterise(mu, log_var, noise):
     return mu + sigma * noise
 
 
-class VAE(nn.Module):
+class VAE(Model):
     """MLP encoder to (mu, log_var), MLP decoder to the pixels' distribution.
 
     input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the hidden
@@ -68,6 +69,7 @@ class VAE(nn.Module):
     """
 
     table = ("neg_elbo", "reconstruction", "kl")  # the metrics that the training table shows
+    gives = frozenset({"samples", "reconstructions", "latent", "interpolation", "importance_nll"})
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
                  sigma_x=0.1, beta=1.0, rng=None):
@@ -95,6 +97,8 @@ class VAE(nn.Module):
             self.table = ("bits_per_dim", *type(self).table)
         self.outputs = 2 if likelihood == "logistic" else 1  # numbers that describe one pixel
         self.input_dim, self.input_shape, self.z_dim = input_dim, input_shape, z_dim
+        if z_dim == 2:
+            self.gives = self.gives | {"manifold"}
         self.likelihood, self.beta, self.sigma_x = likelihood, beta, sigma_x
 
     def encode(self, x):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .backend import to_numpy, xp
 from .fast.processes import ALONE
+from .nn import Module
 from .tensor import no_grad, raw
 
 PURPOSES = ("weights", "order", "step", "evaluation", "pictures")
@@ -25,6 +26,24 @@ def to_batch(images):
 def generator(seed, purpose, number=0):
     """The np.random.Generator for this purpose (one of PURPOSES) and number."""
     return np.random.default_rng([seed, PURPOSES.index(purpose), number])
+
+
+class Model(Module):
+    """A module with a `loss`, and what it says of itself.
+
+    table: the metrics worth a column, the first foremost. units: of these. num_classes: above 0,
+    the loss and the samples also take `labels`. gives: what can be made with it, of
+
+        samples         sample(n, rng)         latent          encode(x), vectors
+        reconstructions reconstruct(x)         interpolation   and mean_image(z)
+        completion      complete(x, rng)       manifold        z is a plane, with a prior
+        codes           codes(x)               exact_nll       neg_log_likelihood(x)
+        importance_nll  log_likelihood(x, K, rng), an estimate
+
+    A model that gives completions draws its images in order, row by row.
+    """
+
+    table, units, num_classes, gives = (), "", 0, frozenset()
 
 
 def step(model, optimizer, batch, rng, labels=(), team=ALONE):

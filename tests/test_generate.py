@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import generate
 from models import RECIPES
 from scratchnet.runs import cli, data
 from scratchnet.runs import run as runs
+from scratchnet.runs.pictures import PICTURES
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 PIXELS = ["--features", "8", "--blocks", "1", "--head", "8", "--batch-size", "64"]
@@ -37,8 +39,12 @@ def few_digits():
 
 
 def train(*argv):
-    return cli.main("train_mnist.py", "", ["mnist", "synthetic"], RECIPES["train_mnist.py"],
-                    few_digits, [str(a) for a in argv])
+    return cli.main("mnist", "", RECIPES["mnist"], [str(a) for a in argv])
+
+
+def draw_few(patch, kind, draw):
+    """Let this function draw the synthetic images."""
+    patch.setitem(data.KINDS, kind, replace(data.KINDS[kind], synthetic=draw))
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +53,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        draw_few(patch, "mnist", few_digits)
         for name, argv in RUNS.items():
             named = [] if name == "prior" else ["--dataset", "synthetic"]
             assert train(*argv, *named, "--epochs", 1, "--out", name, "--quiet") == 0
@@ -58,7 +65,7 @@ def here(trained, tmp_path, monkeypatch):
     """Each test in a folder with copies of the runs."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(runs.SYNTHETIC, "train_mnist.py", few_digits)
+    draw_few(monkeypatch, "mnist", few_digits)
 
 
 def call(script, *argv):
@@ -77,12 +84,14 @@ def refused(capsys, run, *argv):
 
 
 CAN = {  # run: what generate.py makes of it, with the shape of the array for --num 4
-    "autoencoder": {"reconstructions": (4, 2, 28, 28, 1), "interpolation": (4, 11, 28, 28, 1)},
+    "autoencoder": {"reconstructions": (4, 2, 28, 28, 1), "interpolation": (4, 11, 28, 28, 1),
+                    "latent": (60, 3)},
     "vae": {"samples": (4, 28, 28, 1), "reconstructions": (4, 2, 28, 28, 1),
-            "interpolation": (4, 11, 28, 28, 1), "manifold": (16, 28, 28, 1)},
+            "interpolation": (4, 11, 28, 28, 1), "manifold": (16, 28, 28, 1), "latent": (60, 2)},
     "grey": {"samples": (4, 28, 28, 1), "reconstructions": (4, 2, 28, 28, 1),
-             "interpolation": (4, 11, 28, 28, 1)},
-    "vqvae": {"reconstructions": (4, 2, 28, 28, 1), "codes": (4, 7, 7)},
+             "interpolation": (4, 11, 28, 28, 1), "latent": (60, 3)},
+    "vqvae": {"reconstructions": (4, 2, 28, 28, 1), "codes": (4, 7, 7), "usage": (16,),
+              "palette": (16, 28, 28, 1)},
     "pixelcnn": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
     "gated": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
     "prior": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
@@ -91,8 +100,9 @@ CAN = {  # run: what generate.py makes of it, with the shape of the array for --
 
 @pytest.mark.parametrize("name", RUNS)
 def test_every_run_gives_what_it_can_and_says_what_it_cannot(name, capsys):
-    for what in generate.WHAT:
-        argv = [name, "--what", what, "--num", 4, "--quiet"]
+    for what in PICTURES:
+        argv = [name, "--what", what, "--quiet"]
+        argv += [] if what in ("latent", "usage", "palette") else ["--num", 4]
         if what in CAN[name]:
             assert call(generate, *argv, "--out", f"{what}.npy") == 0
             array = np.load(f"{what}.npy")
@@ -244,12 +254,12 @@ def test_wrong_requests_of_evaluate(argv, words, capsys):
 
 def test_prior_models_the_codes_of_its_vqvae():
     run = runs.open_run("prior", RECIPES)
-    dataset = runs.encoded(data.load("synthetic", synthetic=few_digits), run.codec)
+    dataset = runs.encoded(data.load("synthetic", synthetic=few_digits), run.vqvae)
     assert dataset.train_images.shape == (200, 7, 7, 1) and dataset.train_images.dtype == np.int32
     assert_array_equal(run.dataset().test_images, dataset.test_images)
-    assert run.model.levels == 16 and run.codec.flags.model == "vqvae"
+    assert run.model.levels == 16 and run.vqvae.flags.model == "vqvae"
     _, (images, _, _, _) = few_digits()
-    codes = run.codec.model.codes(images[:5] / np.float32(255))
+    codes = run.vqvae.model.codes(images[:5] / np.float32(255))
     assert_array_equal(dataset.train_images[:5, ..., 0], codes)
     drawn = run.model.sample(3, np.random.default_rng(0), labels=np.arange(3))
     assert drawn.shape == (3, 28, 28, 1)  # decoded
@@ -310,11 +320,10 @@ def test_vqvae_that_went_away(capsys):
 
 def test_colour_runs(monkeypatch):
     scenes = synthetic_scenes(train=40, test=20)
-    monkeypatch.setitem(runs.SYNTHETIC, "train_cifar.py", lambda: scenes)
+    draw_few(monkeypatch, "cifar", lambda: scenes)
     def train_cifar(*argv):
         argv = [str(a) for a in (*argv, "--steps", 2, "--batch-size", 8, "--quiet")]
-        return cli.main("train_cifar.py", "", ["cifar10", "synthetic"],
-                        RECIPES["train_cifar.py"], lambda: scenes, argv)
+        return cli.main("cifar", "", RECIPES["cifar"], argv)
     small = ["--features", 6, "--blocks", 1, "--head", 6]
     vqvae = ["--model", "vqvae", "--num-embeddings", 8, "--embedding-dim", 4]
     synthetic = ["--dataset", "synthetic"]

@@ -12,7 +12,7 @@ from scratchnet.backend import to_numpy, xp
 from scratchnet.fast.stream import whole
 from scratchnet.gradcheck import gradcheck
 from scratchnet.optim import Adam
-from scratchnet.runs.figures import host
+from scratchnet.runs.pictures import host
 
 pytestmark = pytest.mark.usefixtures("backend")
 

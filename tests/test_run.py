@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,10 +21,10 @@ from scratchnet.errors import CheckpointError
 from scratchnet.runs import checkpoint, cli, data
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
+from scratchnet.runs.folder import locked
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 ROOT = Path(__file__).parent.parent
-DATASETS = ["mnist", "fashion-mnist", "synthetic"]
 SMALL = ["--dataset", "synthetic", "--batch-size", "64"]
 QUICK = [*SMALL, "--h-dim", "16", "--z-dim", "3"]
 SIZES = {"conv-vae": [*QUICK, "--channels", "4", "8"],
@@ -50,20 +51,20 @@ def here(tmp_path, monkeypatch):
     for name in ("mnist", "fashion-mnist"):
         title, folder, _, files = data.SOURCES[name]
         monkeypatch.setitem(data.SOURCES, name, (title, folder, ("http://127.0.0.1:9/",), files))
+    for kind, few in (("mnist", few_digits), ("cifar", few_scenes)):
+        monkeypatch.setitem(data.KINDS, kind, replace(data.KINDS[kind], synthetic=few))
 
 
-def train(*argv):
-    return cli.main("train_mnist.py", "", DATASETS, RECIPES["train_mnist.py"], few_digits,
-                    [str(a) for a in argv])
+def train(*argv, kind="mnist"):
+    return cli.main(kind, "", RECIPES[kind], [str(a) for a in argv])
 
 
 def train_cifar(*argv):
-    return cli.main("train_cifar.py", "", ["cifar10", "synthetic"], RECIPES["train_cifar.py"],
-                    few_scenes, [str(a) for a in argv])
+    return train(*argv, kind="cifar")
 
 
 def build(model, rng, **sizes):
-    return RECIPES["train_mnist.py"][model].build(SimpleNamespace(image_shape=(28, 28, 1)), rng,
+    return RECIPES["mnist"][model].build(SimpleNamespace(image_shape=(28, 28, 1)), rng,
                                                   **sizes)
 
 
@@ -88,17 +89,17 @@ def assert_same_run(a, b):
 # ---------------------------------------------------------------- a run
 
 # The prior, which needs the run of a VQ-VAE, is in test_generate.py.
-@pytest.mark.parametrize("model", [m for m in RECIPES["train_mnist.py"] if m != "prior"])
+@pytest.mark.parametrize("model", [m for m in RECIPES["mnist"] if m != "prior"])
 def test_a_run_leaves_everything_it_promises(model, capsys):
     assert train("--model", model, *SIZES.get(model, QUICK), "--epochs", 2) == 0
     folder = Path(f"runs/{model}-synthetic")
     names = {"config.json", "metrics.csv", "checkpoint.npz", "curves.png"}
     if "pixelcnn" in model:
-        names |= {"samples.png", "completions.png"}
+        names |= {"samples.png", "completion.png"}
     elif model == "vqvae":
         names |= {"reconstructions.png", "codes.png", "usage.png", "palette.png"}
     else:
-        names |= {"reconstructions.png", "latent.png"}
+        names |= {"reconstructions.png", "latent.png", "interpolation.png"}
         names |= {"samples.png"} if "vae" in model else set()
     assert {p.name for p in folder.iterdir()} == names
     rows = figures(folder)
@@ -214,7 +215,7 @@ def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
     monkeypatch.setattr(runs_train, "step", lambda model, optimizer, batch, *a: seen.append(batch)
                         or {"loss": np.zeros(())})
     monkeypatch.setattr(runs_train, "evaluate", lambda *a: {"loss": 0.0})
-    monkeypatch.setattr("scratchnet.runs.figures.draw_all", lambda *a: [])
+    monkeypatch.setattr("scratchnet.runs.pictures.draw_all", lambda *a: [])
     train("--model", "autoencoder", *QUICK, "--epochs", 2, "--quiet")
     epochs = [np.concatenate(seen[:5]), np.concatenate(seen[5:])]
     images = few_digits()[1][0]
@@ -318,15 +319,18 @@ def refused(capsys, *argv):
 
 
 @pytest.mark.parametrize("argv, words", [
-    (["--model", "gan"], "invalid choice: 'gan' (choose from"),
-    ([], "--model is needed: one of autoencoder, vae"),
+    (["--model", "gan"], "--model: 'gan' is not one of autoencoder, vae"),
+    (["--epochs", "1"], "--model is needed: one of autoencoder, vae"),
+    (["--model", "vqvea"], "did you mean 'vqvae'?"),
+    (["--model", "vae", "--schedule", "cosin"], "did you mean 'cosine'?"),
+    (["--model", "vae", "extra"], "'extra': one word too many"),
     (["--model", "vae", "--batch-size", "-5"], "'-5' is not a whole number, 1 or more"),
     (["--model", "vae", "--epochs", "0"], "'0' is not a whole number, 1 or more"),
     (["--model", "vae", "--epochs", "ten"], "'ten' is not a whole number"),
     (["--model", "vae", "--lr", "nan"], "'nan' is not a number above 0"),
-    (["--model", "vae", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+    (["--model", "vae", "--epoch", "3"], "--epoch: there is no such flag; did you mean '--epochs'"),
     (["--model", "autoencoder", "--beta", "2"], "--beta means nothing to --model autoencoder"),
-    (["--model", "vae", "--dataset", "imagenet"], "invalid choice: 'imagenet'"),
+    (["--model", "vae", "--dataset", "imagenet"], "'imagenet' is not one of mnist, fashion"),
     (["--model", "vae", "--config", "missing.json"], "missing.json: cannot be read"),
     (["--resume", "nowhere"], "no run there"),
     (["--model", "vae", "--overwrite"], "--overwrite needs --out"),
@@ -382,7 +386,7 @@ def test_damaged_data_is_not_replaced_by_synthetic(capsys, tmp_path):
 @pytest.mark.parametrize("content, words", [
     ('{"model": "vae", "batch_sise": 3}', "unknown key 'batch_sise'; did you mean 'batch_size'?"),
     ('{"model": "vae", "epochs": -1}', "'-1' is not a whole number, 1 or more"),
-    ('{"model": "vae", "epochs": [1, 2]}', "unrecognized arguments: 2"),
+    ('{"model": "vae", "epochs": [1, 2]}', "'2': one word too many"),
     ('{"model": "vae", "quiet": 3}', "'quiet' must be true or false"),
     ('{"model": "vae", "lr": {"a": 1}}', "'lr' cannot be"),
     ('{"model": "vae",}', "is not JSON"),
@@ -460,7 +464,7 @@ def test_resume_with_other_data(capsys):
     config = json.loads(Path("a/config.json").read_text())
     config["dataset"]["sha256"] = "0" * 64
     Path("a/config.json").write_text(json.dumps(config))
-    assert "resume needs the same data" in refused(capsys, "--resume", "a", "--epochs", 2)
+    assert "it needs the same data" in refused(capsys, "--resume", "a", "--epochs", 2)
 
 
 def test_resume_with_a_config_that_was_changed(capsys):
@@ -472,7 +476,7 @@ def test_resume_with_a_config_that_was_changed(capsys):
 def test_two_processes_do_not_train_into_one_folder(capsys):
     train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
     before = state("a")
-    with cli.held(Path("a")):  # another process, say
+    with locked(Path("a")):  # another process, say
         err = refused(capsys, "--resume", "a", "--epochs", 2)
         assert "another process is training into this folder" in err
         err = refused(capsys, "--model", "vae", *QUICK, "--out", "a", "--overwrite")
