@@ -165,7 +165,7 @@ def show(run, figures, default, flags):
 
 
 def build_parser():
-    parser = Parser("evaluate.py", __doc__)
+    parser = Parser("evaluate.py", __doc__, usage="python evaluate.py RUN [flags]")
     parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
     parser.add_argument("--importance-samples", **COUNT, help="estimate log p(x) of a VAE with N "
                         "weights for each image")

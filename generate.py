@@ -105,7 +105,7 @@ def check_out(out, overwrite):
 
 
 def build_parser():
-    parser = Parser("generate.py", __doc__)
+    parser = Parser("generate.py", __doc__, usage="python generate.py RUN [flags]")
     parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
     parser.add_argument("--what", **one_of(*PICTURES), help=f"{', '.join(PICTURES)} (default: the "
                         f"first of these that the run can give)")

@@ -49,24 +49,24 @@ class Recipe:
 
 CODE = {"z_dim": Size(20, "count", "dimensions of the latent code")}
 MLP = {
-    "h_dim": Size([400], "counts", "hidden layers of an MLP, from the image inwards"), **CODE,
+    "h_dim": Size([400], "counts", "hidden layers, from the image inwards"), **CODE,
     "activation": Size("relu", tuple(ACTIVATIONS), "of the hidden layers"),
 }
 CONVOLUTIONS = {
     "channels": Size([32, 64], "counts", "of the convolutions, from the image inwards"),
-    "h_dim": Size([256], "counts", "hidden layers after them"), **CODE,
+    "h_dim": Size([256], "counts", "hidden layers, from the image inwards"), **CODE,
 }
 PIXELS = {
-    "likelihood": Size("bernoulli", LIKELIHOODS, "p(x|z); logistic: 256 levels, gives bits/dim"),
+    "likelihood": Size("bernoulli", LIKELIHOODS, "p(x|z); logistic, of 256 levels, gives bits/dim"),
     "sigma_x": Size(0.1, "positive", "standard deviation of a gaussian p(x|z)"),
     "beta": Size(1.0, "not negative", "weight of the KL term"),
 }
 CODEBOOK = {
-    "architecture": Size("sonnet", tuple(ARCHITECTURES), "sonnet: residual blocks; keras: small"),
+    "architecture": Size("sonnet", tuple(ARCHITECTURES), "sonnet has residual blocks"),
     "num_embeddings": Size(512, "count", "K, the size of the codebook"),
     "embedding_dim": Size(64, "count", "D, the length of a code vector"),
     "commitment_cost": Size(0.25, "not negative", "beta of the commitment term"),
-    "codebook": Size("ema", CODEBOOKS, "how codes are learned; ema: as running means"),
+    "codebook": Size("ema", CODEBOOKS, "how codes are learned; ema is as running means"),
     "decay": Size(0.99, "between 0 and 1", "gamma of the codebook's running means"),
     "restart_below": Size(0.0, "not negative", "move a code that gets less than this part of a "
                           "fair share onto a random vector (0: never)"),
@@ -80,7 +80,7 @@ LEVELS = {"levels": Size(2, "count", "values that a pixel takes: 2 (Bernoulli) t
 CLASSES = {"conditional": Size(False, "yes or no", "condition on the class label")}
 GRIDS = {
     "codes": Size(None, "run", "the run of a VQ-VAE, whose codes the prior models"),
-    "embedding_dim": Size(32, "count", "length of the learned vector that stands for a code"),
+    "embedding_dim": Size(32, "count", "D, the length of a code vector"),
 }
 
 

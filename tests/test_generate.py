@@ -12,10 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import evaluate
 import generate
-from models import RECIPES
-from scratchnet.runs import cli, data
+from models import RECIPES, PixelCNN
+from scratchnet.runs import cli, data, pictures
 from scratchnet.runs import run as runs
-from scratchnet.runs.pictures import PICTURES
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 PIXELS = ["--features", "8", "--blocks", "1", "--head", "8", "--batch-size", "64"]
@@ -74,10 +73,7 @@ def call(script, *argv):
 
 def refused(capsys, run, *argv):
     """Run, expect exit code 2 and no traceback; returns the message."""
-    try:
-        code = run(*argv)
-    except SystemExit as exit_:
-        code = exit_.code
+    code = run(*argv)
     err = capsys.readouterr().err
     assert code == 2 and "error: " in err and "Traceback" not in err, err
     return err
@@ -100,7 +96,7 @@ CAN = {  # run: what generate.py makes of it, with the shape of the array for --
 
 @pytest.mark.parametrize("name", RUNS)
 def test_every_run_gives_what_it_can_and_says_what_it_cannot(name, capsys):
-    for what in PICTURES:
+    for what in pictures.PICTURES:
         argv = [name, "--what", what, "--quiet"]
         argv += [] if what in ("latent", "usage", "palette") else ["--num", 4]
         if what in CAN[name]:
@@ -139,6 +135,32 @@ def test_completion_keeps_the_seen_half():
     assert (found[:, 0, 14:] == 0.5).all()
 
 
+@pytest.mark.parametrize("height, width", [(6, 3), (3, 6)])
+def test_completion_keeps_half_of_the_rows(height, width, rng):
+    """Of the height, where an image is not square."""
+    model = PixelCNN((height, width, 1), features=4, blocks=1, head=4, rng=rng)
+    images = np.repeat(255 * rng.integers(0, 2, (8, height, width, 1)).astype(np.uint8), 8, axis=0)
+    dataset = data.Dataset("x", "x", images, np.zeros(64), images, np.zeros(64), "")
+    found, _ = pictures.make("completion", pictures.Request(
+        model, "x", (height, width, 1), lambda: dataset))
+    seen, drawn, whole = found[:, 0], found[:, 1:-1], found[:, -1:]
+    half = height // 2
+    assert (seen[:, half:] == 0.5).all()
+    assert_array_equal(seen[:, :half], whole[:, 0, :half])
+    assert_array_equal(drawn[:, :, :half], np.broadcast_to(whole, drawn.shape)[:, :, :half])
+    for row in range(half, height):  # every later row is drawn anew
+        assert (drawn[:, :, row] != whole[:, :, row]).any()
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae"])
+def test_interpolation_goes_from_the_first_image_to_the_second(name):
+    between = draw(name, "--what", "interpolation", "--num", 3)
+    again = draw(name, "--what", "reconstructions", "--num", 6)[:, 1]  # of the same six images
+    assert_allclose(between[:, 0], again[:3], atol=1e-6)
+    assert_allclose(between[:, -1], again[[4, 5, 3]], atol=1e-6)
+    assert np.abs(again[:3] - again[[4, 5, 3]]).max() > 1e-4
+
+
 def test_samples_of_a_class_use_its_label():
     by_label = [draw("gated", "--num", 6, "--label", k) for k in (1, 7)]
     assert (by_label[0] != by_label[1]).any()
@@ -171,9 +193,18 @@ def test_reconstructions_of_a_class_are_of_that_class():
     (["grey", "--what", "manifold"], "this run's z has 3 dimensions; train one with --z-dim 2"),
     (["vqvae", "--what", "samples"], "train a prior over its codes, with python train_mnist.py"),
     (["vae", "--what", "reconstructions", "--num", "61"], "but there are 60"),
+    (["vae", "--what", "completions"], "did you mean completion?"),
+    (["vae", "--labl", "3"], "--labl: there is no such flag; did you mean label?"),
+    (["vae", "--what", "latent", "--num", "3"], "latent is of all there is; leave it out"),
 ])
 def test_wrong_requests_of_generate(argv, words, capsys):
     assert words in refused(capsys, partial(call, generate), *argv)
+
+
+@pytest.mark.parametrize("script", [generate, evaluate])
+def test_without_arguments_the_examples_are_shown(script, capsys):
+    assert call(script) == 2
+    assert f"python {script.__name__}.py runs/vae-mnist" in capsys.readouterr().err
 
 
 def test_run_without_a_checkpoint(capsys):
@@ -222,6 +253,12 @@ def test_standard_error_is_that_of_the_mean():
     assert_allclose(evaluate.standard_error(values), np.sqrt(7 / 3) / np.sqrt(3))
 
 
+def test_one_image_has_no_standard_error():
+    for name, *argv in (["vae", "--importance-samples", 3], ["pixelcnn"]):
+        evaluated(name, *argv, "--limit", 1)
+        assert "NaN" not in Path(name, "evaluation.json").read_text()
+
+
 def test_importance_samples_tighten_the_bound():
     elbo = evaluated("vae")["figures"]["neg_elbo"]["value"]
     found = [evaluated("vae", "--importance-samples", k)["figures"]["importance_nll"]["value"]
@@ -263,6 +300,24 @@ def test_prior_models_the_codes_of_its_vqvae():
     assert_array_equal(dataset.train_images[:5, ..., 0], codes)
     drawn = run.model.sample(3, np.random.default_rng(0), labels=np.arange(3))
     assert drawn.shape == (3, 28, 28, 1)  # decoded
+
+
+def test_codes_of_a_run_on_binary_images_are_those_of_binary_images():
+    """Binarised once, whatever was drawn while the VQ-VAE learned."""
+    train(*RUNS["vqvae"], "--dataset", "synthetic", "--binarize", "dynamic", "--epochs", 1, "--out",
+          "binary", "--quiet")
+    run = runs.open_run("binary", RECIPES)
+    grey = data.load("synthetic", synthetic=few_digits)
+    binary = data.statically_binarised(grey)
+    found, codes = runs.encoded(grey, run), run.model.codes
+    for part in ("train_images", "test_images"):
+        images = getattr(binary, part)
+        assert_array_equal(getattr(found, part)[..., 0], codes(images / np.float32(255)))
+        assert (codes(getattr(grey, part) / np.float32(255)) != codes(
+            images / np.float32(255))).any()
+    assert train("--model", "prior", "--codes", "binary", *PIXELS, "--steps", 1, "--quiet", "--out",
+                 "of-binary") == 0
+    assert_array_equal(runs.open_run("of-binary", RECIPES).dataset().test_images, found.test_images)
 
 
 def test_prior_goes_on_where_it_stopped(monkeypatch):

@@ -56,10 +56,11 @@ def latent_plane(codes, labels, title):
         codes, names[1] = np.stack([codes[:, 0], labels], 1), "class"
     elif codes.shape[1] > 2:
         centred = codes - codes.mean(0)
-        _, s, directions = np.linalg.svd(centred, full_matrices=False)
-        codes, share = centred @ directions[:2].T, s ** 2 / (s ** 2).sum()
+        # Rows of zeros change nothing, but a single image has two directions then, too.
+        _, s, directions = np.linalg.svd(np.pad(centred, ((0, 2), (0, 0))), full_matrices=False)
+        codes, share = centred @ directions[:2].T, s ** 2 / ((s ** 2).sum() or 1)
         names = [f"principal component {i + 1} ({share[i]:.0%} of the variance)" for i in (0, 1)]
-        note = f"codes of the test images, projected from {len(s)} dimensions"
+        note = f"codes of the test images, projected from {directions.shape[1]} dimensions"
     figure = new_figure(7.2, 6.6, title, note)
     axes = figure.subplots()
     order = np.random.default_rng(0).permutation(len(codes))  # no class on top of the others
@@ -121,7 +122,8 @@ def code_maps(images, codes, again, K, title):
     decode to."""
     figure = new_figure(9, 3.4, title, "above the images, below them their codes (a colour for "
                         "each of the K indices), last what the decoder makes of the codes")
-    panels = figure.subplots(3, len(images), gridspec_kw={"wspace": 0.05, "hspace": 0.05})
+    panels = figure.subplots(3, len(images), squeeze=False,
+                             gridspec_kw={"wspace": 0.05, "hspace": 0.05})
     # Neighbouring indices mean nothing: spread the colours, so that they do not look alike.
     hues = (np.arange(K) * 0.61803) % 1
     for column, (image, grid_, x_hat) in enumerate(zip(images, codes, again, strict=True)):

@@ -30,9 +30,9 @@ MAY_BE_GIVEN = ", ".join(f"--{n.replace('_', '-')}" for n in RESUMABLE if n != "
 # ---------------------------------------------------------------- values of flags
 
 def nearest(word, words):
-    """"; did you mean 'vae'?", or nothing if no word is near."""
-    close = difflib.get_close_matches(word, words, 1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """"; did you mean vae?", or nothing if no word is near."""
+    close = difflib.get_close_matches(word, words, 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def one_of(*choices):
@@ -89,8 +89,8 @@ class Parser(argparse.ArgumentParser):
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
             if not flag:
                 raise RunError(f"{unknown[0]!r}: one word too many")
-            known = [o for action in self.actions() for o in action.option_strings]
-            raise RunError(f"{flag}: there is no such flag{nearest(flag, known)} "
+            known = [o.strip("-") for action in self.actions() for o in action.option_strings]
+            raise RunError(f"{flag}: there is no such flag{nearest(flag.strip('-'), known)} "
                            f"(--help shows all)")
         return flags
 
@@ -129,18 +129,19 @@ def build_parser(kind, about, recipes):
                     for r in recipes.values() if name in r.has or name in DEFAULTS}
         if len(defaults) > 1:
             text += " (default: the model's own)"
-        elif "None" not in defaults:
+        elif not defaults & {"None", "False"}:
             text += f" (default: {min(defaults)})"
         group.add_argument("--" + name.replace("_", "-"), help=text, **how)
 
     what = parser.add_argument_group("what to train")
-    what.add_argument("--model", **one_of(*recipes), help=f"one of {', '.join(recipes)}")
+    if model == "MODEL":
+        what.add_argument("--model", **one_of(*recipes), help=f"one of {', '.join(recipes)}")
     add_data_flags(add, what, data.KINDS[kind].datasets)
     add_training_flags(add, parser.add_argument_group("how to train"))
     sizes = parser.add_argument_group("the model's own sizes")
     for name, size in {n: s for r in recipes.values() for n, s in r.has.items()}.items():
         if isinstance(size.kind, tuple):
-            add(sizes, name, f"{size.text}: {', '.join(size.kind)}", **one_of(*size.kind))
+            add(sizes, name, f"{size.text}; one of {', '.join(size.kind)}", **one_of(*size.kind))
         else:
             add(sizes, name, size.text, **KINDS[size.kind])
     add_run_flags(add, parser.add_argument_group("the run"))
