@@ -22,7 +22,7 @@ from scratchnet.fast.processes import Team, processes
 from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.data import statically_binarised
-from scratchnet.runs.flags import COUNT, Parser, one_of, with_common_flags
+from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.log import label, progress_bar
 from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
@@ -34,7 +34,7 @@ IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers st
 def main(argv):
     if not argv:
         return usage("evaluate.py", __doc__)
-    flags = build_parser().parse_args(argv)
+    flags = read_run_flags(build_parser(), argv)
     backend.use(flags.backend)
     run = open_run(flags.run, RECIPES)
     check(run, flags)
@@ -165,17 +165,14 @@ def show(run, figures, default, flags):
 
 
 def build_parser():
-    parser = Parser("evaluate.py", __doc__, usage="python evaluate.py RUN [flags]")
-    parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
-    parser.add_argument("--importance-samples", **COUNT, help="estimate log p(x) of a VAE with N "
-                        "weights for each image")
-    parser.add_argument("--binarize", **one_of("static"), help="static: measure a run trained on "
-                        "grey pixels on the fixed binarisation; runs trained on binary pixels "
-                        "always are")
-    parser.add_argument("--limit", **COUNT, help="only N test images")
-    parser.add_argument("--batch-size", **COUNT, default=128, help="(default: 128; the mean "
-                        "perplexity of batches depends on it)")
-    return with_common_flags(parser)
+    return parser_of_runs("evaluate.py", __doc__, {
+        "importance_samples": (None, "count", "estimate log p(x) of a VAE with N weights for each "
+                               "image"),
+        "binarize": (None, ("static",), "measure a run trained on grey pixels on the fixed "
+                     "binarisation; runs trained on binary pixels always are"),
+        "limit": (None, "count", "only N test images"),
+        "batch_size": (128, "count", "the mean perplexity of batches depends on it"),
+    })
 
 
 if __name__ == "__main__":

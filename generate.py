@@ -18,7 +18,7 @@ from scratchnet import backend
 from scratchnet.errors import RunError
 from scratchnet.runs.checkpoint import replacing
 from scratchnet.runs.cli import guarded, usage
-from scratchnet.runs.flags import COUNT, NATURAL, POSITIVE, Parser, one_of, with_common_flags
+from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import unused
 from scratchnet.runs.pictures import PICTURES, Request, in_order, make, possible, write_figure
 from scratchnet.runs.run import open_run
@@ -27,7 +27,7 @@ from scratchnet.runs.run import open_run
 def main(argv):
     if not argv:
         return usage("generate.py", __doc__)
-    flags = build_parser().parse_args(argv)
+    flags = read_run_flags(build_parser(), argv)
     backend.use(flags.backend)
     out = Path(flags.out) if flags.out else None
     check_out(out, flags.overwrite)
@@ -105,19 +105,17 @@ def check_out(out, overwrite):
 
 
 def build_parser():
-    parser = Parser("generate.py", __doc__, usage="python generate.py RUN [flags]")
-    parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
-    parser.add_argument("--what", **one_of(*PICTURES), help=f"{', '.join(PICTURES)} (default: the "
-                        f"first of these that the run can give)")
-    parser.add_argument("--num", **COUNT, help="how many (of a manifold: along each side)")
-    parser.add_argument("--label", **NATURAL, help="draw this class (conditional models); take "
-                        "test images of this class")
-    parser.add_argument("--temperature", **POSITIVE, help="divides the logits of a PixelCNN: below "
-                        "1 nearer to the likeliest")
-    parser.add_argument("--seed", **NATURAL, default=0, help="(default: 0)")
-    parser.add_argument("--out", metavar="FILE", help=".png or .npy (default: a new .png in RUN)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file --out")
-    return with_common_flags(parser)
+    return parser_of_runs("generate.py", __doc__, {
+        "what": (None, tuple(PICTURES), "default: the first of these that the run can give"),
+        "num": (None, "count", "how many (of a manifold: along each side)"),
+        "label": (None, "natural", "draw this class (conditional models); take test images of this "
+                  "class"),
+        "temperature": (None, "positive", "divides the logits of a PixelCNN: below 1 nearer to the "
+                        "likeliest"),
+        "seed": (0, "natural", "of what is drawn, and of which test images are shown"),
+        "out": (None, "FILE", ".png or .npy (default: a new .png in RUN)"),
+        "overwrite": (None, "switch", "replace the file --out"),
+    })
 
 
 if __name__ == "__main__":

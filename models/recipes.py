@@ -1,7 +1,8 @@
 """How the training scripts build the models, and the defaults of their flags.
 
 A size of a model is a parameter of its constructor and one line here, in the group that its
-recipes have: the line gives its default, its help, and makes it a flag of the scripts.
+recipes have: (default, kind, text). It makes the size a flag of the scripts; text is its help, and
+kind says how it is read: a key of scratchnet.runs.flags.KINDS, or the words to choose from.
 """
 
 import math
@@ -16,20 +17,10 @@ from .vqvae import ARCHITECTURES, CODEBOOKS, VQVAE
 
 
 @dataclass(frozen=True)
-class Size:
-    """A flag of a model. kind: how it is read (a key of scratchnet.runs.flags.KINDS), or the words
-    to choose from."""
-
-    default: object
-    kind: object
-    text: str
-
-
-@dataclass(frozen=True)
 class Recipe:
     """How to build a model for a data set, and the defaults of its flags.
 
-    build: (dataset, rng, **sizes) -> model. has: {flag of the model: Size}. changes: defaults of
+    build: (dataset, rng, **sizes) -> model. has: groups of sizes. changes: defaults of
     these that are other ones here. training: the same for the command line's own flags.
     """
 
@@ -42,45 +33,45 @@ class Recipe:
     @property
     def sizes(self):
         """{flag of the model: default}."""
-        return {name: size.default for name, size in self.has.items()} | self.changes
+        return {name: default for name, (default, _, _) in self.has.items()} | self.changes
 
 
 # ---------------------------------------------------------------- sizes
 
-CODE = {"z_dim": Size(20, "count", "dimensions of the latent code")}
+CODE = {"z_dim": (20, "count", "dimensions of the latent code")}
 MLP = {
-    "h_dim": Size([400], "counts", "hidden layers, from the image inwards"), **CODE,
-    "activation": Size("relu", tuple(ACTIVATIONS), "of the hidden layers"),
+    "h_dim": ([400], "counts", "hidden layers, from the image inwards"), **CODE,
+    "activation": ("relu", tuple(ACTIVATIONS), "of the hidden layers"),
 }
 CONVOLUTIONS = {
-    "channels": Size([32, 64], "counts", "of the convolutions, from the image inwards"),
-    "h_dim": Size([256], "counts", "hidden layers, from the image inwards"), **CODE,
+    "channels": ([32, 64], "counts", "of the convolutions, from the image inwards"),
+    "h_dim": ([256], "counts", "hidden layers, from the image inwards"), **CODE,
 }
 PIXELS = {
-    "likelihood": Size("bernoulli", LIKELIHOODS, "p(x|z); logistic, of 256 levels, gives bits/dim"),
-    "sigma_x": Size(0.1, "positive", "standard deviation of a gaussian p(x|z)"),
-    "beta": Size(1.0, "not negative", "weight of the KL term"),
+    "likelihood": ("bernoulli", LIKELIHOODS, "p(x|z); logistic, of 256 levels, gives bits/dim"),
+    "sigma_x": (0.1, "positive", "standard deviation of a gaussian p(x|z)"),
+    "beta": (1.0, "not negative", "weight of the KL term"),
 }
 CODEBOOK = {
-    "architecture": Size("sonnet", tuple(ARCHITECTURES), "sonnet has residual blocks"),
-    "num_embeddings": Size(512, "count", "K, the size of the codebook"),
-    "embedding_dim": Size(64, "count", "D, the length of a code vector"),
-    "commitment_cost": Size(0.25, "not negative", "beta of the commitment term"),
-    "codebook": Size("ema", CODEBOOKS, "how codes are learned; ema is as running means"),
-    "decay": Size(0.99, "between 0 and 1", "gamma of the codebook's running means"),
-    "restart_below": Size(0.0, "not negative", "move a code that gets less than this part of a "
-                          "fair share onto a random vector (0: never)"),
+    "architecture": ("sonnet", tuple(ARCHITECTURES), "sonnet has residual blocks"),
+    "num_embeddings": (512, "count", "K, the size of the codebook"),
+    "embedding_dim": (64, "count", "D, the length of a code vector"),
+    "commitment_cost": (0.25, "not negative", "beta of the commitment term"),
+    "codebook": ("ema", CODEBOOKS, "how codes are learned; ema is as running means"),
+    "decay": (0.99, "between 0 and 1", "gamma of the codebook's running means"),
+    "restart_below": (0.0, "not negative", "move a code that gets less than this part of a "
+                      "fair share onto a random vector (0: never)"),
 }
 NETWORK = {
-    "features": Size(32, "count", "channels of the PixelCNN's feature maps"),
-    "blocks": Size(15, "count", "residual or gated blocks of the PixelCNN"),
-    "head": Size(32, "count", "channels between its last two 1x1 convolutions"),
+    "features": (32, "count", "channels of the PixelCNN's feature maps"),
+    "blocks": (15, "count", "residual or gated blocks of the PixelCNN"),
+    "head": (32, "count", "channels between its last two 1x1 convolutions"),
 }
-LEVELS = {"levels": Size(2, "count", "values that a pixel takes: 2 (Bernoulli) to 256")}
-CLASSES = {"conditional": Size(False, "yes or no", "condition on the class label")}
+LEVELS = {"levels": (2, "count", "values that a pixel takes: 2 (Bernoulli) to 256")}
+CLASSES = {"conditional": (False, "yes or no", "condition on the class label")}
 GRIDS = {
-    "codes": Size(None, "run", "the run of a VQ-VAE, whose codes the prior models"),
-    "embedding_dim": Size(32, "count", "D, the length of a code vector"),
+    "codes": (None, "RUN", "the run of a VQ-VAE, whose codes the prior models"),
+    "embedding_dim": (32, "count", "D, the length of a code vector"),
 }
 
 

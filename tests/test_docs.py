@@ -70,7 +70,7 @@ def test_flags_in_commands_exist(page):
                for kind, recipes in RECIPES.items()}
     parsers |= {"generate.py": generate.build_parser(), "evaluate.py": evaluate.build_parser()}
     for script, parser in parsers.items():
-        known = {o for action in parser.actions() for o in action.option_strings}
+        known = {"--help", *(f"--{name.replace('_', '-')}" for name in parser.flags)}
         commands = re.findall(rf"python {re.escape(script)}[^\n`]*", page.read_text())
         assert {f for c in commands
                 for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])} <= known

@@ -1,9 +1,12 @@
 """The flags of the scripts: their text, their defaults, and what is wrong with a wrong one.
 
-Flags come from four places, the later winning: the defaults, the model's own
-defaults (its recipe), --config FILE.json, the command line. A config file is turned
-into command-line words and read by the same parser, so that it is checked in the
-same way and an unknown key is an error.
+A flag is a row of a table, {name: (default, kind, text)}, where kind is a key of KINDS or a tuple
+of the words to choose from; those of the models are in models/recipes.py.
+
+The flags of a training script come from four places, the later winning: the defaults, the model's
+own defaults (its recipe), --config FILE.json, the command line. A config file is turned into
+command-line words and read by the same parser, so that it is checked in the same way and an
+unknown key is an error.
 """
 
 import argparse
@@ -17,36 +20,10 @@ from ..optim import SCHEDULES
 from . import data
 from .run import script_of
 
-DEFAULTS = {"backend": "numpy", "dataset": None, "data_dir": None, "out": None, "epochs": 10,
-            "steps": None, "batch_size": 128, "lr": 1e-3, "schedule": "constant", "seed": 0,
-            "average": 0.0, "binarize": "none", "flip": False, "limit": None}
-# Flags that say how to run, not what: they are not part of what config.json repeats.
-RUN_ONLY = ("config", "resume", "overwrite", "quiet")
-# What may differ between a run and its continuation.
-RESUMABLE = ("resume", "epochs", "steps", "lr", "schedule", "quiet", "data_dir", "backend")
-MAY_BE_GIVEN = ", ".join(f"--{n.replace('_', '-')}" for n in RESUMABLE if n != "resume")
+# ---------------------------------------------------------------- kinds of values
 
-
-# ---------------------------------------------------------------- values of flags
-
-def nearest(word, words):
-    """"; did you mean vae?", or nothing if no word is near."""
-    close = difflib.get_close_matches(word, words, 1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def one_of(*choices):
-    """The type of a flag that takes one of these words."""
-    def read(text):
-        if text not in choices:
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}"
-                                             + nearest(text, choices))
-        return text
-    return {"type": read, "metavar": "NAME"}
-
-
-def number(kind, accepted, needed):
-    """The type of a flag that takes an int or a float."""
+def number(kind, accepted, needed, **how):
+    """How argparse reads a flag that takes an int or a float."""
     def read(text):
         try:
             value = kind(text)
@@ -55,56 +32,156 @@ def number(kind, accepted, needed):
         if value is None or not accepted(value):
             raise argparse.ArgumentTypeError(f"{text!r} is not {needed}")
         return value
-    return {"type": read, "metavar": "N" if kind is int else "X"}
+    return {"type": read, "metavar": "N" if kind is int else "X"} | how
 
 
-COUNT = number(int, lambda v: v >= 1, "a whole number, 1 or more")
-NATURAL = number(int, lambda v: v >= 0, "a whole number, 0 or more")
-POSITIVE = number(float, lambda v: 0 < v < float("inf"), "a number above 0")
-NOT_NEGATIVE = number(float, lambda v: 0 <= v < float("inf"), "a number, 0 or more")
-BELOW_1 = number(float, lambda v: 0 <= v < 1, "a number, 0 or more and below 1")
-BETWEEN_0_AND_1 = number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
+def one_of(choices):
+    """How argparse reads a flag that takes one of these words."""
+    def read(text):
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}"
+                                             + nearest(text, choices))
+        return text
+    return {"type": read, "metavar": "NAME"}
 
-# How the sizes of models are read (models/recipes.py).
-KINDS = {"count": COUNT, "counts": COUNT | {"nargs": "+"}, "positive": POSITIVE,
-         "not negative": NOT_NEGATIVE, "between 0 and 1": BETWEEN_0_AND_1,
-         "yes or no": {"action": argparse.BooleanOptionalAction}, "run": {"metavar": "RUN"}}
+
+def nearest(word, words):
+    """"; did you mean vae?", or nothing if no word is near."""
+    close = difflib.get_close_matches(word, words, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+POSITIVE_INT = (int, lambda v: v >= 1, "a whole number, 1 or more")
+KINDS = {
+    "count": number(*POSITIVE_INT),
+    "counts": number(*POSITIVE_INT, nargs="+"),
+    "natural": number(int, lambda v: v >= 0, "a whole number, 0 or more"),
+    "positive": number(float, lambda v: 0 < v < float("inf"), "a number above 0"),
+    "not negative": number(float, lambda v: 0 <= v < float("inf"), "a number, 0 or more"),
+    "below 1": number(float, lambda v: 0 <= v < 1, "a number, 0 or more and below 1"),
+    "between 0 and 1": number(float, lambda v: 0 < v < 1, "a number between 0 and 1"),
+    "yes or no": {"action": argparse.BooleanOptionalAction},
+    "switch": {"action": "store_true"},
+    "DIR": {"metavar": "DIR"}, "RUN": {"metavar": "RUN"}, "FILE": {"metavar": "FILE"},
+}
+
+# ---------------------------------------------------------------- the flags
+
+COMMON = {  # of all scripts
+    "data_dir": (None, "DIR", "folder of the data sets (default: $SCRATCHNET_DATA, else "
+                 "~/.cache/scratchnet)"),
+    "backend": ("numpy", backend.BACKENDS, "of arrays; cupy is a GPU's"),
+    "quiet": (None, "switch", "print errors only"),
+}
+IMAGES = {
+    "binarize": ("none", ("none", "static", "dynamic"), "static: pixels are 0 or 1, drawn once; "
+                 "dynamic: drawn anew for every training batch (test images always static)"),
+    "flip": (False, "yes or no", "mirror training images left to right, each with probability 1/2"),
+    "limit": (None, "count", "use only the first N training and test images"),
+}
+TRAINING = {
+    "epochs": (10, "count", "passes over the training images"),
+    "steps": (None, "count", "stop after N steps, instead of --epochs"),
+    "batch_size": (128, "count", "images in one step"),
+    "lr": (1e-3, "positive", "Adam's learning rate, at its highest"),
+    "schedule": ("constant", tuple(SCHEDULES), "of the learning rate"),
+    "average": (0.0, "below 1", "keep running means of the weights, with this decay (0.999, say), "
+                "and evaluate them; 0: no"),
+    "seed": (0, "natural", "of the weights, the order and the noise"),
+}
+# Those that may be given when a run goes on, and those that say how to run, not what: config.json
+# does not repeat them.
+RESUMABLE = ("epochs", "steps", "lr", "schedule", "backend", "data_dir", "quiet")
+MAY_BE_GIVEN = f"only --{', --'.join(RESUMABLE)} may be given".replace("_", "-")
+RUN_ONLY = ("config", "resume", "overwrite", "quiet")
+RUN = {
+    "out": (None, "DIR", "folder of the run (default: a new one, runs/MODEL-DATASET)"),
+    "overwrite": (None, "switch", "replace the run that is in --out"),
+    "resume": (None, "RUN", f"go on with the run in this folder; {MAY_BE_GIVEN} with it"),
+    "config": (None, "FILE", "read flags from a JSON file, such as the config.json of a run"),
+}
+
+
+def defaults(flags):
+    """{name: default}."""
+    return {name: default for name, (default, _, _) in flags.items()}
+
+
+DEFAULTS = {"dataset": None} | defaults(COMMON | IMAGES | TRAINING | RUN)
 
 
 # ---------------------------------------------------------------- parsers
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, whose errors are a RunError of one line, with the nearest known flag."""
+    """argparse's, for tables of flags; flags not given are absent from its result. Its errors are
+    a RunError of one line, with the nearest known flag."""
 
-    def __init__(self, prog, description, **how):
-        super().__init__(prog, description=description, allow_abbrev=False, **how,
+    def __init__(self, script, about, usage):
+        super().__init__(script, f"python {script} {usage} [flags]", about, allow_abbrev=False,
+                         argument_default=argparse.SUPPRESS,
                          formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.flags = {}
+
+    def add(self, group, flags):
+        """Add a table of flags to a group."""
+        self.flags |= flags
+        for name, (default, kind, text) in flags.items():
+            if isinstance(kind, tuple):
+                text += f"{'; ' * bool(text)}one of {', '.join(kind)}"
+            if default is not None and default is not False:
+                text += f" (default: {words(default)})"
+            group.add_argument("--" + name.replace("_", "-"), help=text,
+                               **(one_of(kind) if isinstance(kind, tuple) else KINDS[kind]))
 
     def error(self, message):
         raise RunError(message.removeprefix("argument "))
 
     def parse_args(self, argv):
-        flags, unknown = self.parse_known_args(argv)
+        given, unknown = self.parse_known_args(argv)
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
             if not flag:
                 raise RunError(f"{unknown[0]!r}: one word too many")
-            known = [o.strip("-") for action in self.actions() for o in action.option_strings]
+            known = [name.replace("_", "-") for name in self.flags]
             raise RunError(f"{flag}: there is no such flag{nearest(flag.strip('-'), known)} "
                            f"(--help shows all)")
-        return flags
-
-    def actions(self):
-        return self._actions
+        return given
 
 
-def with_common_flags(parser):
-    """The flags that generate.py and evaluate.py share, added to their own."""
-    parser.add_argument("--data-dir", metavar="DIR", help="folder of the data sets (default: "
-                        "$SCRATCHNET_DATA, else ~/.cache/scratchnet)")
-    parser.add_argument("--backend", **one_of(*backend.BACKENDS), default="numpy",
-                        help="numpy, cupy (GPU), or auto (default: numpy)")
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
+def parser_of_runs(script, about, flags):
+    """The parser of a script that takes a trained run."""
+    parser = Parser(script, about, "RUN")
+    parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
+    parser.add(parser, flags | COMMON)
+    return parser
+
+
+def read_run_flags(parser, argv):
+    """The complete flags of such a script."""
+    return argparse.Namespace(**defaults(parser.flags) | vars(parser.parse_args(argv)))
+
+
+def build_parser(kind, about, recipes):
+    """The parser of a training script. recipes: {model: Recipe}, of all models, or of one, to
+    describe that alone."""
+    script, models, names = script_of(kind), tuple(recipes), data.KINDS[kind].datasets
+    model = "MODEL" if len(models) > 1 else models[0]
+    parser = Parser(script, about, f"--model {model}")
+
+    def default_of(name, default):
+        found = [(r.training | r.sizes).get(name, default) for r in recipes.values()
+                 if name in r.has or name not in sizes]
+        return found[0] if all(value == found[0] for value in found) else "the model's own"
+
+    sizes = {name: row for r in recipes.values() for name, row in r.has.items()}
+    data_set = {"dataset": (None, names, f"default: {names[0]}, or synthetic if that cannot be "
+                            f"had")}
+    for title, flags in (("what to train", {"model": (None, models, "")} | data_set | IMAGES),
+                         ("how to train", TRAINING), ("the model's own sizes", sizes),
+                         ("the run", RUN | COMMON)):
+        parser.add(parser.add_argument_group(title), {
+            name: (default_of(name, default), kind, text)
+            for name, (default, kind, text) in flags.items()})
     return parser
 
 
@@ -115,71 +192,6 @@ def model_list(kind, recipes):
                       "", "Start one; show its flags and defaults:",
                       f"  python {script} --model vqvae",
                       f"  python {script} --model vqvae --help"])
-
-
-def build_parser(kind, about, recipes):
-    """The parser of a training script: flags not given are absent from its result, defaults are
-    only described. recipes: {model: Recipe}, of all models, or of one to describe that alone."""
-    model = next(iter(recipes)) if len(recipes) == 1 else "MODEL"
-    parser = Parser(script_of(kind), about, argument_default=argparse.SUPPRESS,
-                    usage=f"python {script_of(kind)} --model {model} [flags]")
-
-    def add(group, name, text, **how):
-        defaults = {words({**DEFAULTS, **r.training, **r.sizes}[name])
-                    for r in recipes.values() if name in r.has or name in DEFAULTS}
-        if len(defaults) > 1:
-            text += " (default: the model's own)"
-        elif not defaults & {"None", "False"}:
-            text += f" (default: {min(defaults)})"
-        group.add_argument("--" + name.replace("_", "-"), help=text, **how)
-
-    what = parser.add_argument_group("what to train")
-    if model == "MODEL":
-        what.add_argument("--model", **one_of(*recipes), help=f"one of {', '.join(recipes)}")
-    add_data_flags(add, what, data.KINDS[kind].datasets)
-    add_training_flags(add, parser.add_argument_group("how to train"))
-    sizes = parser.add_argument_group("the model's own sizes")
-    for name, size in {n: s for r in recipes.values() for n, s in r.has.items()}.items():
-        if isinstance(size.kind, tuple):
-            add(sizes, name, f"{size.text}; one of {', '.join(size.kind)}", **one_of(*size.kind))
-        else:
-            add(sizes, name, size.text, **KINDS[size.kind])
-    add_run_flags(add, parser.add_argument_group("the run"))
-    return parser
-
-
-def add_data_flags(add, group, names):
-    add(group, "dataset", f"{', '.join(names)} (default: {names[0]}, or synthetic if that cannot "
-        f"be had)", **one_of(*names))
-    add(group, "data_dir", "folder of the data sets (default: $SCRATCHNET_DATA, else "
-        "~/.cache/scratchnet)", metavar="DIR")
-    add(group, "binarize", "none: grey pixels; static: 0 or 1, drawn once; dynamic: drawn anew for "
-        "every training batch (test images always static)", **one_of("none", "static", "dynamic"))
-    add(group, "flip", "mirror training images left to right, each with probability 1/2",
-        action=argparse.BooleanOptionalAction)
-    add(group, "limit", "use only the first N training and test images", **COUNT)
-
-
-def add_training_flags(add, group):
-    add(group, "epochs", "passes over the training images", **COUNT)
-    add(group, "steps", "stop after N steps, instead of --epochs", **COUNT)
-    add(group, "batch_size", "images in one step", **COUNT)
-    add(group, "lr", "Adam's learning rate, at its highest", **POSITIVE)
-    add(group, "schedule", f"of the learning rate: {', '.join(SCHEDULES)}", **one_of(*SCHEDULES))
-    add(group, "average", "keep running means of the weights, with this decay (0.999, say), and "
-        "evaluate them; 0: no", **BELOW_1)
-    add(group, "seed", "of the weights, the order and the noise", **NATURAL)
-    add(group, "backend", "numpy, cupy (GPU), or auto", **one_of(*backend.BACKENDS))
-
-
-def add_run_flags(add, group):
-    add(group, "out", "folder of the run (default: a new one, runs/MODEL-DATASET)", metavar="DIR")
-    group.add_argument("--overwrite", action="store_true", help="replace the run that is in --out")
-    group.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; only "
-                       f"{MAY_BE_GIVEN} may be given with it")
-    group.add_argument("--config", metavar="FILE.json",
-                       help="read flags from a file, such as the config.json of a run")
-    group.add_argument("--quiet", action="store_true", help="print errors only")
 
 
 # ---------------------------------------------------------------- reading
@@ -232,10 +244,10 @@ def earlier_flags(parser, given):
                        f"the folder of a run, such as runs/vae-mnist")
     before = read_config(path, parser)
     for name, value in vars(given).items():
-        if name not in RESUMABLE and value != getattr(before, name, None):
+        if name not in ("resume", *RESUMABLE) and value != getattr(before, name, None):
             raise RunError(f"--resume {given.resume}: that run has --{name.replace('_', '-')} "
                            f"{words(getattr(before, name, 'unset'))}, not {words(value)}; it goes "
-                           f"on as it began (only {MAY_BE_GIVEN} may be given)")
+                           f"on as it began ({MAY_BE_GIVEN})")
     return before
 
 
@@ -244,11 +256,11 @@ def completed(merged, recipe):
     RunError for one that this model does not have."""
     known = {**DEFAULTS, **recipe.training, **recipe.sizes}
     for name in merged:
-        if name not in known and name not in ("model", *RUN_ONLY):
+        if name not in known and name != "model":
             raise RunError(f"--{name.replace('_', '-')} means nothing to --model "
                            f"{merged['model']}; its own flags are: "
                            + ", ".join("--" + n.replace("_", "-") for n in recipe.has))
-    flags = argparse.Namespace(**dict.fromkeys(RUN_ONLY) | known | merged)
+    flags = argparse.Namespace(**known | merged)
     if getattr(flags, "levels", 2) > 2 and flags.binarize != "none":
         if "binarize" in merged:
             raise RunError(f"--levels {flags.levels} --binarize {flags.binarize}: binarised images "
@@ -268,27 +280,26 @@ def read_config(path, parser):
     entries = content.get("flags", content) if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise RunError(f'{path}: needs a JSON object of flags, such as {{"model": "vae"}}')
-    known = {a.dest: a for a in parser.actions() if a.dest not in ("help", "config", "resume")}
+    known = [name for name in parser.flags if name not in ("config", "resume")]
     line = []
     for key, value in entries.items():
         if key not in known:
             raise RunError(f"{path}: unknown key {key!r}" + (
                 nearest(key, known) or f"; known keys: {', '.join(sorted(known))}"))
-        line += as_words(path, key, value, known[key])
+        line += as_words(path, key, value, parser.flags[key][1])
     try:
         return parser.parse_args(line)
     except RunError as error:
         raise RunError(f"{path}: {error}") from None
 
 
-def as_words(path, key, value, action):
+def as_words(path, key, value, kind):
     """An entry of a config file as words of a command line."""
     flag = "--" + key.replace("_", "-")
-    if action.nargs == 0:
+    if kind in ("yes or no", "switch") and value is not None:
         if not isinstance(value, bool):
             raise RunError(f"{path}: {key!r} must be true or false, not {value!r}")
-        no = f"--no-{key.replace('_', '-')}"
-        return [flag] if value else [no] if no in action.option_strings else []
+        return [flag] if value else [f"--no-{key}"] if kind == "yes or no" else []
     if isinstance(value, (dict, bool)):
         raise RunError(f"{path}: {key!r} cannot be {json.dumps(value)}")
     if isinstance(value, list):
