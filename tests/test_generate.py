@@ -121,6 +121,16 @@ def draw(name, *argv):
     return np.load("x.npy")
 
 
+@pytest.mark.parametrize("name", ["autoencoder", "vae", "vqvae", "gated", "prior"])
+def test_pictures_are_made_on_every_device(name, backend):
+    run = runs.open_run(name, RECIPES)
+    ask = pictures.Request(run.model, run.title, run.image_shape, run.dataset, num=3)
+    for what in pictures.possible(run.model):
+        array, figure = pictures.make(what, ask)
+        assert isinstance(array, np.ndarray) and np.isfinite(array).all()
+        assert run.title in figure().get_suptitle()
+
+
 def test_pictures_depend_on_the_seed_alone():
     assert_array_equal(draw("pixelcnn", "--num", 3), draw("pixelcnn", "--num", 3))
     assert (draw("pixelcnn", "--num", 3) != draw("pixelcnn", "--num", 3, "--seed", 1)).any()

@@ -381,6 +381,8 @@ def refused(capsys, *argv):
     (["--model", "gan"], "--model: 'gan' is not one of autoencoder, vae"),
     (["--epochs", "1"], "--model is needed: one of autoencoder, vae"),
     (["--model", "vqvea"], "did you mean vqvae?"),
+    (["--model"], "--model: expected one argument (one of autoencoder, vae"),
+    (["--model", "vae", "--h-dim"], "at least one argument (hidden layers, from the image"),
     (["--model", "vae", "--schedule", "cosin"], "did you mean cosine?"),
     (["--model", "vae", "extra"], "'extra': one word too many"),
     (["--model", "vae", "--batch-size", "-5"], "'-5' is not a whole number, 1 or more"),

@@ -51,7 +51,7 @@ def grid(images, columns, title, note="", pairs=False, gap=2):
 def latent_plane(codes, labels, title):
     """Test images as points, coloured by class: z itself, or its first two principal components."""
     names = ["$z_1$", "$z_2$"]
-    note = "means of q(z|x) for the test images"
+    note = "codes of the test images"
     if codes.shape[1] == 1:
         codes, names[1] = np.stack([codes[:, 0], labels], 1), "class"
     elif codes.shape[1] > 2:
@@ -60,7 +60,7 @@ def latent_plane(codes, labels, title):
         _, s, directions = np.linalg.svd(np.pad(centred, ((0, 2), (0, 0))), full_matrices=False)
         codes, share = centred @ directions[:2].T, s ** 2 / ((s ** 2).sum() or 1)
         names = [f"principal component {i + 1} ({share[i]:.0%} of the variance)" for i in (0, 1)]
-        note = f"codes of the test images, projected from {directions.shape[1]} dimensions"
+        note += f", projected from {directions.shape[1]} dimensions"
     figure = new_figure(7.2, 6.6, title, note)
     axes = figure.subplots()
     order = np.random.default_rng(0).permutation(len(codes))  # no class on top of the others

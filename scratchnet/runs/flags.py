@@ -134,7 +134,12 @@ class Parser(argparse.ArgumentParser):
                                **(one_of(kind) if isinstance(kind, tuple) else KINDS[kind]))
 
     def error(self, message):
-        raise RunError(message.removeprefix("argument "))
+        message = message.removeprefix("argument ")
+        flag, _, what = message.partition(": ")
+        if what.startswith("expected"):  # a value, but there is none
+            _, kind, text = self.flags[flag.strip("-").replace("-", "_")]
+            message += f" ({'one of ' + ', '.join(kind) if isinstance(kind, tuple) else text})"
+        raise RunError(message)
 
     def parse_args(self, argv):
         given, unknown = self.parse_known_args(argv)
@@ -174,9 +179,10 @@ def build_parser(kind, about, recipes):
         return found[0] if all(value == found[0] for value in found) else "the model's own"
 
     sizes = {name: row for r in recipes.values() for name, row in r.has.items()}
+    model_flag = {"model": (None, models, "")} if len(models) > 1 else {}
     data_set = {"dataset": (None, names, f"default: {names[0]}, or synthetic if that cannot be "
                             f"had")}
-    for title, flags in (("what to train", {"model": (None, models, "")} | data_set | IMAGES),
+    for title, flags in (("what to train", model_flag | data_set | IMAGES),
                          ("how to train", TRAINING), ("the model's own sizes", sizes),
                          ("the run", RUN | COMMON)):
         parser.add(parser.add_argument_group(title), {

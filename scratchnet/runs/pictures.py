@@ -219,9 +219,10 @@ def draw_all(model, dataset, log, folder, title, seed):
     """Draw every picture that this model can give, and the curves of its Log, into the folder;
     returns the file names."""
     ask = Request(model, title, dataset.image_shape, lambda: dataset, seed)
+    before = model.training
     model.eval()
     drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model)}
-    model.train()
+    model.train(before)
     drawn["curves.png"] = figures.curves(log, model.table, f"{title}: training")
     for name, figure in drawn.items():
         write_figure(Path(folder) / name, figure)
