@@ -1,8 +1,8 @@
 """How the training scripts build the models, and the defaults of their flags.
 
 A size of a model is a parameter of its constructor and one line here, in the group that its
-recipes have: (default, kind, text). It makes the size a flag of the scripts; text is its help, and
-kind says how it is read: a key of scratchnet.runs.flags.KINDS, or the words to choose from.
+recipes have: (default, takes, text). It makes the size a flag of the scripts; text is its help, and
+takes says how it is read: a key of scratchnet.runs.flags.TAKES, or the words to choose from.
 """
 
 import math

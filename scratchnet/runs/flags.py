@@ -1,6 +1,6 @@
 """The flags of the scripts: their text, their defaults, and what is wrong with a wrong one.
 
-A flag is a row of a table, {name: (default, kind, text)}, where kind is a key of KINDS or a tuple
+A flag is a row of a table, {name: (default, takes, text)}, where takes is a key of TAKES or a tuple
 of the words to choose from; those of the models are in models/recipes.py.
 
 The flags of a training script come from four places, the later winning: the defaults, the model's
@@ -20,19 +20,19 @@ from ..optim import SCHEDULES
 from . import data
 from .run import script_of
 
-# ---------------------------------------------------------------- kinds of values
+# ---------------------------------------------------------------- what flags take
 
-def number(kind, accepted, needed, **how):
+def number(parse, accepted, needed, **how):
     """How argparse reads a flag that takes an int or a float."""
     def read(text):
         try:
-            value = kind(text)
+            value = parse(text)
         except ValueError:
             value = None
         if value is None or not accepted(value):
             raise argparse.ArgumentTypeError(f"{text!r} is not {needed}")
         return value
-    return {"type": read, "metavar": "N" if kind is int else "X"} | how
+    return {"type": read, "metavar": "N" if parse is int else "X"} | how
 
 
 def one_of(choices):
@@ -52,7 +52,7 @@ def nearest(word, words):
 
 
 POSITIVE_INT = (int, lambda v: v >= 1, "a whole number, 1 or more")
-KINDS = {
+TAKES = {
     "count": number(*POSITIVE_INT),
     "counts": number(*POSITIVE_INT, nargs="+"),
     "natural": number(int, lambda v: v >= 0, "a whole number, 0 or more"),
@@ -125,20 +125,20 @@ class Parser(argparse.ArgumentParser):
     def add(self, group, flags):
         """Add a table of flags to a group."""
         self.flags |= flags
-        for name, (default, kind, text) in flags.items():
-            if isinstance(kind, tuple):
-                text += f"{'; ' * bool(text)}one of {', '.join(kind)}"
+        for name, (default, takes, text) in flags.items():
+            if isinstance(takes, tuple):
+                text += f"{'; ' * bool(text)}one of {', '.join(takes)}"
             if default is not None and default is not False:
                 text += f" (default: {words(default)})"
             group.add_argument("--" + name.replace("_", "-"), help=text,
-                               **(one_of(kind) if isinstance(kind, tuple) else KINDS[kind]))
+                               **(one_of(takes) if isinstance(takes, tuple) else TAKES[takes]))
 
     def error(self, message):
         message = message.removeprefix("argument ")
         flag, _, what = message.partition(": ")
         if what.startswith("expected"):  # a value, but there is none
-            _, kind, text = self.flags[flag.strip("-").replace("-", "_")]
-            message += f" ({'one of ' + ', '.join(kind) if isinstance(kind, tuple) else text})"
+            _, takes, text = self.flags[flag.strip("-").replace("-", "_")]
+            message += f" ({'one of ' + ', '.join(takes) if isinstance(takes, tuple) else text})"
         raise RunError(message)
 
     def parse_args(self, argv):
@@ -186,8 +186,8 @@ def build_parser(kind, about, recipes):
                          ("how to train", TRAINING), ("the model's own sizes", sizes),
                          ("the run", RUN | COMMON)):
         parser.add(parser.add_argument_group(title), {
-            name: (default_of(name, default), kind, text)
-            for name, (default, kind, text) in flags.items()})
+            name: (default_of(name, default), takes, text)
+            for name, (default, takes, text) in flags.items()})
     return parser
 
 
@@ -299,13 +299,13 @@ def read_config(path, parser):
         raise RunError(f"{path}: {error}") from None
 
 
-def as_words(path, key, value, kind):
+def as_words(path, key, value, takes):
     """An entry of a config file as words of a command line."""
     flag = "--" + key.replace("_", "-")
-    if kind in ("yes or no", "switch") and value is not None:
+    if takes in ("yes or no", "switch") and value is not None:
         if not isinstance(value, bool):
             raise RunError(f"{path}: {key!r} must be true or false, not {value!r}")
-        return [flag] if value else [f"--no-{key}"] if kind == "yes or no" else []
+        return [flag] if value else [f"--no-{key}"] if takes == "yes or no" else []
     if isinstance(value, (dict, bool)):
         raise RunError(f"{path}: {key!r} cannot be {json.dumps(value)}")
     if isinstance(value, list):
