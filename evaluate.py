@@ -9,8 +9,6 @@
 Prints the figures and writes them, with what they were measured on, to evaluation.json in the run.
 """
 
-import argparse
-import json
 import math
 import sys
 import time
@@ -21,12 +19,12 @@ from models import RECIPES
 from scratchnet import backend, no_grad
 from scratchnet.errors import RunError
 from scratchnet.fast.processes import Team, processes
-from scratchnet.runs.checkpoint import replacing
-from scratchnet.runs.cli import guarded
+from scratchnet.runs.checkpoint import write_json
+from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.data import statically_binarised
-from scratchnet.runs.figures import host
-from scratchnet.runs.flags import positive_int, with_common_flags
+from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.log import label, progress_bar
+from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
 from scratchnet.training import classes, evaluate, generator, to_batch
 
@@ -34,7 +32,9 @@ IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers st
 
 
 def main(argv):
-    flags = build_parser().parse_args(argv)
+    if not argv:
+        return usage("evaluate.py", __doc__)
+    flags = read_run_flags(build_parser(), argv)
     backend.use(flags.backend)
     run = open_run(flags.run, RECIPES)
     check(run, flags)
@@ -52,13 +52,13 @@ def main(argv):
     with Team(processes(flags.batch_size)) as team:
         means = evaluate(run.model, images, flags.batch_size, labels, team)
         figures = {name: {"value": value} for name, value in means.items()}
-        if hasattr(run.model, "neg_log_likelihood") and "nll" in figures:
+        if "exact_nll" in run.model.gives:
             nll = per_image(run.model, images, labels, flags.batch_size, team)
             figures["nll"]["standard_error"] = standard_error(nll)
         if flags.importance_samples:
             figures["importance_nll"] = importance(run.model, images, flags, team)
     units = run.model.units
-    if getattr(run.model, "likelihood", "") == "bernoulli":
+    if bernoulli(run.model):
         units = "nats per image" if binarised else "nats per image (grey pixels: a loss)"
     show(run, figures, units, flags)
 
@@ -67,9 +67,7 @@ def main(argv):
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
                "versions": backend.versions()}
-    with replacing(run.folder / "evaluation.json", "w") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
+    write_json(run.folder / "evaluation.json", content)
 
 
 @no_grad()
@@ -113,24 +111,31 @@ def importance(model, images, flags, team):
 
 
 def standard_error(values):
-    """Of the mean of these values: s / sqrt(n)."""
+    """Of the mean of these values: s / sqrt(n). None for one value, which does not tell."""
+    if len(values) == 1:
+        return None
     return float(np.std(values.astype(np.float64), ddof=1) / math.sqrt(len(values)))
+
+
+def bernoulli(model):
+    """Whether it is a VAE whose likelihood is one of binary pixels only."""
+    return "importance_nll" in model.gives and model.likelihood == "bernoulli"
 
 
 def check(run, flags):
     """Raise RunError for what this run cannot be asked, before any work."""
     name, model = run.flags.model, run.model
     if flags.importance_samples:
-        if not hasattr(model, "log_likelihood"):
+        if "importance_nll" not in model.gives:
             raise RunError("--importance-samples: is for VAEs; " + (
-                f"the -log p(x) of a {name} is exact without it" if hasattr(model, "complete")
+                f"the -log p(x) of a {name} is exact without it" if "exact_nll" in model.gives
                 else f"a {name} has no likelihood"))
         grey = run.flags.binarize == "none" and flags.binarize != "static"
-        if model.likelihood == "bernoulli" and grey:
+        if bernoulli(model) and grey:
             raise RunError("--importance-samples: this run's pixels are grey, and a Bernoulli "
                            "decoder has no likelihood for those; add --binarize static, or train "
                            "with --binarize dynamic")
-    if flags.binarize == "static" and run.codec is not None:
+    if flags.binarize == "static" and run.vqvae is not None:
         raise RunError("--binarize: the images of a prior are grids of codes, which cannot be "
                        "binarised; leave it out")
 
@@ -143,34 +148,31 @@ def show(run, figures, default, flags):
              "epoch_perplexity": "perplexity of the whole test set",
              "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
     units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
-             "nll": "nats per grid of codes" if run.codec else "nats per image",
-             "vq": "", "perplexity": "", "epoch_perplexity": "",
-             "codes_used": f"of {getattr(run.flags, 'num_embeddings', '')}"}
+             "nll": "nats per grid of codes" if run.vqvae else "nats per image",
+             "vq": "", "perplexity": "", "epoch_perplexity": ""}
+    if "codes" in run.model.gives:
+        units["codes_used"] = f"of {len(run.model.e)}"
     for name, figure in figures.items():
         if name == "loss" and len(figures) > 1:
             continue
-        error = f" +- {figure['standard_error']:.2g}" if "standard_error" in figure else ""
+        error = figure.get("standard_error")
+        error = f" +- {error:.2g}" if error is not None else ""
         unit = units.get(name, default)
-        if getattr(run.model, "num_classes", 0) and "given" not in unit:
+        if run.model.num_classes and "given" not in unit:
             unit += ", given its class"
         print(f"  {names.get(name, label(name)):<42} {figure['value']:.6g}{error} {unit}")
     print(f"In {run.folder / 'evaluation.json'}")
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(
-        "evaluate.py", description=__doc__, allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
-    parser.add_argument("--importance-samples", type=positive_int, metavar="K",
-                        help="estimate log p(x) of a VAE with K weights for each image")
-    parser.add_argument("--binarize", choices=["static"], metavar="static",
-                        help="measure a run trained on grey pixels on the fixed binarisation; "
-                             "runs trained on binary pixels always are")
-    parser.add_argument("--limit", type=positive_int, metavar="N", help="only N test images")
-    parser.add_argument("--batch-size", type=positive_int, default=128, metavar="N",
-                        help="(default: 128; the mean perplexity of batches depends on it)")
-    return with_common_flags(parser)
+    return parser_of_runs("evaluate.py", __doc__, {
+        "importance_samples": (None, "count", "estimate log p(x) of a VAE with N weights for each "
+                               "image"),
+        "binarize": (None, ("static",), "measure a run trained on grey pixels on the fixed "
+                     "binarisation; runs trained on binary pixels always are"),
+        "limit": (None, "count", "only N test images"),
+        "batch_size": (128, "count", "the mean perplexity of batches depends on it"),
+    })
 
 
 if __name__ == "__main__":

@@ -12,8 +12,6 @@ import sys
 
 from models import RECIPES
 from scratchnet.runs.cli import main
-from scratchnet.runs.synthetic import synthetic_scenes
 
 if __name__ == "__main__":
-    sys.exit(main("train_cifar.py", __doc__, ["cifar10", "synthetic"],
-                  RECIPES["train_cifar.py"], synthetic_scenes))
+    sys.exit(main("cifar", __doc__, RECIPES["cifar"]))

@@ -13,8 +13,6 @@ import sys
 
 from models import RECIPES
 from scratchnet.runs.cli import main
-from scratchnet.runs.synthetic import synthetic_digits
 
 if __name__ == "__main__":
-    sys.exit(main("train_mnist.py", __doc__, ["mnist", "fashion-mnist", "synthetic"],
-                  RECIPES["train_mnist.py"], synthetic_digits))
+    sys.exit(main("mnist", __doc__, RECIPES["mnist"]))

@@ -43,12 +43,12 @@ class Setting(NamedTuple):
     script: str
 
 
-MODELS = {"vae": Setting(128, 100, 2500, "train_mnist.py"),
-          "conv-vae": Setting(128, 10, 20, "train_mnist.py"),
-          "vqvae": Setting(128, 4, 8, "train_cifar.py"),
-          "pixelcnn": Setting(64, 4, 8, "train_mnist.py"),
-          "gated-pixelcnn": Setting(64, 3, 4, "train_mnist.py"),
-          "prior": Setting(64, 10, 20, "train_mnist.py")}
+MODELS = {"vae": Setting(128, 100, 2500, "mnist"),
+          "conv-vae": Setting(128, 10, 20, "mnist"),
+          "vqvae": Setting(128, 4, 8, "cifar"),
+          "pixelcnn": Setting(64, 4, 8, "mnist"),
+          "gated-pixelcnn": Setting(64, 3, 4, "mnist"),
+          "prior": Setting(64, 10, 20, "mnist")}
 CODES = 128  # K of the prior's codes
 
 
@@ -161,8 +161,8 @@ def small_dataset(setting):
     digits are always 0, as MNIST's are."""
     from scratchnet.runs import data, synthetic
 
-    make = {"train_mnist.py": synthetic.synthetic_digits,
-            "train_cifar.py": synthetic.synthetic_scenes}[setting.script]
+    make = {"mnist": synthetic.synthetic_digits,
+            "cifar": synthetic.synthetic_scenes}[setting.script]
     return data.load("synthetic", synthetic=lambda: make(train=4000, test=10))
 
 

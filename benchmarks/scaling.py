@@ -26,7 +26,7 @@ def our_step(batch, image, channels, codes):
     backend.use("numpy")
     rng = np.random.default_rng(0)
     net = VQVAE((image, image, 3), num_embeddings=codes, data_variance=0.06, rng=rng,
-                commitment_cost=RECIPES["train_cifar.py"]["vqvae"].sizes["commitment_cost"])
+                commitment_cost=RECIPES["cifar"]["vqvae"].sizes["commitment_cost"])
     net.encoder, net.decoder = sonnet(3, 64, rng, channels=(channels // 2, channels),
                                       hidden=channels // 4)
     return steps_of(net, noise(batch, image), batch, rng)

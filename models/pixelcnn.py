@@ -92,6 +92,7 @@ class PixelCNN(Model):
 
     units = "nats per image"
     table = ("nll", "bits_per_dim")
+    gives = frozenset({"samples", "completion", "exact_nll"})
 
     def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
                  dilations=(1,), decode=None, rng=None):

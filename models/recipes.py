@@ -1,33 +1,82 @@
-"""The models, and the recipes by which the training scripts build and train them.
+"""How the training scripts build the models, and the defaults of their flags.
 
-A model is a scratchnet.nn.Module with `loss(x, noise) -> (loss, metrics)`, `table` (the
-metrics worth a column), `units`, and whichever of `reconstruct`, `sample`, `complete`, `encode`
-and `codes` make sense for it. One with `num_classes` above 0 is conditional: its loss and its
-samples also take `labels`.
+A size of a model is a parameter of its constructor and one line here, in the group that its
+recipes have: (default, takes, text). It makes the size a flag of the scripts; text is its help, and
+takes says how it is read: a key of scratchnet.runs.flags.TAKES, or the words to choose from.
 """
 
 import math
 from dataclasses import dataclass, field
 
+from scratchnet.nn import ACTIVATIONS
+
 from .autoencoder import Autoencoder
 from .pixelcnn import GatedPixelCNN, PixelCNN
-from .vae import VAE, ConvVAE
-from .vqvae import VQVAE
+from .vae import LIKELIHOODS, VAE, ConvVAE
+from .vqvae import ARCHITECTURES, CODEBOOKS, VQVAE
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to build a model for a data set, and the defaults of its flags.
 
-    build: (dataset, rng, **sizes) -> model. sizes: {flag of the model: default}. training:
-    defaults that differ from the command line's own.
+    build: (dataset, rng, **sizes) -> model. has: groups of sizes. changes: defaults of
+    these that are other ones here. training: the same for the command line's own flags.
     """
 
     about: str
     build: callable
-    sizes: dict
+    has: dict
+    changes: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
 
+    @property
+    def sizes(self):
+        """{flag of the model: default}."""
+        return {name: default for name, (default, _, _) in self.has.items()} | self.changes
+
+
+# ---------------------------------------------------------------- sizes
+
+CODE = {"z_dim": (20, "count", "dimensions of the latent code")}
+MLP = {
+    "h_dim": ([400], "counts", "hidden layers, from the image inwards"), **CODE,
+    "activation": ("relu", tuple(ACTIVATIONS), "of the hidden layers"),
+}
+CONVOLUTIONS = {
+    "channels": ([32, 64], "counts", "of the convolutions, from the image inwards"),
+    "h_dim": ([256], "counts", "hidden layers, from the image inwards"), **CODE,
+}
+PIXELS = {
+    "likelihood": ("bernoulli", LIKELIHOODS, "p(x|z); logistic, of 256 levels, gives bits/dim"),
+    "sigma_x": (0.1, "positive", "standard deviation of a gaussian p(x|z)"),
+    "beta": (1.0, "not negative", "weight of the KL term"),
+}
+CODEBOOK = {
+    "architecture": ("sonnet", tuple(ARCHITECTURES), "sonnet has residual blocks"),
+    "num_embeddings": (512, "count", "K, the size of the codebook"),
+    "embedding_dim": (64, "count", "D, the length of a code vector"),
+    "commitment_cost": (0.25, "not negative", "beta of the commitment term"),
+    "codebook": ("ema", CODEBOOKS, "how codes are learned; ema is as running means"),
+    "decay": (0.99, "between 0 and 1", "gamma of the codebook's running means"),
+    "restart_below": (0.0, "not negative", "move a code that gets less than this part of a "
+                      "fair share onto a random vector (0: never)"),
+}
+NETWORK = {
+    "features": (32, "count", "channels of the PixelCNN's feature maps"),
+    "blocks": (15, "count", "residual or gated blocks of the PixelCNN"),
+    "head": (32, "count", "channels between its last two 1x1 convolutions"),
+    "dilations": ([1], "counts", "pixels from one tap to the next, for each block in turn"),
+}
+LEVELS = {"levels": (2, "count", "values that a pixel takes: 2 (Bernoulli) to 256")}
+CLASSES = {"conditional": (False, "yes or no", "condition on the class label")}
+GRIDS = {
+    "codes": (None, "RUN", "the run of a VQ-VAE, whose codes the prior models"),
+    "embedding_dim": (32, "count", "D, the length of a code vector"),
+}
+
+
+# ---------------------------------------------------------------- what comes from the data
 
 def build_autoencoder(dataset, rng, **sizes):
     return Autoencoder(math.prod(dataset.image_shape), rng=rng, **sizes)
@@ -60,75 +109,63 @@ def build_prior(dataset, rng, codes, conditional, **sizes):
                          num_classes=dataset.num_classes * conditional, rng=rng, **sizes)
 
 
-PIXELS = {"likelihood": "bernoulli", "sigma_x": 0.1, "beta": 1.0}
-MLP = {"h_dim": [400], "z_dim": 20, "activation": "relu"}
-CODES = {"commitment_cost": 0.25, "codebook": "ema", "decay": 0.99, "restart_below": 0.0}
+# ---------------------------------------------------------------- recipes
 
-# {script: {model: recipe}}
+GATED = "PixelCNN with two stacks of gated convolutions, which see every earlier pixel"
+PRIOR = "gated PixelCNN over the codes of a VQ-VAE (--codes)"
+COOLED = {"schedule": "cooldown"}
+AVERAGED = COOLED | {"average": 0.999}
+BINARY = AVERAGED | {"batch_size": 32, "binarize": "dynamic"}
+
+# {kind of images: {model: recipe}}
 RECIPES = {
-    "train_mnist.py": {
+    "mnist": {
         "autoencoder": Recipe("plain autoencoder, 784-400-20-400-784", build_autoencoder, MLP),
-        "vae": Recipe(
-            "the small VAE, 784-400-(20, 20)-400-784, ReLU", build_vae, MLP | PIXELS,
-            {"schedule": "cooldown"}),
+        "vae": Recipe("the small VAE, 784-400-(20, 20)-400-784, ReLU", build_vae, MLP | PIXELS,
+                      training=COOLED),
         "vae-paper": Recipe(
             "the VAE of Kingma & Welling 2013: one tanh layer of 500 each way", build_vae,
-            MLP | PIXELS | {"h_dim": [500], "activation": "tanh"},
-            {"batch_size": 100, "epochs": 50, "schedule": "cooldown"}),
+            MLP | PIXELS, {"h_dim": [500], "activation": "tanh"},
+            COOLED | {"batch_size": 100, "epochs": 50}),
         "vae-iwae": Recipe(
             "the VAE of Burda et al. 2015: 784-200-200-50, tanh, re-binarised every epoch",
-            build_vae, MLP | PIXELS | {"h_dim": [200, 200], "z_dim": 50, "activation": "tanh"},
-            {"batch_size": 100, "epochs": 50, "schedule": "cooldown", "binarize": "dynamic"}),
+            build_vae, MLP | PIXELS, {"h_dim": [200, 200], "z_dim": 50, "activation": "tanh"},
+            COOLED | {"batch_size": 100, "epochs": 50, "binarize": "dynamic"}),
         "conv-vae": Recipe(
             "convolutional VAE: two 3x3 convolutions of stride 2 each way", build_conv_vae,
-            {"channels": [32, 64], "h_dim": [256], "z_dim": 20} | PIXELS,
-            {"epochs": 15, "schedule": "cooldown"}),
+            CONVOLUTIONS | PIXELS, training=COOLED | {"epochs": 15}),
         "vqvae": Recipe(
-            "VQ-VAE of Keras's example: 7x7 codes of 128", build_vqvae,
-            {"architecture": "keras", "num_embeddings": 128, "embedding_dim": 16} | CODES,
-            {"epochs": 30, "schedule": "cooldown"}),
-        "pixelcnn": Recipe(
-            "the small PixelCNN: 15 residual blocks of 32 features", build_pixelcnn,
-            {"levels": 2, "features": 32, "blocks": 15, "head": 32, "dilations": [1]},
-            {"epochs": 20, "batch_size": 32, "lr": 3e-3, "schedule": "cooldown",
-             "binarize": "dynamic", "average": 0.999}),
-        "gated-pixelcnn": Recipe(
-            "PixelCNN with two stacks of gated convolutions, which see every earlier pixel",
-            build_gated, {"levels": 2, "features": 32, "blocks": 7, "head": 32,
-                          "dilations": [1, 2, 4, 8, 1, 2, 8], "conditional": False},
-            {"epochs": 10, "batch_size": 32, "lr": 2e-3, "schedule": "cooldown",
-             "binarize": "dynamic", "average": 0.999}),
-        "prior": Recipe(
-            "gated PixelCNN over the codes of a VQ-VAE (--codes)", build_prior,
-            {"codes": None, "embedding_dim": 32, "features": 48, "blocks": 4, "head": 96,
-             "dilations": [1], "conditional": False},
-            {"epochs": 8, "batch_size": 64, "lr": 2e-3, "schedule": "cooldown",
-             "average": 0.999}),
+            "VQ-VAE of Keras's example: 7x7 codes of 128", build_vqvae, CODEBOOK,
+            {"architecture": "keras", "num_embeddings": 128, "embedding_dim": 16},
+            COOLED | {"epochs": 30}),
+        "pixelcnn": Recipe("the small PixelCNN: 15 residual blocks of 32 features", build_pixelcnn,
+                           LEVELS | NETWORK, training=BINARY | {"epochs": 20, "lr": 3e-3}),
+        "gated-pixelcnn": Recipe(GATED, build_gated, LEVELS | NETWORK | CLASSES,
+                                 {"blocks": 7, "dilations": [1, 2, 4, 8, 1, 2, 8]},
+                                 BINARY | {"epochs": 10, "lr": 2e-3}),
+        "prior": Recipe(PRIOR, build_prior, GRIDS | NETWORK | CLASSES,
+                        {"features": 48, "blocks": 4, "head": 96},
+                        AVERAGED | {"epochs": 8, "batch_size": 64, "lr": 2e-3}),
     },
-    "train_cifar.py": {
+    "cifar": {
         "conv-vae": Recipe(
             "convolutional VAE with a likelihood of 8-bit pixels", build_conv_vae,
-            {"channels": [32, 64, 128], "h_dim": [256], "z_dim": 128} | PIXELS
-            | {"likelihood": "logistic"}, {"epochs": 10, "schedule": "cooldown"}),
+            CONVOLUTIONS | PIXELS,
+            {"channels": [32, 64, 128], "z_dim": 128, "likelihood": "logistic"}, COOLED),
         "vqvae": Recipe(
             "VQ-VAE of the paper, in the sizes of Sonnet's example: 8x8 codes of 512", build_vqvae,
-            {"architecture": "sonnet", "num_embeddings": 512, "embedding_dim": 64} | CODES,
-            {"steps": 10_000, "epochs": None, "batch_size": 32, "lr": 3e-4,
-             "schedule": "cooldown"}),
-        "pixelcnn": Recipe(
-            "PixelCNN over 8-bit pixels, in the order R, G, B", build_pixelcnn,
-            {"levels": 256, "features": 48, "blocks": 8, "head": 96, "dilations": [1]},
-            {"epochs": 3, "batch_size": 16, "lr": 2e-3, "schedule": "cooldown",
-             "average": 0.999}),
-        "gated-pixelcnn": Recipe(
-            "PixelCNN with two stacks of gated convolutions, which see every earlier pixel",
-            build_gated, {"levels": 256, "features": 48, "blocks": 5, "head": 96,
-                          "dilations": [1, 2, 4, 8, 16], "conditional": False},
-            {"epochs": 3, "batch_size": 16, "schedule": "cooldown", "average": 0.999}),
-        "prior": Recipe(
-            "gated PixelCNN over the codes of a VQ-VAE (--codes)", build_prior,
-            {"codes": None, "embedding_dim": 64, "features": 64, "blocks": 5, "head": 128,
-             "dilations": [1], "conditional": False},
-            {"epochs": 10, "batch_size": 64, "schedule": "cooldown", "average": 0.999}),
+            CODEBOOK, training=COOLED | {"steps": 10_000, "epochs": None, "batch_size": 32,
+                                         "lr": 3e-4}),
+        "pixelcnn": Recipe("PixelCNN over 8-bit pixels, in the order R, G, B", build_pixelcnn,
+                           LEVELS | NETWORK,
+                           {"levels": 256, "features": 48, "blocks": 8, "head": 96},
+                           AVERAGED | {"epochs": 3, "batch_size": 16, "lr": 2e-3}),
+        "gated-pixelcnn": Recipe(GATED, build_gated, LEVELS | NETWORK | CLASSES,
+                                 {"levels": 256, "features": 48, "blocks": 5, "head": 96,
+                                  "dilations": [1, 2, 4, 8, 16]},
+                                 AVERAGED | {"epochs": 3, "batch_size": 16}),
+        "prior": Recipe(PRIOR, build_prior, GRIDS | NETWORK | CLASSES,
+                        {"embedding_dim": 64, "features": 64, "blocks": 5, "head": 128},
+                        AVERAGED | {"epochs": 10, "batch_size": 64}),
     },
 }

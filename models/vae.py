@@ -69,6 +69,7 @@ class VAE(Model):
     """
 
     table = ("neg_elbo", "reconstruction", "kl")  # the metrics that the training table shows
+    gives = frozenset({"samples", "reconstructions", "latent", "interpolation", "importance_nll"})
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
                  sigma_x=0.1, beta=1.0, rng=None):
@@ -94,6 +95,8 @@ class VAE(Model):
             self.table = ("bits_per_dim", *type(self).table)
         self.outputs = 2 if likelihood == "logistic" else 1  # numbers that describe one pixel
         self.input_dim, self.input_shape, self.z_dim = input_dim, input_shape, z_dim
+        if z_dim == 2:
+            self.gives = self.gives | {"manifold"}
         self.likelihood, self.beta, self.sigma_x = likelihood, beta, sigma_x
 
     def encode(self, x):

@@ -21,6 +21,7 @@ import numpy as np
 
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
+from scratchnet.losses import perplexity
 from scratchnet.ops.products import sum_rows
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model, to_batch
@@ -54,6 +55,7 @@ class VQVAE(Model):
 
     table = ("recon_error", "vq", "perplexity", "codes_used")
     units = "squared error / data variance"
+    gives = frozenset({"reconstructions", "codes"})
 
     def __init__(self, image_shape, architecture="sonnet", num_embeddings=512, embedding_dim=64,
                  commitment_cost=0.25, codebook="ema", decay=0.99, restart_below=0.0,
@@ -153,7 +155,7 @@ class VQVAE(Model):
         usage = np.asarray(means["usage"], np.float64)
         means = {n: v for n, v in means.items() if n != "usage"}
         return means | {"codes_used": int((usage > 0).sum()),
-                        "epoch_perplexity": float(perplexity(usage))}
+                        "epoch_perplexity": float(perplexity(xp.asarray(usage)))}
 
     # ------------------------------------------------------------ the codebook
 
@@ -209,14 +211,6 @@ class VQVAE(Model):
 def mean_square(x):
     """The mean of x^2 over all elements."""
     return (x * x).mean()
-
-
-def perplexity(usage):
-    """exp(-sum p log p) of a distribution p (K,): how many codes it uses, were all used equally.
-
-    Written as the product of p^-p, which needs no care where p = 0: 0^0 = 1.
-    """
-    return (usage ** -usage).prod()
 
 
 # ---------------------------------------------------------------- architectures

@@ -173,6 +173,15 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
     return reduce(record(y, (mean, dmean), (log_scale, dlog_scale)), reduction)
 
 
+def perplexity(usage):
+    """exp(-sum p log p) of a distribution p (K,): how many codes it uses, were all used equally.
+
+    p log p is 0 at p = 0, its limit there: log 1 = 0 stands in for log 0. An array, on the device.
+    """
+    log_p = xp.log(xp.where(usage > 0, usage, 1))
+    return xp.exp(-(usage * log_p).sum())
+
+
 def _same_shape(name, a, b):
     if a.shape != b.shape:
         raise ValueError(f"{name}: shapes {a.shape} and {b.shape} differ")

@@ -17,11 +17,19 @@ PURPOSES = ("weights", "order", "step", "evaluation", "pictures")
 
 
 class Model(nn.Module):
-    """What training asks of a model, besides its layers.
+    """What training asks of a model, and what a model says of itself.
 
-    table: the metrics worth a column on screen. units: of the first. num_classes: above 0, its loss
-    and its samples also take `labels`. gives: what can be made with it, for generate.py, evaluate.py
-    and the pictures of a run. piece: images taken through it at a time (None: the whole batch).
+    table: the metrics worth a column, the first foremost. units: of these. num_classes: above 0,
+    the loss and the samples also take `labels`. piece: images taken through it at a time (None: the
+    whole batch). gives: what can be made with it, of
+
+        samples         sample(n, rng)         latent          encode(x), vectors
+        reconstructions reconstruct(x)         interpolation   and mean_image(z)
+        completion      complete(x, rng)       manifold        z is a plane, with a prior
+        codes           codes(x)               exact_nll       neg_log_likelihood(x)
+        importance_nll  log_likelihood(x, K, rng), an estimate
+
+    A model that gives completions draws its images in order, row by row.
     """
 
     table, units, num_classes, gives, piece = (), "", 0, frozenset(), None
@@ -92,7 +100,7 @@ def evaluate(model, images, batch_size, labels=(), team=ALONE):
 
 
 def deal(model, n, rng, team):
-    """This process's pieces of a batch of n images: a slice, its share n_piece/n, and its noise. rng
+    """This process's pieces of a batch of n images: a slice, its share n_piece/n, its noise. rng
     goes on from one batch to the next, but begins anew with each piece."""
     before = rng.bit_generator.state
     for piece, share in pieces(team.part(n), n, model.piece):

@@ -102,7 +102,7 @@ def test_results_without_axes_stay_on_the_device(device):
 
 
 def dataset_for(script, model):
-    draw = synthetic_digits if script == "train_mnist.py" else synthetic_scenes
+    draw = synthetic_digits if script == "mnist" else synthetic_scenes
     found = data.load("synthetic", synthetic=lambda: draw(train=40, test=8))
     if model != "prior":
         return found
@@ -118,7 +118,7 @@ def build(script, model, dataset):
     return net, optim.Adam(net.parameters(), 1e-3)
 
 
-@pytest.mark.parametrize("script, model", MODELS, ids=[f"{s[6:-3]}-{m}" for s, m in MODELS])
+@pytest.mark.parametrize("script, model", MODELS, ids=[f"{s}-{m}" for s, m in MODELS])
 def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
     dataset = dataset_for(script, model)
     net, adam = build(script, model, dataset)
@@ -132,7 +132,7 @@ def test_a_step_moves_batch_and_noise_in_and_nothing_out(script, model, device):
     assert device["in"] - before["in"] <= 2
 
 
-@pytest.mark.parametrize("script, model", MODELS, ids=[f"{s[6:-3]}-{m}" for s, m in MODELS])
+@pytest.mark.parametrize("script, model", MODELS, ids=[f"{s}-{m}" for s, m in MODELS])
 @pytest.mark.parametrize("other", ["strict", "cupy"])
 def test_training_gives_the_same_losses_as_numpy(script, model, other, tmp_path, monkeypatch):
     """Ten epochs of five steps, with evaluation and checkpoints: the same to rounding."""

@@ -70,6 +70,11 @@ def test_folder_from_the_environment(present, monkeypatch):
 def test_limited_keeps_images_and_labels_together(present):
     part = data.load("mnist", present.root).limited(5)
     assert (len(part.train_images), len(part.train_labels), len(part.test_images)) == (5, 5, 3)
+    part = data.load("mnist", present.root).limited(2)
+    for found, expected in zip((part.train_images[..., 0], part.train_labels,
+                                part.test_images[..., 0], part.test_labels),
+                               present.arrays, strict=True):
+        np.testing.assert_array_equal(found, expected[:2])
 
 
 def image_file(tiny):

@@ -66,11 +66,11 @@ def test_flags_in_commands_exist(page):
     import generate
     from models import RECIPES
     from scratchnet.runs import flags
-    parsers = {script: flags.build_parser(script, "", ["mnist"], recipes)
-               for script, recipes in RECIPES.items()}
+    parsers = {f"train_{kind}.py": flags.build_parser(kind, "", recipes)
+               for kind, recipes in RECIPES.items()}
     parsers |= {"generate.py": generate.build_parser(), "evaluate.py": evaluate.build_parser()}
     for script, parser in parsers.items():
-        known = {o for action in parser._actions for o in action.option_strings}
+        known = {"--help", *(f"--{name.replace('_', '-')}" for name in parser.flags)}
         commands = re.findall(rf"python {re.escape(script)}[^\n`]*", page.read_text())
         assert {f for c in commands
                 for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])} <= known

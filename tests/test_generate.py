@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import evaluate
 import generate
-from models import RECIPES
-from scratchnet.runs import cli, data
+from models import RECIPES, PixelCNN
+from scratchnet.runs import cli, data, pictures
 from scratchnet.runs import run as runs
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
@@ -37,8 +38,12 @@ def few_digits():
 
 
 def train(*argv):
-    return cli.main("train_mnist.py", "", ["mnist", "synthetic"], RECIPES["train_mnist.py"],
-                    few_digits, [str(a) for a in argv])
+    return cli.main("mnist", "", RECIPES["mnist"], [str(a) for a in argv])
+
+
+def draw_few(patch, kind, draw):
+    """Let this function draw the synthetic images."""
+    patch.setitem(data.KINDS, kind, replace(data.KINDS[kind], synthetic=draw))
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        draw_few(patch, "mnist", few_digits)
         for name, argv in RUNS.items():
             named = [] if name == "prior" else ["--dataset", "synthetic"]
             assert train(*argv, *named, "--epochs", 1, "--out", name, "--quiet") == 0
@@ -58,7 +64,7 @@ def here(trained, tmp_path, monkeypatch):
     """Each test in a folder with copies of the runs."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(runs.SYNTHETIC, "train_mnist.py", few_digits)
+    draw_few(monkeypatch, "mnist", few_digits)
 
 
 def call(script, *argv):
@@ -67,22 +73,21 @@ def call(script, *argv):
 
 def refused(capsys, run, *argv):
     """Run, expect exit code 2 and no traceback; returns the message."""
-    try:
-        code = run(*argv)
-    except SystemExit as exit_:
-        code = exit_.code
+    code = run(*argv)
     err = capsys.readouterr().err
     assert code == 2 and "error: " in err and "Traceback" not in err, err
     return err
 
 
 CAN = {  # run: what generate.py makes of it, with the shape of the array for --num 4
-    "autoencoder": {"reconstructions": (4, 2, 28, 28, 1), "interpolation": (4, 11, 28, 28, 1)},
+    "autoencoder": {"reconstructions": (4, 2, 28, 28, 1), "interpolation": (4, 11, 28, 28, 1),
+                    "latent": (60, 3)},
     "vae": {"samples": (4, 28, 28, 1), "reconstructions": (4, 2, 28, 28, 1),
-            "interpolation": (4, 11, 28, 28, 1), "manifold": (16, 28, 28, 1)},
+            "interpolation": (4, 11, 28, 28, 1), "manifold": (16, 28, 28, 1), "latent": (60, 2)},
     "grey": {"samples": (4, 28, 28, 1), "reconstructions": (4, 2, 28, 28, 1),
-             "interpolation": (4, 11, 28, 28, 1)},
-    "vqvae": {"reconstructions": (4, 2, 28, 28, 1), "codes": (4, 7, 7)},
+             "interpolation": (4, 11, 28, 28, 1), "latent": (60, 3)},
+    "vqvae": {"reconstructions": (4, 2, 28, 28, 1), "codes": (4, 7, 7), "usage": (16,),
+              "palette": (16, 28, 28, 1)},
     "pixelcnn": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
     "gated": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
     "prior": {"samples": (4, 28, 28, 1), "completion": (4, 6, 28, 28, 1)},
@@ -91,8 +96,9 @@ CAN = {  # run: what generate.py makes of it, with the shape of the array for --
 
 @pytest.mark.parametrize("name", RUNS)
 def test_every_run_gives_what_it_can_and_says_what_it_cannot(name, capsys):
-    for what in generate.WHAT:
-        argv = [name, "--what", what, "--num", 4, "--quiet"]
+    for what in pictures.PICTURES:
+        argv = [name, "--what", what, "--quiet"]
+        argv += [] if what in ("latent", "usage", "palette") else ["--num", 4]
         if what in CAN[name]:
             assert call(generate, *argv, "--out", f"{what}.npy") == 0
             array = np.load(f"{what}.npy")
@@ -115,6 +121,16 @@ def draw(name, *argv):
     return np.load("x.npy")
 
 
+@pytest.mark.parametrize("name", ["autoencoder", "vae", "vqvae", "gated", "prior"])
+def test_pictures_are_made_on_every_device(name, backend):
+    run = runs.open_run(name, RECIPES)
+    ask = pictures.Request(run.model, run.title, run.image_shape, run.dataset, num=3)
+    for what in pictures.possible(run.model):
+        array, figure = pictures.make(what, ask)
+        assert isinstance(array, np.ndarray) and np.isfinite(array).all()
+        assert run.title in figure().get_suptitle()
+
+
 def test_pictures_depend_on_the_seed_alone():
     assert_array_equal(draw("pixelcnn", "--num", 3), draw("pixelcnn", "--num", 3))
     assert (draw("pixelcnn", "--num", 3) != draw("pixelcnn", "--num", 3, "--seed", 1)).any()
@@ -127,6 +143,32 @@ def test_completion_keeps_the_seen_half():
     for k in range(5):
         assert_array_equal(found[:, k, :14], image[:, :14])
     assert (found[:, 0, 14:] == 0.5).all()
+
+
+@pytest.mark.parametrize("height, width", [(6, 3), (3, 6)])
+def test_completion_keeps_half_of_the_rows(height, width, rng):
+    """Of the height, where an image is not square."""
+    model = PixelCNN((height, width, 1), features=4, blocks=1, head=4, rng=rng)
+    images = np.repeat(255 * rng.integers(0, 2, (8, height, width, 1)).astype(np.uint8), 8, axis=0)
+    dataset = data.Dataset("x", "x", images, np.zeros(64), images, np.zeros(64), "")
+    found, _ = pictures.make("completion", pictures.Request(
+        model, "x", (height, width, 1), lambda: dataset))
+    seen, drawn, whole = found[:, 0], found[:, 1:-1], found[:, -1:]
+    half = height // 2
+    assert (seen[:, half:] == 0.5).all()
+    assert_array_equal(seen[:, :half], whole[:, 0, :half])
+    assert_array_equal(drawn[:, :, :half], np.broadcast_to(whole, drawn.shape)[:, :, :half])
+    for row in range(half, height):  # every later row is drawn anew
+        assert (drawn[:, :, row] != whole[:, :, row]).any()
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae"])
+def test_interpolation_goes_from_the_first_image_to_the_second(name):
+    between = draw(name, "--what", "interpolation", "--num", 3)
+    again = draw(name, "--what", "reconstructions", "--num", 6)[:, 1]  # of the same six images
+    assert_allclose(between[:, 0], again[:3], atol=1e-6)
+    assert_allclose(between[:, -1], again[[4, 5, 3]], atol=1e-6)
+    assert np.abs(again[:3] - again[[4, 5, 3]]).max() > 1e-4
 
 
 def test_samples_of_a_class_use_its_label():
@@ -161,9 +203,18 @@ def test_reconstructions_of_a_class_are_of_that_class():
     (["grey", "--what", "manifold"], "this run's z has 3 dimensions; train one with --z-dim 2"),
     (["vqvae", "--what", "samples"], "train a prior over its codes, with python train_mnist.py"),
     (["vae", "--what", "reconstructions", "--num", "61"], "but there are 60"),
+    (["vae", "--what", "completions"], "did you mean completion?"),
+    (["vae", "--labl", "3"], "--labl: there is no such flag; did you mean label?"),
+    (["vae", "--what", "latent", "--num", "3"], "latent is of all there is; leave it out"),
 ])
 def test_wrong_requests_of_generate(argv, words, capsys):
     assert words in refused(capsys, partial(call, generate), *argv)
+
+
+@pytest.mark.parametrize("script", [generate, evaluate])
+def test_without_arguments_the_examples_are_shown(script, capsys):
+    assert call(script) == 2
+    assert f"python {script.__name__}.py runs/vae-mnist" in capsys.readouterr().err
 
 
 def test_run_without_a_checkpoint(capsys):
@@ -212,6 +263,12 @@ def test_standard_error_is_that_of_the_mean():
     assert_allclose(evaluate.standard_error(values), np.sqrt(7 / 3) / np.sqrt(3))
 
 
+def test_one_image_has_no_standard_error():
+    for name, *argv in (["vae", "--importance-samples", 3], ["pixelcnn"]):
+        evaluated(name, *argv, "--limit", 1)
+        assert "NaN" not in Path(name, "evaluation.json").read_text()
+
+
 def test_importance_samples_tighten_the_bound():
     elbo = evaluated("vae")["figures"]["neg_elbo"]["value"]
     found = [evaluated("vae", "--importance-samples", k)["figures"]["importance_nll"]["value"]
@@ -244,15 +301,33 @@ def test_wrong_requests_of_evaluate(argv, words, capsys):
 
 def test_prior_models_the_codes_of_its_vqvae():
     run = runs.open_run("prior", RECIPES)
-    dataset = runs.encoded(data.load("synthetic", synthetic=few_digits), run.codec)
+    dataset = runs.encoded(data.load("synthetic", synthetic=few_digits), run.vqvae)
     assert dataset.train_images.shape == (200, 7, 7, 1) and dataset.train_images.dtype == np.int32
     assert_array_equal(run.dataset().test_images, dataset.test_images)
-    assert run.model.levels == 16 and run.codec.flags.model == "vqvae"
+    assert run.model.levels == 16 and run.vqvae.flags.model == "vqvae"
     _, (images, _, _, _) = few_digits()
-    codes = run.codec.model.codes(images[:5] / np.float32(255))
+    codes = run.vqvae.model.codes(images[:5] / np.float32(255))
     assert_array_equal(dataset.train_images[:5, ..., 0], codes)
     drawn = run.model.sample(3, np.random.default_rng(0), labels=np.arange(3))
     assert drawn.shape == (3, 28, 28, 1)  # decoded
+
+
+def test_codes_of_a_run_on_binary_images_are_those_of_binary_images():
+    """Binarised once, whatever was drawn while the VQ-VAE learned."""
+    train(*RUNS["vqvae"], "--dataset", "synthetic", "--binarize", "dynamic", "--epochs", 1, "--out",
+          "binary", "--quiet")
+    run = runs.open_run("binary", RECIPES)
+    grey = data.load("synthetic", synthetic=few_digits)
+    binary = data.statically_binarised(grey)
+    found, codes = runs.encoded(grey, run), run.model.codes
+    for part in ("train_images", "test_images"):
+        images = getattr(binary, part)
+        assert_array_equal(getattr(found, part)[..., 0], codes(images / np.float32(255)))
+        assert (codes(getattr(grey, part) / np.float32(255)) != codes(
+            images / np.float32(255))).any()
+    assert train("--model", "prior", "--codes", "binary", *PIXELS, "--steps", 1, "--quiet", "--out",
+                 "of-binary") == 0
+    assert_array_equal(runs.open_run("of-binary", RECIPES).dataset().test_images, found.test_images)
 
 
 def test_prior_goes_on_where_it_stopped(monkeypatch):
@@ -310,11 +385,10 @@ def test_vqvae_that_went_away(capsys):
 
 def test_colour_runs(monkeypatch):
     scenes = synthetic_scenes(train=40, test=20)
-    monkeypatch.setitem(runs.SYNTHETIC, "train_cifar.py", lambda: scenes)
+    draw_few(monkeypatch, "cifar", lambda: scenes)
     def train_cifar(*argv):
         argv = [str(a) for a in (*argv, "--steps", 2, "--batch-size", 8, "--quiet")]
-        return cli.main("train_cifar.py", "", ["cifar10", "synthetic"],
-                        RECIPES["train_cifar.py"], lambda: scenes, argv)
+        return cli.main("cifar", "", RECIPES["cifar"], argv)
     small = ["--features", 6, "--blocks", 1, "--head", 6]
     vqvae = ["--model", "vqvae", "--num-embeddings", 8, "--embedding-dim", 4]
     synthetic = ["--dataset", "synthetic"]

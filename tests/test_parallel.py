@@ -39,8 +39,8 @@ def run(script, model, processes, folder, monkeypatch, change=lambda net: None, 
 
 
 @pytest.mark.parametrize("script, model", [
-    ("train_mnist.py", "vae"), ("train_mnist.py", "conv-vae"), ("train_mnist.py", "vqvae"),
-    ("train_mnist.py", "gated-pixelcnn"), ("train_cifar.py", "vqvae"), ("train_mnist.py", "prior")])
+    ("mnist", "vae"), ("mnist", "conv-vae"), ("mnist", "vqvae"),
+    ("mnist", "gated-pixelcnn"), ("cifar", "vqvae"), ("mnist", "prior")])
 @pytest.mark.parametrize("processes", [2, 3])
 def test_several_processes_train_as_one_does(script, model, processes, tmp_path, monkeypatch):
     """Losses, test figures and parameters, to rounding; the last batch of an epoch is a
@@ -62,7 +62,7 @@ def test_several_processes_train_as_one_does(script, model, processes, tmp_path,
 
 
 def test_the_same_number_of_processes_gives_the_same_bits(tmp_path, monkeypatch):
-    first, second = (run("train_mnist.py", "vqvae", 2, tmp_path, monkeypatch)[1].state_dict()
+    first, second = (run("mnist", "vqvae", 2, tmp_path, monkeypatch)[1].state_dict()
                      for _ in range(2))
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name])
@@ -70,10 +70,10 @@ def test_the_same_number_of_processes_gives_the_same_bits(tmp_path, monkeypatch)
 
 def test_gradients_of_unequal_parts_count_by_their_images(rng, monkeypatch, tmp_path):
     """Seven images in parts of three and four."""
-    dataset = dataset_for("train_mnist.py", "vae")
+    dataset = dataset_for("mnist", "vae")
     found = []
     for size in (1, 2):
-        net, adam = build("train_mnist.py", "vae", dataset)
+        net, adam = build("mnist", "vae", dataset)
         with Team(size, adam) as team:
             training.step(net, adam, dataset.train_images[:7], np.random.default_rng(5), team=team)
         found.append(adam.state_dict())
@@ -180,7 +180,7 @@ def test_a_loss_that_is_not_a_number_is_reported_as_ever(tmp_path, monkeypatch):
     def poison(net):
         net.pixels.w.data[0, 0] = np.nan
     with pytest.raises(DivergenceError, match="step 1: the term"):
-        run("train_mnist.py", "vae", 2, tmp_path, monkeypatch, poison)
+        run("mnist", "vae", 2, tmp_path, monkeypatch, poison)
     assert not children()
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,15 +16,15 @@ import numpy as np
 import pytest
 
 from models import RECIPES
-from scratchnet import optim, training
+from scratchnet import nn, optim, training
 from scratchnet.errors import CheckpointError
 from scratchnet.runs import checkpoint, cli, data
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
+from scratchnet.runs.folder import locked
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 ROOT = Path(__file__).parent.parent
-DATASETS = ["mnist", "fashion-mnist", "synthetic"]
 SMALL = ["--dataset", "synthetic", "--batch-size", "64"]
 QUICK = [*SMALL, "--h-dim", "16", "--z-dim", "3"]
 SIZES = {"conv-vae": [*QUICK, "--channels", "4", "8"],
@@ -50,20 +51,20 @@ def here(tmp_path, monkeypatch):
     for name in ("mnist", "fashion-mnist"):
         title, folder, _, files = data.SOURCES[name]
         monkeypatch.setitem(data.SOURCES, name, (title, folder, ("http://127.0.0.1:9/",), files))
+    for kind, few in (("mnist", few_digits), ("cifar", few_scenes)):
+        monkeypatch.setitem(data.KINDS, kind, replace(data.KINDS[kind], synthetic=few))
 
 
-def train(*argv):
-    return cli.main("train_mnist.py", "", DATASETS, RECIPES["train_mnist.py"], few_digits,
-                    [str(a) for a in argv])
+def train(*argv, kind="mnist"):
+    return cli.main(kind, "", RECIPES[kind], [str(a) for a in argv])
 
 
 def train_cifar(*argv):
-    return cli.main("train_cifar.py", "", ["cifar10", "synthetic"], RECIPES["train_cifar.py"],
-                    few_scenes, [str(a) for a in argv])
+    return train(*argv, kind="cifar")
 
 
 def build(model, rng, **sizes):
-    return RECIPES["train_mnist.py"][model].build(SimpleNamespace(image_shape=(28, 28, 1)), rng,
+    return RECIPES["mnist"][model].build(SimpleNamespace(image_shape=(28, 28, 1)), rng,
                                                   **sizes)
 
 
@@ -88,17 +89,17 @@ def assert_same_run(a, b):
 # ---------------------------------------------------------------- a run
 
 # The prior, which needs the run of a VQ-VAE, is in test_generate.py.
-@pytest.mark.parametrize("model", [m for m in RECIPES["train_mnist.py"] if m != "prior"])
+@pytest.mark.parametrize("model", [m for m in RECIPES["mnist"] if m != "prior"])
 def test_a_run_leaves_everything_it_promises(model, capsys):
     assert train("--model", model, *SIZES.get(model, QUICK), "--epochs", 2) == 0
     folder = Path(f"runs/{model}-synthetic")
     names = {"config.json", "metrics.csv", "checkpoint.npz", "curves.png"}
     if "pixelcnn" in model:
-        names |= {"samples.png", "completions.png"}
+        names |= {"samples.png", "completion.png"}
     elif model == "vqvae":
         names |= {"reconstructions.png", "codes.png", "usage.png", "palette.png"}
     else:
-        names |= {"reconstructions.png", "latent.png"}
+        names |= {"reconstructions.png", "latent.png", "interpolation.png"}
         names |= {"samples.png"} if "vae" in model else set()
     assert {p.name for p in folder.iterdir()} == names
     rows = figures(folder)
@@ -118,6 +119,27 @@ def test_grey_levels_are_not_binarised():
     for folder, how in (("binary", "dynamic"), ("grey", "none")):
         config = json.loads(Path(folder, "config.json").read_text())
         assert config["flags"]["binarize"] == how
+
+
+@pytest.mark.parametrize("model", ["autoencoder", "vae", "vqvae", "pixelcnn"])
+def test_one_image_is_enough(model):
+    assert train("--model", model, *SIZES.get(model, QUICK), "--limit", 1, "--epochs", 1,
+                 "--quiet") == 0
+
+
+@pytest.mark.parametrize("kind, name", [(k, m) for k, recipes in RECIPES.items() for m in recipes])
+def test_models_can_do_what_they_say_they_give(kind, name, rng):
+    needs = {"samples": ["sample"], "reconstructions": ["reconstruct"], "latent": ["encode"],
+             "interpolation": ["encode", "mean_image"], "manifold": ["encode", "mean_image"],
+             "completion": ["complete"], "codes": ["codes", "decode_codes"],
+             "exact_nll": ["neg_log_likelihood"], "importance_nll": ["log_likelihood"]}
+    shape = (28, 28, 1) if kind == "mnist" else (32, 32, 3)
+    dataset = SimpleNamespace(image_shape=(7, 7, 1) if name == "prior" else shape, variance=1.0,
+                              num_classes=10, levels=16, decode=None)
+    recipe = RECIPES[kind][name]
+    model = recipe.build(dataset, rng, **recipe.sizes)
+    assert model.gives and model.table and model.units and model.gives <= set(needs)
+    assert all(callable(getattr(model, n)) for what in model.gives for n in needs[what])
 
 
 def test_two_dimensional_latent_gets_its_manifold():
@@ -210,11 +232,7 @@ def test_last_partial_batch_counts_by_its_size(rng):
 
 def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
     seen = []
-    monkeypatch.setattr(runs_train, "processes", lambda batch_size: 1)
-    monkeypatch.setattr(runs_train, "step", lambda model, optimizer, batch, *a: seen.append(batch)
-                        or {"loss": np.zeros(())})
-    monkeypatch.setattr(runs_train, "evaluate", lambda *a: {"loss": 0.0})
-    monkeypatch.setattr("scratchnet.runs.figures.draw_all", lambda *a: [])
+    record_steps(monkeypatch, lambda batch, rng, labels: seen.append(batch))
     train("--model", "autoencoder", *QUICK, "--epochs", 2, "--quiet")
     epochs = [np.concatenate(seen[:5]), np.concatenate(seen[5:])]
     images = few_digits()[1][0]
@@ -223,6 +241,51 @@ def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
         assert sorted(image.tobytes() for image in epoch) == in_order
         assert not np.array_equal(epoch, images)
     assert not np.array_equal(*epochs)
+
+
+def record_steps(monkeypatch, note):
+    """Call note(batch, rng, labels) in place of every training step, in one process."""
+    def step(model, optimizer, batch, rng, labels, team):
+        note(batch, rng, labels)
+        return {"loss": np.zeros(())}
+    monkeypatch.setattr(runs_train, "processes", lambda batch_size: 1)
+    monkeypatch.setattr(runs_train, "step", step)
+    monkeypatch.setattr(runs_train, "evaluate", lambda *a: {"loss": 0.0})
+    monkeypatch.setattr("scratchnet.runs.pictures.draw_all", lambda *a: [])
+
+
+def test_every_step_of_the_run_has_noise_of_its_own(monkeypatch):
+    """Step 1 of the second epoch too: its noise is named by the number of steps so far."""
+    seen = []
+    record_steps(monkeypatch, lambda batch, rng, labels: seen.append(rng.random()))
+    train("--model", "autoencoder", *QUICK, "--epochs", 2, "--seed", 3, "--quiet")
+    assert seen == [training.generator(3, "step", t).random() for t in range(10)]
+    assert len(set(seen)) == 10
+
+
+def test_images_are_trained_on_with_their_labels(monkeypatch):
+    _, (images, labels, _, _) = few_digits()
+    label_of, seen = dict(zip(map(bytes, images), labels, strict=True)), []
+    record_steps(monkeypatch, lambda batch, rng, labels: seen.extend(
+        zip(map(bytes, batch), labels, strict=True)))
+    train("--model", "autoencoder", *QUICK, "--epochs", 1, "--quiet")
+    assert len(seen) == 300 and all(label_of[image] == label for image, label in seen)
+
+
+def test_evaluation_draws_other_noise_for_every_batch_and_the_same_each_time():
+    class Noisy(training.Model):
+        def __init__(self):
+            self.drawn = []
+
+        def loss(self, x, noise):
+            self.drawn.append(noise.standard_normal(3).tolist())
+            return None, {"loss": np.zeros(())}
+
+    model = Noisy()
+    for _ in range(2):
+        training.evaluate(model, np.zeros((12, 2, 2, 1), np.uint8), 4)
+    first, second = model.drawn[:3], model.drawn[3:]
+    assert first == second and len(set(map(tuple, first))) == 3
 
 
 def test_the_mean_over_the_epoch_does_not_depend_on_when_it_is_looked_at(monkeypatch):
@@ -308,25 +371,27 @@ def test_resume_goes_further_and_keeps_the_history():
 
 def refused(capsys, *argv):
     """Run, expect exit code 2 and no traceback; returns the message."""
-    try:
-        code = train(*argv)
-    except SystemExit as exit_:  # argparse
-        code = exit_.code
+    code = train(*argv)
     err = capsys.readouterr().err
-    assert code == 2 and "error: " in err and "Traceback" not in err
+    assert code == 2 and "train_mnist.py: error: " in err and "Traceback" not in err
     return err
 
 
 @pytest.mark.parametrize("argv, words", [
-    (["--model", "gan"], "invalid choice: 'gan' (choose from"),
-    ([], "--model is needed: one of autoencoder, vae"),
+    (["--model", "gan"], "--model: 'gan' is not one of autoencoder, vae"),
+    (["--epochs", "1"], "--model is needed: one of autoencoder, vae"),
+    (["--model", "vqvea"], "did you mean vqvae?"),
+    (["--model"], "--model: expected one argument (one of autoencoder, vae"),
+    (["--model", "vae", "--h-dim"], "at least one argument (hidden layers, from the image"),
+    (["--model", "vae", "--schedule", "cosin"], "did you mean cosine?"),
+    (["--model", "vae", "extra"], "'extra': one word too many"),
     (["--model", "vae", "--batch-size", "-5"], "'-5' is not a whole number, 1 or more"),
     (["--model", "vae", "--epochs", "0"], "'0' is not a whole number, 1 or more"),
     (["--model", "vae", "--epochs", "ten"], "'ten' is not a whole number"),
     (["--model", "vae", "--lr", "nan"], "'nan' is not a number above 0"),
-    (["--model", "vae", "--epoch", "3"], "unrecognized arguments: --epoch 3"),
+    (["--model", "vae", "--epoch", "3"], "--epoch: there is no such flag; did you mean epochs"),
     (["--model", "autoencoder", "--beta", "2"], "--beta means nothing to --model autoencoder"),
-    (["--model", "vae", "--dataset", "imagenet"], "invalid choice: 'imagenet'"),
+    (["--model", "vae", "--dataset", "imagenet"], "'imagenet' is not one of mnist, fashion"),
     (["--model", "vae", "--config", "missing.json"], "missing.json: cannot be read"),
     (["--resume", "nowhere"], "no run there"),
     (["--model", "vae", "--overwrite"], "--overwrite needs --out"),
@@ -343,8 +408,36 @@ def refused(capsys, *argv):
     (["--model", "vae", "--epochs", "1", "--steps", "1"], "give --epochs or --steps, not both"),
 ])
 def test_wrong_flags(argv, words, capsys):
-    assert words in refused(capsys, *argv)
+    message = refused(capsys, *argv).partition("error: ")[2]
+    assert words in message and message.count("\n") == 1
     assert not Path("runs").exists()
+
+
+def test_without_arguments_the_models_are_listed(capsys):
+    assert train() == 2
+    err = capsys.readouterr().err
+    assert all(f"\n  {model} " in err for model in RECIPES["mnist"])
+    assert "python train_mnist.py --model vqvae" in err and "--lr" not in err
+
+
+@pytest.mark.parametrize("argv", [["--model", "vae"], ["--model=vae"]])
+def test_help_for_one_model_has_its_flags_and_defaults_alone(argv, capsys):
+    for order in ([*argv, "--help"], ["-h", *argv]):
+        with pytest.raises(SystemExit) as caught:
+            train(*order)
+        assert caught.value.code == 0
+        found = " ".join(capsys.readouterr().out.split())
+        assert "--h-dim N [N ...] hidden layers, from the image inwards (default: 400)" in found
+        assert "(default: cooldown)" in found and "--lr" in found
+        assert "--channels" not in found and "vqvae" not in found
+
+
+def test_help_without_a_model_has_all_flags(capsys):
+    with pytest.raises(SystemExit):
+        train("--help")
+    found = capsys.readouterr().out
+    assert {"--h-dim", "--channels", "--codes", "--num-embeddings"} <= set(found.split())
+    assert all(f"\n  {model} " in found for model in RECIPES["mnist"])
 
 
 def test_sizes_that_do_not_fit_the_images(capsys):
@@ -380,9 +473,9 @@ def test_damaged_data_is_not_replaced_by_synthetic(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("content, words", [
-    ('{"model": "vae", "batch_sise": 3}', "unknown key 'batch_sise'; did you mean 'batch_size'?"),
+    ('{"model": "vae", "batch_sise": 3}', "unknown key 'batch_sise'; did you mean batch_size?"),
     ('{"model": "vae", "epochs": -1}', "'-1' is not a whole number, 1 or more"),
-    ('{"model": "vae", "epochs": [1, 2]}', "unrecognized arguments: 2"),
+    ('{"model": "vae", "epochs": [1, 2]}', "'2': one word too many"),
     ('{"model": "vae", "quiet": 3}', "'quiet' must be true or false"),
     ('{"model": "vae", "lr": {"a": 1}}', "'lr' cannot be"),
     ('{"model": "vae",}', "is not JSON"),
@@ -460,7 +553,7 @@ def test_resume_with_other_data(capsys):
     config = json.loads(Path("a/config.json").read_text())
     config["dataset"]["sha256"] = "0" * 64
     Path("a/config.json").write_text(json.dumps(config))
-    assert "resume needs the same data" in refused(capsys, "--resume", "a", "--epochs", 2)
+    assert "it needs the same data" in refused(capsys, "--resume", "a", "--epochs", 2)
 
 
 def test_resume_with_a_config_that_was_changed(capsys):
@@ -472,7 +565,7 @@ def test_resume_with_a_config_that_was_changed(capsys):
 def test_two_processes_do_not_train_into_one_folder(capsys):
     train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
     before = state("a")
-    with cli.held(Path("a")):  # another process, say
+    with locked(Path("a")):  # another process, say
         err = refused(capsys, "--resume", "a", "--epochs", 2)
         assert "another process is training into this folder" in err
         err = refused(capsys, "--model", "vae", *QUICK, "--out", "a", "--overwrite")
@@ -516,13 +609,44 @@ def test_weights_that_are_not_finite_are_not_saved(capsys, monkeypatch):
     step = optim.Adam.step
     def step_and_break(adam):
         step(adam)
-        if adam.step_count == 10:  # the last of the second epoch
+        if adam.steps[0] == 10:  # the last of the second epoch
             adam.parameters[0].data[0, 0] = np.nan
     monkeypatch.setattr(optim.Adam, "step", step_and_break)
     monkeypatch.setattr(runs_train, "evaluate", lambda *a: {"loss": 0.0})
     err = refused(capsys, "--model", "autoencoder", *QUICK, "--epochs", 3, "--out", "a", "--quiet")
     assert "step 10: the parameter 'encoder.layers.0.w' became NaN" in err
     assert np.isfinite(state("a")["model/encoder.layers.0.w"]).all() and len(figures("a")) == 1
+
+
+class Tied(nn.Module):
+    """One parameter in two places, before another: named three times, two in the optimiser."""
+
+    def __init__(self, rng, n=2):
+        self.a = nn.Linear(n, n, rng, bias=False)
+        self.again = self.a
+        self.b = nn.Linear(n, n, rng, bias=False)
+
+
+def test_averages_of_tied_parameters_find_their_names(rng, tmp_path):
+    model, loaded = Tied(rng), Tied(rng)
+    optimizer = optim.Adam(model.parameters(), average=0.5)
+    for number, average in enumerate(optimizer.state["average"]):
+        average[...] = number
+    checkpoint.save(tmp_path / "c.npz", model, optimizer, {})
+    checkpoint.load(tmp_path / "c.npz", loaded, averaged=True)
+    assert (loaded.a.w.numpy() == 0).all() and (loaded.b.w.numpy() == 1).all()
+
+
+@pytest.mark.parametrize("other", [lambda rng: Tied(rng, 3), lambda rng: nn.Linear(2, 2, rng)])
+def test_averages_of_another_model_are_refused(other, rng, tmp_path):
+    model, wrong = Tied(rng), other(rng)
+    before = wrong.state_dict()
+    optimizer = optim.Adam(model.parameters(), average=0.5)
+    checkpoint.save(tmp_path / "c.npz", model, optimizer, {})
+    with pytest.raises(CheckpointError, match="checkpoint of another model"):
+        checkpoint.load(tmp_path / "c.npz", wrong, averaged=True)
+    for name, array in wrong.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 def test_failed_save_leaves_the_old_checkpoint(monkeypatch, rng, tmp_path):

@@ -211,7 +211,7 @@ def test_one_batch_can_be_learned_by_heart(backend, rng):
     ("vae-iwae", [(784, 200), (200, 200), (200, 100), (50, 200), (200, 200), (200, 784)]),
     ("autoencoder", [(784, 400), (400, 20), (20, 400), (400, 784)])])
 def test_recipes_have_the_published_sizes(name, layers):
-    recipe, dataset = RECIPES["train_mnist.py"][name], SimpleNamespace(image_shape=(28, 28, 1))
+    recipe, dataset = RECIPES["mnist"][name], SimpleNamespace(image_shape=(28, 28, 1))
     model = recipe.build(dataset, np.random.default_rng(0), **recipe.sizes)
     assert [p.shape for p in model.parameters() if p.ndim == 2] == layers
 

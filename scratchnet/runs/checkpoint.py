@@ -62,9 +62,7 @@ def load(path, model, optimizer=None, averaged=False):
         part, _, key = name.partition("/")
         parts.setdefault(part, {})[key] = array
     if averaged:
-        for i, name in enumerate(model.named_parameters()):
-            own = parts["model"].get(name)
-            parts["model"][name] = parts["optimizer"].get(f"average.{i}", own)
+        parts["model"] |= averages(parts["optimizer"], model, parts["model"])
     before = model.state_dict()
     try:
         model.load_state_dict(parts["model"])
@@ -74,6 +72,23 @@ def load(path, model, optimizer=None, averaged=False):
         model.load_state_dict(before)
         raise CheckpointError(f"{path} is a checkpoint of another model: {error}") from None
     return progress
+
+
+def averages(state, model, names):
+    """{name: running mean} of those of the model's parameters that are among the names, from the
+    state of an optimiser that kept them ({} if it did not). The optimiser counts a parameter that
+    the model has in two places once."""
+    number = {p: i for i, p in enumerate(model.parameters())}
+    found = {name: state.get(f"average.{number[p]}")
+             for name, p in model.named_parameters().items() if name in names}
+    return {name: average for name, average in found.items() if average is not None}
+
+
+def write_json(path, content):
+    """Write a file that people may read too, and put it in place only when complete."""
+    with replacing(path, "w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
 
 
 class replacing:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .synthetic import synthetic_digits
+from .synthetic import synthetic_digits, synthetic_scenes
 
 TIMEOUT = 15  # seconds without a byte before a download is given up
 TRIES = 3     # a connection that broke off is tried again
@@ -61,6 +61,21 @@ CIFAR_FILES = {
     "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
 }
 REMEDY = "delete the file and run again to download it anew"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Images of one shape. datasets: the names of those there are, the usual one first;
+    synthetic: the function that draws the one of that name."""
+
+    datasets: tuple
+    synthetic: callable
+
+
+KINDS = {  # train_<kind>.py
+    "mnist": Kind(("mnist", "fashion-mnist", "synthetic"), synthetic_digits),
+    "cifar": Kind(("cifar10", "synthetic"), synthetic_scenes),
+}
 
 
 class MissingDataError(DataError):

@@ -17,6 +17,22 @@ from . import checkpoint
 TRACE_EVERY = 100     # steps that a row of train.csv is the mean of
 
 
+class Sums:
+    """Sums of metrics, each times its number of images, and of the images: for their means."""
+
+    def __init__(self, values=None, images=0):
+        self.values, self.images = {n: np.asarray(v) for n, v in (values or {}).items()}, images
+
+    def add(self, metrics, images):
+        for name, value in metrics.items():
+            self.values[name] = self.values.get(name, 0.0) + value * images
+        self.images += images
+
+    def means(self, model):
+        """{metric: number}, {} if nothing was added."""
+        return summarise(model, self.values, self.images)
+
+
 class Log:
     """What has been measured, on screen, in metrics.csv and in the checkpoint."""
 
@@ -25,10 +41,9 @@ class Log:
                                 "seconds": 0.0, "history": [], "trace": []}
         self.step, self.seconds = progress["step"], progress["seconds"]
         self.history, self.trace = progress["history"], progress["trace"]  # rows of the csv files
-        # Sums of each metric times the number of images, since the last row of each of the two.
-        self.epoch, self.window = ({n: np.asarray(v) for n, v in progress[part].items()}
-                                   for part in ("epoch", "window"))
-        self.counts = progress["counts"]
+        # Since the last row of each of the two.
+        self.epoch, self.window = (Sums(progress[part], count) for part, count in
+                                   zip(("epoch", "window"), progress["counts"], strict=True))
         self.folder, self.model, self.optimizer = folder, model, optimizer
         self.waiting = []  # (metrics, images) of steps not looked at yet; they stay on the device
         self.started = self.saved = time.monotonic()
@@ -42,30 +57,20 @@ class Log:
         return self.step > (self.history[-1]["step"] if self.history else 0)
 
     def look(self):
-        """Move the waiting metrics to the host in one transfer; the epoch's means so far."""
-        if self.waiting:
-            names, shapes = zip(*((n, raw(v).shape) for n, v in self.waiting[0][0].items()),
-                                strict=True)
-            ends = np.cumsum([math.prod(s) for s in shapes])[:-1]
-            values = to_numpy(xp.concatenate([raw(m[n]).reshape(-1) for m, _ in self.waiting
-                                              for n in names])).astype(np.float64)
-            first = self.step - len(self.waiting) + 1
-            for step, (_, images), row in zip(range(first, self.step + 1), self.waiting,
-                                              values.reshape(len(self.waiting), -1), strict=True):
-                for name, shape, value in zip(names, shapes, np.split(row, ends), strict=True):
-                    if not np.isfinite(value).all():
-                        raise DivergenceError(
-                            f"step {step}: the term {name!r} of the loss became {value[0]}. The "
-                            f"last good checkpoint is kept. Try a lower --lr")
-                    for sums in (self.epoch, self.window):
-                        sums[name] = sums.get(name, 0.0) + value.reshape(shape) * images
-                self.counts = [c + images for c in self.counts]
-                if step % TRACE_EVERY == 0:
-                    self.trace.append({"step": step, **summarise(
-                        self.model, self.window, self.counts[1])})
-                    self.window, self.counts[1] = {}, 0
-            self.waiting = []
-        return summarise(self.model, self.epoch, self.counts[0])
+        """Read what the steps since the last look have measured; the epoch's means so far."""
+        steps = range(self.step - len(self.waiting) + 1, self.step + 1)
+        found = to_host([metrics for metrics, _ in self.waiting])
+        for step, metrics, (_, images) in zip(steps, found, self.waiting, strict=True):
+            for name, value in metrics.items():
+                if not np.isfinite(value).all():
+                    raise diverged(step, f"the term {name!r} of the loss became {value.flat[0]}")
+            self.epoch.add(metrics, images)
+            self.window.add(metrics, images)
+            if step % TRACE_EVERY == 0:
+                self.trace.append({"step": step, **self.window.means(self.model)})
+                self.window = Sums()
+        self.waiting = []
+        return self.epoch.means(self.model)
 
     def end_epoch(self, epoch, lr, test, save=True):
         train_means = self.look()
@@ -76,10 +81,9 @@ class Log:
                **{f"test_{n}": v for n, v in test.items()}}
         for name, value in test.items():
             if not math.isfinite(value):
-                raise DivergenceError(f"step {self.step}: the test figure {name!r} became {value}. "
-                                      f"The last good checkpoint is kept. Try a lower --lr")
+                raise diverged(self.step, f"the test figure {name!r} became {value}")
         self.history.append(row)
-        self.epoch, self.counts[0] = {}, 0
+        self.epoch = Sums()
         if save:
             self.save()
         return row
@@ -92,14 +96,13 @@ class Log:
         self.look()
         for name, parameter in self.model.named_parameters().items():
             if not bool(xp.isfinite(parameter.data).all()):
-                raise DivergenceError(f"step {self.step}: the parameter {name!r} became NaN or "
-                                      f"infinite. The last good checkpoint is kept. Try a lower "
-                                      f"--lr")
+                raise diverged(self.step, f"the parameter {name!r} became NaN or infinite")
         seconds = self.seconds + time.monotonic() - self.started
         checkpoint.save(self.folder / "checkpoint.npz", self.model, self.optimizer, {
-            "step": self.step, "counts": self.counts, "seconds": seconds,
-            "epoch": {n: v.tolist() for n, v in self.epoch.items()},
-            "window": {n: v.tolist() for n, v in self.window.items()},
+            "step": self.step, "counts": [self.epoch.images, self.window.images],
+            "seconds": seconds,
+            "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
+            "window": {n: v.tolist() for n, v in self.window.values.items()},
             "history": self.history, "trace": self.trace})
         for name, rows in (("metrics.csv", self.history), ("train.csv", self.trace)):
             if rows:
@@ -108,6 +111,23 @@ class Log:
                     writer.writeheader()
                     writer.writerows(rows)
         self.saved = time.monotonic()
+
+
+def to_host(found):
+    """[{name: array on the device}, ...] as float64 arrays on the host, moved there in one piece:
+    on a GPU each move waits for everything before it."""
+    arrays = [raw(value) for metrics in found for value in metrics.values()]
+    if not arrays:
+        return found
+    row = to_numpy(xp.concatenate([a.reshape(-1) for a in arrays])).astype(np.float64)
+    ends = np.cumsum([a.size for a in arrays])[:-1]
+    moved = (part.reshape(a.shape) for part, a in zip(np.split(row, ends), arrays, strict=True))
+    return [{name: next(moved) for name in metrics} for metrics in found]
+
+
+def diverged(step, what):
+    return DivergenceError(f"step {step}: {what}. The last good checkpoint is kept. Try a lower "
+                           f"--lr")
 
 
 def label(name):
@@ -140,7 +160,7 @@ class Table:
         print(f"{row['epoch']:>5} {minutes:>3}:{seconds:02d} " + "".join(
             f"{row[f'{p}_{n}']:11.5g}" for p in parts for n in self.columns), flush=True)
 
-    def progress_bar(self, epoch, total, done):
+    def progress_bar(self, epoch, done, total):
         return progress_bar(self.quiet, total=total, initial=done, unit="step",
                             desc=f"epoch {epoch + 1}/{self.epochs}", dynamic_ncols=True)
 

@@ -15,31 +15,37 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..errors import RunError
+from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset
-from .synthetic import synthetic_digits, synthetic_scenes
-from ..training import generator, to_batch
-
-SYNTHETIC = {"train_mnist.py": synthetic_digits, "train_cifar.py": synthetic_scenes}
 
 
 @dataclass
 class Run:
-    """folder; script: train_mnist.py, say; flags: a Namespace; trained_on: name, title, sha256,
-    image_shape and num_classes of the data; model: with its averaged weights, if it kept them;
-    codec: for a prior, the Run of the VQ-VAE whose codes it models; progress: of its training."""
+    """folder; kind: of its images, a key of data.KINDS; flags: a Namespace; trained_on: name,
+    title, sha256, image_shape and num_classes of the data; model: with its averaged weights, if it
+    kept them; vqvae: for a prior, the Run whose codes it models; progress: of its training."""
 
     folder: Path
-    script: str
+    kind: str
     flags: Namespace
     trained_on: dict
     model: object = None
-    codec: object = None
+    vqvae: object = None
     progress: dict = None
+
+    @property
+    def script(self):
+        return script_of(self.kind)
 
     @property
     def title(self):
         return f"{self.flags.model} on {self.trained_on['title']}"
+
+    @property
+    def image_shape(self):
+        """(H, W, C) of the data; for a prior, of a grid of codes."""
+        return tuple(self.trained_on["image_shape"])
 
     def checksum(self):
         """SHA-256 of the data it was trained on and of everything it learned."""
@@ -52,13 +58,11 @@ class Run:
         """The data it was trained on: binarised as it was (training images once); for a prior, as
         codes, and the test images alone. Raises DataError if it is not there, RunError if it is
         another."""
-        found = data.load(self.trained_on["name"], data_dir, progress, SYNTHETIC[self.script])
-        if self.codec is not None:
-            return encoded(found, self.codec, train=False)
-        if found.sha256 != self.trained_on["sha256"]:
-            raise RunError(f"{self.folder}: was trained on {self.trained_on['title']} with SHA-256 "
-                           f"{self.trained_on['sha256'][:12]}..., but the data found now has "
-                           f"{found.sha256[:12]}...; name its folder with --data-dir")
+        found = data.load(self.trained_on["name"], data_dir, progress,
+                          data.KINDS[self.kind].synthetic)
+        if self.vqvae is not None:
+            return encoded(found, self.vqvae, train=False)
+        check_data(self.folder, self.trained_on, found)
         return found if self.flags.binarize == "none" else data.statically_binarised(found)
 
 
@@ -71,15 +75,37 @@ class CodeDataset(Dataset):
     decode: callable
 
 
+def script_of(kind):
+    """The training script for this kind of images."""
+    return f"train_{kind}.py"
+
+
+def changed(path, why=""):
+    """What to raise for a config.json that a run did not write."""
+    return RunError(f"{path}: is no longer the file that the run wrote{why}; restore it, or train "
+                    f"again")
+
+
+def check_data(folder, trained_on, dataset):
+    """Raise RunError if the run in the folder was trained on other data than this."""
+    if dataset.sha256 != trained_on["sha256"]:
+        raise RunError(f"{folder}: was trained on {trained_on['title']} with SHA-256 "
+                       f"{trained_on['sha256'][:12]}..., but the data found now has "
+                       f"{dataset.sha256[:12]}...; it needs the same data: name its folder with "
+                       f"--data-dir")
+
+
+# ---------------------------------------------------------------- opening
+
 def read(folder):
     """The Run in a folder, without its model. Raises RunError if there is none."""
     folder = Path(folder)
     path = folder / "config.json"
     try:
         content = json.loads(path.read_text())
-        trained_on = content["dataset"]
-        run = Run(folder, content["script"], Namespace(**content["flags"]), trained_on)
-        complete = {"name", "title", "sha256", "image_shape", "num_classes"} <= set(trained_on)
+        kind = content["script"].removeprefix("train_").removesuffix(".py")
+        run = Run(folder, kind, Namespace(**content["flags"]), content["dataset"])
+        complete = {"name", "title", "sha256", "image_shape", "num_classes"} <= set(run.trained_on)
         if not complete or not isinstance(run.flags.model, str):
             raise KeyError("dataset")
     except FileNotFoundError:
@@ -88,19 +114,18 @@ def read(folder):
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise RunError(f"{path}: is no longer the file that the run wrote; restore it, or train "
-                       f"again") from None
+        raise changed(path) from None
     return run
 
 
 def open_run(folder, recipes):
-    """The Run in a folder, with its model. recipes: {script: {model: Recipe}}.
+    """The Run in a folder, with its model. recipes: {kind of images: {model: Recipe}}.
 
     Raises RunError if there is no run, if it is of a model that is unknown here, or if the codes
     that it models have changed since; CheckpointError if it has no checkpoint, or a damaged one.
     """
     run = read(folder)
-    recipe = recipes.get(run.script, {}).get(run.flags.model)
+    recipe = recipes.get(run.kind, {}).get(run.flags.model)
     if recipe is None:
         raise RunError(f"{run.folder / 'config.json'}: {run.script} has no model "
                        f"{run.flags.model!r}; the run is of another version of scratchnet")
@@ -108,67 +133,75 @@ def open_run(folder, recipes):
         raise RunError(f"{run.folder}: the run has no checkpoint yet ({run.folder}/checkpoint.npz "
                        f"does not exist); train it first, with python {run.script} --resume "
                        f"{run.folder}")
-    shape = SimpleNamespace(image_shape=tuple(run.trained_on["image_shape"]), variance=1.0,
+    # What a recipe asks a data set for. The variance is in the checkpoint.
+    shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
                             num_classes=run.trained_on["num_classes"])
-    if "codes" in recipe.sizes:
-        run.codec = open_codec(run.flags.codes, recipes, run.script, beside=run.folder)
-        if code_checksum(run.codec) != run.trained_on["sha256"]:
-            raise RunError(codes_changed(run.folder, run.codec))
-        shape.levels, shape.decode = run.codec.flags.num_embeddings, run.codec.model.decode_codes
+    if "codes" in recipe.has:
+        run.vqvae = open_vqvae(run.flags.codes, recipes, run.kind, beside=run.folder)
+        check_codes(run.folder, run.trained_on, run.vqvae)
+        shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
     try:
-        sizes = {name: getattr(run.flags, name) for name in recipe.sizes}
+        sizes = {name: getattr(run.flags, name, default)  # one may be younger than the run
+                 for name, (default, *_) in recipe.has.items()}
         run.model = recipe.build(shape, generator(run.flags.seed, "weights"), **sizes)
     except (ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{run.folder / 'config.json'}: is no longer the file that the run wrote "
-                       f"({error}); restore it, or train again") from None
+        raise changed(run.folder / "config.json", f" ({error})") from None
     run.progress = checkpoint.load(run.folder / "checkpoint.npz", run.model, averaged=True)
     run.model.eval()
     return run
 
 
-def open_codec(folder, recipes, script, beside=None):
+# ---------------------------------------------------------------- the codes of a VQ-VAE
+
+def open_vqvae(folder, recipes, kind, beside=None):
     """The Run of a VQ-VAE whose codes a prior is to model. beside: where else to look for a
-    folder of this name. Raises RunError if it is no VQ-VAE, or another script's."""
+    folder of this name. Raises RunError if it is no VQ-VAE, or one of other images."""
     if beside is not None and not Path(folder).exists():
         folder = beside.parent / Path(folder).name
-    codec = read(folder)
-    if codec.flags.model != "vqvae":
-        raise RunError(f"--codes {folder}: that run is a {codec.flags.model}, which has no codes; "
-                       f"name the run of a VQ-VAE, trained with python {script} --model vqvae")
-    if codec.script != script:
-        raise RunError(f"--codes {folder}: that VQ-VAE was trained by {codec.script}; give its "
-                       f"codes to python {codec.script} --model prior")
+    run = read(folder)
+    if run.flags.model != "vqvae":
+        raise RunError(f"--codes {folder}: that run is a {run.flags.model}, which has no codes; "
+                       f"name the run of a VQ-VAE, trained with python {script_of(kind)} --model "
+                       f"vqvae")
+    if run.kind != kind:
+        raise RunError(f"--codes {folder}: that VQ-VAE was trained by {run.script}; give its "
+                       f"codes to python {run.script} --model prior")
     return open_run(folder, recipes)
 
 
-def codes_changed(folder, codec):
-    """What to say where a prior's VQ-VAE is no longer the one it was trained with."""
-    return (f"{folder}: the codes it models are no longer those of {codec.folder}, which was "
-            f"trained on or replaced since; train the prior again, with python {codec.script} "
-            f"--model prior --codes {codec.folder}")
+def check_codes(folder, trained_on, vqvae):
+    """Raise RunError if a prior's VQ-VAE is no longer the one it was trained with."""
+    if trained_on["sha256"] != code_checksum(vqvae):
+        raise RunError(f"{folder}: the codes it models are no longer those of {vqvae.folder}, "
+                       f"which was trained on or replaced since; train the prior again, with "
+                       f"python {vqvae.script} --model prior --codes {vqvae.folder}")
 
 
-def code_checksum(codec):
+def code_checksum(vqvae):
     """What identifies the codes: the VQ-VAE's own weights and the data."""
-    return hashlib.sha256(b"codes" + codec.checksum().encode()).hexdigest()
+    return hashlib.sha256(b"codes" + vqvae.checksum().encode()).hexdigest()
 
 
-def encoded(dataset, codec, train=True):
+def codes_of(model, images):
+    """The grids of codes of uint8 images, integers (N, h, w), 500 images at a time."""
+    parts = np.array_split(images, -(-len(images) // 500))
+    return np.concatenate([to_numpy(model.codes(to_batch(part))) for part in parts])
+
+
+def encoded(dataset, vqvae, train=True):
     """The data set as the grids of codes that the VQ-VAE of this Run gives its images; train=False
-    leaves the training images out."""
-    if dataset.sha256 != codec.trained_on["sha256"]:
-        raise RunError(f"--codes {codec.folder}: that VQ-VAE was trained on "
-                       f"{codec.trained_on['title']}; the data here is {dataset.title}, and other")
-    if codec.flags.binarize != "none":
+    leaves the training images out. Raises RunError if it was trained on other data."""
+    if dataset.sha256 != vqvae.trained_on["sha256"]:
+        raise RunError(f"--codes {vqvae.folder}: that VQ-VAE was trained on "
+                       f"{vqvae.trained_on['title']}; the data here is {dataset.title}, and other")
+    if vqvae.flags.binarize != "none":  # the images it saw were binary, if only for one step each
         dataset = data.statically_binarised(dataset)
-    def codes(images):
-        parts = np.array_split(images, -(-len(images) // 500))
-        return np.concatenate([to_numpy(codec.model.codes(to_batch(part))) for part in parts]
-                              ).astype(np.int32)[..., None]
-    test = codes(dataset.test_images)
-    train = codes(dataset.train_images) if train else test[:0]
+    def grids(images):
+        return codes_of(vqvae.model, images).astype(np.int32)[..., None]
+    test = grids(dataset.test_images)
+    train = grids(dataset.train_images) if train else test[:0]
     height, width = test.shape[1:3]
     return CodeDataset(dataset.name, f"{dataset.title}, as {height}x{width} codes of "
-                       f"{codec.folder.name}", train, dataset.train_labels[:len(train)], test,
-                       dataset.test_labels, code_checksum(codec),
-                       len(codec.model.e), codec.model.decode_codes)
+                       f"{vqvae.folder.name}", train, dataset.train_labels[:len(train)], test,
+                       dataset.test_labels, code_checksum(vqvae),
+                       len(vqvae.model.e), vqvae.model.decode_codes)

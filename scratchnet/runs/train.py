@@ -5,6 +5,8 @@ import math
 import signal
 from pathlib import Path
 
+import numpy as np
+
 from ..fast.memory import keep_memory
 from ..fast.processes import Team, processes
 from ..optim import SCHEDULES
@@ -18,8 +20,8 @@ LOOK_EVERY = 50       # steps between looks at the losses: on a GPU each look wa
 
 def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     """Train from `progress` (None: from the start) to the end of flags.epochs, or flags.steps,
-    with as many processes as are of use (parallel.py): each goes through all that is here, and the
-    first alone writes.
+    with as many processes as are of use (fast/processes.py): each goes through all that is here,
+    and the first alone writes.
 
     flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip. folder: where
     metrics.csv, train.csv and checkpoint.npz go. Returns the Log, and True if the run is
@@ -29,39 +31,24 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     checkpoint is then the last good one.
     """
     keep_memory()
-    images, n = dataset.train_images, len(dataset.train_images)
-    steps_per_epoch = math.ceil(n / flags.batch_size)
-    total = flags.steps or flags.epochs * steps_per_epoch
-    epochs = math.ceil(total / steps_per_epoch)  # the last is cut short if --steps says so
+    per_epoch = math.ceil(len(dataset.train_images) / flags.batch_size)
+    total = flags.steps or flags.epochs * per_epoch
+    epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
     log = Log(progress, Path(folder), model, optimizer)
 
-    with stop_signals() as stop_asked, Team(processes(flags.batch_size), optimizer) as team:
+    with (quiet_overflow(), stop_signals() as stop_asked,
+          Team(processes(flags.batch_size), optimizer) as team):
         table = Table(model.table, epochs, quiet or team.rank > 0)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
-        for epoch in range((log.step - log.unevaluated()) // steps_per_epoch, epochs):
-            order = generator(flags.seed, "order", epoch).permutation(n)
-            first = log.step - epoch * steps_per_epoch
-            last = min(steps_per_epoch, total - epoch * steps_per_epoch)
-            with table.progress_bar(epoch, last, first) as bar:
-                for k in range(first, last):
-                    rng = generator(flags.seed, "step", log.step)
-                    chosen = order[k * flags.batch_size:(k + 1) * flags.batch_size]
-                    batch = images[chosen]
-                    if flags.binarize == "dynamic":
-                        batch = data.binarise(batch, rng)
-                    if flags.flip:
-                        batch = data.flipped(batch, rng)
+        for epoch in range((log.step - log.unevaluated()) // per_epoch, epochs):
+            end = min((epoch + 1) * per_epoch, total)
+            with table.progress_bar(epoch, log.step - epoch * per_epoch,
+                                    end - epoch * per_epoch) as bar:
+                for batch, labels, rng in batches(dataset, flags, epoch, log.step, end):
                     optimizer.lr = lr_at(log.step)
-                    metrics = step(model, optimizer, batch, rng, dataset.train_labels[chosen], team)
-                    log.add(metrics, len(batch))
-                    bar.update()
-                    if log.step % LOOK_EVERY == 0:
-                        bar.set_postfix_str(table.short(log.look()))
-                    stop = team.agree(stop_asked())
-                    if (stop or log.unsaved_seconds() > SAVE_EVERY) and team.rank == 0:
-                        log.save()
-                    if stop:
+                    log.add(step(model, optimizer, batch, rng, labels, team), len(batch))
+                    if after_step(log, table, bar, team, stop_asked):
                         return log, False
             if log.unevaluated():
                 with optimizer.averaged():
@@ -69,6 +56,40 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
                                     dataset.test_labels, team)
                 table.row(log.end_epoch(epoch + 1, optimizer.lr, test, save=team.rank == 0))
     return log, True
+
+
+def batches(dataset, flags, epoch, start, end):
+    """(images, their labels, generator of the noise) for each of the steps start ... end - 1, all
+    of this epoch. Order and noise come from the seed and the numbers of epoch and step alone, so
+    that a run which was stopped after any step goes on with the same ones."""
+    n, size = len(dataset.train_images), flags.batch_size
+    order = generator(flags.seed, "order", epoch).permutation(n)
+    first = epoch * math.ceil(n / size)
+    for number in range(start, end):
+        rng = generator(flags.seed, "step", number)
+        chosen = order[(number - first) * size:(number - first + 1) * size]
+        batch = dataset.train_images[chosen]
+        if flags.binarize == "dynamic":
+            batch = data.binarise(batch, rng)
+        if flags.flip:
+            batch = data.flipped(batch, rng)
+        yield batch, dataset.train_labels[chosen], rng
+
+
+def after_step(log, table, bar, team, stop_asked):
+    """Show how far the run is, and save it now and then; True if it is to stop here, saved."""
+    bar.update()
+    if log.step % LOOK_EVERY == 0:
+        bar.set_postfix_str(table.short(log.look()))
+    stop = team.agree(stop_asked())
+    if (stop or log.unsaved_seconds() > SAVE_EVERY) and team.rank == 0:
+        log.save()
+    return stop
+
+
+def quiet_overflow():
+    """A loss that overflows is reported once, with its step and term, not by NumPy line by line."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,239 @@
+"""The pictures that a model can give: drawn after training, and by generate.py.
+
+Each function takes a Request and returns what is shown as an array, for .npy, and a function that
+draws the figure.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..backend import to_numpy, xp
+from ..errors import RunError
+from ..tensor import no_grad, raw
+from ..training import classes, generator, to_batch
+from . import figures
+from .checkpoint import replacing
+from .log import progress_bar
+from .run import codes_of
+
+
+@dataclass
+class Request:
+    """model; title: how that of every picture begins; shape: (H, W, C) of its images; dataset: a
+    function, called where test images are needed; seed: of all that is drawn at random; num: how
+    many (None: as many as look well); label: of which class; temperature: see PixelCNN; quiet:
+    without a progress bar."""
+
+    model: object
+    title: str
+    shape: tuple
+    dataset: callable
+    seed: int = 0
+    num: int = None
+    label: int = None
+    temperature: float = None
+    quiet: bool = True
+
+    def test_images(self, usual, each=1):
+        """num test images, `each` times as many, or if num is None the usual number, where there
+        are so many; through all classes or of one. With their labels. Raises RunError if there are
+        too few."""
+        dataset = self.dataset()
+        labels = dataset.test_labels
+        allowed = np.flatnonzero(labels == self.label) if self.label is not None \
+            else np.arange(len(labels))
+        n = len(allowed)
+        needed = each * self.num if self.num else min(usual, max(each, n // each * each))
+        if n == 0 or self.num and needed > n:
+            raise RunError(f"--num: {needed} test images are needed, but there are {n}")
+        chosen = generator(self.seed, "pictures", 2).permutation(allowed)
+        # The classes in turn: first the first image of each, then the second of each, ...
+        turn = np.empty(len(chosen), int)
+        for k in np.unique(labels[chosen]):
+            of_class = labels[chosen] == k
+            turn[of_class] = np.arange(of_class.sum())
+        chosen = np.resize(chosen[np.lexsort((labels[chosen], turn))], needed)
+        return dataset.test_images[chosen], labels[chosen]
+
+    def how_drawn(self, rows):
+        """The arguments of drawing in order: a temperature, and a progress bar over the rows."""
+        bar = progress_bar(self.quiet, total=rows, unit="row", desc="drawing")
+        return {"progress": bar.update} | (
+            {"temperature": self.temperature} if self.temperature else {})
+
+
+def samples(ask):
+    """New images: (num, H, W, C) in [0, 1]."""
+    model = ask.model
+    num = ask.num or 8 * (model.num_classes or 8)
+    labels = np.full(num, ask.label) if ask.label is not None else \
+        np.arange(num) % max(1, model.num_classes)
+    how = ask.how_drawn(model.image_shape[0]) if in_order(model) else {}
+    images = host(model.sample(num, generator(ask.seed, "pictures"), **classes(model, labels),
+                               **how))
+    if not in_order(model):
+        images = images.reshape(num, *ask.shape)
+        note = "the decoder's mean image for z drawn from the prior"
+    else:
+        note = ("grids of codes drawn from the prior, code by code, and decoded by the VQ-VAE"
+                if model.decode is not None else "drawn pixel by pixel")
+    side = min(16, int(np.ceil(num ** 0.5)))
+    columns = next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are
+    if model.num_classes and ask.label is None:
+        columns, note = model.num_classes, f"{note}, a class for each column"
+    words = [f"{n} {v}" for n, v in (("temperature", ask.temperature), ("label", ask.label))
+             if v is not None]
+    title = ", ".join([f"{ask.title}: samples", *words])
+    return images, lambda: figures.grid(images, min(columns, num), title, note)
+
+
+def in_order(model):
+    """Whether it draws images pixel by pixel, with a temperature: what can complete an image can
+    draw a whole one so."""
+    return "completion" in model.gives
+
+
+def reconstructions(ask):
+    """Test images and what the model makes of them: (num, 2, H, W, C)."""
+    images, _ = ask.test_images(usual=60)
+    again = host(ask.model.reconstruct(to_batch(images)))
+    pairs = np.stack([images / np.float32(255), again], axis=1)
+
+    def figure():
+        columns = min(20, len(pairs))
+        rows = [pairs[i:i + columns].swapaxes(0, 1) for i in range(0, len(pairs), columns)]
+        missing = columns - rows[-1].shape[1]
+        rows[-1] = np.concatenate([rows[-1], np.ones((2, missing, *ask.shape), np.float32)], axis=1)
+        return figures.grid(
+            np.concatenate([r.reshape(-1, *ask.shape) for r in rows]), columns,
+            f"{ask.title}: reconstructions", "test images in the upper row of each pair, their "
+            "reconstructions below", pairs=True)
+    return pairs, figure
+
+
+def interpolation(ask, steps=11):
+    """From one test image to another in equal steps of z: (num, steps, H, W, C)."""
+    images, _ = ask.test_images(usual=20, each=2)
+    num = len(images) // 2
+    z = host(mean_code(ask.model.encode(to_batch(images))))
+    starts, ends = z[:num], np.roll(z[num:], -1, axis=0)  # each class to the next one
+    t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+    between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
+    found = host(ask.model.mean_image(xp.asarray(between))).reshape(num, steps, *ask.shape)
+    return found, lambda: figures.grid(
+        found.reshape(-1, *ask.shape), steps, f"{ask.title}: interpolation",
+        "left and right: the model's reconstructions of two test images; between them z moves in "
+        "a straight line")
+
+
+def manifold(ask):
+    """What each point of a latent plane decodes to, at the prior's quantiles, z_2 falling from row
+    to row: (num * num, H, W, C)."""
+    side = ask.num or 20
+    quantiles = figures.quantiles_of(side)
+    z = np.array([[x, y] for y in reversed(quantiles) for x in quantiles], np.float32)
+    images = host(ask.model.mean_image(xp.asarray(z))).reshape(-1, *ask.shape)
+    return images, lambda: figures.manifold(images, f"{ask.title}: decoded manifold")
+
+
+def latent(ask):
+    """The codes of all test images: (n, z_dim)."""
+    dataset = ask.dataset()
+    images = dataset.test_images
+    codes = np.concatenate([host(mean_code(ask.model.encode(to_batch(part))))
+                            for part in np.array_split(images, -(-len(images) // 500))])
+    return codes, lambda: figures.latent_plane(codes, dataset.test_labels,
+                                               f"{ask.title}: latent space")
+
+
+def completion(ask, times=4):
+    """The lower half of test images, drawn anew: (num, times + 2, H, W, C), of each image the half
+    that was seen, the completions and the image itself."""
+    model, (images, labels) = ask.model, ask.test_images(usual=16)
+    x, rng = to_batch(images), generator(ask.seed, "pictures")
+    how = classes(model, labels) | ask.how_drawn(times * model.image_shape[0])
+    again = [host(model.complete(x, rng, **how)) for _ in range(times)]
+    whole = host(model.images(model.levels_of(x)))
+    seen = whole.copy()
+    seen[:, seen.shape[1] // 2:] = 0.5
+    found = np.stack([seen, *again, whole], axis=1)
+    codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
+    return found, lambda: figures.grid(
+        found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images), f"{ask.title}: completions",
+        f"top: the half that was seen{codes};\nthen {times} completions drawn by the model; "
+        f"bottom: the whole image")
+
+
+def codes(ask):
+    """The grids of codes of test images: integers (num, h, w)."""
+    images, _ = ask.test_images(usual=10)
+    found = codes_of(ask.model, images)
+    again = host(ask.model.decode_codes(found))
+    return found, lambda: figures.code_maps(images / 255, found, again, len(ask.model.e),
+                                            f"{ask.title}: images as codes")
+
+
+def usage(ask):
+    """How often the test images have each code: parts of 1, (K,)."""
+    found = codes_of(ask.model, ask.dataset().test_images)
+    parts = np.bincount(found.reshape(-1), minlength=len(ask.model.e)) / found.size
+    return parts, lambda: figures.usage(parts, f"{ask.title}: use of the codebook")
+
+
+def palette(ask):
+    """What a grid filled with one code decodes to, for each code: (K, H, W, C)."""
+    K, (H, W, _) = len(ask.model.e), ask.shape
+    h, w = codes_of(ask.model, np.zeros((1, *ask.shape), np.uint8)).shape[1:]
+    grids = np.repeat(np.arange(K), h * w).reshape(K, h, w)
+    images = np.concatenate([host(ask.model.decode_codes(part))
+                             for part in np.array_split(grids, -(-K // 64))])
+    return images, lambda: figures.palette(images, f"{ask.title}: what each code decodes to")
+
+
+# {name: (what of model.gives it needs, the function)}
+PICTURES = {"samples": ("samples", samples), "reconstructions": ("reconstructions", reconstructions),
+            "interpolation": ("interpolation", interpolation), "manifold": ("manifold", manifold),
+            "latent": ("latent", latent), "completion": ("completion", completion),
+            "codes": ("codes", codes), "usage": ("codes", usage), "palette": ("codes", palette)}
+
+
+def possible(model):
+    """The names of the pictures that the model can give."""
+    return [name for name, (needs, _) in PICTURES.items() if needs in model.gives]
+
+
+@no_grad()
+def make(name, ask):
+    """The array and the figure's function of a picture."""
+    return PICTURES[name][1](ask)
+
+
+def write_figure(path, figure):
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=110)
+
+
+def draw_all(model, dataset, log, folder, title, seed):
+    """Draw every picture that this model can give, and the curves of its Log, into the folder;
+    returns the file names."""
+    ask = Request(model, title, dataset.image_shape, lambda: dataset, seed)
+    before = model.training
+    model.eval()
+    drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model)}
+    model.train(before)
+    drawn["curves.png"] = figures.curves(log, model.table, f"{title}: training")
+    for name, figure in drawn.items():
+        write_figure(Path(folder) / name, figure)
+    return list(drawn)
+
+
+def host(x):
+    """A Tensor or array as a NumPy array."""
+    return to_numpy(raw(x))
+
+
+def mean_code(x):
+    """mu of (mu, log_var); a plain code as it is."""
+    return x[0] if isinstance(x, tuple) else x
