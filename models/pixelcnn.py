@@ -36,6 +36,8 @@ from scratchnet.ops.elementwise import sigmoid_of
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model
 
+PIECE = 16 * 28 * 28  # pixels taken through the network at a time: memory, not speed, sets it
+
 # ---------------------------------------------------------------- masks
 
 def mask(kind, height, width, colours=1):
@@ -120,6 +122,7 @@ class PixelCNN(Model):
             raise ValueError(f"{name}: an embedding is for grids of codes (H, W, 1), not {C} "
                              f"channels")
         self.image_shape, self.levels, self.decode = tuple(image_shape), levels, decode
+        self.piece = max(1, PIECE // (H * W))
         self.outputs = 1 if levels == 2 and not embedding_dim else levels  # logits of one channel
         if embedding_dim:
             self.embedding = nn.Embedding(levels, embedding_dim, rng)
