@@ -2,7 +2,7 @@
 
     git worktree add /tmp/old COMMIT
     python -m benchmarks.versions /tmp/old .                       every model
-    python -m benchmarks.versions . ".:import models; models.VQVAE.piece = 8"    with a line run first
+    python -m benchmarks.versions . ".:import models; models.VQVAE.piece = 8"    a line run first
 
 Each side is a process of its own (with its team), which imports scratchnet from its checkout. They
 take turns, as in benchmarks.compare. Printed: the median time of a step of the first side, and for

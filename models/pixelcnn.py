@@ -15,9 +15,9 @@ x_i itself (mask A); later layers see the features at i, made of earlier pixels 
 Colours are drawn in the order R, G, B: within pixel i, green sees red, blue sees both. Channels
 of features belong to a colour each, and only the middle tap looks at which (`channel_mask`).
 
-The loss is -log p(x) in nats: an exact likelihood, not a bound. Sampling draws pixel after pixel, with
-the very lines that compute the loss: they run on a copy of the network whose convolutions keep their
-inputs so far and answer for one pixel (fast/stream.py).
+The loss is -log p(x) in nats: an exact likelihood, not a bound. Sampling draws pixel after pixel,
+with the very lines that compute the loss: they run on a copy of the network whose convolutions keep
+their inputs so far and answer for one pixel (fast/stream.py).
 
 PixelCNN is the plain model (1601.06759), GatedPixelCNN the later one (1606.05328), whose two stacks
 have no blind spot. Both also model a VQ-VAE's grids of code indices.

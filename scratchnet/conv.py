@@ -1,7 +1,7 @@
 """Convolution: copy the pixels under the filter into a row, and multiply by a matrix.
 
-A filter is a list of **taps**: offsets (i, j) from an output position to the input pixels it reads. A
-3x3 filter with padding 1 has nine, (-1, -1) ... (1, 1). Everything here is two linear maps and a
+A filter is a list of **taps**: offsets (i, j) from an output position to the input pixels it reads.
+A 3x3 filter with padding 1 has nine, (-1, -1) ... (1, 1). Everything here is two linear maps and a
 matrix product. `gather` copies the pixels under the taps into a row for each output position;
 `scatter` adds rows back to where they came from; for all x and r
 
@@ -15,8 +15,8 @@ for each tap and input channel, one column for each output channel:
 
 A masked convolution is a convolution with fewer taps. docs/convolution.md has a picture.
 
-Arrays: images (N, H, W, C), filters (kh, kw, C_in, C_out), channels last, so that a tap is a run of C
-numbers, and W is the filter's own memory. fast/products.py computes the three products.
+Arrays: images (N, H, W, C), filters (kh, kw, C_in, C_out), channels last, so that a tap is a run of
+C numbers, and W is the filter's own memory. fast/products.py computes the three products.
 """
 
 import numbers
@@ -68,24 +68,25 @@ def conv2d(x, w, b=None, stride=1, padding=0):
     Example: 28 pixels, a filter of 3, padding 1, stride 2: floor((28 + 2 - 3) / 2) + 1 = 14.
     (Cross-correlation, as in every deep-learning library: the filter is not flipped.)
 
-    Derivatives: `convolve`. Raises ValueError if shapes or sizes do not fit, printing the arithmetic.
+    Derivatives: `convolve`. Raises ValueError if shapes or sizes do not fit, printing the
+    arithmetic.
     """
     x, w = operands(x, w)
     _check_shapes("conv2d", x, w, w.shape[2:3])
     stride, padding, K = pair(stride), pair(padding), w.shape[3]
     size = tuple(_out_size("conv2d", *v) for v in
                  zip("HW", x.shape[1:3], w.shape[:2], stride, padding, strict=True))
-    return convolve(x, w.reshape(-1, K), _bias("conv2d", b, K), window(w.shape[:2], padding), stride,
-                    size)
+    return convolve(x, w.reshape(-1, K), _bias("conv2d", b, K), window(w.shape[:2], padding),
+                    stride, size)
 
 
 def masked_conv2d(x, w, mask, b=None, dilation=1):
     """conv2d over only those taps where mask is True, in an image that keeps its size. Nothing is
     multiplied by 0: the work shrinks with the mask, and masked weights get a gradient of exactly 0.
 
-    mask: bool (kh, kw), both odd. dilation: how many pixels lie from one tap to the next, a factor on
-    their offsets: a 3x3 with dilation 4 reads the pixels at -4, 0 and 4.
-    Raises ValueError if shapes do not fit, or no tap is left.
+    mask: bool (kh, kw), both odd. dilation: how many pixels lie from one tap to the next, a factor
+    on their offsets: a 3x3 with dilation 4 reads the pixels at -4, 0 and 4. Raises ValueError if
+    shapes do not fit, or no tap is left.
     """
     x, w = operands(x, w)
     _check_shapes("masked_conv2d", x, w, w.shape[2:3])
@@ -121,8 +122,8 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0):
     Example: 14 pixels, a filter of 3, padding 1, stride 2: 13*2 + 3 - 2 = 27, and 28 with an
     output_padding of 1; conv2d maps both onto 14.
 
-    Derivatives: `convolve_transposed`. Raises ValueError if shapes or sizes do not fit, printing the
-    arithmetic.
+    Derivatives: `convolve_transposed`. Raises ValueError if shapes or sizes do not fit, printing
+    the arithmetic.
     """
     x, w = operands(x, w)
     _check_shapes("conv_transpose2d", x, w, w.shape[3:4])
@@ -144,15 +145,15 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0):
 # ---------------------------------------------------------------- taps and sizes
 
 def window(kernel, padding):
-    """The taps of a filter of this size, in reading order: (3, 3), (1, 1) -> ((-1, -1) .. (1, 1))."""
+    """The taps of a filter in reading order: of (3, 3), with padding (1, 1), (-1, -1) to (1, 1)."""
     return tuple((i - padding[0], j - padding[1])
                  for i in range(kernel[0]) for j in range(kernel[1]))
 
 
 @cache
 def masked_window(mask, shape, dilation):
-    """The taps that a mask keeps, around the middle, and their numbers among all taps: as a slice if
-    they are the first ones. mask: bool (kh, kw) as bytes, so that this is worked out once."""
+    """The taps that a mask keeps, around the middle, and their numbers among all taps: as a slice
+    if they are the first ones. mask: bool (kh, kw) as bytes, so that this is worked out once."""
     kept = np.flatnonzero(np.frombuffer(mask, bool))
     every = window(shape, (shape[0] // 2, shape[1] // 2))
     taps = tuple((dilation * every[t][0], dilation * every[t][1]) for t in kept)
@@ -186,35 +187,6 @@ def _out_size(name, axis, n, k, s, p):
                          f"filter does not fit into the image; needs stride >= 1, padding >= 0 and "
                          f"size + 2 * padding >= kernel")
     return out
-
-
-# ---------------------------------------------------------------- pooling
-
-def avg_pool2d(x, k):
-    """y = mean of each k x k block, (N, H, W, C) -> (N, H/k, W/k, C).   dx = g / k^2, repeated.
-
-    Raises ValueError if k does not divide H and W.
-    """
-    x = as_tensor(x)
-    N, H, W, C = x.shape
-    if H % k or W % k:
-        raise ValueError(f"avg_pool2d: {H} x {W} is not a multiple of {k} x {k}")
-    y = x.data.reshape(N, H // k, k, W // k, k, C).mean(axis=(2, 4))
-    def dx(g): return _repeat(g / (k * k), k)
-    return record(y, (x, dx))
-
-
-def upsample_nearest(x, k):
-    """Every pixel becomes a k x k block, (N, H, W, C) -> (N, kH, kW, C).   dx = its sum of g."""
-    x = as_tensor(x)
-    N, H, W, C = x.shape
-    def dx(g): return g.reshape(N, H, k, W, k, C).sum(axis=(2, 4))
-    return record(_repeat(x.data, k), (x, dx))
-
-
-def _repeat(a, k):
-    N, H, W, C = a.shape
-    return xp.broadcast_to(a[:, :, None, :, None], (N, H, k, W, k, C)).reshape(N, H * k, W * k, C)
 
 
 # ---------------------------------------------------------------- pooling

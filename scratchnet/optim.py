@@ -17,8 +17,9 @@ from .fast.blocks import flush_tiny, in_blocks
 class Optimizer:
     """What SGD and Adam share: the parameters, the state by name, the walk over both.
 
-    Subclasses define update(t, p, g, *state), which changes the arrays p and state in place; t counts
-    the updates of this parameter, from 1. Raises ValueError for no parameters or a negative lr.
+    Subclasses define update(t, p, g, *state), which changes the arrays p and state in place; t
+    counts the updates of this parameter, from 1. Raises ValueError for no parameters or a negative
+    lr.
     """
 
     slots = ()  # names of the state arrays, one of each for each parameter
@@ -33,7 +34,7 @@ class Optimizer:
         self.steps = [0] * len(self.parameters)  # updates so far, of each
         self.state = {name: [xp.zeros_like(p.data, order="C") for p in self.parameters]
                       for name in self.slots}
-        self.parts = [slice(None)] * len(self.parameters)  # what to update of each: a team shares it
+        self.parts = [slice(None)] * len(self.parameters)  # what to update: a team shares it
 
     def zero_grad(self):
         """Forget the gradients."""
@@ -100,10 +101,10 @@ class Adam(Optimizer):
         m_hat = m / (1 - b1^t),  v_hat = v / (1 - b2^t)
         p <- p - lr m_hat / (sqrt(v_hat) + eps)
 
-    Why 1 - b^t. m begins at 0, so after t steps it is a sum of gradients whose weights fall backwards
-    in time, m_t = (1 - b) (g_t + b g_(t-1) + ... + b^(t-1) g_1). These weights do not add up to 1, as
-    those of a mean should, but to (1 - b) (1 + b + ... + b^(t-1)) = 1 - b^t: at t = 1 and b = 0.9 only
-    to 0.1. Divided by their sum, they do.
+    Why 1 - b^t. m begins at 0, so after t steps it is a sum of gradients whose weights fall
+    backwards in time, m_t = (1 - b) (g_t + b g_(t-1) + ... + b^(t-1) g_1). These weights do not add
+    up to 1, as those of a mean should, but to (1 - b) (1 + b + ... + b^(t-1)) = 1 - b^t: at t = 1
+    and b = 0.9 only to 0.1. Divided by their sum, they do.
 
     average: d above 0 also keeps running means of the parameters,
 

@@ -1,14 +1,16 @@
-"""The two linear maps under every convolution, and their three products with a matrix: the definition.
+"""The two linear maps under every convolution, and their products with a matrix: the definition.
 
-A tap (i, j) is an offset from an output position, scaled by the stride, to the input pixel it reads:
+Output position (p, q) lies over the input pixel (p*stride, q*stride). A tap (i, j) is an offset
+from there to a pixel that is read: with stride 2, position (3, 0) lies over pixel (6, 0), and its
+tap (-1, 1) reads pixel (5, 1).
 
     gather    rows[n, p, q, t] = x[n, p*stride + i_t, q*stride + j_t]     (0 outside x)
     scatter   its adjoint: adds every row's pixels back where they came from
 
 Both walk the same list of places, so that for all x and r   < gather(x), r >  =  < x, scatter(r) >.
 
-x: (N, H, W, C); rows: (N, P, Q, T, C), a row of T*C numbers for each output position; size: (P, Q) or
-(H, W), of the result. fast/products.py computes the same products sooner, and is what conv.py calls.
+x: (N, H, W, C); rows: (N, P, Q, T, C), a row of T*C numbers for each output position; size: (P, Q)
+or (H, W), of the result. fast/products.py computes the same products sooner; conv.py calls those.
 """
 
 from functools import cache
@@ -60,15 +62,16 @@ def gather(x, taps, stride, size):
 
 
 def scatter(rows, taps, stride, size):
-    """Every row's pixels, added to where gather would read them: (N, P, Q, T, C) -> (N, H, W, C)."""
+    """Every row's pixels, added to where gather would read them: (N, P, Q, T, C) -> (N, H, W,
+    C)."""
     x = xp.zeros((len(rows), *size, rows.shape[4]), rows.dtype)
     for t, (i, j, p, q) in enumerate(places(taps, stride, rows.shape[1:3], size)):
         x[:, i, j] += rows[:, p, q, t]
     return x
 
 
-# The products. A matrix W (T*C, K) has a row for each tap and channel of x, a column for each channel
-# of y; `as_matrix` makes one long row of each position's T x C numbers.
+# The products. A matrix W (T*C, K) has a row for each tap and channel of x, a column for each
+# channel of y; `as_matrix` makes one long row of each position's T x C numbers.
 
 def gather_matmul(x, W, taps, stride, size):
     """gather(x) W: (N, H, W, C) -> (N, P, Q, K)."""

@@ -11,8 +11,8 @@ TINY = 1e-30
 
 
 def in_blocks(arrays, part=slice(None)):
-    """yield [a.reshape(-1)[part] for a in arrays]: flat views of C-contiguous arrays of one size, on
-    the host cut into blocks, so that what is done to each stays in the cache."""
+    """yield [a.reshape(-1)[part] for a in arrays]: flat views of C-contiguous arrays of one size,
+    on the host cut into blocks, so that what is done to each stays in the cache."""
     flat = [a.reshape(-1)[part] for a in arrays]
     step = BLOCK if isinstance(flat[0], np.ndarray) else max(1, len(flat[0]))
     for start in range(0, len(flat[0]), step):

@@ -1,5 +1,5 @@
-"""A batch in pieces: gradient accumulation, so that what a piece computes is still in the cache when
-its backward pass reads it, and only the activations of one piece are ever in memory."""
+"""A batch in pieces: gradient accumulation, so that what a piece computes is still in the cache
+when its backward pass reads it, and only the activations of one piece are ever in memory."""
 
 import numpy as np
 

@@ -190,8 +190,8 @@ class Team:
                 zip(arrays.items(), np.split(flat, ends), strict=True)}
 
     def add_gradients(self):
-        """Replace p.grad by its sum over the team, in that share of the parameters which this process
-        updates."""
+        """Replace p.grad by its sum over the team, in that share of the parameters which this
+        process updates."""
         if self.size == 1:
             return
         for rank in range(self.size):

@@ -54,8 +54,8 @@ def gather_t_matmul(x, g, taps, stride):
 
 
 def both_products(x, g, W, taps):
-    """matmul_scatter(g, W), gather_t_matmul(x, g), with stride 1: both need gather(g) through mirrored
-    taps, which is made once."""
+    """(matmul_scatter(g, W), gather_t_matmul(x, g)), with stride 1: both can be made of gather(g)
+    through mirrored taps, which is made once."""
     (N, H, width, C), K, T = x.shape, g.shape[3], len(taps)
     if not SHARE or NARROW * C < K or T == 1:
         return (matmul_scatter(g, W, taps, (1, 1), x.shape[1:3]),

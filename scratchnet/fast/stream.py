@@ -1,7 +1,7 @@
 """Masked convolutions a pixel at a time, over cached inputs: what makes sampling fast.
 
 To draw pixel (i, j) of an image, a PixelCNN needs the logits of that one pixel, and these depend on
-what its layers computed for the pixels before. A full forward pass for each pixel computes all of it
+what its layers computed for the pixels before. A full forward pass for each pixel computes all that
 again, H W times. Here each layer keeps its input so far, and evaluates its taps at one place:
 
     y[i, j] = b + sum over taps (di, dj) of  x[i + di, j + dj] W[di, dj]
@@ -23,7 +23,7 @@ class Stream:
         self.n, self.height, self.width, self.i, self.j = n, height, width, 0, 0
 
     def conv(self, taps, W, b=None):
-        """conv.convolve with these taps, W (T*C, K) and b (K,), at the place where this stream is."""
+        """conv.convolve with these taps, W (T*C, K) and b (K,), at the place where it is drawn."""
         return (PixelwiseConv if taps == ((0, 0),) else StreamedConv)(self, taps, W, b)
 
 
@@ -43,8 +43,8 @@ class PixelwiseConv:
 class StreamedConv:
     """One convolution. Called with arrays:
 
-        conv(x)       x (n, 1, width, C): its result for row i, whole. Its taps may reach to the right,
-                      but not below the row.
+        conv(x)       x (n, 1, width, C): its result for row i, whole. Its taps may reach to the
+                      right, but not below the row.
                       x (n, C): its result for pixel j. Its taps lie above, or in this row up to j.
         conv.put(x)   the input at pixel j was x after all: for the pixels that follow.
     """
@@ -62,8 +62,8 @@ class StreamedConv:
         self.places, self.places_above = tuple(places), tuple(places[:above])
         self.W_above, self.W_here = W[:above * C], W[above * C:]
         here = [j for _, j in places[above:]]
-        self.here = slice(here[0], here[-1] + 1, here[1] - here[0] if len(here) > 1 else 1) if here \
-            else None
+        step = here[1] - here[0] if len(here) > 1 else 1
+        self.here = slice(here[0], here[-1] + 1, step) if here else None
         self.row, self.sums_above = -1, None  # the latter for row `row`
 
     def __call__(self, x):
