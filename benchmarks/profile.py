@@ -47,28 +47,27 @@ class Clocks:
 def wrap_all(clocks):
     """Clocks on everything that takes time in a step."""
     from models.vqvae import VQVAE
-    from scratchnet import conv, ops, optim, taps, tensor
+    from scratchnet import conv, ops, optim, tensor
     from scratchnet.backend import xp
-    from scratchnet.fast import processes as parallel
+    from scratchnet.fast import processes, products
 
     def flops(a, b, *rest):
         return 2 * a.size * b.shape[-1]
     xp.matmul  # noqa: B018  looked up once, so that it is an attribute to replace
-    around = "around the products (bias, ReLU's slope, sums)"
     for place, names, label, count in (
-            (taps, ["matmul"], "product", flops), (xp, ["matmul"], "product", flops),
-            (taps, ["gather"], "gather", None), (taps, ["scatter"], "scatter", None),
-            (taps, ["positive"], "ReLU in front of a convolution", None),
-            (conv, ["channel_sum"], "gradients of biases", None),
-            (conv, ["gather_matmul", "matmul_scatter", "both_derivatives", "gather_t_matmul"],
-             around, None),
+            (products, ["matmul"], "product", flops), (xp, ["matmul"], "product", flops),
+            (products, ["gather"], "gather", None), (products, ["add_rows"], "scatter", None),
+            (ops, ["relu"], "ReLU, forward", None),
+            (conv, ["column_sum"], "gradients of biases", None),
+            (conv, ["gather_matmul", "matmul_scatter", "gather_t_matmul"],
+             "around the products (blocks, bias, sums)", None),
             (ops, ["nearest_code"], "nearest codes", None),
-            (VQVAE, ["after_step"], "running means of the codebook", None),
+            (VQVAE, ["prepare", "update"], "the codebook's placing and running means", None),
             (VQVAE, ["loss"], "forward, all else", None),
             (tensor.Tensor, ["backward"], "backward, all else (ReLU, residual sums, tape)", None),
             (optim.Optimizer, ["step"], "Adam", None),
-            (parallel.Team, ["wait"], "waiting for the other process", None),
-            (parallel.Team, ["add_gradients"], "adding up gradients of the processes", None)):
+            (processes.Team, ["wait"], "waiting for the other process", None),
+            (processes.Team, ["add_gradients"], "adding up gradients of the processes", None)):
         for name in names:
             clocks.wrap(place, name, label, count)
 

@@ -1,7 +1,7 @@
 """scratchnet: reverse-mode autograd on NumPy or CuPy, and VAE, VQ-VAE and PixelCNN on it.
 
-Read in this order: backend, tensor, ops/, losses, nn, optim, gradcheck; then
-data, checkpoint, training, figures.
+Read in this order: tensor, ops/, taps, conv, losses, nn, optim, gradcheck, training; then models/.
+fast/ computes the same sooner, runs/ is what a person at a terminal needs; docs/architecture.md.
 """
 
 from . import losses, nn, ops, optim

@@ -25,7 +25,7 @@ from functools import cache
 import numpy as np
 
 from .backend import xp
-from .fast.products import both_products, column_sum, gather_matmul, gather_t_matmul, matmul_scatter
+from .fast.products import column_sum, gather_matmul, gather_t_matmul, matmul_scatter
 from .ops.inputs import as_tensor, operands
 from .tensor import raw, record
 
@@ -40,10 +40,8 @@ def convolve(x, W, b, taps, stride, size):
     def dx(g): return matmul_scatter(g, W.data, taps, stride, x.shape[1:3])
     def dW(g): return gather_t_matmul(x.data, g, taps, stride)
     def db(g): return column_sum(g)
-    def dx_dW(g): return both_products(x.data, g, W.data, taps)  # those two, sharing a gathering
     y = gather_matmul(x.data, W.data, taps, stride, size, raw(b))
-    return record(y, (x, dx), (W, dW), *([(b, db)] if b is not None else []),
-                  together=((x, W), dx_dW) if stride == (1, 1) else None)
+    return record(y, (x, dx), (W, dW), *([(b, db)] if b is not None else []))
 
 
 def convolve_transposed(x, W, b, taps, stride, size):

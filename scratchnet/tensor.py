@@ -47,7 +47,7 @@ def recording():
 
 
 class Node:
-    """One op on the tape. `edges` is ((sources, derivative), ...); a source is the
+    """One op on the tape. `edges` is ((source, derivative), ...); a source is the
     node that made the input, or the input itself if it is a leaf."""
 
     __slots__ = ("number", "shape", "dtype", "edges")
@@ -140,19 +140,17 @@ class Tensor:
                 raise RuntimeError("backward(): this part of the graph was used up by an earlier "
                                    "backward(); compute the forward pass again")
             edges, node.edges = node.edges, None
-            for sources, derivative in edges:
-                found = derivative(g)
-                for source, gx in zip(sources, found if len(sources) > 1 else (found,),
-                                      strict=True):
-                    _check(gx, source, derivative)
-                    if isinstance(source, Tensor):
-                        _add_to_leaf(leaves, source, gx, g)
-                    elif source.number in gradients:
-                        # A fresh array: gx, or the sum so far, may be another's gradient or a view.
-                        gradients[source.number] = gradients[source.number] + gx
-                    else:
-                        gradients[source.number] = gx
-                        heapq.heappush(queue, (-source.number, source))
+            for source, derivative in edges:
+                gx = derivative(g)
+                _check(gx, source, derivative)
+                if isinstance(source, Tensor):
+                    _add_to_leaf(leaves, source, gx, g)
+                elif source.number in gradients:
+                    # A fresh array: gx or the sum so far may be another node's gradient, or a view.
+                    gradients[source.number] = gradients[source.number] + gx
+                else:
+                    gradients[source.number] = gx
+                    heapq.heappush(queue, (-source.number, source))
         return leaves
 
     # ------------------------------------------------------------ leaving the tape
@@ -203,24 +201,17 @@ class GradientShapeError(AssertionError):
     """A derivative returned an array whose shape or dtype is not its input's."""
 
 
-def record(y, *edges, together=None):
+def record(y, *edges):
     """Wrap the array y, computed by an op, in a Tensor, and put the op on the tape.
 
     edges: (input, derivative) pairs. The derivative takes g = dL/dy and returns
     dL/d(input). Pairs whose input needs no gradient are dropped here, so nothing
     is saved or computed for a batch of images or a frozen codebook.
-    together: ((input, input, ...), derivative), for derivatives that share work: it returns one for
-    each input, and takes the place of theirs where all of them need a gradient.
     """
     out = Tensor(y if isinstance(y, xp.ndarray) else xp.asarray(y))
     if _recording.get():
-        edges = [((t,), d) for t, d in edges if t.requires_grad]
-        if together is not None and all(t.requires_grad for t in together[0]):
-            apart = {id(t) for t in together[0]}
-            edges = [together, *(e for e in edges if id(e[0][0]) not in apart)]
+        edges = tuple((t if t.node is None else t.node, d) for t, d in edges if t.requires_grad)
         if edges:
-            edges = tuple((tuple(t if t.node is None else t.node for t in inputs), d)
-                          for inputs, d in edges)
             out.requires_grad, out.node = True, Node(out.data, edges)
     return out
 

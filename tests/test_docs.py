@@ -74,3 +74,12 @@ def test_flags_in_commands_exist(page):
         commands = re.findall(rf"python {re.escape(script)}[^\n`]*", page.read_text())
         assert {f for c in commands
                 for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])} <= known
+
+
+def test_the_readmes_loop_learns(capsys):
+    """The block that shows the engine as a library, run as it stands there."""
+    block, = (b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+              if "model.loss" in b)
+    exec(compile(block, "README.md", "exec"), {})
+    losses = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
+    assert len(losses) == 3 and losses[2] < 0.9 * losses[0]

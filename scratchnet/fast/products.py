@@ -16,67 +16,37 @@ from .memory import empty, on_host
 
 BLOCK = 1 << 20  # numbers gathered at a time: 4 MB, about what stays in the cache
 SMALL = 10 ** 6  # multiplications that OpenBLAS's small kernel takes
-NARROW = 4
-MIRROR = True
-KEEP = True
-NARROWER = True
-SHARE = True
 
 
 def gather_matmul(x, W, taps, stride, size, b=None):
     """gather(x) W + b.   x: (N, H, W, C), W: (T*C, K), b: (K,) or None -> (N, P, Q, K)."""
-    if stride == (1, 1) and NARROW * W.shape[1] < x.shape[3]:
-        return _matmul_scatter(x, *mirror(W, taps), stride, size, b)
-    return _gather_matmul(x, W, taps, stride, size, b)
+    if stride == (1, 1) and scatter_is_less(x.shape[3], W.shape[1]):
+        return scattered(x, *mirror(W, taps), stride, size, b)
+    return gathered(x, W, taps, stride, size, b)
 
 
 def matmul_scatter(g, W, taps, stride, size, b=None):
     """scatter(g W^T) + b.   g: (N, P, Q, K), W: (T*C, K), b: (C,) or None -> (N, H, W, C)."""
-    if MIRROR and stride == (1, 1) and NARROW * len(W) >= W.shape[1] * len(taps):
-        return _gather_matmul(g, *mirror(W, taps), stride, size, b)
-    return _matmul_scatter(g, W, taps, stride, size, b)
+    if stride == (1, 1) and not scatter_is_less(W.shape[1], len(W) // len(taps)):
+        return gathered(g, *mirror(W, taps), stride, size, b)
+    return scattered(g, W, taps, stride, size, b)
 
 
 def gather_t_matmul(x, g, taps, stride):
     """gather(x)^T g.   x: (N, H, W, C), g: (N, P, Q, K) -> (T*C, K)."""
     C, (N, P, Q, K), T = x.shape[3], g.shape, len(taps)
-    if NARROWER and stride == (1, 1) and K < C and T > 1:  # x^T gather(g) has the same sums
+    if stride == (1, 1) and K < C and T > 1:  # x^T gather(g) has the same sums, of fewer numbers
         return mirror(gather_t_matmul(g, x, mirrored(taps), stride), taps)[0]
-    total = product = None
+    total, product = xp.zeros((T * C, K), g.dtype), empty((T * C, K), g.dtype, "product")
     for part in blocks(N, P * Q * T * C):
         rows = as_matrix(gather(x[part], taps, stride, (P, Q))).reshape(-1, T * C)
-        if total is None:
-            total = rows.T @ g[part].reshape(-1, K)
-        else:
-            product = empty(total.shape, total.dtype, "product")
-            total += xp.matmul(rows.T, g[part].reshape(-1, K), out=product)
+        total += xp.matmul(rows.T, g[part].reshape(-1, K), out=product)
     return total
 
 
-def both_products(x, g, W, taps):
-    """(matmul_scatter(g, W), gather_t_matmul(x, g)), with stride 1: both can be made of gather(g)
-    through mirrored taps, which is made once."""
-    (N, H, width, C), K, T = x.shape, g.shape[3], len(taps)
-    if not SHARE or NARROW * C < K or T == 1:
-        return (matmul_scatter(g, W, taps, (1, 1), x.shape[1:3]),
-                gather_t_matmul(x, g, taps, (1, 1)))
-    back, back_taps = mirror(W, taps)
-    dx, total, product = xp.empty(x.shape, x.dtype), None, None
-    for part in blocks(N, H * width * T * K):
-        rows = as_matrix(gather(g[part], back_taps, (1, 1), (H, width))).reshape(-1, T * K)
-        matmul(rows, back, dx[part].reshape(-1, C))
-        if total is None:
-            total = rows.T @ x[part].reshape(-1, C)
-        else:
-            product = empty(total.shape, total.dtype, "product")
-            total += xp.matmul(rows.T, x[part].reshape(-1, C), out=product)
-    return dx, mirror(total, taps)[0]
-
-
-# With stride 1 each map is also the other, through mirrored taps: what scatter adds to pixel h
-# through tap i comes from position h - i, and can as well be read from there. Gathering copies T
-# numbers for each channel it reads, scattering adds T for each it writes, and adding is dearer:
-# scatter where the result has less than a fourth of the channels, else gather.
+# With stride 1 gather and scatter are each other's mirror images. What scatter adds to pixel h
+# through tap i comes from position h - i, and can as well be read from there, through tap -i: a
+# gather. Example: through taps -1, 0 and 1, pixel 5 gets something from the positions 6, 5 and 4.
 
 def mirrored(taps):
     """The taps negated, in reverse order."""
@@ -90,7 +60,14 @@ def mirror(W, taps):
     return W, mirrored(taps)
 
 
-def _gather_matmul(x, W, taps, stride, size, b):
+def scatter_is_less(read, written):
+    """Whether scattering is less work than gathering: the former adds T numbers for each channel
+    that is written, the latter copies T for each that is read, and an addition costs four copies."""
+    return 4 * written < read
+
+
+def gathered(x, W, taps, stride, size, b):
+    """gather(x) W + b, as it stands here, a few images at a time."""
     y = xp.empty((len(x), *size, W.shape[1]), x.dtype)
     for part in blocks(len(x), size[0] * size[1] * len(W)):
         rows = as_matrix(gather(x[part], taps, stride, size))
@@ -101,17 +78,22 @@ def _gather_matmul(x, W, taps, stride, size, b):
     return y
 
 
-def _matmul_scatter(g, W, taps, stride, size, b):
+def scattered(g, W, taps, stride, size, b):
+    """scatter(g W^T) + b, as it stands here, a few images at a time."""
     (N, P, Q, K), T = g.shape, len(taps)
     y = xp.empty((N, *size, len(W) // T), g.dtype)
     for part in blocks(N, P * Q * len(W)):
-        y[part] = 0 if b is None else b
         rows = empty((len(g[part]) * P * Q, len(W)), g.dtype, "rows")
         matmul(g[part].reshape(-1, K), W.T, rows)
-        rows = rows.reshape(-1, P, Q, T, len(W) // T)
-        for t, (i, j, p, q) in enumerate(places(taps, stride, (P, Q), size)):
-            y[part, i, j] += rows[:, p, q, t]
+        y[part] = 0 if b is None else b
+        add_rows(y[part], rows.reshape(-1, P, Q, T, len(W) // T), taps, stride)
     return y
+
+
+def add_rows(y, rows, taps, stride):
+    """y += taps.scatter(rows)."""
+    for t, (i, j, p, q) in enumerate(places(taps, stride, rows.shape[1:3], y.shape[1:3])):
+        y[:, i, j] += rows[:, p, q, t]
 
 
 def blocks(n, numbers):
@@ -130,7 +112,7 @@ def gather(x, taps, stride, size):
     border = _border(taps, stride, size, (H, W))
     # Flattened and back: an axis of length 1 may come with any stride, which is read below.
     x = _with_border(xp.ascontiguousarray(x).reshape(-1).reshape(x.shape), border)
-    rows = (empty if KEEP else lambda s, d, p: xp.empty(s, d))((N, P, Q, len(taps) * C), x.dtype, "rows")
+    rows = empty((N, P, Q, len(taps) * C), x.dtype, "rows")
     sn, sy, sx, sc = x.strides
     for first, high, wide in _rectangles(taps):  # one copy for all taps that fill a rectangle
         i, j = taps[first]
