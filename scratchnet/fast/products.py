@@ -61,8 +61,8 @@ def mirror(W, taps):
 
 
 def scatter_is_less(read, written):
-    """Whether scattering is less work than gathering: the former adds T numbers for each channel
-    that is written, the latter copies T for each that is read, and an addition costs four copies."""
+    """Whether scattering is less work than gathering: it adds T numbers for each channel that is
+    written, gathering copies T for each that is read, and an addition costs about four copies."""
     return 4 * written < read
 
 
