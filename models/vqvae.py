@@ -29,7 +29,7 @@ from scratchnet.training import Model, to_batch
 CODEBOOKS = ("gradient", "ema")
 EPS = 1e-5         # of the Laplace smoothing
 PLACING = 500      # steps over which the codebook is placed
-MOVE_EVERY = 10    # steps between moves of codes that are not used
+MOVE_EVERY = 5     # steps between moves of codes that are not used
 FAIR_PART = 0.25   # while it is placed, a code with less than this part of a fair share is moved
 
 
