@@ -22,7 +22,7 @@ import numpy as np
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.losses import perplexity
-from scratchnet.ops.products import sum_rows
+from scratchnet.ops.products import count, sum_rows
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model, to_batch
 
@@ -139,10 +139,10 @@ class VQVAE(Model):
             vq = vq + mean_square(e - z_e.detach())     # ||sg[z_e] - e||^2
         loss = recon_error + vq
         metrics = {"loss": loss.detach(), "recon_error": recon_error.detach(), "vq": vq.detach(),
-                   "usage": xp.bincount(k.reshape(-1), minlength=len(self.e)) / np.float32(k.size)}
+                   "usage": count(k.reshape(-1), len(self.e), z_e.dtype) / k.size}
         if self.training and self.codebook == "ema":
             metrics["sums"] = sum_rows(k.reshape(-1), z_e.data.reshape(k.size, -1),
-                                       len(self.e)) / np.float32(k.size)
+                                       len(self.e)) / k.size
         return loss, metrics
 
     def batch_metrics(self, means):

@@ -9,7 +9,7 @@ import pytest
 from models import VQVAE
 from models.vqvae import EPS, mean_square, perplexity
 from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
-from scratchnet.ops.products import sum_rows
+from scratchnet.ops.products import count, sum_rows
 from scratchnet.tensor import raw
 from scratchnet.training import evaluate, step
 
@@ -74,6 +74,8 @@ def test_sum_rows_by_loops(backend, rng):
         expected[k] += row
     np.testing.assert_allclose(to_numpy(sum_rows(xp.asarray(indices), xp.asarray(rows), 7)),
                                expected, atol=1e-12)
+    counted = [sum(i == k for i in indices) for k in range(7)]
+    assert to_numpy(count(xp.asarray(indices), 7)).tolist() == counted
 
 
 # ---------------------------------------------------------------- straight-through

@@ -37,11 +37,15 @@ def gather_t_matmul(x, g, taps, stride):
     C, (N, P, Q, K), T = x.shape[3], g.shape, len(taps)
     if stride == (1, 1) and K < C and T > 1:  # x^T gather(g) has the same sums, of fewer numbers
         return mirror(gather_t_matmul(g, x, mirrored(taps), stride), taps)[0]
-    total, product = xp.zeros((T * C, K), g.dtype), empty((T * C, K), g.dtype, "product")
+    total = None
     for part in blocks(N, P * Q * T * C):
         rows = as_matrix(gather(x[part], taps, stride, (P, Q))).reshape(-1, T * C)
-        total += xp.matmul(rows.T, g[part].reshape(-1, K), out=product)
-    return total
+        product = rows.T @ g[part].reshape(-1, K)
+        if total is None:
+            total = product
+        else:
+            total += product
+    return xp.zeros((T * C, K), g.dtype) if total is None else total  # a batch of no images
 
 
 # With stride 1 gather and scatter are each other's mirror images. What scatter adds to pixel h
