@@ -33,8 +33,8 @@ def run(script, model, processes, folder, monkeypatch, change=lambda net: None, 
     net, adam = build(script, model, dataset)
     change(net)
     flags = SimpleNamespace(**FLAGS | flags)
-    log, complete = runs_train.train(net, adam, dataset, flags, folder, quiet=True)
-    assert complete
+    log, stopped = runs_train.train(net, adam, dataset, flags, folder, quiet=True)
+    assert stopped is None
     return log, net, adam
 
 
