@@ -162,8 +162,8 @@ def completion(ask, times=4):
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
         found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
-        f"{ask.title}: completions", f"top: the half that was seen{codes};\nthen {times} completions drawn by the model; "
-        f"bottom: the whole image")
+        f"{ask.title}: completions", f"top: the half that was seen{codes};\nthen {times} "
+        f"completions drawn by the model; bottom: the whole image")
 
 
 def codes(ask):
