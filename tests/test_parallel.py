@@ -195,7 +195,7 @@ def test_no_process_outlives_the_first(tmp_path):
                           bufsize=0) as first:
         seen = b""
         while len(seen) < 3:  # until all are there
-            seen += first.stdout.read(1)
+            seen += first.stdout.read(1) or b"end"
         assert set(seen) == set(b"012")
         first.kill()
         # The end of what they write comes when the last of them has ended, however busy the
