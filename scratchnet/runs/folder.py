@@ -28,7 +28,8 @@ def unused(path):
 
 
 def not_writable(folder, why):
-    return RunError(f"the run cannot be written to {folder}: {why}; name another folder with --out")
+    return RunError(f"the run cannot be written to {folder}: {why}; mend that, or name another "
+                    f"folder with --out")
 
 
 @contextlib.contextmanager
