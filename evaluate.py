@@ -9,8 +9,12 @@
 Prints the figures and writes them, with what they were measured on, to evaluation.json in the run.
 """
 
-import math
 import sys
+
+if __name__ == "__main__":
+    import early  # noqa: F401
+
+import math
 import time
 
 import numpy as np
@@ -23,6 +27,7 @@ from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
+from scratchnet.runs.folder import check_has_room, reported
 from scratchnet.runs.log import label, progress_bar
 from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
@@ -38,6 +43,8 @@ def main(argv):
     backend.use(flags.backend)
     run = open_run(flags.run, RECIPES)
     check(run, flags)
+    out = run.folder / "evaluation.json"
+    check_has_room(out)
     dataset = run.dataset(flags.data_dir, not flags.quiet)
     binarised = run.flags.binarize != "none" or flags.binarize == "static"
     if flags.binarize == "static" and run.flags.binarize == "none":
@@ -67,7 +74,10 @@ def main(argv):
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
                "versions": backend.versions()}
-    write_json(run.folder / "evaluation.json", content)
+    with reported(out):
+        write_json(out, content)
+    if not flags.quiet:
+        print(f"In {out}")
 
 
 @no_grad()
@@ -161,7 +171,6 @@ def show(run, figures, default, flags):
         if run.model.num_classes and "given" not in unit:
             unit += ", given its class"
         print(f"  {names.get(name, label(name)):<42} {figure['value']:.6g}{error} {unit}")
-    print(f"In {run.folder / 'evaluation.json'}")
 
 
 def build_parser():

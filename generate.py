@@ -8,6 +8,10 @@
 """
 
 import sys
+
+if __name__ == "__main__":
+    import early  # noqa: F401
+
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +20,10 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend
 from scratchnet.errors import RunError
-from scratchnet.runs.checkpoint import replacing
 from scratchnet.runs.cli import guarded, usage
+from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
-from scratchnet.runs.folder import unused
+from scratchnet.runs.folder import check_has_room, reported, unused
 from scratchnet.runs.pictures import PICTURES, Request, in_order, make, possible, write_figure
 from scratchnet.runs.run import open_run
 
@@ -34,17 +38,18 @@ def main(argv):
     run = open_run(flags.run, RECIPES)
     what = flags.what or possible(run.model)[0]
     check(run, what, flags)
+    out = out or unused(run.folder / f"{what}-seed{flags.seed}.png")
+    check_has_room(out)
     @cache
     def dataset(): return run.dataset(flags.data_dir, not flags.quiet)
     array, figure = make(what, Request(run.model, run.title, run.image_shape, dataset, flags.seed,
                                        flags.num, flags.label, flags.temperature, flags.quiet))
-    if out is None:
-        out = unused(run.folder / f"{what}-seed{flags.seed}.png")
-    if out.suffix == ".npy":
-        with replacing(out) as file:
-            np.save(file, array)
-    else:
-        write_figure(out, figure())
+    with reported(out):
+        if out.suffix == ".npy":
+            with replacing(out) as file:
+                np.save(file, array)
+        else:
+            write_figure(out, figure())
     if not flags.quiet:
         size = " x ".join(map(str, array.shape))
         print(f"{what} of {run.title}: {out}" + (f" ({size})" if out.suffix == ".npy" else ""))
@@ -98,10 +103,13 @@ def check_out(out, overwrite):
         return
     if out.suffix not in (".png", ".npy"):
         raise RunError(f"--out {out}: must end in .png (a picture) or .npy (an array)")
-    if not out.parent.is_dir():
-        raise RunError(f"--out {out}: there is no folder {out.parent}")
-    if out.exists() and not overwrite:
-        raise RunError(f"--out {out}: exists; name another file, or give --overwrite")
+    with reported(out):
+        if not out.parent.is_dir():
+            raise RunError(f"--out {out}: there is no folder {out.parent}")
+        if out.is_dir():
+            raise RunError(f"--out {out}: is a folder; name a file")
+        if out.exists() and not overwrite:
+            raise RunError(f"--out {out}: exists; name another file, or give --overwrite")
 
 
 def build_parser():

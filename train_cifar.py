@@ -10,6 +10,9 @@
 
 import sys
 
+if __name__ == "__main__":
+    import early  # noqa: F401
+
 from models import RECIPES
 from scratchnet.runs.cli import main
 

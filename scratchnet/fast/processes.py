@@ -37,6 +37,7 @@ from ..errors import TeamError
 MAIL = 1 << 20   # bytes of one mailbox: total() sends longer arrays in several parts
 MOST = 8         # processes; nobody has measured more
 FEWEST = 8       # images of a batch for each process
+STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 SPIN = 20_000    # looks at the others' turns (about 1 ms) before sleeping between them
 NAP = 1e-4       # seconds, at first
 
@@ -71,26 +72,36 @@ class Team:
             self.starts = [sum(sizes[:i]) for i in range(len(sizes))]  # of each among `gradients`
             self.gradients = [mmap.mmap(-1, sum(sizes)) for _ in range(self.size)]
             self.shares = shares(self.optimizer.parameters, self.size)
-        for rank in range(1, self.size):
-            try:
-                pid = os.fork()
-            except OSError as error:
-                self.__exit__(None, None, None)
-                raise TeamError(f"a second training process could not be started "
-                                f"({error.strerror}); set OPENBLAS_NUM_THREADS=1 to train with "
-                                f"one") from None
-            if pid == 0:
-                self.begin_work(rank)
-                break
-            self.pids.append(pid)
+        try:
+            for rank in range(1, self.size):
+                if self.rank == 0:
+                    self.start(rank)
+        except BaseException:  # also one to stop
+            self.__exit__(None, None, None)
+            raise
         if self.optimizer is not None:
             self.optimizer.parts = self.shares[self.rank]
         return self
 
+    def start(self, rank):
+        """Fork process `rank`. No signal comes between: it would be handled by both."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                self.begin_work(rank)
+            else:
+                self.pids.append(pid)
+        except OSError as error:
+            raise TeamError(f"a second training process could not be started ({error.strerror}); "
+                            f"set OPENBLAS_NUM_THREADS=1 to train with one") from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     def begin_work(self, rank):
-        """In a process just forked: leave Ctrl-C to the first one, and end when it ends."""
+        """In a process just forked: leave signals to the first one, and end when it ends."""
         self.rank, self.pids = rank, []
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
             signal.signal(number, signal.SIG_IGN)
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -9,7 +9,6 @@ killed while saving still has the old one. No pickle is read or written.
 """
 
 import json
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError
+from .files import replacing
 
 
 def save(path, model, optimizer, progress):
@@ -89,26 +89,3 @@ def write_json(path, content):
     with replacing(path, "w") as file:
         json.dump(content, file, indent=2)
         file.write("\n")
-
-
-class replacing:
-    """`with replacing(path) as file:` writes a new file and puts it at path only when complete."""
-
-    def __init__(self, path, mode="wb"):
-        self.path = Path(path)
-        self.part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        self.mode = mode
-
-    def __enter__(self):
-        self.file = open(self.part, self.mode, **({} if "b" in self.mode else {"newline": ""}))
-        return self.file
-
-    def __exit__(self, kind, error, trace):
-        if kind is None:
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        self.file.close()
-        if kind is None:
-            os.replace(self.part, self.path)
-        else:
-            self.part.unlink(missing_ok=True)

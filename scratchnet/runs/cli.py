@@ -12,8 +12,9 @@ from ..optim import Adam
 from ..training import generator
 from . import checkpoint, data
 from . import run as runs
+from .console import Stopped, steady_output, stop_signals
 from .flags import model_list, read_flags
-from .folder import check_free, check_writable, clear, locked, unused, write_config
+from .folder import barely_begun, check_free, claimed, clear, write_config
 from .log import label
 from .train import train
 
@@ -22,22 +23,22 @@ def main(kind, about, recipes, argv=None):
     """Run a training script; returns the exit code. kind: of images, a key of data.KINDS; about:
     for --help; recipes: {model: Recipe}."""
     argv = sys.argv[1:] if argv is None else argv
-    if not argv:
-        return usage(runs.script_of(kind), model_list(kind, recipes))
     return guarded(runs.script_of(kind), train_a_model, kind, about, recipes, argv)
 
 
 def guarded(script, work, *arguments):
     """The exit code of work(*arguments): what it returns, 2 for the user's mistake, said in one
-    line, 130 for Ctrl-C."""
-    try:
-        return work(*arguments) or 0
-    except UserError as error:
-        print(f"{script}: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{script}: stopped", file=sys.stderr)
-        return 130
+    line, 128 + the number of a signal that stopped it (130 for Ctrl-C)."""
+    with steady_output():
+        try:
+            with stop_signals():
+                return work(*arguments) or 0
+        except UserError as error:
+            print(f"{script}: error: {error}", file=sys.stderr)
+            return 2
+        except Stopped as stopped:
+            print(f"{script}: stopped", file=sys.stderr)
+            return 128 + stopped.number
 
 
 def usage(script, text):
@@ -48,16 +49,15 @@ def usage(script, text):
 
 def train_a_model(kind, about, recipes, argv):
     """The story of a run; the exit code. Everything that can be wrong is found before the work."""
+    if not argv:
+        return usage(runs.script_of(kind), model_list(kind, recipes))
     flags, named = read_flags(kind, about, recipes, argv)
     choose_backend(flags)
     if flags.out:
         check_free(Path(flags.out), flags.overwrite)
     dataset, vqvae = load_images(flags, kind, recipes, named)
-    folder = Path(flags.resume or flags.out
-                  or unused(Path("runs", f"{flags.model}-{dataset.name}")))
-    check_writable(folder)
     model, optimizer = build(flags, recipes[flags.model], dataset)
-    with locked(folder):
+    with claimed(flags, dataset) as folder:
         if flags.resume:
             progress, continued = go_on(folder, flags, dataset, vqvae, model, optimizer)
         else:
@@ -66,11 +66,11 @@ def train_a_model(kind, about, recipes, argv):
         write_config(folder, runs.script_of(kind), flags, dataset, continued)
         images = prepared(dataset, flags)
         say(flags, opening(flags, images, model, folder, progress))
-        log, complete = train(model, optimizer, images, flags, folder, progress, flags.quiet)
+        log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet)
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
-        if not complete:
+        if stopped:
             print(f"\nStopped, and saved. Go on with:\n  {resume}", file=sys.stderr)
-            return 130
+            return 128 + stopped
         from . import pictures  # Matplotlib takes a second
         with optimizer.averaged():
             drawn = pictures.draw_all(model, images, log, folder, title(flags, images), flags.seed)
@@ -151,8 +151,9 @@ def prepared(dataset, flags):
 
 
 def go_on(folder, flags, dataset, vqvae, model, optimizer):
-    """Load the checkpoint of the run in the folder; returns its progress, and what was changed on
-    the way so far, for config.json. Raises RunError if the run cannot go on with these flags."""
+    """Load the checkpoint of the run in the folder; returns its progress (None if it was ended
+    before its first checkpoint: it then begins anew), and what was changed on the way so far, for
+    config.json. Raises RunError if the run cannot go on with these flags."""
     config = json.loads((folder / "config.json").read_text())
     recorded = config.get("dataset") or {}
     if not {"title", "sha256"} <= set(recorded):
@@ -160,6 +161,11 @@ def go_on(folder, flags, dataset, vqvae, model, optimizer):
     if vqvae is not None:
         runs.check_codes(folder, recorded, vqvae)
     runs.check_data(folder, recorded, dataset)
+    if barely_begun(folder):
+        return None, []
+    if not (folder / "checkpoint.npz").exists():
+        raise RunError(f"{folder / 'checkpoint.npz'}: is gone, though the run had saved it; "
+                       f"restore it from a copy, or train again with --out {folder} --overwrite")
     progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
     for name, count in (("epochs", len(progress["history"])), ("steps", progress["step"])):
         if (getattr(flags, name) or count) < count:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from .files import replacing
 from .synthetic import synthetic_digits, synthetic_scenes
 
 TIMEOUT = 15  # seconds without a byte before a download is given up
@@ -255,9 +256,8 @@ def unpack(archive, folder, files):
                 content = tar.extractfile(found[file]).read()
                 _check_sum(f"{archive}: {file}", content, sha256)
                 folder.mkdir(parents=True, exist_ok=True)
-                part = folder / f".{file}.{os.getpid()}.part"
-                part.write_bytes(content)
-                os.replace(part, folder / file)
+                with replacing(folder / file) as out:
+                    out.write(content)
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{archive}: damaged archive ({error}); {remedy}") from None
     except OSError as error:
@@ -303,25 +303,20 @@ def _fetch(path, url, sha256, progress):
     from tqdm import tqdm
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     digest = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response, open(part, "wb") as out:
-            total = int(response.headers.get("Content-Length") or 0)
-            with tqdm(total=total or None, unit="B", unit_scale=True, desc=path.name,
-                      disable=None if progress else True) as bar:
-                while chunk := response.read(1 << 16):
-                    out.write(chunk)
-                    digest.update(chunk)
-                    bar.update(len(chunk))
-            if total and out.tell() < total:
-                raise ConnectionError(f"connection cut after {out.tell():,} of {total:,} bytes")
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, replacing(path) as out:
+        total = int(response.headers.get("Content-Length") or 0)
+        with tqdm(total=total or None, unit="B", unit_scale=True, desc=path.name,
+                  disable=None if progress else True) as bar:
+            while chunk := response.read(1 << 16):
+                out.write(chunk)
+                digest.update(chunk)
+                bar.update(len(chunk))
+        if total and out.tell() < total:
+            raise ConnectionError(f"connection cut after {out.tell():,} of {total:,} bytes")
         if sha256 is not None and digest.hexdigest() != sha256:
             raise DataError(f"{url}: wrong bytes: SHA-256 is {digest.hexdigest()}, "
                             f"expected {sha256}")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 # ---------------------------------------------------------------- batches

@@ -13,6 +13,7 @@ from ..errors import DivergenceError
 from ..tensor import raw
 from ..training import summarise
 from . import checkpoint
+from .files import replacing
 
 TRACE_EVERY = 100     # steps that a row of train.csv is the mean of
 
@@ -47,6 +48,7 @@ class Log:
         self.folder, self.model, self.optimizer = folder, model, optimizer
         self.waiting = []  # (metrics, images) of steps not looked at yet; they stay on the device
         self.started = self.saved = time.monotonic()
+        self.unwritten = set()  # files that could not be written, which was said
 
     def add(self, metrics, images):
         self.step += 1
@@ -92,7 +94,7 @@ class Log:
         return time.monotonic() - self.saved
 
     def save(self):
-        """Write the checkpoint, then the two csv files, which are always made from it."""
+        """Write the checkpoint, then the two csv files."""
         self.look()
         for name, parameter in self.model.named_parameters().items():
             if not bool(xp.isfinite(parameter.data).all()):
@@ -104,13 +106,30 @@ class Log:
             "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
             "window": {n: v.tolist() for n, v in self.window.values.items()},
             "history": self.history, "trace": self.trace})
+        self.write_tables()
+        self.saved = time.monotonic()
+
+    def write_tables(self):
+        """metrics.csv and train.csv, made anew from what the checkpoint has, too."""
         for name, rows in (("metrics.csv", self.history), ("train.csv", self.trace)):
             if rows:
-                with checkpoint.replacing(self.folder / name, "w") as file:
+                with self.dispensable(name), replacing(self.folder / name, "w") as file:
                     writer = csv.DictWriter(file, rows[-1])
                     writer.writeheader()
                     writer.writerows(rows)
-        self.saved = time.monotonic()
+
+    @contextlib.contextmanager
+    def dispensable(self, name):
+        """A file of the run that cannot be written inside (it is open in a spreadsheet, say) does
+        not end the run; that is said once."""
+        try:
+            yield
+        except OSError as error:
+            if name not in self.unwritten:
+                print(f"NOTE: {self.folder / name} could not be written ({error.strerror or error})"
+                      f"; the run goes on without, and its checkpoint has all figures",
+                      file=sys.stderr)
+            self.unwritten.add(name)
 
 
 def to_host(found):

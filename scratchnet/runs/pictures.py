@@ -14,7 +14,7 @@ from ..errors import RunError
 from ..tensor import no_grad, raw
 from ..training import classes, generator, to_batch
 from . import figures
-from .checkpoint import replacing
+from .files import replacing
 from .log import progress_bar
 from .run import codes_of
 
@@ -161,9 +161,9 @@ def completion(ask, times=4):
     found = np.stack([seen, *again, whole], axis=1)
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
-        found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images), f"{ask.title}: completions",
-        f"top: the half that was seen{codes};\nthen {times} completions drawn by the model; "
-        f"bottom: the whole image")
+        found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
+        f"{ask.title}: completions", f"top: the half that was seen{codes};\nthen {times} "
+        f"completions drawn by the model; bottom: the whole image")
 
 
 def codes(ask):
@@ -184,7 +184,7 @@ def usage(ask):
 
 def palette(ask):
     """What a grid filled with one code decodes to, for each code: (K, H, W, C)."""
-    K, (H, W, _) = len(ask.model.e), ask.shape
+    K = len(ask.model.e)
     h, w = codes_of(ask.model, np.zeros((1, *ask.shape), np.uint8)).shape[1:]
     grids = np.repeat(np.arange(K), h * w).reshape(K, h, w)
     images = np.concatenate([host(ask.model.decode_codes(part))
@@ -193,7 +193,8 @@ def palette(ask):
 
 
 # {name: (what of model.gives it needs, the function)}
-PICTURES = {"samples": ("samples", samples), "reconstructions": ("reconstructions", reconstructions),
+PICTURES = {"samples": ("samples", samples),
+            "reconstructions": ("reconstructions", reconstructions),
             "interpolation": ("interpolation", interpolation), "manifold": ("manifold", manifold),
             "latent": ("latent", latent), "completion": ("completion", completion),
             "codes": ("codes", codes), "usage": ("codes", usage), "palette": ("codes", palette)}
@@ -217,7 +218,7 @@ def write_figure(path, figure):
 
 def draw_all(model, dataset, log, folder, title, seed):
     """Draw every picture that this model can give, and the curves of its Log, into the folder;
-    returns the file names."""
+    returns the names of the files that could be written."""
     ask = Request(model, title, dataset.image_shape, lambda: dataset, seed)
     before = model.training
     model.eval()
@@ -225,8 +226,9 @@ def draw_all(model, dataset, log, folder, title, seed):
     model.train(before)
     drawn["curves.png"] = figures.curves(log, model.table, f"{title}: training")
     for name, figure in drawn.items():
-        write_figure(Path(folder) / name, figure)
-    return list(drawn)
+        with log.dispensable(name):
+            write_figure(Path(folder) / name, figure)
+    return [name for name in drawn if name not in log.unwritten]
 
 
 def host(x):

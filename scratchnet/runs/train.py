@@ -1,8 +1,6 @@
 """The training loop of a run, in the order in which things happen."""
 
-import contextlib
 import math
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from ..fast.processes import Team, processes
 from ..optim import SCHEDULES
 from ..training import evaluate, generator, step
 from . import data
+from .console import stop_signals
 from .log import Log, Table
 
 SAVE_EVERY = 60       # seconds between checkpoints within an epoch
@@ -24,8 +23,8 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     and the first alone writes.
 
     flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip. folder: where
-    metrics.csv, train.csv and checkpoint.npz go. Returns the Log, and True if the run is
-    complete (False: interrupted, and saved).
+    metrics.csv, train.csv and checkpoint.npz go. Returns the Log, and None if the run is
+    complete, or else the number of the signal that stopped it, saved.
 
     Raises DivergenceError, naming step and term, if a loss is NaN or infinite; the
     checkpoint is then the last good one.
@@ -36,8 +35,9 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
     log = Log(progress, Path(folder), model, optimizer)
+    log.write_tables()  # a run killed after its checkpoint has older ones
 
-    with (quiet_overflow(), stop_signals() as stop_asked,
+    with (quiet_overflow(), stop_signals(patience=1) as stop_asked,
           Team(processes(flags.batch_size), optimizer) as team):
         table = Table(model.table, epochs, quiet or team.rank > 0)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
@@ -49,13 +49,14 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
                     optimizer.lr = lr_at(log.step)
                     log.add(step(model, optimizer, batch, rng, labels, team), len(batch))
                     if after_step(log, table, bar, team, stop_asked):
-                        return log, False
+                        return log, stop_asked()
             if log.unevaluated():
                 with optimizer.averaged():
                     test = evaluate(model, dataset.test_images, flags.batch_size,
                                     dataset.test_labels, team)
-                table.row(log.end_epoch(epoch + 1, optimizer.lr, test, save=team.rank == 0))
-    return log, True
+                lr = lr_at(log.step - 1)  # of the last step, which may lie before a resume
+                table.row(log.end_epoch(epoch + 1, lr, test, save=team.rank == 0))
+        return log, stop_asked()
 
 
 def batches(dataset, flags, epoch, start, end):
@@ -81,7 +82,7 @@ def after_step(log, table, bar, team, stop_asked):
     bar.update()
     if log.step % LOOK_EVERY == 0:
         bar.set_postfix_str(table.short(log.look()))
-    stop = team.agree(stop_asked())
+    stop = team.agree(stop_asked() is not None)
     if (stop or log.unsaved_seconds() > SAVE_EVERY) and team.rank == 0:
         log.save()
     return stop
@@ -90,26 +91,3 @@ def after_step(log, table, bar, team, stop_asked):
 def quiet_overflow():
     """A loss that overflows is reported once, with its step and term, not by NumPy line by line."""
     return np.errstate(over="ignore", invalid="ignore")
-
-
-@contextlib.contextmanager
-def stop_signals():
-    """Ctrl-C and SIGTERM set a flag, so that the step is finished; a second one stops at once."""
-    asked = []
-
-    def note(number, frame):
-        asked.append(number)
-        for n in before:
-            signal.signal(n, before[n])
-
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        for n in before:
-            signal.signal(n, note)
-    except ValueError:  # not the main thread: nobody can interrupt us there
-        before = {}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for n, handler in before.items():
-            signal.signal(n, handler)
