@@ -15,9 +15,9 @@ x_i itself (mask A); later layers see the features at i, made of earlier pixels 
 Colours are drawn in the order R, G, B: within pixel i, green sees red, blue sees both. Channels
 of features belong to a colour each, and only the middle tap looks at which (`channel_mask`).
 
-The loss is -log p(x) in nats: an exact likelihood, not a bound. Sampling draws pixel after pixel, with
-the very lines that compute the loss: they run on a copy of the network whose convolutions keep their
-inputs so far and answer for one pixel (fast/stream.py).
+The loss is -log p(x) in nats: an exact likelihood, not a bound. Sampling draws pixel after pixel,
+with the very lines that compute the loss: they run on a copy of the network whose convolutions keep
+their inputs so far and answer for one pixel (fast/stream.py).
 
 PixelCNN is the plain model (1601.06759), GatedPixelCNN the later one (1606.05328), whose two stacks
 have no blind spot. Both also model a VQ-VAE's grids of code indices.
@@ -33,6 +33,7 @@ from scratchnet.conv import pair
 from scratchnet.fast.stream import Stream
 from scratchnet.ops import relu
 from scratchnet.ops.elementwise import sigmoid_of
+from scratchnet.ops.inputs import in_unit_range
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model
 
@@ -138,13 +139,21 @@ class PixelCNN(Model):
     # ------------------------------------------------------------ what the network sees
 
     def levels_of(self, x):
-        """Images (N, H, W, C), floats in [0, 1] or integers below L, as integers below L."""
+        """Images (N, H, W, C), floats in [0, 1] or integers below L, as integers below L. Raises
+        ValueError for other shapes, and for other values (on the host only)."""
+        name = type(self).__name__
         x = xp.asarray(raw(ops.as_tensor(x)))
         if x.shape[1:] != self.image_shape:
-            raise ValueError(f"{type(self).__name__}: images of {x.shape[1:]}, but it was built "
-                             f"for {self.image_shape}")
+            raise ValueError(f"{name}: images of {x.shape[1:]}, but it was built for "
+                             f"{self.image_shape}")
         if x.dtype.kind in "iu":
+            if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and
+                                                             x.max() < self.levels):
+                raise ValueError(f"{name}: levels from {x.min()} to {x.max()}, but it has "
+                                 f"{self.levels}, 0 to {self.levels - 1}: give images as floats in "
+                                 f"[0, 1], those of 0 to 255 divided by 255")
             return x
+        in_unit_range(f"{name}: images", x)
         return xp.minimum(x * self.levels, self.levels - 1).astype(np.int32)
 
     def inputs(self, levels):
@@ -209,7 +218,8 @@ class PixelCNN(Model):
 
     def neg_log_likelihood(self, x, labels=None):
         """-log p(x) in nats for each image: Tensor (N,)."""
-        levels, logits = self.levels_of(x), self.logits(x, labels)
+        levels = self.levels_of(x)
+        logits = self.logits(levels, labels)
         if self.outputs == 1:
             targets = levels.astype(logits.dtype)
             nll = losses.bce_with_logits(logits.reshape(levels.shape), targets, "none")

@@ -119,7 +119,7 @@ def test_plain_model_sees_what_its_taps_reach_and_has_a_blind_spot(rng):
 def test_gated_models_see_every_earlier_pixel_at_their_default_sizes(script, model, rng):
     """The last pixel of the image, and the first and the middle one of its last row."""
     shape = {"prior": (7, 7, 1)}.get(model, (28, 28, 1))
-    if script == "train_cifar.py":
+    if script == "cifar":
         shape = {"prior": (8, 8, 1)}.get(model, (32, 32, 3))
     recipe = RECIPES[script][model]
     sizes = recipe.sizes | {"features": 6, "head": 6} | (
@@ -419,3 +419,23 @@ def test_wrong_labels_and_images(rng):
             model.loss(x, labels=labels)
     with pytest.raises(ValueError, match=r"images of \(4, 3, 1\), but it was built for \(3, 4, 1"):
         model.loss(np.zeros((2, 4, 3, 1), np.int32), labels=[0, 1])
+
+
+@pytest.mark.host_only
+@pytest.mark.parametrize("name, dtype, wrong, words", [
+    ("plain", np.uint8, 255, "levels from 0 to 255, but it has 2, 0 to 1.*floats in .0, 1.*255"),
+    ("plain, 3 levels", np.int32, 3, "levels from 0 to 3, but it has 3, 0 to 2"),
+    ("plain", np.int64, -1, "levels from -1 to 0"),
+    ("gated, codes, conditional", np.int32, 5, "levels from 0 to 5, but it has 5, 0 to 4"),
+    ("gated", np.float32, 255, "images from 0 to 255.*needs values in .0, 1.*divide.*by 255"),
+    ("plain, RGB", np.float64, -0.1, "images from -0.1 to 0"),
+    ("plain", np.float32, np.nan, "images from nan to nan")])
+def test_values_that_are_no_levels(name, dtype, wrong, words, rng):
+    """They would be a loss of nothing: of level 2 the Bernoulli's is below 0."""
+    model = build(name, rng)
+    x = np.zeros((2, *model.image_shape), dtype)
+    x[1, 2, 1, 0] = wrong
+    for use in (model.loss, model.neg_log_likelihood, model.logits,
+                lambda x, labels: model.complete(x, rng, labels=labels)):
+        with pytest.raises(ValueError, match=f"{type(model).__name__}: {words}"):
+            use(x, labels=some_labels(model, 2))

@@ -239,6 +239,18 @@ def test_noise_is_drawn_on_the_host_in_the_precision_asked_for(backend):
     np.testing.assert_array_equal(noise.numpy(), expected)
 
 
+@pytest.mark.host_only
+@pytest.mark.parametrize("dtype, error, words", [
+    (np.uint8, TypeError, "images of uint8"), (np.float32, ValueError, "images from 0 to 255")])
+def test_images_that_nobody_divided_by_255_are_explained(dtype, error, words, rng):
+    x = np.array([[0] * 11 + [255]], dtype)
+    for model in (Autoencoder(12, 8, 2, rng=rng), small(rng), small(rng, likelihood="gaussian"),
+                  ConvVAE((2, 6, 1), (2,), 6, 2, rng=rng)):
+        for use in (model.reconstruct, model.encode, model.loss):
+            with pytest.raises(error, match=f"{type(model).__name__}: {words}.*.0, 1.: divide"):
+                use(*(x, rng)[:1 + (use == model.loss)])
+
+
 @pytest.mark.parametrize("changes, words", [
     ({"z_dim": 0}, "1 or more"), ({"h_dim": [5, 0]}, "1 or more"), ({"beta": -1}, "beta >= 0"),
     ({"likelihood": "poisson"}, "choose one of bernoulli, gaussian"), ({"sigma_x": 0}, "sigma_x"),

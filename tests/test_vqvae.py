@@ -406,6 +406,19 @@ def test_wrong_sizes_are_explained(changes, words, rng):
         tiny(rng, **changes)
 
 
+@pytest.mark.host_only
+@pytest.mark.parametrize("dtype, error, words", [
+    (np.uint8, TypeError, "images of uint8"), (np.int64, TypeError, "images of int64"),
+    (np.float32, ValueError, "images from 0 to 200")])
+def test_images_that_nobody_divided_by_255_are_explained(dtype, error, words, rng):
+    """Of bytes, 0 - 0.5 would be computed in float64; of floats up to 255 the loss be huge."""
+    model, x = tiny(rng), np.zeros((2, 8, 8, 1), dtype)
+    x[1, 3, 3] = 200
+    for use in (model.loss, model.codes, model.reconstruct, model.encode):
+        with pytest.raises(error, match=f"VQVAE: {words}.*.0, 1.: divide images of 0 to 255"):
+            use(x)
+
+
 def test_images_of_another_size_are_explained(rng):
     with pytest.raises(ValueError, match=r"images of \(12, 8, 1\), but it was built for"):
         tiny(rng).encode(np.zeros((1, 12, 8, 1), np.float32))
