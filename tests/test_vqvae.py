@@ -312,12 +312,14 @@ def test_codes_move_onto_vectors_of_the_batch(backend, rng):
             np.testing.assert_array_equal(after["m"][k], before["m"][k])
 
 
-@pytest.mark.parametrize("steps_done, codes_moved", [(0, 6), (9, 0), (10, 2), (11, 0), (20, 2),
-                                                     (500, 0)])
-def test_when_codes_are_moved(steps_done, codes_moved, rng):
+@pytest.mark.parametrize("steps_done, restart_below, codes_moved", [
+    (0, 0, 6), (9, 0, 0), (10, 0, 2), (11, 0, 0), (20, 0, 2), (490, 0, 2), (500, 0, 0),
+    (10, 0.01, 2), (490, 0.3, 3), (500, 0.01, 1), (510, 0.3, 3), (511, 0.3, 0)])
+def test_when_codes_are_moved(steps_done, restart_below, codes_moved, rng):
     """At the start all; while the codebook is placed every tenth step those with less than a fourth
-    of a fair share: of 5 images with 4 vectors each, 6 codes have 3.3 each, so less than 0.83."""
-    model, x = tiny(rng), pixels(rng)
+    of a fair share, or less than restart_below if that is more; later less than restart_below. Of 5
+    images with 4 vectors each, 6 codes have 3.3 each: a fourth is 0.83."""
+    model, x = tiny(rng, restart_below=restart_below), pixels(rng)
     model.N.data[...] = xp.asarray(np.array([0.84, 3, 0.82, 1, 5, 0], np.float32))
     model.steps_done, before = steps_done, model.e.numpy().copy()
     model.prepare(x, rng)
