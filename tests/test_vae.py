@@ -223,7 +223,7 @@ def test_log_variance_is_as_it_was_encoded_within_wide_bounds(rng):
 
 
 def test_logistic_outputs_of_0_are_grey(backend, rng):
-    """A mean of 1/2, give or take e^-2, in the loss as in the picture; others are added to these."""
+    """A mean of 1/2, give or take e^-2, in the loss as in the picture; others add to these."""
     model, x = small(rng, likelihood="logistic"), np.full((1, 12), 90 / 255, np.float32)
     def bin_below(edge): return 1 / (1 + math.exp(-(edge - 0.6) / math.exp(-2.3)))
     p = bin_below(90.5 / 255) - bin_below(89.5 / 255)
