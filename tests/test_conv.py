@@ -1,12 +1,14 @@
 """Convolution: naive loops, the adjoint, masks, blocks, sizes that do not fit."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scratchnet import Tensor, conv, nn, taps, to_numpy, xp
-from scratchnet.fast import products
+from scratchnet.fast import memory, products
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -114,6 +116,17 @@ def test_products_are_the_plain_ones(offsets, stride, P, Q, H, W, C, K, N, block
               if stride == (1, 1) else ()),
         ):
             np.testing.assert_allclose(to_numpy(fast), to_numpy(plain), atol=1e-11)
+
+
+@pytest.mark.host_only
+def test_memory_is_used_again_for_one_purpose_dtype_and_thread():
+    first = memory.empty((2, 3), np.dtype("f4"), "a")
+    assert np.shares_memory(first, memory.empty((5,), np.dtype("f4"), "a"))
+    with ThreadPoolExecutor(1) as pool:
+        elsewhere = pool.submit(memory.empty, (2, 3), np.dtype("f4"), "a").result()
+    for other in (memory.empty((2, 3), np.dtype("f8"), "a"), elsewhere,
+                  memory.empty((2, 3), np.dtype("f4"), "b")):
+        assert not np.shares_memory(first, other)
 
 
 @pytest.mark.parametrize("dilation", [2, 3])

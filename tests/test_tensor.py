@@ -200,6 +200,28 @@ def test_no_derivative_is_computed_for_inputs_without_gradient():
     assert called == ["a"]
 
 
+@pytest.mark.parametrize("needed, called", [
+    ("abc", ["ab", "c"]), ("ab", ["ab"]), ("ac", ["a", "c"]), ("bc", ["b", "c"]), ("c", ["c"])])
+def test_derivatives_made_together_are_made_so_only_if_all_are_needed(needed, called):
+    """y = 2a + 3b + 4c; those of a and b share work."""
+    seen = []
+    def op(a, b, c):
+        def note(name, found):
+            seen.append(name)
+            return found
+        def da(g): return note("a", 2 * g)
+        def db(g): return note("b", 3 * g)
+        def dc(g): return note("c", 4 * g)
+        def da_db(g): return note("ab", (2 * g, 3 * g))
+        return record(2 * a.data + 3 * b.data + 4 * c.data, (a, da), (b, db), (c, dc),
+                      together=((a, b), da_db))
+    inputs = [Tensor([1.0], requires_grad=name in needed) for name in "abc"]
+    op(*inputs).backward()
+    assert seen == called
+    for name, x, slope in zip("abc", inputs, (2, 3, 4), strict=True):
+        assert (x.grad is None) if name not in needed else x.grad.item() == slope
+
+
 def test_intermediate_tensors_keep_no_grad(backend):
     x = leaf([2.0])
     y = x * 3
