@@ -209,7 +209,8 @@ class PixelCNN(Model):
         if isinstance(labels, xp.ndarray) and xp.ndarray is not np.ndarray:
             return labels  # checked before it was moved
         labels = np.asarray(labels)
-        if labels.shape != (n,) or labels.min() < 0 or labels.max() >= self.num_classes:
+        if labels.shape != (n,) or n and (labels.dtype.kind not in "iu" or labels.min() < 0 or
+                                          labels.max() >= self.num_classes):
             raise ValueError(f"{type(self).__name__}: it is conditional: needs a label from 0 to "
                              f"{self.num_classes - 1} for each of the {n} images")
         return xp.asarray(labels.astype(np.int64))

@@ -254,8 +254,11 @@ def test_optimiser_state_of_another_shape_is_refused():
 def test_a_parameter_without_gradient_stays():
     p, q = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2), requires_grad=True)
     p.grad = xp.ones(2)
-    optim.Adam([p, q]).step()
+    adam = optim.Adam([p, q])
+    adam.step()
     assert (p.numpy() != 1).all() and (q.numpy() == 1).all()
+    adam.zero_grad()
+    assert p.grad is None
 
 
 def test_schedules():
