@@ -378,7 +378,8 @@ def test_metrics_and_units(rng):
     loss, metrics = model.loss(x)
     assert_allclose(metrics["nll"].item(), nll.mean())
     assert_allclose(metrics["bits_per_dim"].item(), nll.mean() / (18 * np.log(2)))
-    # 4 levels: [0, 1/4) is 0, ..., 1 is 3
+    # 4 levels: [0, 1/4) is 0, ..., 1 is 3; the network sees them evenly from -1 to 1
+    assert_allclose(host(model.inputs(xp.asarray(np.arange(4)))), [-1, -1 / 3, 1 / 3, 1])
     assert_array_equal(host(model.levels_of(np.full((1, 2, 3, 3), 0.5)))[0, 0, 0], 2)
     assert_array_equal(host(model.levels_of(np.ones((1, 2, 3, 3))))[0, 0, 0], 3)
     eight_bits = PixelCNN((1, 256, 1), levels=256, features=2, blocks=1, head=2)
@@ -396,6 +397,14 @@ def test_codes_are_looked_up_not_measured(rng):
     model.logits_of.w.data[...] = model.logits_of.w.data[..., inverse]
     model.logits_of.b.data[...] = model.logits_of.b.data[inverse]
     assert_allclose(host(model.neg_log_likelihood(order[x].astype(np.int32))), nll)
+
+
+def test_dilations_are_those_of_the_blocks_in_turn(rng):
+    plain, gated = (m((4, 4, 1), blocks=5, dilations=(1, 2, 4), rng=rng)
+                    for m in (PixelCNN, GatedPixelCNN))
+    assert [b.middle.dilation for b in plain.blocks] == [1, 2, 4, 1, 2]
+    assert [(b.v.dilation, b.h.dilation) for b in gated.blocks] == [
+        (1, 1), (2, 2), (4, 4), (1, 1), (2, 2)]
 
 
 @pytest.mark.parametrize("arguments, message", [
