@@ -235,6 +235,30 @@ def test_logistic_outputs_of_0_are_grey(backend, rng):
     np.testing.assert_allclose(model.sample(2, rng).numpy(), 0.6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic"])
+def test_pictures_are_the_means_of_what_is_decoded(likelihood, backend, rng):
+    """Of z = mu(x), and of z drawn from the prior."""
+    model, x = small(rng, likelihood=likelihood), pixels(rng)
+    def mean(z):
+        y = model.decode(z).numpy()
+        return {"bernoulli": 1 / (1 + np.exp(-y)), "gaussian": y,
+                "logistic": y[:, :12] + 0.5}[likelihood]
+    mu, _ = model.encode(x)
+    np.testing.assert_allclose(model.reconstruct(x).numpy(), mean(mu), rtol=1e-5)
+    z = np.random.default_rng(3).standard_normal((5, 3), dtype=np.float32)
+    drawn = model.sample(5, np.random.default_rng(3)).numpy()
+    np.testing.assert_allclose(drawn, mean(z), rtol=1e-5)
+
+
+def test_autoencoder_by_its_definition(backend, rng):
+    model, x = Autoencoder(12, [7, 5], 3, rng=rng), pixels(rng)
+    x_hat = 1 / (1 + np.exp(-model.decode(model.encode(x)).numpy().astype(np.float64)))
+    bce = -(x * np.log(x_hat) + (1 - x) * np.log(1 - x_hat)).sum(axis=1).mean()
+    loss, metrics = model.loss(x)
+    assert loss.item() == metrics["loss"].item() == pytest.approx(bce, rel=1e-5)
+    np.testing.assert_allclose(model.reconstruct(x).numpy(), x_hat, rtol=1e-5)
+
+
 def test_one_batch_can_be_learned_by_heart(backend, rng):
     x = (pixels(rng, n=8) > 0.5).astype(np.float32)
     model = small(rng, h_dim=32, beta=0.0)
