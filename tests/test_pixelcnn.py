@@ -270,6 +270,16 @@ def test_completion_keeps_the_seen_rows(variant, rng):
     assert_allclose(np.stack(forced.logits, 1).reshape(logits.shape), logits, atol=1e-12)
 
 
+def test_draws_at_the_edges(backend, rng):
+    """Level k is drawn for u from the cumulative probability before it on, so that one of
+    probability 0 never is; large logits do not overflow."""
+    model = build("plain, 3 levels", rng)
+    last = 1 - 2.0 ** -24  # the largest u there is in float32
+    logits = np.array([[-9e4, 0, 0], [-9e4, 0, 0], [0, 0, -9e4], [9e4, 0, 0], [0, 0, 0]])
+    u = np.array([0, 0.5, last, last, 1 / 3 - 1e-9])
+    assert host(model.draw(xp.asarray(logits), xp.asarray(u))).tolist() == [1, 2, 1, 0, 0]
+
+
 def test_low_temperature_draws_the_likeliest(rng):
     model = build("plain, 3 levels", rng)
     drawn = model.sample_levels(4, rng, temperature=1e-4)

@@ -329,8 +329,9 @@ def test_when_codes_are_moved(steps_done, restart_below, codes_moved, rng):
     model.prepare(x, rng)
     moved = (model.e.numpy() != before).any(axis=1)
     assert moved.sum() == codes_moved
-    part = max(restart_below, 0.25 if steps_done < 500 else 0)  # so a moved code starts at the limit
-    np.testing.assert_allclose(model.N.numpy()[moved], part * 20 / 6 if steps_done else 1, rtol=1e-6)
+    part = max(restart_below, 0.25 if steps_done < 500 else 0)  # a moved code starts at the limit
+    limit = part * 20 / 6 if steps_done else 1
+    np.testing.assert_allclose(model.N.numpy()[moved], limit, rtol=1e-6)
 
 
 def test_steps_go_on_counting_after_loading(rng):
