@@ -53,7 +53,7 @@ class TorchVQVAE(nn.Module):
         z_q = z + (e - z).detach()
         x_hat = self.decoder(z_q.permute(0, 3, 1, 2)) + 0.5
         with torch.no_grad():
-            one_hot = F.one_hot(indices, len(self.e)).float()
+            one_hot = F.one_hot(indices, len(self.e)).to(rows.dtype)
             self.N.mul_(self.decay).add_(one_hot.sum(0), alpha=1 - self.decay)
             self.m.mul_(self.decay).add_(one_hot.T @ rows, alpha=1 - self.decay)
             total = self.N.sum()

@@ -9,6 +9,7 @@ from: that is what the VAE (models/vae.py) adds.
 import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
+from scratchnet.ops.inputs import images
 from scratchnet.tensor import Tensor
 from scratchnet.training import Model
 
@@ -36,7 +37,7 @@ class Autoencoder(Model):
 
     def encode(self, x):
         """Images (N, ...) -> codes z (N, z_dim)."""
-        x = ops.as_tensor(x)
+        x = images("Autoencoder", x)
         return self.code(self.encoder(x.reshape(x.shape[0], -1)))
 
     def decode(self, z):

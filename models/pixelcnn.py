@@ -33,6 +33,7 @@ from scratchnet.conv import pair
 from scratchnet.fast.stream import Stream
 from scratchnet.ops import relu
 from scratchnet.ops.elementwise import sigmoid_of
+from scratchnet.ops.inputs import in_unit_range
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model
 
@@ -141,13 +142,21 @@ class PixelCNN(Model):
     # ------------------------------------------------------------ what the network sees
 
     def levels_of(self, x):
-        """Images (N, H, W, C), floats in [0, 1] or integers below L, as integers below L."""
+        """Images (N, H, W, C), floats in [0, 1] or integers below L, as integers below L. Raises
+        ValueError for other shapes, and for other values (on the host only)."""
+        name = type(self).__name__
         x = xp.asarray(raw(ops.as_tensor(x)))
         if x.shape[1:] != self.image_shape:
-            raise ValueError(f"{type(self).__name__}: images of {x.shape[1:]}, but it was built "
-                             f"for {self.image_shape}")
+            raise ValueError(f"{name}: images of {x.shape[1:]}, but it was built for "
+                             f"{self.image_shape}")
         if x.dtype.kind in "iu":
+            if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and
+                                                             x.max() < self.levels):
+                raise ValueError(f"{name}: levels from {x.min()} to {x.max()}, but it has "
+                                 f"{self.levels}, 0 to {self.levels - 1}: give images as floats in "
+                                 f"[0, 1], those of 0 to 255 divided by 255")
             return x
+        in_unit_range(f"{name}: images", x)
         return xp.minimum(x * self.levels, self.levels - 1).astype(np.int32)
 
     def inputs(self, levels):
@@ -203,7 +212,8 @@ class PixelCNN(Model):
         if isinstance(labels, xp.ndarray) and xp.ndarray is not np.ndarray:
             return labels  # checked before it was moved
         labels = np.asarray(labels)
-        if labels.shape != (n,) or labels.min() < 0 or labels.max() >= self.num_classes:
+        if labels.shape != (n,) or n and (labels.dtype.kind not in "iu" or labels.min() < 0 or
+                                          labels.max() >= self.num_classes):
             raise ValueError(f"{type(self).__name__}: it is conditional: needs a label from 0 to "
                              f"{self.num_classes - 1} for each of the {n} images")
         return xp.asarray(labels.astype(np.int64))
@@ -212,7 +222,8 @@ class PixelCNN(Model):
 
     def neg_log_likelihood(self, x, labels=None):
         """-log p(x) in nats for each image: Tensor (N,)."""
-        levels, logits = self.levels_of(x), self.logits(x, labels)
+        levels = self.levels_of(x)
+        logits = self.logits(levels, labels)
         if self.outputs == 1:
             targets = levels.astype(logits.dtype)
             nll = losses.bce_with_logits(logits.reshape(levels.shape), targets, "none")

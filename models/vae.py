@@ -18,6 +18,7 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
+from scratchnet.ops.inputs import images
 from scratchnet.ops.reductions import logsumexp_of
 from scratchnet.tensor import Tensor
 from scratchnet.training import Model
@@ -104,7 +105,7 @@ class VAE(Model):
 
         log_var is kept within [-20, 10], where e^log_var cannot overflow or vanish.
         """
-        x = ops.as_tensor(x)
+        x = images(type(self).__name__, x)
         if x.size != x.shape[0] * self.input_dim:
             raise ValueError(f"VAE: images of {x.shape[1:]}, but it was built for {self.input_dim} "
                              f"numbers an image")

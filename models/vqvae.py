@@ -22,6 +22,7 @@ import numpy as np
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.losses import perplexity
+from scratchnet.ops.inputs import images
 from scratchnet.ops.products import count, sum_rows
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model, to_batch
@@ -96,7 +97,7 @@ class VQVAE(Model):
 
     def encode(self, x):
         """Images (N, H, W, C) in [0, 1] -> z_e (N, H/4, W/4, D)."""
-        x = ops.as_tensor(x)
+        x = images("VQVAE", x)
         if x.shape[1:] != self.image_shape:
             raise ValueError(f"VQVAE: images of {x.shape[1:]}, but it was built for "
                              f"{self.image_shape}")

@@ -9,11 +9,10 @@
                  terms of an ELBO all take this one, so that they stay comparable.
 """
 
-import numpy as np
 
 from .backend import fused, xp
 from .ops.elementwise import sigmoid_of, softplus_of
-from .ops.inputs import as_tensor, integers, operands
+from .ops.inputs import as_tensor, in_unit_range, integers, operands
 from .ops.reductions import logsumexp_of
 from .tensor import record
 
@@ -61,7 +60,7 @@ def bce_with_logits(logits, targets, reduction="mean"):
     """
     logits, targets = operands(logits, targets)
     _same_shape("bce_with_logits", logits, targets)
-    _in_unit_range("bce_with_logits", targets.data)
+    in_unit_range("bce_with_logits: targets", targets.data)
     def dlogits(g): return bce_slope(g, logits.data, targets.data)
     def dtargets(g): return -g * logits.data
     y = bce_of(logits.data, targets.data)
@@ -157,7 +156,7 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
     x = operands(x, mean)[0].data
     _same_shape("discretised_logistic", mean, log_scale)
     _same_shape("discretised_logistic", mean, x)
-    _in_unit_range("discretised_logistic", x)
+    in_unit_range("discretised_logistic: targets", x)
     d, inverse_s = 1 / 255, xp.exp(-log_scale.data)
     a, b = (x - mean.data + d / 2) * inverse_s, (x - mean.data - d / 2) * inverse_s
     lowest, highest = x < d / 2, x > 1 - d / 2
@@ -185,9 +184,3 @@ def perplexity(usage):
 def _same_shape(name, a, b):
     if a.shape != b.shape:
         raise ValueError(f"{name}: shapes {a.shape} and {b.shape} differ")
-
-
-def _in_unit_range(name, x):
-    if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise ValueError(f"{name}: targets from {x.min():g} to {x.max():g}; it needs values in "
-                         f"[0, 1]: divide images of 0 to 255 by 255")

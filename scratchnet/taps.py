@@ -80,7 +80,8 @@ def gather_matmul(x, W, taps, stride, size):
 
 def matmul_scatter(g, W, taps, stride, size):
     """scatter(g W^T): (N, P, Q, K) -> (N, H, W, C)."""
-    return scatter((g @ W.T).reshape(*g.shape[:3], len(taps), -1), taps, stride, size)
+    rows = (g @ W.T).reshape(*g.shape[:3], len(taps), len(W) // len(taps))
+    return scatter(rows, taps, stride, size)
 
 
 def gather_t_matmul(x, g, taps, stride):

@@ -1,12 +1,14 @@
 """Convolution: naive loops, the adjoint, masks, blocks, sizes that do not fit."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scratchnet import Tensor, conv, nn, taps, to_numpy, xp
-from scratchnet.fast import products
+from scratchnet.fast import memory, products
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -80,17 +82,25 @@ def test_masked_conv_is_conv_with_weights_set_to_zero(bits, h, w):
     assert (to_numpy(f.grad)[~mask] == 0).all() and y.shape == (2, h, w, 3)
 
 
-@settings(max_examples=150, deadline=None)
-@given(TAPS, st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 5),
-       st.integers(1, 6), st.integers(1, 6), st.integers(1, 6), st.integers(1, 6),
-       st.sampled_from([1, 200, 10 ** 9]))
-def test_products_are_the_plain_ones(offsets, sh, sw, P, Q, H, W, C, K, block):
-    """fast/products.py against the same names in taps.py, for any taps, in blocks of any size."""
+def full_of_nan(shape, dtype, purpose):
+    """What fast.memory.empty may give at its worst."""
+    return xp.full(shape, np.nan, dtype)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TAPS, st.sampled_from([(1, 1), (1, 1), (1, 2), (2, 1), (3, 2)]), st.integers(1, 5),
+       st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 2, 5, 11]),
+       st.sampled_from([1, 2, 5, 11]), st.integers(0, 3), st.sampled_from([1, 200, 10 ** 9]))
+def test_products_are_the_plain_ones(offsets, stride, P, Q, H, W, C, K, N, block):
+    """fast/products.py against the same names in taps.py, for any taps, in blocks of any size, and
+    whatever the memory held before."""
+    sh, sw = stride
     rng = np.random.default_rng(P + 10 * Q)
     x, g, matrix, b, c = (xp.asarray(rng.standard_normal(s)) for s in (
-        (3, H, W, C), (3, P, Q, K), (len(offsets) * C, K), K, C))
+        (N, H, W, C), (N, P, Q, K), (len(offsets) * C, K), K, C))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "BLOCK", block)
+        patch.setattr(products, "empty", full_of_nan)
         for fast, plain in (
             (products.gather(x, offsets, (sh, sw), (P, Q)).copy(),
              taps.gather(x, offsets, (sh, sw), (P, Q))),
@@ -102,6 +112,17 @@ def test_products_are_the_plain_ones(offsets, sh, sw, P, Q, H, W, C, K, block):
              taps.gather_t_matmul(x, g, offsets, (sh, sw))),
         ):
             np.testing.assert_allclose(to_numpy(fast), to_numpy(plain), atol=1e-11)
+
+
+@pytest.mark.host_only
+def test_memory_is_used_again_for_one_purpose_dtype_and_thread():
+    first = memory.empty((2, 3), np.dtype("f4"), "a")
+    assert np.shares_memory(first, memory.empty((5,), np.dtype("f4"), "a"))
+    with ThreadPoolExecutor(1) as pool:
+        elsewhere = pool.submit(memory.empty, (2, 3), np.dtype("f4"), "a").result()
+    for other in (memory.empty((2, 3), np.dtype("f8"), "a"), elsewhere,
+                  memory.empty((2, 3), np.dtype("f4"), "b")):
+        assert not np.shares_memory(first, other)
 
 
 @pytest.mark.parametrize("dilation", [2, 3])
@@ -153,6 +174,16 @@ def test_views_that_are_not_contiguous(rng):
             leaf.grad = None
             op(leaf, w, None, 1, padding).backward(np.ones(y.shape))
             np.testing.assert_array_equal(summed, to_numpy(leaf.grad))
+
+
+@pytest.mark.parametrize("op", [
+    lambda x, w: conv.conv2d(x, w, None, 1, 1), lambda x, w: conv.conv2d(x, w, None, 2, 1),
+    lambda x, w: conv.masked_conv2d(x, w, np.tri(3, dtype=bool)),
+    lambda x, w: conv.conv_transpose2d(x, w.transpose(0, 1, 3, 2), None, 2, 1)])
+def test_an_empty_batch_has_a_gradient_of_zero(op, backend):
+    x, w = (Tensor(np.ones(s), requires_grad=True) for s in ((0, 5, 5, 3), (3, 3, 3, 8)))
+    op(x, w).sum().backward()
+    assert x.grad.shape == (0, 5, 5, 3) and not to_numpy(w.grad).any()
 
 
 def gradients(op, *arrays):

@@ -33,6 +33,17 @@ def test_state_is_found_in_order_by_dotted_name(rng):
     assert "running" not in net.named_parameters() and len(net.parameters()) == 7
 
 
+def test_a_parameter_in_two_places_is_one(rng):
+    """Counted, printed and updated once; saved under both of its names."""
+    net = Net(rng)
+    net.blocks[1].w, before = net.blocks[0].w, net.blocks[0].w.numpy().copy()
+    assert len(net.parameters()) == 6 and len(net.state_dict()) == 8
+    assert repr(net).splitlines()[0].endswith("48 parameters")
+    net.blocks[0].w.grad = xp.ones((4, 4), np.float32)
+    optim.SGD(net.parameters(), 0.5).step()
+    np.testing.assert_array_equal(net.blocks[1].w.numpy(), before - np.float32(0.5))
+
+
 def test_state_dict_round_trip_gives_the_same_function(backend, rng):
     a, b = Net(rng), Net(rng)
     x = Tensor(rng.standard_normal((5, 3)).astype(np.float32))
@@ -243,8 +254,11 @@ def test_optimiser_state_of_another_shape_is_refused():
 def test_a_parameter_without_gradient_stays():
     p, q = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2), requires_grad=True)
     p.grad = xp.ones(2)
-    optim.Adam([p, q]).step()
+    adam = optim.Adam([p, q])
+    adam.step()
     assert (p.numpy() != 1).all() and (q.numpy() == 1).all()
+    adam.zero_grad()
+    assert p.grad is None
 
 
 def test_schedules():

@@ -70,13 +70,14 @@ def test_the_same_number_of_processes_gives_the_same_bits(tmp_path, monkeypatch)
 
 
 def test_gradients_of_unequal_parts_count_by_their_images(rng, monkeypatch, tmp_path):
-    """Seven images in parts of three and four."""
+    """Seven images in parts of three and four; and afterwards one process goes on alone."""
     dataset = dataset_for("mnist", "vae")
     found = []
     for size in (1, 2):
         net, adam = build("mnist", "vae", dataset)
         with Team(size, adam) as team:
             training.step(net, adam, dataset.train_images[:7], np.random.default_rng(5), team=team)
+        training.step(net, adam, dataset.train_images[:7], np.random.default_rng(6))
         found.append(adam.state_dict())
     for name, value in found[0].items():
         np.testing.assert_allclose(found[1][name], value, atol=1e-6, err_msg=name)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models import VAE
+from models import VAE, VQVAE, ConvVAE
 from scratchnet import Tensor, conv, losses, ops, optim
 
 torch = pytest.importorskip("torch")
@@ -121,6 +121,73 @@ def test_ten_steps_of_the_vae(rng):
         b.step()
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
         np.testing.assert_allclose(p.data.T, q.detach().numpy(), rtol=1e-6, atol=1e-9)
+
+
+def to_torch(w):
+    """(n_in, n_out) -> (n_out, n_in); (kh, kw, C_in, C_out) -> (C_out, C_in, kh, kw)."""
+    return w.transpose(3, 2, 0, 1) if w.ndim == 4 else w.T
+
+
+def give_weights(ours, theirs, rng, layout=lambda name, w: w):
+    """Biases that are not 0, and the same weights in the same order, changed by `layout`."""
+    for p in ours.astype(np.float64).parameters():
+        p.data += 0.1 * rng.standard_normal(p.shape)
+    own = [layout(*item) for item in ((n, p.data) for n, p in ours.named_parameters().items())]
+    with torch.no_grad():
+        for w, q in zip(own, theirs.double().parameters(), strict=True):
+            q.copy_(torch.tensor(to_torch(w).copy()))
+
+
+def same_gradients(ours, theirs, loss, other, layout=lambda name, w: w):
+    assert loss.item() == pytest.approx(other.item(), rel=1e-10)
+    loss.backward()
+    other.backward()
+    for (name, p), q in zip(ours.named_parameters().items(), theirs.parameters(), strict=True):
+        np.testing.assert_allclose(to_torch(layout(name, p.grad)), q.grad.numpy(), rtol=1e-7,
+                                   atol=1e-11, err_msg=name)
+
+
+def test_conv_vae(rng):
+    from benchmarks.torch_models import TorchConvVAE
+
+    ours, theirs = ConvVAE((28, 28, 1), (4, 5), 6, 2, rng=rng), TorchConvVAE(4, 5, 6, 2)
+    def layout(name, w):
+        """PyTorch flattens channels first."""
+        if name.startswith("encoder") and w.shape == (245, 6):
+            return w.reshape(7, 7, 5, 6).transpose(2, 0, 1, 3).reshape(245, 6)
+        if w.shape[-1] == 245:
+            return w.reshape(-1, 7, 7, 5).transpose(0, 3, 1, 2).reshape(w.shape)
+        return w
+    give_weights(ours, theirs, rng, layout)
+    x, noise = rng.uniform(size=(3, 28, 28, 1)), rng.standard_normal((3, 2))
+    other = theirs.loss(torch.tensor(x.transpose(0, 3, 1, 2)), torch.tensor(noise))
+    same_gradients(ours, theirs, ours.loss(x, noise)[0], other, layout)
+
+
+@pytest.mark.parametrize("architecture", ["sonnet", "keras"])
+def test_vqvae(architecture, rng):
+    """The loss, its gradients, and what becomes of the codebook."""
+    from benchmarks.torch_models import TorchVQVAE
+
+    ours = VQVAE((8, 12, 3), architecture, 7, 4, data_variance=0.06, rng=rng)
+    theirs = TorchVQVAE(7, 4)
+    if architecture == "keras":
+        t = torch.nn
+        theirs.encoder = t.Sequential(t.Conv2d(3, 32, 3, 2, 1), t.ReLU(), t.Conv2d(32, 64, 3, 2, 1),
+                                      t.ReLU(), t.Conv2d(64, 4, 1))
+        theirs.decoder = t.Sequential(
+            t.ConvTranspose2d(4, 64, 3, 2, 1, 1), t.ReLU(), t.ConvTranspose2d(64, 32, 3, 2, 1, 1),
+            t.ReLU(), t.ConvTranspose2d(32, 3, 3, 1, 1))
+    give_weights(ours, theirs, rng)
+    ours.data_variance.data[...] = 0.06
+    x = rng.uniform(size=(5, 8, 12, 3))
+    ours.move_codes(x, rng, np.inf, 1.0)
+    theirs.e[...], theirs.m[...] = torch.tensor(ours.e.data), torch.tensor(ours.e.data)
+    loss, metrics = ours.loss(x)
+    same_gradients(ours, theirs, loss, theirs.loss(torch.tensor(x.transpose(0, 3, 1, 2))))
+    ours.update(metrics, len(x))
+    for a, b in ((ours.N, theirs.N), (ours.m, theirs.m), (ours.e, theirs.e)):
+        np.testing.assert_allclose(a.data, b.numpy(), rtol=1e-10)
 
 
 def copy_weights(ours, theirs):

@@ -119,7 +119,7 @@ def test_plain_model_sees_what_its_taps_reach_and_has_a_blind_spot(rng):
 def test_gated_models_see_every_earlier_pixel_at_their_default_sizes(script, model, rng):
     """The last pixel of the image, and the first and the middle one of its last row."""
     shape = {"prior": (7, 7, 1)}.get(model, (28, 28, 1))
-    if script == "train_cifar.py":
+    if script == "cifar":
         shape = {"prior": (8, 8, 1)}.get(model, (32, 32, 3))
     recipe = RECIPES[script][model]
     sizes = recipe.sizes | {"features": 6, "head": 6} | (
@@ -270,6 +270,16 @@ def test_completion_keeps_the_seen_rows(variant, rng):
     assert_allclose(np.stack(forced.logits, 1).reshape(logits.shape), logits, atol=1e-12)
 
 
+def test_draws_at_the_edges(backend, rng):
+    """Level k is drawn for u from the cumulative probability before it on, so that one of
+    probability 0 never is; large logits do not overflow."""
+    model = build("plain, 3 levels", rng)
+    last = 1 - 2.0 ** -24  # the largest u there is in float32
+    logits = np.array([[-9e4, 0, 0], [-9e4, 0, 0], [0, 0, -9e4], [9e4, 0, 0], [0, 0, 0]])
+    u = np.array([0, 0.5, last, last, 1 / 3 - 1e-9])
+    assert host(model.draw(xp.asarray(logits), xp.asarray(u))).tolist() == [1, 2, 1, 0, 0]
+
+
 def test_low_temperature_draws_the_likeliest(rng):
     model = build("plain, 3 levels", rng)
     drawn = model.sample_levels(4, rng, temperature=1e-4)
@@ -318,7 +328,7 @@ def test_a_batch_in_pieces_takes_the_same_step(variant, rng):
     for size in (None, 3):
         model = build(variant, np.random.default_rng(0))
         model.piece, sgd = size, SGD(model.parameters(), 1.0)
-        labels = np.arange(7) % max(1, model.num_classes)
+        labels = np.arange(7) // 2 % max(1, model.num_classes)  # others in each piece
         metrics = step(model, sgd, images.astype(np.int32), np.random.default_rng(0), labels)
         found.append([host(metrics["nll"]), *(host(p.grad) for p in model.parameters())])
     for a, b in zip(*found, strict=True):
@@ -377,7 +387,8 @@ def test_metrics_and_units(rng):
     loss, metrics = model.loss(x)
     assert_allclose(metrics["nll"].item(), nll.mean())
     assert_allclose(metrics["bits_per_dim"].item(), nll.mean() / (18 * np.log(2)))
-    # 4 levels: [0, 1/4) is 0, ..., 1 is 3
+    # 4 levels: [0, 1/4) is 0, ..., 1 is 3; the network sees them evenly from -1 to 1
+    assert_allclose(host(model.inputs(xp.asarray(np.arange(4)))), [-1, -1 / 3, 1 / 3, 1])
     assert_array_equal(host(model.levels_of(np.full((1, 2, 3, 3), 0.5)))[0, 0, 0], 2)
     assert_array_equal(host(model.levels_of(np.ones((1, 2, 3, 3))))[0, 0, 0], 3)
     eight_bits = PixelCNN((1, 256, 1), levels=256, features=2, blocks=1, head=2)
@@ -397,6 +408,14 @@ def test_codes_are_looked_up_not_measured(rng):
     assert_allclose(host(model.neg_log_likelihood(order[x].astype(np.int32))), nll)
 
 
+def test_dilations_are_those_of_the_blocks_in_turn(rng):
+    plain, gated = (m((4, 4, 1), blocks=5, dilations=(1, 2, 4), rng=rng)
+                    for m in (PixelCNN, GatedPixelCNN))
+    assert [b.middle.dilation for b in plain.blocks] == [1, 2, 4, 1, 2]
+    assert [(b.v.dilation, b.h.dilation) for b in gated.blocks] == [
+        (1, 1), (2, 2), (4, 4), (1, 1), (2, 2)]
+
+
 @pytest.mark.parametrize("arguments, message", [
     ({"levels": 1}, "1 level: a pixel needs at least 2 values"),
     ({"levels": 257}, "give --levels 2 to 256"),
@@ -413,8 +432,28 @@ def test_wrong_sizes(arguments, message):
 def test_wrong_labels_and_images(rng):
     model = build("gated, conditional", rng)
     x = np.zeros((2, 3, 4, 1), np.int32)
-    for labels in (None, [0], [0, 3], [-1, 0]):
+    for labels in (None, [0], [0, 3], [-1, 0], [0.5, 1.0]):
         with pytest.raises(ValueError, match="needs a label from 0 to 2 for each of the 2 images"):
             model.loss(x, labels=labels)
     with pytest.raises(ValueError, match=r"images of \(4, 3, 1\), but it was built for \(3, 4, 1"):
         model.loss(np.zeros((2, 4, 3, 1), np.int32), labels=[0, 1])
+
+
+@pytest.mark.host_only
+@pytest.mark.parametrize("name, dtype, wrong, words", [
+    ("plain", np.uint8, 255, "levels from 0 to 255, but it has 2, 0 to 1.*floats in .0, 1.*255"),
+    ("plain, 3 levels", np.int32, 3, "levels from 0 to 3, but it has 3, 0 to 2"),
+    ("plain", np.int64, -1, "levels from -1 to 0"),
+    ("gated, codes, conditional", np.int32, 5, "levels from 0 to 5, but it has 5, 0 to 4"),
+    ("gated", np.float32, 255, "images from 0 to 255.*needs values in .0, 1.*divide.*by 255"),
+    ("plain, RGB", np.float64, -0.1, "images from -0.1 to 0"),
+    ("plain", np.float32, np.nan, "images from nan to nan")])
+def test_values_that_are_no_levels(name, dtype, wrong, words, rng):
+    """They would be a loss of nothing: of level 2 the Bernoulli's is below 0."""
+    model = build(name, rng)
+    x = np.zeros((2, *model.image_shape), dtype)
+    x[1, 2, 1, 0] = wrong
+    for use in (model.loss, model.neg_log_likelihood, model.logits,
+                lambda x, labels: model.complete(x, rng, labels=labels)):
+        with pytest.raises(ValueError, match=f"{type(model).__name__}: {words}"):
+            use(x, labels=some_labels(model, 2))

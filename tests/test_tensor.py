@@ -63,6 +63,16 @@ def test_fan_out_sums(backend):
     assert x.grad.item() == 7.0
 
 
+def test_a_sum_of_gradients_is_an_array_of_its_own(backend):
+    """a and b are handed the same array by a + b; what a gets besides is not b's."""
+    x, w = leaf([1.0]), leaf([1.0])
+    b = w * 3
+    a = x * 2
+    t = a * 5
+    (a + b + t).backward()
+    assert (x.grad.item(), w.grad.item()) == (12, 3)
+
+
 def test_gradients_add_up_over_calls_until_cleared(backend):
     x = leaf([3.0])
     (x * 2).backward()

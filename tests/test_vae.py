@@ -190,6 +190,75 @@ def test_importance_weights_find_a_likelihood_known_exactly(rng):
     np.testing.assert_allclose(estimate, exact.sum(1), atol=0.1)
 
 
+def far_from_the_prior(model):
+    """Its q(z|x) is about N(1.5, e^-6), N(-1, e^2) and N(0.5, e^-1)."""
+    model.posterior.b.data[...] = xp.asarray(np.array([1.5, -1, 0.5, -6, 2, -1]))
+    return model.astype(np.float64)
+
+
+def test_importance_weights_by_their_definition(backend, rng):
+    """log of the mean of p(x|z) p(z) / q(z|x), with log_var far from 0."""
+    model = far_from_the_prior(small(rng))
+    x = (pixels(rng, dtype=np.float64) > 0.5).astype(np.float64)
+    mu, log_var = (t.numpy() for t in model.encode(x))
+    def log_normal(z, mean, log_variance):
+        variance = np.exp(log_variance)
+        return (-(z - mean) ** 2 / (2 * variance) - np.log(2 * np.pi * variance) / 2).sum(axis=1)
+    draws, weights = np.random.default_rng(3), []
+    for _ in range(4):
+        z = mu + np.exp(log_var / 2) * draws.standard_normal(mu.shape)
+        p = 1 / (1 + np.exp(-model.decode(z).numpy()))
+        weights.append(np.prod(np.where(x == 1, p, 1 - p), axis=1) * np.exp(
+            log_normal(z, 0, np.zeros(3)) - log_normal(z, mu, log_var)))
+    found = to_numpy(model.log_likelihood(x, 4, np.random.default_rng(3)))
+    np.testing.assert_allclose(found, np.log(np.mean(weights, axis=0)), rtol=1e-10)
+
+
+def test_log_variance_is_as_it_was_encoded_within_wide_bounds(rng):
+    model = small(rng)
+    model.posterior.w.data[...] = 0
+    for given, kept in ([-19, -3, 9], [-19, -3, 9]), ([-21, 0, 11], [-20, 0, 10]):
+        model.posterior.b.data[3:] = xp.asarray(np.array(given, np.float32))
+        np.testing.assert_array_equal(model.encode(pixels(rng))[1].numpy(), [kept] * 4)
+
+
+def test_logistic_outputs_of_0_are_grey(backend, rng):
+    """A mean of 1/2, give or take e^-2, in the loss as in the picture; others add to these."""
+    model, x = small(rng, likelihood="logistic"), np.full((1, 12), 90 / 255, np.float32)
+    def bin_below(edge): return 1 / (1 + math.exp(-(edge - 0.6) / math.exp(-2.3)))
+    p = bin_below(90.5 / 255) - bin_below(89.5 / 255)
+    output = np.array([[0.1] * 12 + [-0.3] * 12], np.float32)
+    nll = model.neg_log_likelihood(Tensor(output), Tensor(x))
+    assert nll.item() == pytest.approx(-12 * math.log(p), rel=1e-4)
+    model.pixels.w.data[...] = 0
+    model.pixels.b.data[...] = xp.asarray(output[0])
+    np.testing.assert_allclose(model.sample(2, rng).numpy(), 0.6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "logistic"])
+def test_pictures_are_the_means_of_what_is_decoded(likelihood, backend, rng):
+    """Of z = mu(x), and of z drawn from the prior."""
+    model, x = small(rng, likelihood=likelihood), pixels(rng)
+    def mean(z):
+        y = model.decode(z).numpy()
+        return {"bernoulli": 1 / (1 + np.exp(-y)), "gaussian": y,
+                "logistic": y[:, :12] + 0.5}[likelihood]
+    mu, _ = model.encode(x)
+    np.testing.assert_allclose(model.reconstruct(x).numpy(), mean(mu), rtol=1e-5)
+    z = np.random.default_rng(3).standard_normal((5, 3), dtype=np.float32)
+    drawn = model.sample(5, np.random.default_rng(3)).numpy()
+    np.testing.assert_allclose(drawn, mean(z), rtol=1e-5)
+
+
+def test_autoencoder_by_its_definition(backend, rng):
+    model, x = Autoencoder(12, [7, 5], 3, rng=rng), pixels(rng)
+    x_hat = 1 / (1 + np.exp(-model.decode(model.encode(x)).numpy().astype(np.float64)))
+    bce = -(x * np.log(x_hat) + (1 - x) * np.log(1 - x_hat)).sum(axis=1).mean()
+    loss, metrics = model.loss(x)
+    assert loss.item() == metrics["loss"].item() == pytest.approx(bce, rel=1e-5)
+    np.testing.assert_allclose(model.reconstruct(x).numpy(), x_hat, rtol=1e-5)
+
+
 def test_one_batch_can_be_learned_by_heart(backend, rng):
     x = (pixels(rng, n=8) > 0.5).astype(np.float32)
     model = small(rng, h_dim=32, beta=0.0)
@@ -237,6 +306,18 @@ def test_noise_is_drawn_on_the_host_in_the_precision_asked_for(backend):
     noise = draw_noise(np.random.default_rng(5), like)
     expected = np.random.default_rng(5).standard_normal((2, 3), dtype=np.float32)
     np.testing.assert_array_equal(noise.numpy(), expected)
+
+
+@pytest.mark.host_only
+@pytest.mark.parametrize("dtype, error, words", [
+    (np.uint8, TypeError, "images of uint8"), (np.float32, ValueError, "images from 0 to 255")])
+def test_images_that_nobody_divided_by_255_are_explained(dtype, error, words, rng):
+    x = np.array([[0] * 11 + [255]], dtype)
+    for model in (Autoencoder(12, 8, 2, rng=rng), small(rng), small(rng, likelihood="gaussian"),
+                  ConvVAE((2, 6, 1), (2,), 6, 2, rng=rng)):
+        for use in (model.reconstruct, model.encode, model.loss):
+            with pytest.raises(error, match=f"{type(model).__name__}: {words}.*.0, 1.: divide"):
+                use(*(x, rng)[:1 + (use == model.loss)])
 
 
 @pytest.mark.parametrize("changes, words", [

@@ -197,9 +197,11 @@ def test_encoder_derivative_is_that_of_its_surrogate(rng):
 
 # ---------------------------------------------------------------- the codebook by running means
 
-def test_ema_against_a_slow_reference(backend, rng):
-    """Three updates by loops: counts and sums decay, and only the division uses smoothed counts."""
-    model = tiny(rng, decay=0.8).astype(np.float64)
+@pytest.mark.parametrize("codebook", ["gradient", "ema"])
+def test_ema_against_a_slow_reference(codebook, backend, rng):
+    """Three updates by loops: counts and sums decay, and only the division uses smoothed counts.
+    Codes that are learned by gradients have their counts too, to tell which are not used."""
+    model = tiny(rng, decay=0.8, codebook=codebook).astype(np.float64)
     N, m = np.ones(6), None
     for _ in range(3):
         x = pixels(rng).astype(np.float64)
@@ -216,6 +218,8 @@ def test_ema_against_a_slow_reference(backend, rng):
             m[code] = 0.8 * m[code] + 0.2 * z[k == code].sum(0)
         smoothed = (N + EPS) / (N.sum() + 6 * EPS) * N.sum()
         np.testing.assert_allclose(model.N.numpy(), N, rtol=1e-12)
+        if codebook == "gradient":
+            continue
         np.testing.assert_allclose(model.m.numpy(), m, rtol=1e-10)
         np.testing.assert_allclose(model.e.numpy(), m / smoothed[:, None], rtol=1e-10)
 
@@ -314,16 +318,22 @@ def test_codes_move_onto_vectors_of_the_batch(backend, rng):
             np.testing.assert_array_equal(after["m"][k], before["m"][k])
 
 
-@pytest.mark.parametrize("steps_done, codes_moved", [(0, 6), (4, 0), (5, 2), (6, 0), (10, 2),
-                                                     (500, 0)])
-def test_when_codes_are_moved(steps_done, codes_moved, rng):
+@pytest.mark.parametrize("steps_done, restart_below, codes_moved", [
+    (0, 0, 6), (4, 0, 0), (5, 0, 2), (6, 0, 0), (20, 0, 2), (490, 0, 2), (500, 0, 0),
+    (10, 0.01, 2), (490, 0.3, 3), (500, 0.01, 1), (510, 0.3, 3), (511, 0.3, 0)])
+def test_when_codes_are_moved(steps_done, restart_below, codes_moved, rng):
     """At the start all; while the codebook is placed every fifth step those with less than a fourth
-    of a fair share: of 5 images with 4 vectors each, 6 codes have 3.3 each, so less than 0.83."""
-    model, x = tiny(rng), pixels(rng)
+    of a fair share, or less than restart_below if that is more; later less than restart_below. Of 5
+    images with 4 vectors each, 6 codes have 3.3 each: a fourth is 0.83."""
+    model, x = tiny(rng, restart_below=restart_below), pixels(rng)
     model.N.data[...] = xp.asarray(np.array([0.84, 3, 0.82, 1, 5, 0], np.float32))
     model.steps_done, before = steps_done, model.e.numpy().copy()
     model.prepare(x, rng)
-    assert (model.e.numpy() != before).any(axis=1).sum() == codes_moved
+    moved = (model.e.numpy() != before).any(axis=1)
+    assert moved.sum() == codes_moved
+    part = max(restart_below, 0.25 if steps_done < 500 else 0)  # a moved code starts at the limit
+    limit = part * 20 / 6 if steps_done else 1
+    np.testing.assert_allclose(model.N.numpy()[moved], limit, rtol=1e-6)
 
 
 def test_steps_go_on_counting_after_loading(rng):
@@ -367,6 +377,8 @@ def test_codes_used_are_those_of_the_whole_epoch(rng):
     """Two batches, each with two codes, one in common: three are used, not two."""
     model = tiny(rng)
     usage = (np.array([0.5, 0.5, 0, 0, 0, 0]) + np.array([0, 0.5, 0.5, 0, 0, 0])) / 2
+    assert float(model.batch_metrics({"usage": xp.asarray(usage)})["perplexity"]) == pytest.approx(
+        math.exp(1.5 * math.log(2)), rel=1e-6)
     found = model.epoch_metrics({"usage": usage, "loss": 1.0})
     assert found["codes_used"] == 3 and "usage" not in found
     assert found["epoch_perplexity"] == pytest.approx(math.exp(1.5 * math.log(2)), rel=1e-6)
@@ -406,6 +418,19 @@ def test_the_codebook_starts_on_vectors_of_the_first_batch(backend, rng):
 def test_wrong_sizes_are_explained(changes, words, rng):
     with pytest.raises(ValueError, match=words):
         tiny(rng, **changes)
+
+
+@pytest.mark.host_only
+@pytest.mark.parametrize("dtype, error, words", [
+    (np.uint8, TypeError, "images of uint8"), (np.int64, TypeError, "images of int64"),
+    (np.float32, ValueError, "images from 0 to 200")])
+def test_images_that_nobody_divided_by_255_are_explained(dtype, error, words, rng):
+    """Of bytes, 0 - 0.5 would be computed in float64; of floats up to 255 the loss be huge."""
+    model, x = tiny(rng), np.zeros((2, 8, 8, 1), dtype)
+    x[1, 3, 3] = 200
+    for use in (model.loss, model.codes, model.reconstruct, model.encode):
+        with pytest.raises(error, match=f"VQVAE: {words}.*.0, 1.: divide images of 0 to 255"):
+            use(x)
 
 
 def test_images_of_another_size_are_explained(rng):

@@ -45,7 +45,7 @@ def gather_t_matmul(x, g, taps, stride):
             total = product
         else:
             total += product
-    return xp.zeros((T * C, K), g.dtype) if total is None else total  # a batch of no images
+    return total
 
 
 # With stride 1 gather and scatter are each other's mirror images. What scatter adds to pixel h
@@ -101,10 +101,10 @@ def add_rows(y, rows, taps, stride):
 
 
 def blocks(n, numbers):
-    """Slices of n images, so that `numbers` each make at most BLOCK; a GPU takes 64 times as many
-    at once."""
+    """Slices of n images (one at least), so that `numbers` each make at most BLOCK; a GPU takes 64
+    times as many at once."""
     step = max(1, (BLOCK if on_host() else 64 * BLOCK) // max(1, numbers))
-    return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+    return [slice(i, min(i + step, n)) for i in range(0, max(1, n), step)]
 
 
 def gather(x, taps, stride, size):
@@ -130,7 +130,7 @@ def windows(x, i, j, shape, strides):
     """The memory of x, which is contiguous, from pixel (i, j) on, read with other steps:
     overlapping windows, no copy. (On the host the constructor does what as_strided does, in less
     time: with small blocks the call itself counts.)"""
-    if isinstance(x, np.ndarray):
+    if isinstance(x, np.ndarray) and x.size:
         return np.ndarray(shape, x.dtype, x, i * x.strides[1] + j * x.strides[2], strides)
     return xp.lib.stride_tricks.as_strided(x[:, i:, j:], shape, strides)
 

@@ -76,6 +76,24 @@ def integers(name, indices, count, kind):
     return indices
 
 
+def in_unit_range(name, x):
+    """Raises ValueError for an array with values outside [0, 1], on the host only: asking a GPU
+    would wait for it."""
+    if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(f"{name} from {x.min():g} to {x.max():g}; it needs values in [0, 1]: "
+                         f"divide images of 0 to 255 by 255")
+
+
+def images(name, x):
+    """x as a Tensor of images: TypeError if they are not floats, ValueError if not in [0, 1]."""
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: images of {x.dtype}; it needs floats in [0, 1]: divide images of "
+                        f"0 to 255 by 255")
+    in_unit_range(f"{name}: images", x.data)
+    return x
+
+
 def axis_index(i):
     """One axis's part of an index, its lists and Tensors as arrays. An empty list selects nothing:
     as an array it would be of float, which indexes nothing at all."""
