@@ -1,6 +1,5 @@
 """What train_mnist.py and train_cifar.py share: a run from its flags to its summary."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -9,11 +8,11 @@ from .. import backend
 from ..errors import RunError, UserError
 from ..fast.processes import processes
 from ..optim import Adam
-from ..training import generator
 from . import checkpoint, data
 from . import run as runs
 from .flags import model_list, read_flags
 from .folder import check_free, check_writable, clear, locked, unused, write_config
+from .forms import read_json
 from .log import label
 from .train import train
 
@@ -34,6 +33,10 @@ def guarded(script, work, *arguments):
         return work(*arguments) or 0
     except UserError as error:
         print(f"{script}: error: {error}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"{script}: error: there is not enough memory ({error or 'of any size'}); ask for "
+              f"less at a time (--batch-size, --num), or choose smaller sizes", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{script}: stopped", file=sys.stderr)
@@ -133,11 +136,7 @@ def find_vqvae(flags, kind, recipes):
 
 def build(flags, recipe, dataset):
     """The model, with its initial weights, and its optimiser."""
-    sizes = {name: getattr(flags, name) for name in recipe.has}
-    try:
-        model = recipe.build(dataset, generator(flags.seed, "weights"), **sizes)
-    except ValueError as error:
-        raise RunError(str(error)) from None
+    model = runs.build_model(recipe, dataset, flags)
     return model, Adam(model.parameters(), flags.lr, average=flags.average)
 
 
@@ -153,7 +152,7 @@ def prepared(dataset, flags):
 def go_on(folder, flags, dataset, vqvae, model, optimizer):
     """Load the checkpoint of the run in the folder; returns its progress, and what was changed on
     the way so far, for config.json. Raises RunError if the run cannot go on with these flags."""
-    config = json.loads((folder / "config.json").read_text())
+    config = read_json(folder / "config.json")
     recorded = config.get("dataset") or {}
     if not {"title", "sha256"} <= set(recorded):
         raise runs.changed(folder / "config.json")

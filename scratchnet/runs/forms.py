@@ -4,9 +4,13 @@ A form is (words, test) for a plain value, [form] for a list, {name: form} for a
 least these names; with {str: form} its other names are of that form too.
 """
 
+import json
+
+LONGEST = 1 << 24  # bytes of a JSON file
+
 COUNT = ("a whole number, 0 or more", lambda v: type(v) is int and 0 <= v < 1 << 63)
 NUMBER = ("a finite number", lambda v: type(v) in (int, float) and abs(v) < 1e300)
-TEXT = ("a line of text", lambda v: isinstance(v, str) and v.isprintable())
+TEXT = ("a line of text", lambda v: isinstance(v, str) and v.isprintable() and len(v) < 1000)
 
 
 def misfit(value, form, where="it"):
@@ -25,3 +29,19 @@ def misfit(value, form, where="it"):
         rest = {name: form[str] for name in value if name not in named} if str in form else {}
         parts = ((value[name], f, repr(name)) for name, f in {**named, **rest}.items())
     return next(filter(None, (misfit(*part) for part in parts)), None)
+
+
+def read_json(path):
+    """What is in a JSON file. Raises ValueError if it is none, OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        content = file.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise ValueError("it is too long")
+    try:
+        return json.loads(content.decode(), parse_constant=not_json)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def not_json(name):
+    raise ValueError(f"{name} is no number")
