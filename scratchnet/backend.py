@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import BackendError
+from .errors import BackendError, in_brief
 
 BACKENDS = ("numpy", "cupy", "auto")
 
@@ -106,7 +106,7 @@ def _import_cupy():
         cupy = importlib.import_module("cupy")
     except Exception as error:  # a broken installation may raise anything
         missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
-        reason = "CuPy is not installed" if missing else f"CuPy cannot load: {first_line(error)}"
+        reason = "CuPy is not installed" if missing else f"CuPy cannot load: {in_brief(error)}"
         raise BackendError(f"backend 'cupy': {reason}; {install}") from None
     try:
         if cupy.cuda.runtime.getDeviceCount() < 1:
@@ -115,15 +115,11 @@ def _import_cupy():
     except Exception as error:  # CuPy has many error classes, none importable without CuPy
         raise BackendError(
             f"backend 'cupy': CuPy {cupy.__version__} is installed, but finds no usable GPU "
-            f"({first_line(error)}); check `nvidia-smi`, that the cupy package "
+            f"({in_brief(error)}); check `nvidia-smi`, that the cupy package "
             f"matches your CUDA version (12 or 13; see requirements-cuda.txt), "
             f"or use --backend numpy"
         ) from None
     return cupy
-
-
-def first_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def versions():

@@ -156,8 +156,8 @@ def test_a_config_that_was_changed(changes, runs_here, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 10 ** 5, b'{"flags": ' * 10 ** 5,
-                                     b"1" * 5000, b" " * (1 << 25), b"null", b'"flags"'],
-                         ids=["empty", "bytes", "lists", "objects", "number", "long", "null", "str"])
+                                     b"1" * 5000, b" " * (1 << 25), b"null", b'"flags"'], ids=[
+    "empty", "bytes", "lists", "objects", "number", "long", "null", "text"])
 def test_what_is_no_config(content, runs_here, capsys):
     Path("a/config.json").write_bytes(content)
     for argv in (["--config", "a/config.json"], ["--resume", "a"]):
@@ -270,7 +270,7 @@ def test_the_commit_is_that_of_scratchnet_alone(repository, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("error, words", [
     (RuntimeError(""), "finds no usable GPU (RuntimeError)"),
-    (RuntimeError("first\nsecond"), "finds no usable GPU (first)")])
+    (RuntimeError("first\nsecond"), "finds no usable GPU (first second)")])
 def test_a_driver_without_words(error, words, monkeypatch):
     class Runtime:
         @staticmethod

@@ -13,12 +13,13 @@ import hashlib
 import json
 import math
 import os
+import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, in_brief, shown
 from .forms import COUNT, NUMBER, TEXT, misfit
 
 LONGEST = 1 << 28  # bytes of progress: ten million steps have half of it
@@ -59,7 +60,8 @@ def load(path, model, optimizer=None, averaged=False):
     neither has been changed.
     """
     try:
-        with zipfile.ZipFile(path) as file:
+        with zipfile.ZipFile(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy's, of headers that it mends
             members = headers(file)
             needed = fitting(path, members, model, optimizer, averaged)
             progress, digests = read_progress(file, members, model)
@@ -74,7 +76,8 @@ def load(path, model, optimizer=None, averaged=False):
                               f"train it first") from None
     except Exception as error:  # zipfile, NumPy and json have a dozen kinds for a damaged file
         raise CheckpointError(f"{path} is damaged or no checkpoint ({type(error).__name__}: "
-                              f"{error}); restore it from a copy, or train again") from None
+                              f"{in_brief(error)}); restore it from a copy, or train "
+                              f"again") from None
     parts = {"model": {}, "optimizer": {}}
     for name, array in arrays.items():
         part, _, key = name.partition("/")
@@ -134,7 +137,7 @@ def fitting(path, members, model, optimizer, averaged):
         prefixes = ("model/", "optimizer/average.")
     found = {n: kind for n, kind in members.items() if n.startswith(prefixes) and n not in counts}
     wrong = [f"missing {n}" for n in own if n not in found]
-    wrong += [f"unknown {n}" for n in found if n not in own]
+    wrong += [f"unknown {shown(n)}" for n in found if n not in own]
     wrong += ["{} has shape {} and dtype {}, expected {} and {}".format(n, *found[n], *own[n])
               for n in own if n in found and found[n] != own[n]]
     if optimizer is not None:

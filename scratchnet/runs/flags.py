@@ -16,7 +16,7 @@ import unicodedata
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError
+from ..errors import RunError, shown
 from ..optim import SCHEDULES
 from . import data
 from .data import script_of
@@ -60,11 +60,6 @@ def path(text):
         raise argparse.ArgumentTypeError(f"{shown(text)} cannot be a name: it is empty, or has "
                                          f"control characters in it")
     return os.path.abspath(text) if text[0] == "-" else text  # "-x" reads like a flag when printed
-
-
-def shown(text):
-    """What was given, for a message: quoted, and not all of it if it is long."""
-    return repr(text if len(text) <= 60 else f"{text[:50]}...")
 
 
 def nearest(word, words):

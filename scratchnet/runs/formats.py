@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, in_brief, shown
 from .checkpoint import replacing
 
 LARGEST = 1 << 28  # bytes of a file, packed or not: CIFAR-10's archive has 184 MB in it
@@ -118,7 +118,7 @@ def unpack(archive, folder, files):
     except DataError:
         raise
     except Exception as error:  # what tarfile raises for a wrong archive has no end
-        raise DataError(f"{archive}: damaged archive ({type(error).__name__}: {error}); "
+        raise DataError(f"{archive}: damaged archive ({type(error).__name__}: {in_brief(error)}); "
                         f"{REMEDY}") from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def members(archive, files):
             path = Path(member.name)
             if path.is_absolute() or ".." in path.parts or member.issym() or member.islnk() \
                     or member.issparse():
-                raise DataError(f"{archive}: unsafe path or link {member.name!r} in it; "
+                raise DataError(f"{archive}: unsafe path or link {shown(member.name)} in it; "
                                 f"nothing was unpacked; do not trust this archive")
             if path.name in files and member.isfile():
                 content = tar.extractfile(member).read()

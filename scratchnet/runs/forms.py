@@ -6,6 +6,8 @@ least these names; with {str: form} its other names are of that form too.
 
 import json
 
+from ..errors import shown
+
 LONGEST = 1 << 24  # bytes of a JSON file
 
 COUNT = ("a whole number, 0 or more", lambda v: type(v) is int and 0 <= v < 1 << 63)
@@ -27,7 +29,7 @@ def misfit(value, form, where="it"):
         if missing := [name for name in named if name not in value]:
             return f"{where} has no {missing[0]!r}"
         rest = {name: form[str] for name in value if name not in named} if str in form else {}
-        parts = ((value[name], f, repr(name)) for name, f in {**named, **rest}.items())
+        parts = ((value[name], f, shown(name)) for name, f in {**named, **rest}.items())
     return next(filter(None, (misfit(*part) for part in parts)), None)
 
 

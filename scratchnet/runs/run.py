@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..backend import to_numpy
-from ..errors import RunError
+from ..errors import RunError, in_brief
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
@@ -117,7 +117,7 @@ def read(folder):
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise changed(path, f" ({error})") from None
+        raise changed(path, f" ({in_brief(error)})") from None
     if problem := misfit(content, CONFIG):
         raise changed(path, f" ({problem})")
     kind = content["script"].removeprefix("train_").removesuffix(".py")
