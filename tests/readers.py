@@ -1,7 +1,7 @@
-"""The readers that tests/fuzz.py tries, what is done to their inputs, and what is right.
+"""The readers that tests/fuzz.py tries, and what is right.
 
-A reader here is a function (world, rng): it makes an input, reads it, asserts that the result is
-right, and lets every error through.
+A reader here is a function (world, rng): it makes an input, damages it (damage.py), reads it,
+asserts that the result is right, and lets every error through.
 """
 
 import gzip
@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 
 import numpy as np
+from damage import ODD, broken, changed_tree, pick
 
 import evaluate
 import generate
@@ -30,12 +31,6 @@ PROGRESS = {"step": 250, "seconds": 4.5, "counts": [7, 57], "epoch": {"kl": 2.0,
             "history": [{"epoch": k, "step": 120 * k, "lr": 1e-3, "seconds": 2.0 * k,
                          "train_neg_elbo": 9.5, "test_neg_elbo": 9.0, "test_kl": 2.0,
                          "test_reconstruction": 7.0} for k in (1, 2)]}
-ODD = [None, True, False, -1, 0, 1, 3, 0.5, -0.0, 1 << 31, 1 << 64, 10 ** 400, -10 ** 400, 1e308,
-       5e-324, float("inf"), float("-inf"), float("nan"), "", " ", "\0", "a\nb", "\ud800",
-       "\U0010ffff", "x" * 300, "y/" * 3000, "../../x", "/dev/null/x", "~nosuchuser", "-x", "--out=x", "--", "=",
-       "--lr=--", "none", "vae", "mnist", "cifar10", "synthetic", "1", "12", "1_0", "0x10",
-       "1" * 400, "1e3", "1e-400", "nan", "-inf", "é\u200f", "%s", "{}", [], {}, [[]], [1, "2"],
-       [-1], [10 ** 30], [1.5], {"a": 1}, [None], "\r", "\x1b[31m"]
 
 
 class World:
@@ -86,77 +81,6 @@ class World:
     def files(self):
         return {str(p.relative_to(self.folder)) for p in self.folder.rglob("*")
                 if p.parent.name != "unpacked"}
-
-
-# ---------------------------------------------------------------- what is done to inputs
-
-def pick(rng, things):
-    return things[int(rng.integers(len(things)))]
-
-
-def broken(rng, content):
-    """Bytes with one kind of damage."""
-    content, n = bytearray(content), len(content)
-    a, b = sorted(int(v) for v in rng.integers(0, n + 1, 2))
-    b = min(b, a + pick(rng, (1, 4, 50, 5000)))
-    kind = rng.integers(8)
-    if kind <= 2 and n:
-        for _ in range(pick(rng, (1, 1, 2, 20))):
-            content[rng.integers(n)] ^= 1 << int(rng.integers(8))
-    elif kind == 3:
-        del content[a:]
-    elif kind == 4:
-        del content[a:b]
-    elif kind == 5:
-        content[a:a] = content[a:b]
-    elif kind == 6:
-        content[a:b] = rng.bytes(b - a)
-    else:
-        content[a:b] = bytes(b - a)
-    return bytes(content)
-
-
-def parts_of(tree):
-    """Every (container, key) in a tree of JSON."""
-    found = []
-    for key in range(len(tree)) if isinstance(tree, list) else list(tree):
-        found.append((tree, key))
-        if isinstance(tree[key], (list, dict)):
-            found += parts_of(tree[key])
-    return found
-
-
-def changed_tree(rng, tree):
-    """JSON text of a tree in which one to three things are wrong."""
-    tree = json.loads(json.dumps(tree))
-    for _ in range(pick(rng, (1, 1, 2, 3))):
-        part, key = pick(rng, parts_of(tree) or [(tree, None)])
-        other, other_key = pick(rng, parts_of(tree) or [(tree, None)])
-        kind = rng.integers(6)
-        if key is None or kind <= 2 and key is not None:
-            part[key if key is not None else "x"] = pick(rng, ODD)
-        elif kind == 3:
-            del part[key]
-        elif kind == 4:
-            part[key], other[other_key] = other[other_key], part[key]
-            if "x" in str(type(part)) or is_circular(tree):
-                return json.dumps(pick(rng, ODD))
-        elif isinstance(part, dict):
-            part[str(pick(rng, ODD))] = part[key]
-        else:
-            part.append(pick(rng, ODD))
-    text = json.dumps(tree)
-    if rng.random() < 0.15:
-        text = broken(rng, text.encode()).decode("latin-1")
-    return pick(rng, ("[" * 5000, '{"a":' * 5000, text[:-1])) if rng.random() < 0.03 else text
-
-
-def is_circular(tree):
-    try:
-        json.dumps(tree)
-    except (ValueError, RecursionError):
-        return True
-    return False
 
 
 # ---------------------------------------------------------------- checkpoints
@@ -231,8 +155,8 @@ def crafted_checkpoint(world, rng):
             members.pop(a)
             names = list(members)
         elif kind == 3:
-            members["_" * int(rng.integers(2)) + str(pick(rng, ODD)).replace("\ud800", "?")
-                    + ".npy"] = b"x"
+            name = "".join(c for c in str(pick(rng, ODD)) if c not in "\0\ud800")  # not in a zip
+            members[pick(rng, ("", "_", "model/")) + name + ".npy"] = b"x"
         elif kind == 4:
             shape = pick(rng, ("()", "(4,)", "(-1,)", "(784, 4)", "(9999999999999999999, 2)", "3",
                                "(" * 300 + ")" * 300, "(1 << 3,)", "'x'", "(2L,)", "(True,)"))
@@ -405,8 +329,9 @@ def odd_member(rng, member):
         member.size = pick(rng, (0, 1, 1 << 20, 1 << 23, 1 << 33))
     else:
         name = pick(rng, ("size", "mtime", "uid", "path", "linkpath", "GNU.sparse.map",
-                          "hdrcharset", "GNU.sparse.size", "GNU.sparse.realsize", "GNU.sparse.major", "charset",
-                          "GNU.sparse.name", "GNU.sparse.offset", "GNU.sparse.numblocks"))
+                          "hdrcharset", "GNU.sparse.size", "GNU.sparse.realsize", "charset",
+                          "GNU.sparse.major", "GNU.sparse.name", "GNU.sparse.offset",
+                          "GNU.sparse.numblocks"))
         member.pax_headers = {name: str(pick(rng, ("x", "", "-1", "0", "1", "9" * 30, "1e9", "1,x",
                                                    "1,2,3", "../x", "/x", "\n", "1099511627776")))}
 

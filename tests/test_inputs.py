@@ -152,6 +152,7 @@ def test_a_config_that_was_changed(changes, runs_here, capsys):
     before = sorted(Path().rglob("*"))
     refused(capsys, call(generate, "a", "--quiet"))
     refused(capsys, call(evaluate, "a", "--quiet"))
+    refused(capsys, train("--resume", "a", "--epochs", 2, "--quiet"))
     assert sorted(Path().rglob("*")) == before
 
 
@@ -175,6 +176,12 @@ def test_a_prior_without_its_codes(runs_here, capsys):
     config["flags"]["codes"] = None
     Path("p/config.json").write_text(json.dumps(config))
     assert "it names no --codes" in refused(capsys, call(generate, "p", "--quiet"))
+
+
+def test_what_was_changed_on_the_way_is_a_list(runs_here, capsys):
+    changed(continued=3)
+    err = refused(capsys, train("--resume", "a", "--epochs", 2, "--quiet"))
+    assert "'continued' is not a list" in err
 
 
 def test_words_of_a_list_are_no_flags(capsys):

@@ -153,9 +153,9 @@ def go_on(folder, flags, dataset, vqvae, model, optimizer):
     """Load the checkpoint of the run in the folder; returns its progress, and what was changed on
     the way so far, for config.json. Raises RunError if the run cannot go on with these flags."""
     config = read_json(folder / "config.json")
-    recorded = config.get("dataset") or {}
-    if not {"title", "sha256"} <= set(recorded):
-        raise runs.changed(folder / "config.json")
+    recorded, continued = runs.read(folder).trained_on, config.get("continued", [])
+    if not isinstance(continued, list):
+        raise runs.changed(folder / "config.json", " ('continued' is not a list)")
     if vqvae is not None:
         runs.check_codes(folder, recorded, vqvae)
     runs.check_data(folder, recorded, dataset)
@@ -167,7 +167,7 @@ def go_on(folder, flags, dataset, vqvae, model, optimizer):
     before = config.get("flags", config)
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
            if before.get(n) != getattr(flags, n)}
-    return progress, config.get("continued", []) + (
+    return progress, continued + (
         [{"after_step": progress["step"], "was": was}] if was else [])
 
 
