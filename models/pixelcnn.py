@@ -320,8 +320,8 @@ class ResidualBlock(nn.Module):
 
 
 def each_block(dilations, blocks):
-    """The dilation of each of so many blocks: the sequence again and again."""
-    return [dilations[k % len(dilations)] for k in range(blocks)]
+    """The dilation of each of so many blocks, in turn: the sequence again and again."""
+    return (dilations[k % len(dilations)] for k in range(blocks))
 
 
 # ---------------------------------------------------------------- the gated model

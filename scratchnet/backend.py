@@ -11,12 +11,14 @@ backend before making tensors: arrays of one library do not mix with the other's
 
 import functools
 import importlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
-from .errors import BackendError
+from .errors import BackendError, in_brief
 
 BACKENDS = ("numpy", "cupy", "auto")
 
@@ -102,8 +104,9 @@ def _import_cupy():
     )
     try:
         cupy = importlib.import_module("cupy")
-    except ImportError as error:
-        reason = "CuPy is not installed" if "cupy" in str(error) else f"CuPy cannot load: {error}"
+    except Exception as error:  # a broken installation may raise anything
+        missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
+        reason = "CuPy is not installed" if missing else f"CuPy cannot load: {in_brief(error)}"
         raise BackendError(f"backend 'cupy': {reason}; {install}") from None
     try:
         if cupy.cuda.runtime.getDeviceCount() < 1:
@@ -112,7 +115,7 @@ def _import_cupy():
     except Exception as error:  # CuPy has many error classes, none importable without CuPy
         raise BackendError(
             f"backend 'cupy': CuPy {cupy.__version__} is installed, but finds no usable GPU "
-            f"({str(error).strip().splitlines()[0]}); check `nvidia-smi`, that the cupy package "
+            f"({in_brief(error)}); check `nvidia-smi`, that the cupy package "
             f"matches your CUDA version (12 or 13; see requirements-cuda.txt), "
             f"or use --backend numpy"
         ) from None
@@ -126,13 +129,20 @@ def versions():
         "numpy": np.__version__,
         "backend": describe(),
     }
-    try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True, text=True, timeout=5, check=True,
-            cwd=importlib.import_module(__package__).__path__[0],
-        )
-        found["commit"] = commit.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        found["commit"] = "unknown (no git)"
+    found["commit"] = commit_of(Path(importlib.import_module(__package__).__path__[0]).parent)
     return found
+
+
+def commit_of(checkout):
+    """The commit of the git repository in this folder; not of one that the folder lies in, which is
+    somebody else's. None of its programs (hooks, a file monitor) are run, nothing is written."""
+    git = ["git", f"--git-dir={checkout / '.git'}", f"--work-tree={checkout}",
+           "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        described = subprocess.run(
+            [*git, "describe", "--always", "--dirty", "--abbrev=12"], cwd=checkout, check=True,
+            env=env | {"GIT_OPTIONAL_LOCKS": "0"}, capture_output=True, text=True, timeout=5)
+        return described.stdout.strip()
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return "unknown (no git)"

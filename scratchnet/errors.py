@@ -6,6 +6,17 @@ do next.
 """
 
 
+def shown(text, longest=60):
+    """What was given, for a message: quoted, and not all of it if it is long."""
+    return repr(text if len(text) <= longest else f"{text[:longest - 10]}...")
+
+
+def in_brief(error):
+    """What another library's error says, in one line."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if words.isprintable() and len(words) <= 200 else shown(words, 200)
+
+
 class UserError(Exception):
     """Something the user gave cannot be used; the message says what to do."""
 

@@ -7,6 +7,7 @@ import io
 import struct
 import tarfile
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from scratchnet import to_numpy
 from scratchnet.errors import DataError
-from scratchnet.runs import data
+from scratchnet.runs import data, formats
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 from scratchnet.training import to_batch
 
@@ -81,24 +82,96 @@ def image_file(tiny):
     return tiny.root / "tiny" / "train-images-idx3-ubyte.gz"
 
 
+def of_header(*numbers):
+    return gzip.compress(struct.pack(f">{len(numbers)}I", *numbers) + bytes(140))
+
+
 @pytest.mark.parametrize("damage, words", [
     (lambda packed: packed[:60], "truncated or damaged gzip"),
+    (lambda packed: packed[:-8] + b"12345678", "truncated or damaged gzip"),
     (lambda packed: gzip.compress(gzip.decompress(packed)[:-1]),
-     "truncated: the header promises 7 x 5 x 4 bytes, but 139 are there"),
+     "the header promises 7 x 5 x 4 bytes, but 139 are there"),
+    (lambda packed: gzip.compress(gzip.decompress(packed) + b"!"),
+     "the header promises 7 x 5 x 4 bytes, but more are there"),
     (lambda packed: gzip.compress(b"\0\0\x08"), "not even an idx header"),
     (lambda packed: gzip.compress(b"\0\0\x08\x01" + gzip.decompress(packed)[4:]),
      "wrong magic number 2049, expected 2051"),
-    (lambda packed: gzip.decompress(packed), "cannot be read: Not a gzipped file"),
-    (lambda packed: gzip.compress(gzip.decompress(packed)[:-1] + b"\0"), "checksum mismatch"),
+    (lambda packed: gzip.decompress(packed), "truncated or damaged gzip file .Not a gzipped file"),
     (lambda packed: b"", "truncated|damaged"),
-], ids=["gzip cut", "idx cut", "no header", "magic", "not gzip", "checksum", "empty"])
+    (lambda packed: of_header(0x803, 0, 28, 28), "0 x 28 x 28 .* no images"),
+    (lambda packed: of_header(0x803, 7, 0, 28), "7 x 0 x 28 .* no images"),
+    (lambda packed: of_header(0x803, 2 ** 31, 2 ** 31, 16), "promises 2147483648 x 2147483648"),
+    (lambda packed: of_header(0x803, 7, 4, 5), "of 4 x 5, but the test images of 5 x 4"),
+    (lambda packed: gzip.compress(idx_bytes(np.zeros((6, 5, 4)))), "6 training images, 7 labels"),
+], ids=["gzip cut", "gzip sum", "idx cut", "idx long", "no header", "magic", "not gzip", "empty",
+        "no images", "no rows", "overflow", "other size", "other number"])
 def test_damage_is_named_with_the_file_and_a_remedy(damage, words, present):
+    """Even where the checksum is right."""
     path = image_file(present)
-    path.write_bytes(damage(path.read_bytes()))
+    present.sums[path.name] = write(path, damage(path.read_bytes()))
     with pytest.raises(DataError, match=words) as caught:
         data.load("mnist", present.root)
-    assert str(path) in str(caught.value) and "delete the file" in str(caught.value)
+    assert str(path.parent) in str(caught.value) and "delete the file" in str(caught.value)
     assert not isinstance(caught.value, data.MissingDataError)
+
+
+def test_a_wrong_checksum_is_found_before_anything_is_unpacked(present, monkeypatch):
+    path = image_file(present)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1] + b"\0"))
+    monkeypatch.setattr(formats.gzip, "GzipFile", None)
+    monkeypatch.setattr(formats.gzip, "decompress", None)
+    with pytest.raises(DataError, match=f"{path}: checksum mismatch.*delete the file"):
+        data.load("mnist", present.root)
+
+
+def peak(call):
+    """What a call that is refused takes, in bytes at once."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError) as caught:
+            call()
+        return tracemalloc.get_traced_memory()[1], str(caught.value)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Files are small here: 1 MB at most."""
+    monkeypatch.setattr(formats, "LARGEST", 1 << 20)
+
+
+@pytest.mark.parametrize("header, words", [
+    (struct.pack(">4I", 0x803, 7, 5, 4), "but more are there"),
+    (struct.pack(">4I", 0x803, 2 ** 14, 2 ** 10, 4), "more than any")])
+def test_no_more_of_a_bomb_is_unpacked_than_its_header_promises(header, words, present, small):
+    path = image_file(present)
+    present.sums[path.name] = write(path, gzip.compress(header + bytes(1 << 26), 1))
+    most, message = peak(lambda: data.load("mnist", present.root))
+    assert most < 1 << 21 and words in message
+
+
+def test_a_file_larger_than_any_is_not_read(present, small):
+    with open(image_file(present), "r+b") as file:
+        file.truncate(1 << 33)
+    most, message = peak(lambda: data.load("mnist", present.root))
+    assert most < 1 << 20 and "has 8,589,934,592 bytes, more than any" in message
+
+
+@pytest.mark.parametrize("folder", ["~nosuchuser", "x" * 300, "y/" * 3000])
+def test_a_data_folder_that_cannot_be_is_explained(folder):
+    with pytest.raises(DataError, match="--data-dir"):
+        data.load("mnist", folder, progress=False)
+
+
+def test_no_home_is_explained_and_synthetic_needs_none(monkeypatch):
+    def expanduser(path):
+        raise RuntimeError("Could not determine home directory.")
+    monkeypatch.setattr(data.Path, "expanduser", expanduser)
+    monkeypatch.delenv("SCRATCHNET_DATA", raising=False)
+    with pytest.raises(DataError, match="~/.cache/scratchnet: .*--data-dir"):
+        data.load("mnist")
+    assert len(drawn(synthetic_digits, train=20, test=10).test_images) == 10
 
 
 def test_unknown_data_set_is_explained():
@@ -123,7 +196,7 @@ def server(tiny, monkeypatch):
             if action == "wrong bytes":
                 content = content[:-1] + b"!"
             self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", action if action[0] == "-" else str(len(content)))
             self.end_headers()
             self.wfile.write(content[:len(content) // 2] if action == "cut" else content)
 
@@ -178,6 +251,19 @@ def test_download_cut_half_way_is_tried_again(tiny, server):
 def test_download_cut_every_time_gives_up(tiny, server):
     server.plan += ["cut"] * data.TRIES
     with pytest.raises(data.MissingDataError, match="cut after .* of .* bytes|Incomplete"):
+        data.load("mnist", tiny.root, progress=False)
+    assert folder_of(tiny) == []
+
+
+@pytest.mark.parametrize("length", ["-5", "-" + "1" * 5000])
+def test_a_length_that_is_no_number_is_ignored(length, tiny, server):
+    server.plan += [length]
+    assert len(data.load("mnist", tiny.root, progress=False).train_images) == 7
+
+
+def test_an_endless_download_is_ended(tiny, server, monkeypatch):
+    monkeypatch.setattr(formats, "LARGEST", 100)
+    with pytest.raises(data.MissingDataError, match="more than any file of a data set"):
         data.load("mnist", tiny.root, progress=False)
     assert folder_of(tiny) == []
 
@@ -319,17 +405,66 @@ def test_a_damaged_archive_is_explained(cifar):
         data.load("cifar10", cifar.root)
 
 
+def header_of(**numbers):
+    """An archive of one file of 3 bytes, with these PAX records."""
+    def archive(path):
+        with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+            member = tarfile.TarInfo("data_batch_1.bin")
+            member.size, member.pax_headers = 3, numbers
+            tar.addfile(member, io.BytesIO(b"abc"))
+    return archive
+
+
+def long_name(path):
+    """A name of 64 MB."""
+    with tarfile.open(path, "w:gz", format=tarfile.GNU_FORMAT, compresslevel=1) as tar:
+        member = tarfile.TarInfo("././@LongLink")
+        member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1 << 26
+        tar.addfile(member, io.BytesIO(bytes(1 << 26)))
+
+
+def sparse(path):
+    """A file of 1 TB, all of it a hole."""
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("data_batch_1.bin")
+        member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+                              "GNU.sparse.name": "data_batch_1.bin",
+                              "GNU.sparse.realsize": str(1 << 40)}
+        content = b"1\n1099511627775\n1\n".ljust(512, b"\0") + b"!"
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+
+
+def zeros(path):
+    archive_of(path, {"data_batch_1.bin": bytes(1 << 26)})
+
+
+@pytest.mark.parametrize("archive", [
+    header_of(size="abc"), header_of(size="-1"), header_of(size="9" * 30), header_of(mtime="x"),
+    header_of(**{"GNU.sparse.map": "1,x"}), header_of(**{"GNU.sparse.size": "1"}), long_name,
+    sparse, zeros, lambda path: path.write_bytes(gzip.compress(b"\xff" * 5000)),
+    lambda path: path.write_bytes(b"")],
+    ids=["size", "negative", "huge", "mtime", "map", "sparse size", "long name", "sparse", "zeros",
+         "no tar", "empty"])
+def test_an_archive_that_lies_is_refused_and_takes_no_memory(archive, cifar, small):
+    archive(cifar.archive)
+    most, message = peak(lambda: data.load("cifar10", cifar.root))
+    assert most < 1 << 23 and str(cifar.archive) in message and unpacked(cifar) == []
+
+
 @pytest.mark.parametrize("damage, words", [
     (lambda c: c[:-5], "truncated: 12,287 bytes are no whole number of records of 3,073 bytes"),
-    (lambda c: b"", "truncated"), (lambda c: b"\x0b" + c[1:], "a label is 11, expected 0 to 9"),
-    (lambda c: c[:-1] + bytes([c[-1] ^ 1]), "checksum mismatch")],
-    ids=["cut", "empty", "label", "checksum"])
-def test_a_damaged_bin_file_is_explained(damage, words, cifar):
+    (lambda c: b"", "truncated"), (lambda c: b"\x0b" + c[1:], "a label is 11, expected 0 to 9")],
+    ids=["cut", "empty", "label"])
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_damaged_bin_file_is_explained(checked, damage, words, cifar):
     for name, content in cifar.files.items():
         write(cifar.root / data.CIFAR_FOLDER / name, content)
     path = cifar.root / data.CIFAR_FOLDER / "test_batch.bin"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(DataError, match=words) as caught:
+    digest = write(path, damage(path.read_bytes()))
+    if not checked:
+        data.CIFAR_FILES[path.name] = digest
+    with pytest.raises(DataError, match="checksum mismatch" if checked else words) as caught:
         data.load("cifar10", cifar.root)
     assert str(path) in str(caught.value)
 

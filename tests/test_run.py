@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from models import RECIPES
-from scratchnet import nn, optim, training
+from scratchnet import optim, training
 from scratchnet.errors import CheckpointError
 from scratchnet.runs import checkpoint, cli, data
 from scratchnet.runs import log as runs_log
@@ -616,37 +616,6 @@ def test_weights_that_are_not_finite_are_not_saved(capsys, monkeypatch):
     err = refused(capsys, "--model", "autoencoder", *QUICK, "--epochs", 3, "--out", "a", "--quiet")
     assert "step 10: the parameter 'encoder.layers.0.w' became NaN" in err
     assert np.isfinite(state("a")["model/encoder.layers.0.w"]).all() and len(figures("a")) == 1
-
-
-class Tied(nn.Module):
-    """One parameter in two places, before another: named three times, two in the optimiser."""
-
-    def __init__(self, rng, n=2):
-        self.a = nn.Linear(n, n, rng, bias=False)
-        self.again = self.a
-        self.b = nn.Linear(n, n, rng, bias=False)
-
-
-def test_averages_of_tied_parameters_find_their_names(rng, tmp_path):
-    model, loaded = Tied(rng), Tied(rng)
-    optimizer = optim.Adam(model.parameters(), average=0.5)
-    for number, average in enumerate(optimizer.state["average"]):
-        average[...] = number
-    checkpoint.save(tmp_path / "c.npz", model, optimizer, {})
-    checkpoint.load(tmp_path / "c.npz", loaded, averaged=True)
-    assert (loaded.a.w.numpy() == 0).all() and (loaded.b.w.numpy() == 1).all()
-
-
-@pytest.mark.parametrize("other", [lambda rng: Tied(rng, 3), lambda rng: nn.Linear(2, 2, rng)])
-def test_averages_of_another_model_are_refused(other, rng, tmp_path):
-    model, wrong = Tied(rng), other(rng)
-    before = wrong.state_dict()
-    optimizer = optim.Adam(model.parameters(), average=0.5)
-    checkpoint.save(tmp_path / "c.npz", model, optimizer, {})
-    with pytest.raises(CheckpointError, match="checkpoint of another model"):
-        checkpoint.load(tmp_path / "c.npz", wrong, averaged=True)
-    for name, array in wrong.state_dict().items():
-        np.testing.assert_array_equal(array, before[name])
 
 
 def test_failed_save_leaves_the_old_checkpoint(monkeypatch, rng, tmp_path):

@@ -2,21 +2,34 @@
 
     model/<name>        the model's state_dict
     optimizer/<name>    the optimiser's state_dict
-    progress            JSON: step, sums of the unfinished epoch, history
+    progress            a line of JSON: step, sums of the unfinished epoch, history, and the SHA-256
+                        of every array; then a line with the SHA-256 of the first
 
 It is written beside the old one and then put in its place in one step: a run
 killed while saving still has the old one. No pickle is read or written.
 """
 
+import hashlib
 import json
+import math
+import warnings
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, in_brief, shown
 from .files import replacing
+from .forms import COUNT, NUMBER, TEXT, misfit
+
+LONGEST = 1 << 28  # bytes of progress: ten million steps have half of it
+SUM = ("a number or a list of numbers",
+       lambda v: all(map(NUMBER[1], v if isinstance(v, list) else [v])))
+PROGRESS = {"step": COUNT, "seconds": NUMBER, "epoch": {str: SUM}, "window": {str: SUM},
+            "counts": ("two whole numbers", lambda v: isinstance(v, list) and len(v) == 2
+                       and all(map(COUNT[1], v)))}
+HISTORY = {"epoch": COUNT, "step": COUNT, "lr": NUMBER, "seconds": NUMBER, str: NUMBER}
+TRACE = {"step": COUNT, str: NUMBER}
 
 
 def save(path, model, optimizer, progress):
@@ -27,7 +40,9 @@ def save(path, model, optimizer, progress):
     path = Path(path)
     arrays = {f"model/{n}": a for n, a in model.state_dict().items()}
     arrays.update({f"optimizer/{n}": a for n, a in optimizer.state_dict().items()})
-    arrays["progress"] = np.array(json.dumps(progress))
+    digests = {name: digest(array) for name, array in arrays.items()}
+    text = json.dumps(progress | {"digests": digests}, allow_nan=False)
+    arrays["progress"] = np.array(f"{text}\n{sha256(text)}")
     try:
         with replacing(path) as file:
             np.savez(file, **arrays)
@@ -44,48 +59,148 @@ def load(path, model, optimizer=None, averaged=False):
     Raises CheckpointError if the file is missing, damaged, or of another model; then
     neither has been changed.
     """
-    path = Path(path)
     try:
-        with open(path, "rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            arrays = {name: file[name] for name in file.files}
-        progress = json.loads(arrays.pop("progress").item())
+        with zipfile.ZipFile(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy's, of headers that it mends
+            members = headers(file)
+            needed = fitting(path, members, model, optimizer, averaged)
+            progress, digests = read_progress(file, members, model)
+            arrays = {name: read_array(file, name, digests) for name in needed}
+        if digests is not None and digests.keys() != members.keys() - {"progress"}:
+            raise ValueError("its arrays are not those that were saved")
+        check_values(arrays)
+    except CheckpointError:
+        raise
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist: the run saved no checkpoint yet; "
                               f"train it first") from None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile,
-            zlib.error) as error:
+    except Exception as error:  # zipfile, NumPy and json have a dozen kinds for a damaged file
         raise CheckpointError(f"{path} is damaged or no checkpoint ({type(error).__name__}: "
-                              f"{error}); restore it from a copy, or train again") from None
+                              f"{in_brief(error)}); restore it from a copy, or train "
+                              f"again") from None
     parts = {"model": {}, "optimizer": {}}
     for name, array in arrays.items():
         part, _, key = name.partition("/")
-        parts.setdefault(part, {})[key] = array
+        parts[part][key] = array
     if averaged:
-        parts["model"] |= averages(parts["optimizer"], model, parts["model"])
-    before = model.state_dict()
-    try:
-        model.load_state_dict(parts["model"])
-        if optimizer is not None:
-            optimizer.load_state_dict(parts["optimizer"])
-    except ValueError as error:
-        model.load_state_dict(before)
-        raise CheckpointError(f"{path} is a checkpoint of another model: {error}") from None
+        parts["model"] |= averages(parts["optimizer"], model)
+    model.load_state_dict(parts["model"])
+    if optimizer is not None:
+        optimizer.load_state_dict(parts["optimizer"])
     return progress
 
 
-def averages(state, model, names):
-    """{name: running mean} of those of the model's parameters that are among the names, from the
-    state of an optimiser that kept them ({} if it did not). The optimiser counts a parameter that
-    the model has in two places once."""
+def averages(state, model):
+    """{name: running mean} of the model's parameters, from the state of an optimiser that kept them
+    ({} if it did not). It counts a parameter that the model has in two places once."""
     number = {p: i for i, p in enumerate(model.parameters())}
-    found = {name: state.get(f"average.{number[p]}")
-             for name, p in model.named_parameters().items() if name in names}
-    return {name: average for name, average in found.items() if average is not None}
+    return {name: state[f"average.{number[p]}"] for name, p in model.named_parameters().items()
+            if state}
+
+
+# ---------------------------------------------------------------- reading, piece by piece
+
+def headers(file):
+    """{name: (shape, dtype)} of the arrays in a zip file, whose data are not looked at yet."""
+    found = {}
+    for info in file.infolist():
+        name = info.filename.removesuffix(".npy")
+        if name in found or not (name == "progress" or name.startswith(("model/", "optimizer/"))):
+            raise ValueError(f"there is {info.filename!r} in it")
+        with file.open(info) as stream:
+            if np.lib.format.read_magic(stream) != (1, 0):
+                raise ValueError(f"{name}: another version of .npy")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            size = stream.tell() + math.prod(shape) * dtype.itemsize
+        # np.savez does not compress: what is larger than the file itself is not by us
+        if info.compress_type != zipfile.ZIP_STORED or not size == info.file_size:
+            raise ValueError(f"{name}: its size is not that of its header")
+        found[name] = shape, dtype
+    return found
+
+
+def fitting(path, members, model, optimizer, averaged):
+    """The names of the arrays to read. Raises CheckpointError if the file has others than the model
+    and the optimiser have, or others of shape or dtype."""
+    def kept(part, arrays):
+        return {f"{part}/{name}": (a.shape, a.dtype) for name, a in arrays.items()}
+
+    own = kept("model", model.tensors())
+    prefixes, counts = ("model/",), ()
+    if optimizer is not None:
+        own |= kept("optimizer", {f"{slot}.{i}": a for slot, arrays in optimizer.state.items()
+                                  for i, a in enumerate(arrays)})
+        prefixes = ("model/", "optimizer/")
+        counts = tuple(members.keys() & {"optimizer/steps", "optimizer/step_count"})
+    elif averaged and any(name.startswith("optimizer/average.") for name in members):
+        own |= kept("optimizer", {f"average.{i}": p for i, p in enumerate(model.parameters())})
+        prefixes = ("model/", "optimizer/average.")
+    found = {n: kind for n, kind in members.items() if n.startswith(prefixes) and n not in counts}
+    wrong = [f"missing {n}" for n in own if n not in found]
+    wrong += [f"unknown {shown(n)}" for n in found if n not in own]
+    wrong += ["{} has shape {} and dtype {}, expected {} and {}".format(n, *found[n], *own[n])
+              for n in own if n in found and found[n] != own[n]]
+    if optimizer is not None:
+        wrong += [] if len(counts) == 1 else ["missing optimizer/steps"]
+        wrong += [f"{n} has shape {members[n][0]}" for n in counts if members[n][1].kind not in "iu"
+                  or members[n][0] not in ((), (len(optimizer.parameters),))]
+    if wrong:
+        what = "; ".join(wrong[:6] + [f"and {len(wrong) - 6} more"] * (len(wrong) > 6))
+        raise CheckpointError(f"{path} is a checkpoint of another model: state does not fit "
+                              f"{type(model).__name__}: {what.replace('model/', '')}")
+    return [*own, *counts]
+
+
+def read_progress(file, members, model):
+    """What was saved as progress, and the digests of the arrays: None in a file of version 0.1,
+    which had none."""
+    shape, dtype = members["progress"]
+    if shape != () or dtype.kind != "U" or dtype.itemsize > LONGEST:
+        raise ValueError("progress: is no text")
+    text, _, own_digest = read_array(file, "progress").item().partition("\n")
+    progress = json.loads(text)
+    digests = progress.pop("digests", None)
+    if own_digest != (sha256(text) if digests is not None else ""):
+        raise ValueError("progress: is not what was saved")
+    table = getattr(model, "table", ())
+    form = PROGRESS | {"history": [HISTORY | {f"test_{name}": NUMBER for name in table}],
+                       "trace": [TRACE | dict.fromkeys(table, NUMBER)]}
+    if problem := misfit(progress, form) or digests and misfit(digests, {str: TEXT}):
+        raise ValueError(f"progress: {problem}")
+    return progress, digests
+
+
+def read_array(file, name, digests=None):
+    """One array, as its digest says it was saved."""
+    with file.open(f"{name}.npy") as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+    if digests is not None and digest(array) != digests.get(name):
+        raise ValueError(f"{name}: is not what was saved")
+    return array
+
+
+def check_values(arrays):
+    """Raise ValueError for values that no run saves: a state of the model that is not finite,
+    negative counts of steps."""
+    for name, array in arrays.items():
+        if not (np.isfinite(array).all() if name.startswith("model/") else
+                array.dtype.kind == "f" or array.min(initial=0) >= 0):
+            raise ValueError(f"{name}: has values that cannot be")
+
+
+def digest(array):
+    """SHA-256 of an array: of its dtype, shape and values."""
+    return sha256(f"{array.dtype.str} {array.shape}", np.ascontiguousarray(array).data)
+
+
+def sha256(text, more=b""):
+    found = hashlib.sha256(text.encode())
+    found.update(more)
+    return found.hexdigest()
 
 
 def write_json(path, content):
     """Write a file that people may read too, and put it in place only when complete."""
     with replacing(path, "w") as file:
-        json.dump(content, file, indent=2)
+        json.dump(content, file, indent=2, allow_nan=False)
         file.write("\n")

@@ -1,6 +1,5 @@
 """What train_mnist.py and train_cifar.py share: a run from its flags to its summary."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -9,12 +8,12 @@ from .. import backend
 from ..errors import RunError, UserError
 from ..fast.processes import processes
 from ..optim import Adam
-from ..training import generator
 from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
 from .flags import model_list, read_flags
 from .folder import barely_begun, check_free, claimed, clear, write_config
+from .forms import read_json
 from .log import label
 from .train import train
 
@@ -35,6 +34,11 @@ def guarded(script, work, *arguments):
                 return work(*arguments) or 0
         except UserError as error:
             print(f"{script}: error: {error}", file=sys.stderr)
+            return 2
+        except MemoryError as error:
+            print(f"{script}: error: there is not enough memory ({error or 'of any size'}); ask "
+                  f"for less at a time (--batch-size, --num), or choose smaller sizes",
+                  file=sys.stderr)
             return 2
         except Stopped as stopped:
             print(f"{script}: stopped", file=sys.stderr)
@@ -133,11 +137,7 @@ def find_vqvae(flags, kind, recipes):
 
 def build(flags, recipe, dataset):
     """The model, with its initial weights, and its optimiser."""
-    sizes = {name: getattr(flags, name) for name in recipe.has}
-    try:
-        model = recipe.build(dataset, generator(flags.seed, "weights"), **sizes)
-    except ValueError as error:
-        raise RunError(str(error)) from None
+    model = runs.build_model(recipe, dataset, flags)
     return model, Adam(model.parameters(), flags.lr, average=flags.average)
 
 
@@ -154,10 +154,10 @@ def go_on(folder, flags, dataset, vqvae, model, optimizer):
     """Load the checkpoint of the run in the folder; returns its progress (None if it was ended
     before its first checkpoint: it then begins anew), and what was changed on the way so far, for
     config.json. Raises RunError if the run cannot go on with these flags."""
-    config = json.loads((folder / "config.json").read_text())
-    recorded = config.get("dataset") or {}
-    if not {"title", "sha256"} <= set(recorded):
-        raise runs.changed(folder / "config.json")
+    config = read_json(folder / "config.json")
+    recorded, continued = runs.read(folder).trained_on, config.get("continued", [])
+    if not isinstance(continued, list):
+        raise runs.changed(folder / "config.json", " ('continued' is not a list)")
     if vqvae is not None:
         runs.check_codes(folder, recorded, vqvae)
     runs.check_data(folder, recorded, dataset)
@@ -174,7 +174,7 @@ def go_on(folder, flags, dataset, vqvae, model, optimizer):
     before = config.get("flags", config)
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
            if before.get(n) != getattr(flags, n)}
-    return progress, config.get("continued", []) + (
+    return progress, continued + (
         [{"after_step": progress["step"], "was": was}] if was else [])
 
 

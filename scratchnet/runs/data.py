@@ -2,19 +2,17 @@
 
 A folder is looked for in this order: --data-dir, $SCRATCHNET_DATA,
 ~/.cache/scratchnet. Every file is checked against its SHA-256, whether it was
-found or downloaded, and a download is put in place in one step, so a damaged
-file is never taken for a good one.
+found or downloaded, before anything else is done with it, and a download is put
+in place in one step, so a damaged file is never taken for a good one. Nothing is
+unpacked that is larger than the real files are.
 """
 
-import gzip
 import hashlib
 import http.client
 import os
-import tarfile
 import time
 import urllib.error
 import urllib.request
-import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +20,7 @@ import numpy as np
 
 from ..errors import DataError
 from .files import replacing
+from .formats import ELSEWHERE, REMEDY, check_size, read_cifar10, read_idx, unpack
 from .synthetic import synthetic_digits, synthetic_scenes
 
 TIMEOUT = 15  # seconds without a byte before a download is given up
@@ -61,7 +60,6 @@ CIFAR_FILES = {
     "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
     "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
 }
-REMEDY = "delete the file and run again to download it anew"
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,11 @@ KINDS = {  # train_<kind>.py
     "mnist": Kind(("mnist", "fashion-mnist", "synthetic"), synthetic_digits),
     "cifar": Kind(("cifar10", "synthetic"), synthetic_scenes),
 }
+
+
+def script_of(kind):
+    """The training script for this kind of images."""
+    return f"train_{kind}.py"
 
 
 class MissingDataError(DataError):
@@ -132,11 +135,15 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     Raises MissingDataError if its files are neither found nor downloadable (the
     message says what was tried), DataError if one is damaged.
     """
-    root = Path(data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
     if name == "synthetic":
         title, arrays = synthetic()
         digest = hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
         return Dataset(name, title, *arrays, digest)
+    root = data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet"
+    try:
+        root = Path(root).expanduser()
+    except RuntimeError:
+        raise DataError(f"{root}: there is no such home folder; {ELSEWHERE}") from None
     if name == "cifar10":
         return load_cifar10(root / CIFAR_FOLDER, progress)
     if name not in SOURCES:
@@ -146,61 +153,36 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     arrays = []
     for file, sha256 in files.items():
         path = root / folder / file
-        if not path.is_file():
+        if not is_there(path):
             download(path, [mirror + file for mirror in mirrors], sha256, progress)
         arrays.append(read_idx(path, axes=3 if "images" in file else 1, sha256=sha256))
     train_images, train_labels, test_images, test_labels = arrays
     for part, images, labels in (("training", train_images, train_labels),
                                  ("test", test_images, test_labels)):
         if len(images) != len(labels):
-            raise DataError(f"{root / folder}: {len(images)} {part} images, {len(labels)} labels")
+            raise DataError(f"{root / folder}: {len(images)} {part} images, {len(labels)} labels; "
+                            f"{REMEDY}")
+    if train_images.shape[1:] != test_images.shape[1:]:
+        of_train, of_test = (" x ".join(map(str, a.shape[1:])) for a in (train_images, test_images))
+        raise DataError(f"{root / folder}: training images of {of_train}, but the test images of "
+                        f"{of_test}; {REMEDY}")
     digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()
     return Dataset(name, title, train_images[..., None], train_labels,
                    test_images[..., None], test_labels, digest)
 
 
-def read_idx(path, axes, sha256=None):
-    """Read a gzipped idx file of unsigned bytes (the format of MNIST): an array of `axes` axes.
-
-    The format: a big-endian 32-bit magic number 0x800 + axes, one such number for
-    each axis, then the bytes. Raises DataError if the file is unreadable, has
-    another magic number, is truncated, or has another SHA-256.
-    """
+def is_there(path):
     try:
-        packed = Path(path).read_bytes()
-        content = gzip.decompress(packed)
-    except OSError as error:  # gzip.BadGzipFile is one
-        raise DataError(f"{path}: cannot be read: {error}; {REMEDY}") from None
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"{path}: truncated or damaged gzip file ({error}); {REMEDY}") from None
-    if len(content) < 4 + 4 * axes:
-        raise DataError(f"{path}: truncated: {len(content)} bytes, not even an idx header; "
-                        f"{REMEDY}")
-    header = np.frombuffer(content, dtype=">u4", count=1 + axes)
-    if header[0] != 0x800 + axes:
-        raise DataError(f"{path}: wrong magic number {header[0]}, expected {0x800 + axes} (an idx "
-                        f"file of unsigned bytes with {axes} axes); {REMEDY}")
-    shape = tuple(int(n) for n in header[1:])
-    body = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * axes)
-    if body.size != np.prod(shape, dtype=np.int64):
-        raise DataError(f"{path}: truncated: the header promises {' x '.join(map(str, shape))} "
-                        f"bytes, but {body.size:,} are there; {REMEDY}")
-    _check_sum(path, packed, sha256)
-    return body.reshape(shape)
-
-
-def _check_sum(path, content, sha256):
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and found != sha256:
-        raise DataError(f"{path}: checksum mismatch: SHA-256 is {found}, expected {sha256}; "
-                        f"{REMEDY}")
+        return path.is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise DataError(f"{path}: cannot be read: {error.strerror}; {ELSEWHERE}") from None
 
 
 def load_cifar10(folder, progress=True):
     """CIFAR-10, binary version; downloaded and unpacked into the folder if it is not there."""
-    if not all((folder / file).is_file() for file in CIFAR_FILES):
+    if not all(is_there(folder / file) for file in CIFAR_FILES):
         archive = folder.with_name("cifar-10-binary.tar.gz")
-        if not archive.is_file():
+        if not is_there(archive):
             download(archive, CIFAR_ARCHIVES, None, progress)
         unpack(archive, folder, CIFAR_FILES)
     parts = [read_cifar10(folder / file, sha256) for file, sha256 in CIFAR_FILES.items()]
@@ -208,61 +190,6 @@ def load_cifar10(folder, progress=True):
     digest = hashlib.sha256("".join(CIFAR_FILES.values()).encode()).hexdigest()
     return Dataset("cifar10", "CIFAR-10", np.concatenate(images[:5]), np.concatenate(labels[:5]),
                    images[5], labels[5], digest)
-
-
-def read_cifar10(path, sha256=None):
-    """One .bin file: images uint8 (n, 32, 32, 3) and labels (n,).
-
-    The format: records of 3,073 bytes, a label 0 to 9, then the red, the green and the blue
-    plane, each row by row. Raises DataError if the file is damaged.
-    """
-    record = 1 + 3 * 32 * 32
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}; {REMEDY}") from None
-    if not content or len(content) % record:
-        raise DataError(f"{path}: truncated: {len(content):,} bytes are no whole number of records "
-                        f"of {record:,} bytes; {REMEDY}")
-    rows = np.frombuffer(content, np.uint8).reshape(-1, record)
-    if rows[:, 0].max() > 9:
-        raise DataError(f"{path}: damaged: a label is {rows[:, 0].max()}, expected 0 to 9; "
-                        f"{REMEDY}")
-    _check_sum(path, content, sha256)
-    planes = rows[:, 1:].reshape(-1, 3, 32, 32)
-    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), rows[:, 0]
-
-
-def unpack(archive, folder, files):
-    """Take the files named (name: SHA-256) out of a .tar.gz into the folder, each verified first.
-
-    Raises DataError if a member's path leads outside the archive, which an honest archive never
-    has, if a file is missing or differs, or if the archive is damaged.
-    """
-    remedy = REMEDY.replace("file", "archive")
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            members = tar.getmembers()
-            for member in members:
-                parts = Path(member.name).parts
-                if Path(member.name).is_absolute() or ".." in parts or member.issym() \
-                        or member.islnk():
-                    raise DataError(f"{archive}: unsafe path or link {member.name!r} in it; "
-                                    f"nothing was unpacked; do not trust this archive")
-            found = {Path(m.name).name: m for m in members if m.isfile()}
-            for file, sha256 in files.items():
-                if file not in found:
-                    raise DataError(f"{archive}: has no {file} in it; {remedy}")
-                content = tar.extractfile(found[file]).read()
-                _check_sum(f"{archive}: {file}", content, sha256)
-                folder.mkdir(parents=True, exist_ok=True)
-                with replacing(folder / file) as out:
-                    out.write(content)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{archive}: damaged archive ({error}); {remedy}") from None
-    except OSError as error:
-        raise DataError(f"cannot unpack {archive} into {folder}: {error}; choose another folder "
-                        f"with --data-dir or $SCRATCHNET_DATA") from None
 
 
 def download(path, urls, sha256, progress=True):
@@ -290,8 +217,7 @@ def download(path, urls, sha256, progress=True):
                 tried.append(str(error))
                 break
             except OSError as error:
-                raise DataError(f"cannot write {path}: {error}; choose another folder with "
-                                f"--data-dir or $SCRATCHNET_DATA") from None
+                raise DataError(f"cannot write {path}: {error}; {ELSEWHERE}") from None
     raise MissingDataError(
         f"{path} is not there, and could not be downloaded:\n  " + "\n  ".join(tried) +
         "\nPut the file there yourself, name its folder with --data-dir or $SCRATCHNET_DATA, "
@@ -305,13 +231,15 @@ def _fetch(path, url, sha256, progress):
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response, replacing(path) as out:
-        total = int(response.headers.get("Content-Length") or 0)
-        with tqdm(total=total or None, unit="B", unit_scale=True, desc=path.name,
+        total = response.headers.get("Content-Length") or ""
+        total = int(total) if total.isdecimal() and len(total) < 20 else None
+        with tqdm(total=total, unit="B", unit_scale=True, desc=path.name,
                   disable=None if progress else True) as bar:
             while chunk := response.read(1 << 16):
                 out.write(chunk)
                 digest.update(chunk)
                 bar.update(len(chunk))
+                check_size(url, out.tell())
         if total and out.tell() < total:
             raise ConnectionError(f"connection cut after {out.tell():,} of {total:,} bytes")
         if sha256 is not None and digest.hexdigest() != sha256:

@@ -11,14 +11,16 @@ unknown key is an error.
 
 import argparse
 import difflib
-import json
+import os
+import unicodedata
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError
+from ..errors import RunError, shown
 from ..optim import SCHEDULES
 from . import data
-from .run import script_of
+from .data import script_of
+from .forms import read_json
 
 # ---------------------------------------------------------------- what flags take
 
@@ -30,7 +32,7 @@ def number(parse, accepted, needed, **how):
         except ValueError:
             value = None
         if value is None or not accepted(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {needed}")
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not {needed}")
         return value
     return {"type": read, "metavar": "N" if parse is int else "X"} | how
 
@@ -39,30 +41,48 @@ def one_of(choices):
     """How argparse reads a flag that takes one of these words."""
     def read(text):
         if text not in choices:
-            raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(choices)}"
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not one of {', '.join(choices)}"
                                              + nearest(text, choices))
         return text
     return {"type": read, "metavar": "NAME"}
 
 
+def path(text):
+    """How argparse reads the name of a file or folder: one that the system can have."""
+    try:
+        too_long = len(os.fsencode(text)) > 2000 or any(
+            len(os.fsencode(part)) > 240 for part in text.split(os.sep))  # parts get longer names
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{shown(text)} cannot be a name here") from None
+    if too_long:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is too long for a name")
+    if not text or any(unicodedata.category(c) == "Cc" for c in text):
+        raise argparse.ArgumentTypeError(f"{shown(text)} cannot be a name: it is empty, or has "
+                                         f"control characters in it")
+    return os.path.abspath(text) if text[0] == "-" else text  # "-x" reads like a flag when printed
+
+
 def nearest(word, words):
     """"; did you mean vae?", or nothing if no word is near."""
-    close = difflib.get_close_matches(word, words, 1)
+    close = difflib.get_close_matches(word[:100], words, 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-POSITIVE_INT = (int, lambda v: v >= 1, "a whole number, 1 or more")
+MOST, LEAST, LARGE = 10 ** 9, 1e-18, 1e18  # the squares of the latter still fit a float32
+POSITIVE_INT = (int, lambda v: 1 <= v <= MOST, f"a whole number, 1 or more, at most {MOST:,}")
 TAKES = {
     "count": number(*POSITIVE_INT),
     "counts": number(*POSITIVE_INT, nargs="+"),
-    "natural": number(int, lambda v: v >= 0, "a whole number, 0 or more"),
-    "positive": number(float, lambda v: 0 < v < float("inf"), "a number above 0"),
-    "not negative": number(float, lambda v: 0 <= v < float("inf"), "a number, 0 or more"),
+    "natural": number(int, lambda v: 0 <= v < 1 << 63, "a whole number, 0 or more, below 2^63"),
+    "positive": number(float, lambda v: LEAST <= v <= LARGE,
+                       f"a number above 0, {LEAST:g} to {LARGE:g}"),
+    "not negative": number(float, lambda v: v == 0 or LEAST <= v <= LARGE,
+                           f"a number, 0 or more: 0, or {LEAST:g} to {LARGE:g}"),
     "below 1": number(float, lambda v: 0 <= v < 1, "a number, 0 or more and below 1"),
     "between 0 and 1": number(float, lambda v: 0 < v < 1, "a number between 0 and 1"),
     "yes or no": {"action": argparse.BooleanOptionalAction},
     "switch": {"action": "store_true"},
-    "DIR": {"metavar": "DIR"}, "RUN": {"metavar": "RUN"}, "FILE": {"metavar": "FILE"},
+    **{name: {"type": path, "metavar": name} for name in ("DIR", "RUN", "FILE")},
 }
 
 # ---------------------------------------------------------------- the flags
@@ -143,11 +163,15 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, argv):
         given, unknown = self.parse_known_args(argv)
+        for name, value in vars(given).items():
+            if value == []:  # --lr=--, to some versions of argparse
+                self.error(f"argument --{name.replace('_', '-')}: expected a value")
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
             if not flag:
-                raise RunError(f"{unknown[0]!r}: one word too many")
+                raise RunError(f"{shown(unknown[0])}: one word too many")
             known = [name.replace("_", "-") for name in self.flags]
+            flag = flag if flag.isprintable() and len(flag) < 60 else shown(flag)
             raise RunError(f"{flag}: there is no such flag{nearest(flag.strip('-'), known)} "
                            f"(--help shows all)")
         return given
@@ -156,7 +180,7 @@ class Parser(argparse.ArgumentParser):
 def parser_of_runs(script, about, flags):
     """The parser of a script that takes a trained run."""
     parser = Parser(script, about, "RUN")
-    parser.add_argument("run", metavar="RUN", help="the folder of a trained run")
+    parser.add_argument("run", **TAKES["RUN"], help="the folder of a trained run")
     parser.add(parser, flags | COMMON)
     return parser
 
@@ -245,7 +269,7 @@ def earlier_flags(parser, given, recipes):
         return read_config(Path(given.config), parser) if "config" in given else \
             argparse.Namespace()
     path = Path(given.resume) / "config.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RunError(f"--resume {given.resume}: no run there ({path} does not exist); name "
                        f"the folder of a run, such as runs/vae-mnist")
     before = read_config(path, parser)
@@ -282,7 +306,7 @@ def completed(merged, recipe):
 def read_config(path, parser):
     """Flags from a JSON file: an object of flags, or one whose "flags" is that object."""
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
     except OSError as error:
         raise RunError(f"--config {path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -294,7 +318,7 @@ def read_config(path, parser):
     line = []
     for key, value in entries.items():
         if key not in known:
-            raise RunError(f"{path}: unknown key {key!r}" + (
+            raise RunError(f"{path}: unknown key {shown(key)}" + (
                 nearest(key, known) or f"; known keys: {', '.join(sorted(known))}"))
         line += as_words(path, key, value, parser.flags[key][1])
     try:
@@ -306,15 +330,17 @@ def read_config(path, parser):
 def as_words(path, key, value, takes):
     """An entry of a config file as words of a command line."""
     flag = "--" + key.replace("_", "-")
-    if takes in ("yes or no", "switch") and value is not None:
+    if value is None:
+        return []
+    if takes in ("yes or no", "switch"):
         if not isinstance(value, bool):
-            raise RunError(f"{path}: {key!r} must be true or false, not {value!r}")
+            raise RunError(f"{path}: {key!r} must be true or false, not {shown(str(value))}")
         return [flag] if value else [f"--no-{key}"] if takes == "yes or no" else []
-    if isinstance(value, (dict, bool)):
-        raise RunError(f"{path}: {key!r} cannot be {json.dumps(value)}")
-    if isinstance(value, list):
+    if isinstance(value, list) and all(type(v) is int for v in value):
         return [flag, *map(str, value)]
-    return [] if value is None else [f"{flag}={value}"]
+    if isinstance(value, (dict, bool, list)):
+        raise RunError(f"{path}: {key!r} cannot be {shown(str(value))}")
+    return [f"{flag}={value}"]
 
 
 def words(value):

@@ -5,7 +5,7 @@ weights. What generate.py, evaluate.py and a prior over a VQ-VAE's codes have in
 """
 
 import hashlib
-import json
+import os
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,19 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..backend import to_numpy
-from ..errors import RunError
+from ..errors import RunError, in_brief
 from ..training import generator, to_batch
 from . import checkpoint, data
-from .data import Dataset
+from .data import Dataset, script_of
+from .flags import build_parser, completed, read_config
+from .forms import COUNT, TEXT, misfit, read_json
+from .memory import Weighed
+
+CONFIG = {"script": TEXT, "flags": {"model": TEXT}, "dataset": {
+    "name": TEXT, "title": TEXT, "num_classes": COUNT,
+    "sha256": ("a SHA-256", lambda v: TEXT[1](v) and len(v) == 64),
+    "image_shape": ("a height, a width and a number of channels", lambda v: isinstance(v, list)
+                    and len(v) == 3 and all(COUNT[1](n) and 0 < n < 10 ** 5 for n in v))}}
 
 
 @dataclass
@@ -61,9 +70,13 @@ class Run:
         found = data.load(self.trained_on["name"], data_dir, progress,
                           data.KINDS[self.kind].synthetic)
         if self.vqvae is not None:
-            return encoded(found, self.vqvae, train=False)
-        check_data(self.folder, self.trained_on, found)
-        return found if self.flags.binarize == "none" else data.statically_binarised(found)
+            found = encoded(found, self.vqvae, train=False)
+        else:
+            check_data(self.folder, self.trained_on, found)
+        if found.image_shape != self.image_shape:
+            raise changed(self.folder / "config.json", " (its images have another shape)")
+        grey = self.vqvae is not None or self.flags.binarize == "none"
+        return found if grey else data.statically_binarised(found)
 
 
 @dataclass(frozen=True)
@@ -73,11 +86,6 @@ class CodeDataset(Dataset):
 
     levels: int
     decode: callable
-
-
-def script_of(kind):
-    """The training script for this kind of images."""
-    return f"train_{kind}.py"
 
 
 def changed(path, why=""):
@@ -102,20 +110,18 @@ def read(folder):
     folder = Path(folder)
     path = folder / "config.json"
     try:
-        content = json.loads(path.read_text())
-        kind = content["script"].removeprefix("train_").removesuffix(".py")
-        run = Run(folder, kind, Namespace(**content["flags"]), content["dataset"])
-        complete = {"name", "title", "sha256", "image_shape", "num_classes"} <= set(run.trained_on)
-        if not complete or not isinstance(run.flags.model, str):
-            raise KeyError("dataset")
-    except FileNotFoundError:
+        content = read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{folder}: no run there ({path} does not exist); name the folder of a "
                        f"run, such as runs/vae-mnist") from None
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise changed(path) from None
-    return run
+    except ValueError as error:
+        raise changed(path, f" ({in_brief(error)})") from None
+    if problem := misfit(content, CONFIG):
+        raise changed(path, f" ({problem})")
+    kind = content["script"].removeprefix("train_").removesuffix(".py")
+    return Run(folder, kind, Namespace(**content["flags"]), content["dataset"])
 
 
 def open_run(folder, recipes):
@@ -129,7 +135,13 @@ def open_run(folder, recipes):
     if recipe is None:
         raise RunError(f"{run.folder / 'config.json'}: {run.script} has no model "
                        f"{run.flags.model!r}; the run is of another version of scratchnet")
-    if not (run.folder / "checkpoint.npz").is_file():
+    config = run.folder / "config.json"
+    try:  # its flags as the script read them
+        given = read_config(config, build_parser(run.kind, "", recipes[run.kind]))
+        run.flags = completed(vars(given), recipe)
+    except RunError as error:
+        raise changed(config, f" ({error})") from None
+    if not os.path.isfile(run.folder / "checkpoint.npz"):
         raise RunError(f"{run.folder}: the run has no checkpoint yet ({run.folder}/checkpoint.npz "
                        f"does not exist); train it first, with python {run.script} --resume "
                        f"{run.folder}")
@@ -137,18 +149,30 @@ def open_run(folder, recipes):
     shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
                             num_classes=run.trained_on["num_classes"])
     if "codes" in recipe.has:
+        if run.flags.codes is None:
+            raise changed(config, " (it names no --codes)")
         run.vqvae = open_vqvae(run.flags.codes, recipes, run.kind, beside=run.folder)
         check_codes(run.folder, run.trained_on, run.vqvae)
         shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
     try:
-        sizes = {name: getattr(run.flags, name, default)  # one may be younger than the run
-                 for name, (default, *_) in recipe.has.items()}
-        run.model = recipe.build(shape, generator(run.flags.seed, "weights"), **sizes)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise changed(run.folder / "config.json", f" ({error})") from None
+        run.model = build_model(recipe, shape, run.flags, training=False)
+    except RunError as error:
+        raise changed(config, f" ({error})") from None
     run.progress = checkpoint.load(run.folder / "checkpoint.npz", run.model, averaged=True)
     run.model.eval()
     return run
+
+
+def build_model(recipe, dataset, flags, training=True):
+    """The recipe's model, with its first weights. Raises RunError for sizes that do not fit the
+    images, or the memory."""
+    # Drawn with 8 bytes and kept in 4; in training with a gradient and two or three running means.
+    each = 16 + 4 * bool(flags.average) if training else 12
+    sizes = {name: getattr(flags, name) for name in recipe.has}
+    try:
+        return recipe.build(dataset, Weighed(generator(flags.seed, "weights"), each), **sizes)
+    except ValueError as error:
+        raise RunError(str(error)) from None
 
 
 # ---------------------------------------------------------------- the codes of a VQ-VAE
@@ -156,7 +180,7 @@ def open_run(folder, recipes):
 def open_vqvae(folder, recipes, kind, beside=None):
     """The Run of a VQ-VAE whose codes a prior is to model. beside: where else to look for a
     folder of this name. Raises RunError if it is no VQ-VAE, or one of other images."""
-    if beside is not None and not Path(folder).exists():
+    if beside is not None and not os.path.exists(folder):
         folder = beside.parent / Path(folder).name
     run = read(folder)
     if run.flags.model != "vqvae":
