@@ -10,7 +10,7 @@ from models import VQVAE
 from models.vqvae import EPS, mean_square, perplexity
 from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
 from scratchnet.ops.products import count, sum_rows
-from scratchnet.tensor import raw
+from scratchnet.tensor import raw, recording
 from scratchnet.training import evaluate, step
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -252,14 +252,17 @@ def test_a_batch_in_pieces_is_the_batch(codebook, piece, backend, rng):
 
 
 def test_evaluation_moves_no_code(rng):
+    """Nor does it keep a tape."""
     model = tiny(rng)
-    before = model.state_dict()
+    before, loss, taped = model.state_dict(), model.loss, []
+    model.loss = lambda *a: taped.append(recording()) or loss(*a)
     for mode in (True, False):
         model.train(mode)
         evaluate(model, (255 * pixels(rng, 9)).astype(np.uint8), 4)
         assert model.training == mode  # and leaves the model as it was
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+    assert not any(taped)
 
 
 def test_a_codebook_at_the_k_means_of_the_data_does_not_get_worse(backend, rng):
