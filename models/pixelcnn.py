@@ -99,7 +99,8 @@ class PixelCNN(Model):
         rng = rng or np.random.default_rng(0)
         C = self.keep_sizes(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
         self.first = masked_conv("A", embedding_dim or C, features, 7, C, rng)
-        self.blocks = [ResidualBlock(features, C, rng, d) for d in each_block(dilations, blocks)]
+        self.blocks = [ResidualBlock(features, C, rng, d)
+                       for d in each_block(dilations, blocks, image_shape)]
         self.make_head(features, C, head, rng)
 
     def keep_sizes(self, image_shape, levels, features, blocks, head, embedding_dim, decode, rng):
@@ -305,8 +306,12 @@ class ResidualBlock(nn.Module):
         return h + self.widen(relu(y))
 
 
-def each_block(dilations, blocks):
-    """The dilation of each of so many blocks, in turn: the sequence again and again."""
+def each_block(dilations, blocks, image_shape):
+    """The dilation of each of so many blocks, in turn: the sequence again and again. Raises
+    ValueError for one that is larger than the image."""
+    if not 1 <= min(dilations) <= max(dilations) <= max(image_shape[:2]):
+        raise ValueError(f"PixelCNN: dilations must be 1 or more, at most {max(image_shape[:2])} "
+                         f"for these images, not {', '.join(map(str, dilations))}")
     return (dilations[k % len(dilations)] for k in range(blocks))
 
 
@@ -332,7 +337,7 @@ class GatedPixelCNN(PixelCNN):
         self.first_v = nn.MaskedConv2d(n_in, features, rows_above, rng, init=nn.he_normal)
         self.first = masked_conv("A", n_in, features, (1, 7), C, rng)
         self.blocks = [GatedBlock(features, C, num_classes, rng, d)
-                       for d in each_block(dilations, blocks)]
+                       for d in each_block(dilations, blocks, image_shape)]
         self.make_head(features, C, head, rng)
 
     def first_layers(self):

@@ -203,6 +203,12 @@ def test_a_model_that_does_not_fit_the_memory(model, sizes, capsys, monkeypatch)
     assert not Path("runs").exists()
 
 
+def test_dilations_beyond_the_image(capsys):
+    err = refused(capsys, train("--model", "pixelcnn", "--dataset", "synthetic", "--dilations", 1,
+                                10 ** 9))
+    assert "dilations must be 1 or more, at most 28 for these images" in err
+
+
 def test_a_thousand_million_layers_are_not_made(capsys, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 1e8)
     refused(capsys, train("--model", "pixelcnn", "--dataset", "synthetic", "--blocks", 10 ** 9,
