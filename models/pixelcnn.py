@@ -85,7 +85,8 @@ class PixelCNN(Model):
     the initial weights.
 
     Images for `loss` are floats in [0, 1], cut into L levels; or, with an embedding, integers
-    below L. decode: maps levels (N, H, W, C) to images in [0, 1], for pictures.
+    below L. decode: maps values (N, H, W, C) to images in [0, 1], for pictures. dilations: pixels
+    from one tap to the next in the 3x3 of each block, again from the start if there are more blocks.
 
     The plain model has a blind spot: above and to the right of a pixel there is a cone of earlier
     pixels that no stack of such filters reaches (docs/pixelcnn.md).
@@ -102,7 +103,8 @@ class PixelCNN(Model):
         rng = rng or np.random.default_rng(0)
         C = self.keep_sizes(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
         self.first = masked_conv("A", embedding_dim or C, features, 7, C, rng)
-        self.blocks = [ResidualBlock(features, C, rng, d) for d in each_block(dilations, blocks)]
+        self.blocks = [ResidualBlock(features, C, rng, d)
+                       for d in each_block(dilations, blocks, image_shape)]
         self.make_head(features, C, head, rng)
 
     def keep_sizes(self, image_shape, levels, features, blocks, head, embedding_dim, decode, rng):
@@ -141,7 +143,7 @@ class PixelCNN(Model):
 
     # ------------------------------------------------------------ what the network sees
 
-    def levels_of(self, x):
+    def values_of(self, x):
         """Images (N, H, W, C), floats in [0, 1] or integers below L, as integers below L. Raises
         ValueError for other shapes, and for other values (on the host only)."""
         name = type(self).__name__
@@ -152,25 +154,25 @@ class PixelCNN(Model):
         if x.dtype.kind in "iu":
             if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and
                                                              x.max() < self.levels):
-                raise ValueError(f"{name}: levels from {x.min()} to {x.max()}, but it has "
+                raise ValueError(f"{name}: values from {x.min()} to {x.max()}, but it has "
                                  f"{self.levels}, 0 to {self.levels - 1}: give images as floats in "
                                  f"[0, 1], those of 0 to 255 divided by 255")
             return x
         in_unit_range(f"{name}: images", x)
         return xp.minimum(x * self.levels, self.levels - 1).astype(np.int32)
 
-    def inputs(self, levels):
+    def inputs(self, values):
         """Integers (..., C) -> what the first layer sees: (..., C) from -1 to 1, or the embeddings
-        (..., D). 0, what is outside the image, is none of two levels."""
+        (..., D). 0, what is outside the image, is none of two values."""
         if self.embedding is not None:
-            return self.embedding(levels[..., 0])
-        return Tensor(levels.astype(self.first.w.dtype) * (2 / (self.levels - 1)) - 1)
+            return self.embedding(values[..., 0])
+        return Tensor(values.astype(self.first.w.dtype) * (2 / (self.levels - 1)) - 1)
 
-    def images(self, levels):
+    def images(self, values):
         """Integers below L (N, H, W, C) -> pictures: float images in [0, 1]."""
         if self.decode is not None:
-            return raw(self.decode(levels[..., 0]))
-        return levels.astype(np.float32) / (self.levels - 1)
+            return raw(self.decode(values[..., 0]))
+        return values.astype(np.float32) / (self.levels - 1)
 
     def first_layers(self):
         """The layers that see the image itself."""
@@ -202,7 +204,7 @@ class PixelCNN(Model):
     def logits(self, x, labels=None):
         """Images -> logits (N, H, W, C, L), or (N, H, W, C, 1) for 2 levels: those of pixel i see
         the pixels before i only. labels: integers (N,), where the model is conditional."""
-        return self.network(self.inputs(self.levels_of(x)), self.check_labels(labels, len(x)))
+        return self.network(self.inputs(self.values_of(x)), self.check_labels(labels, len(x)))
 
     def check_labels(self, labels, n):
         """Labels as an array (n,); ValueError if they are missing or out of range."""
@@ -222,13 +224,13 @@ class PixelCNN(Model):
 
     def neg_log_likelihood(self, x, labels=None):
         """-log p(x) in nats for each image: Tensor (N,)."""
-        levels = self.levels_of(x)
-        logits = self.logits(levels, labels)
+        values = self.values_of(x)
+        logits = self.logits(values, labels)
         if self.outputs == 1:
-            targets = levels.astype(logits.dtype)
-            nll = losses.bce_with_logits(logits.reshape(levels.shape), targets, "none")
+            targets = values.astype(logits.dtype)
+            nll = losses.bce_with_logits(logits.reshape(values.shape), targets, "none")
         else:
-            nll = losses.softmax_cross_entropy(logits, levels, "none")
+            nll = losses.softmax_cross_entropy(logits, values, "none")
         return nll.sum(axis=(1, 2, 3))
 
     def loss(self, x, noise=None, labels=None):
@@ -244,13 +246,13 @@ class PixelCNN(Model):
     # ------------------------------------------------------------ sampling
 
     @no_grad()
-    def sample_levels(self, n, rng, labels=None, temperature=1.0, known=None, known_rows=0,
+    def sample_values(self, n, rng, labels=None, temperature=1.0, known=None, known_rows=0,
                       progress=None):
         """Draw n images pixel by pixel: integers below L, (n, H, W, C), on the host.
 
         u ~ U(0, 1) for each channel of each pixel picks the first level at which the cumulative
         probability exceeds u (not the likeliest level: that would draw the same image each time).
-        temperature divides the logits. labels: integers (n,). known: levels (n, H, W, C), whose
+        temperature divides the logits. labels: integers (n,). known: values (n, H, W, C), whose
         first known_rows rows are kept as they are. progress: called after each row.
         """
         H, W, C = self.image_shape
@@ -258,33 +260,33 @@ class PixelCNN(Model):
             raise ValueError(f"temperature must be above 0, not {temperature}")
         labels = self.check_labels(labels, n)
         u = xp.asarray(rng.random((H, W, C, n), dtype=np.float32))
-        levels = xp.zeros((n, H, W, C), np.int32)
+        values = xp.zeros((n, H, W, C), np.int32)
         if known is not None:
-            levels[:, :known_rows] = xp.asarray(known[:, :known_rows])
+            values[:, :known_rows] = xp.asarray(known[:, :known_rows])
         stream = Stream(n, H, W)
         net = self.replaced(
             lambda m: m.streamed(stream) if isinstance(m, nn.MaskedConv2d) else None)
         for stream.i in range(H):
             i, known_row = stream.i, stream.i < known_rows
-            links = net.vertical(self.inputs(levels[:, i:i + 1]), labels)
+            links = net.vertical(self.inputs(values[:, i:i + 1]), labels)
             for stream.j in range(W):
                 j = stream.j
                 here = [raw(link)[:, 0, j] for link in links]
                 if known_row:  # nothing to draw, but later pixels need its features
-                    net.horizontal(self.inputs(levels[:, i, j]), here, labels)
+                    net.horizontal(self.inputs(values[:, i, j]), here, labels)
                 for c in range(0 if known_row else C):
-                    h = net.horizontal(self.inputs(levels[:, i, j]), here, labels)
+                    h = net.horizontal(self.inputs(values[:, i, j]), here, labels)
                     logits = raw(net.output(h))[:, c] / temperature
-                    levels[:, i, j, c] = self.draw(logits, u[i, j, c])
+                    values[:, i, j, c] = self.draw(logits, u[i, j, c])
                 for layer in net.first_layers():  # they were called before the pixel was drawn
-                    layer.put(self.inputs(levels[:, i, j]))
+                    layer.put(self.inputs(values[:, i, j]))
             if progress is not None:
                 progress()
-        return to_numpy(levels)
+        return to_numpy(values)
 
     def draw(self, logits, u):
-        """Levels (n,) from logits (n, L) and uniforms (n,), by the inverse of the cumulative
-        distribution; with one logit, level 1 if u < sigmoid(logit)."""
+        """Values (n,) from logits (n, L) and uniforms (n,), by the inverse of the cumulative
+        distribution; with one logit, 1 if u < sigmoid(logit)."""
         if self.outputs == 1:
             return u < sigmoid_of(logits[:, 0])
         p = xp.exp(logits - logits.max(axis=1, keepdims=True))
@@ -292,15 +294,15 @@ class PixelCNN(Model):
         return (cumulative <= u[:, None] * cumulative[:, -1:]).sum(axis=1).clip(0, self.levels - 1)
 
     def sample(self, n, rng, **how):
-        """n images in [0, 1]; the arguments are those of sample_levels."""
-        return self.images(xp.asarray(self.sample_levels(n, rng, **how)))
+        """n images in [0, 1]; the arguments are those of sample_values."""
+        return self.images(xp.asarray(self.sample_values(n, rng, **how)))
 
     def complete(self, x, rng, **how):
         """Keep the upper half of images, or grids of codes, and draw the lower half: images in
-        [0, 1]. The other arguments are those of sample_levels."""
-        levels, rows = self.levels_of(x), self.image_shape[0] // 2
-        return self.images(xp.asarray(self.sample_levels(
-            len(levels), rng, known=levels, known_rows=rows, **how)))
+        [0, 1]. The other arguments are those of sample_values."""
+        values, rows = self.values_of(x), self.image_shape[0] // 2
+        return self.images(xp.asarray(self.sample_values(
+            len(values), rng, known=values, known_rows=rows, **how)))
 
 
 class ResidualBlock(nn.Module):
@@ -319,17 +321,22 @@ class ResidualBlock(nn.Module):
         return h + self.widen(relu(y))
 
 
-def each_block(dilations, blocks):
-    """The dilation of each of so many blocks, in turn: the sequence again and again."""
+def each_block(dilations, blocks, image_shape):
+    """The dilation of each of so many blocks, in turn: the sequence again and again. Raises
+    ValueError for one that is larger than the image."""
+    if not 1 <= min(dilations) <= max(dilations) <= max(image_shape[:2]):
+        raise ValueError(f"PixelCNN: dilations must be 1 or more, at most {max(image_shape[:2])} "
+                         f"for these images, not {', '.join(map(str, dilations))}")
     return (dilations[k % len(dilations)] for k in range(blocks))
 
 
 # ---------------------------------------------------------------- the gated model
 
 class GatedPixelCNN(PixelCNN):
-    """Two stacks of gated convolutions, which together see every earlier pixel.
+    """Two stacks of gated convolutions, which together see every earlier pixel of their window: there
+    is no blind spot in it, and it grows with each block by the block's dilation (docs/pixelcnn.md).
 
-    The vertical stack sees the rows above, at every column; the horizontal stack sees the pixels
+    The vertical stack sees the rows above, to either side; the horizontal stack sees the pixels
     to the left in the same row, and at each block what the vertical stack found at its place.
     num_classes: above 0 makes it conditional on a label (eq. 3 and 4: a learned vector for each
     label, added before the gates). The other arguments are those of PixelCNN.
@@ -346,7 +353,7 @@ class GatedPixelCNN(PixelCNN):
         self.first_v = nn.MaskedConv2d(n_in, features, rows_above, rng, init=nn.he_normal)
         self.first = masked_conv("A", n_in, features, (1, 7), C, rng)
         self.blocks = [GatedBlock(features, C, num_classes, rng, d)
-                       for d in each_block(dilations, blocks)]
+                       for d in each_block(dilations, blocks, image_shape)]
         self.make_head(features, C, head, rng)
 
     def first_layers(self):

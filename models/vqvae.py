@@ -170,6 +170,8 @@ class VQVAE(Model):
         N' (Laplace smoothing) keeps a code that nobody chose from being divided by 0; it is not
         written back into N_k. Source: appendix A.1, eq. 6 to 8.
         """
+        if not self.training:
+            return means
         vectors, K, gamma = n * self.vectors, len(self.e), self.decay
         self.N.data[...] = gamma * self.N.data + (1 - gamma) * (means["usage"] * vectors)
         if self.codebook == "ema":

@@ -5,6 +5,8 @@ the order of epoch e, the noise of step t. Nothing random is carried along, so a
 run that stops after any step and goes on later makes the same draws.
 """
 
+import contextlib
+
 import numpy as np
 
 from . import nn
@@ -84,19 +86,29 @@ def evaluate(model, images, batch_size, labels=(), team=ALONE):
     The noise is the same for every model and every run, so that figures compare. Batches
     count by their size: the last may be smaller.
     """
-    was_training, rng, sums = model.training, generator(0, "evaluation"), {}
-    model.eval()
-    for start in range(0, len(images), batch_size):
-        batch, of_batch = (a[start:start + batch_size] for a in (images, labels))
-        n, means = len(batch), {}
-        for piece, share, noise in deal(model, n, rng, team):
-            _, metrics = model.loss(to_batch(batch[piece]), noise,
-                                    **classes(model, of_batch[piece]))
-            add(means, metrics, share)
-        for name, value in model.batch_metrics(team.add_up(means)).items():
-            sums[name] = sums.get(name, 0.0) + value.astype(np.float64) * n
-    model.train(was_training)
+    rng, sums = generator(0, "evaluation"), {}
+    with evaluating(model):
+        for start in range(0, len(images), batch_size):
+            batch, of_batch = (a[start:start + batch_size] for a in (images, labels))
+            n, means = len(batch), {}
+            for piece, share, noise in deal(model, n, rng, team):
+                _, metrics = model.loss(to_batch(batch[piece]), noise,
+                                        **classes(model, of_batch[piece]))
+                add(means, metrics, share)
+            for name, value in model.batch_metrics(team.add_up(means)).items():
+                sums[name] = sums.get(name, 0.0) + value.astype(np.float64) * n
     return summarise(model, sums, len(images))
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """Within this the model is in evaluation mode; afterwards in the mode it was in."""
+    before = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(before)
 
 
 def deal(model, n, rng, team):

@@ -6,6 +6,7 @@ import strict
 
 import scratchnet
 from scratchnet.errors import BackendError
+from scratchnet.runs import formats
 
 
 @pytest.fixture(params=["numpy", "strict", "cupy"])
@@ -38,3 +39,9 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Files of data sets are small here: 1 MB at most."""
+    monkeypatch.setattr(formats, "LARGEST", 1 << 20)

@@ -197,7 +197,7 @@ def test_samples_have_the_frequencies_that_the_model_says(rng):
         images = np.array(list(itertools.product(range(levels), repeat=3)), np.int32)
         labels = np.full(len(images), 2) if model.num_classes else None
         p = np.exp(-host(model.neg_log_likelihood(images.reshape(-1, *shape), labels)))
-        drawn = model.sample_levels(n, rng, labels=None if labels is None else np.full(n, 2))
+        drawn = model.sample_values(n, rng, labels=None if labels is None else np.full(n, 2))
         index = drawn.reshape(n, 3) @ levels ** np.arange(3)[::-1]
         frequency = np.bincount(index, minlength=len(p)) / n
         assert np.abs(frequency - p).max() < 5 * np.sqrt(p.max() / n)
@@ -224,7 +224,7 @@ def test_cached_logits_equal_a_full_pass(variant, dtype, tolerance, rng):
     images = rng.integers(0, model.levels, (3, H, W, C)).astype(np.int32)
     labels = some_labels(model, 3)
     forced = Forced(model, images)
-    model.sample_levels(3, rng, labels=labels)
+    model.sample_values(3, rng, labels=labels)
     cached = np.stack(forced.logits, axis=1).reshape(3, H, W, C, -1)
     assert cached.dtype == dtype
     assert_allclose(cached, host(model.logits(images, labels)), rtol=tolerance, atol=tolerance)
@@ -249,7 +249,7 @@ def sample_slowly(model, n, rng, labels=None, temperature=1.0):
 def test_the_same_uniforms_give_the_same_image(variant, rng):
     model = build(variant, rng)
     labels = some_labels(model, 5)
-    fast = model.sample_levels(5, np.random.default_rng(3), labels=labels, temperature=0.8)
+    fast = model.sample_values(5, np.random.default_rng(3), labels=labels, temperature=0.8)
     slow = sample_slowly(model, 5, np.random.default_rng(3), labels=labels, temperature=0.8)
     assert_array_equal(fast, slow)
     assert len(np.unique(fast.reshape(5, -1), axis=0)) > 1
@@ -259,12 +259,12 @@ def test_completion_keeps_the_seen_rows(variant, rng):
     model = build(variant, rng)
     known = rng.integers(0, model.levels, (6, *model.image_shape)).astype(np.int32)
     rows, labels = model.image_shape[0] - 1, some_labels(model, 6)
-    drawn = model.sample_levels(6, rng, labels=labels, known=known, known_rows=rows)
+    drawn = model.sample_values(6, rng, labels=labels, known=known, known_rows=rows)
     assert_array_equal(drawn[:, :rows], known[:, :rows])
     assert (drawn[:, rows:] != known[:, rows:]).any()
     # What is drawn below depends on what was seen: the logits are those of the whole image.
     forced = Forced(model, drawn[:, rows:])
-    again = model.sample_levels(6, rng, labels=labels, known=known, known_rows=rows)
+    again = model.sample_values(6, rng, labels=labels, known=known, known_rows=rows)
     assert_array_equal(again, drawn)
     logits = host(model.logits(drawn, labels))[:, rows:]
     assert_allclose(np.stack(forced.logits, 1).reshape(logits.shape), logits, atol=1e-12)
@@ -282,11 +282,11 @@ def test_draws_at_the_edges(backend, rng):
 
 def test_low_temperature_draws_the_likeliest(rng):
     model = build("plain, 3 levels", rng)
-    drawn = model.sample_levels(4, rng, temperature=1e-4)
+    drawn = model.sample_values(4, rng, temperature=1e-4)
     assert_array_equal(drawn, drawn[:1].repeat(4, axis=0))
     assert_array_equal(host(model.logits(drawn)).argmax(axis=-1), drawn)
     with pytest.raises(ValueError, match="temperature must be above 0, not 0"):
-        model.sample_levels(1, rng, temperature=0)
+        model.sample_values(1, rng, temperature=0)
 
 
 # ---------------------------------------------------------------- the parts
@@ -374,7 +374,7 @@ def test_learns_the_images_it_is_shown(backend, rng):
             loss.backward()
             adam.step()
         assert np.log(2) - 1e-3 < loss.item() < np.log(2) + 0.1
-        drawn = model.sample_levels(20, rng, labels=None if labels is None else np.zeros(20, int))
+        drawn = model.sample_values(20, rng, labels=None if labels is None else np.zeros(20, int))
         matches = (drawn[:, None] == x).all(axis=(2, 3, 4))
         assert matches.any(axis=1).mean() > 0.8 and matches.any(axis=0).all()
 
@@ -389,11 +389,11 @@ def test_metrics_and_units(rng):
     assert_allclose(metrics["bits_per_dim"].item(), nll.mean() / (18 * np.log(2)))
     # 4 levels: [0, 1/4) is 0, ..., 1 is 3; the network sees them evenly from -1 to 1
     assert_allclose(host(model.inputs(xp.asarray(np.arange(4)))), [-1, -1 / 3, 1 / 3, 1])
-    assert_array_equal(host(model.levels_of(np.full((1, 2, 3, 3), 0.5)))[0, 0, 0], 2)
-    assert_array_equal(host(model.levels_of(np.ones((1, 2, 3, 3))))[0, 0, 0], 3)
+    assert_array_equal(host(model.values_of(np.full((1, 2, 3, 3), 0.5)))[0, 0, 0], 2)
+    assert_array_equal(host(model.values_of(np.ones((1, 2, 3, 3))))[0, 0, 0], 3)
     eight_bits = PixelCNN((1, 256, 1), levels=256, features=2, blocks=1, head=2)
     grey = (np.arange(256, dtype=np.float32) / np.float32(255)).reshape(1, 1, 256, 1)
-    assert_array_equal(host(eight_bits.levels_of(grey)).reshape(-1), np.arange(256))
+    assert_array_equal(host(eight_bits.values_of(grey)).reshape(-1), np.arange(256))
 
 
 def test_codes_are_looked_up_not_measured(rng):
@@ -441,10 +441,10 @@ def test_wrong_labels_and_images(rng):
 
 @pytest.mark.host_only
 @pytest.mark.parametrize("name, dtype, wrong, words", [
-    ("plain", np.uint8, 255, "levels from 0 to 255, but it has 2, 0 to 1.*floats in .0, 1.*255"),
-    ("plain, 3 levels", np.int32, 3, "levels from 0 to 3, but it has 3, 0 to 2"),
-    ("plain", np.int64, -1, "levels from -1 to 0"),
-    ("gated, codes, conditional", np.int32, 5, "levels from 0 to 5, but it has 5, 0 to 4"),
+    ("plain", np.uint8, 255, "values from 0 to 255, but it has 2, 0 to 1.*floats in .0, 1.*255"),
+    ("plain, 3 levels", np.int32, 3, "values from 0 to 3, but it has 3, 0 to 2"),
+    ("plain", np.int64, -1, "values from -1 to 0"),
+    ("gated, codes, conditional", np.int32, 5, "values from 0 to 5, but it has 5, 0 to 4"),
     ("gated", np.float32, 255, "images from 0 to 255.*needs values in .0, 1.*divide.*by 255"),
     ("plain, RGB", np.float64, -0.1, "images from -0.1 to 0"),
     ("plain", np.float32, np.nan, "images from nan to nan")])

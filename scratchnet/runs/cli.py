@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, UserError
+from ..errors import RunError, UserError, in_brief
 from ..fast.processes import processes
 from ..optim import Adam
 from . import checkpoint, data
@@ -36,7 +36,7 @@ def guarded(script, work, *arguments):
             print(f"{script}: error: {error}", file=sys.stderr)
             return 2
         except MemoryError as error:
-            print(f"{script}: error: there is not enough memory ({error or 'of any size'}); ask "
+            print(f"{script}: error: there is not enough memory ({in_brief(error)}); ask "
                   f"for less at a time (--batch-size, --num), or choose smaller sizes",
                   file=sys.stderr)
             return 2

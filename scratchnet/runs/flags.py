@@ -68,7 +68,7 @@ def nearest(word, words):
     return f"; did you mean {close[0]}?" if close else ""
 
 
-MOST, LEAST, LARGE = 10 ** 9, 1e-18, 1e18  # the squares of the latter still fit a float32
+MOST, LEAST, LARGE = 10 ** 10, 1e-18, 1e18  # the squares of the latter still fit a float32
 POSITIVE_INT = (int, lambda v: 1 <= v <= MOST, f"a whole number, 1 or more, at most {MOST:,}")
 TAKES = {
     "count": number(*POSITIVE_INT),

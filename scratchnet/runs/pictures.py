@@ -155,7 +155,7 @@ def completion(ask, times=4):
     x, rng = to_batch(images), generator(ask.seed, "pictures")
     how = classes(model, labels) | ask.how_drawn(times * model.image_shape[0])
     again = [host(model.complete(x, rng, **how)) for _ in range(times)]
-    whole = host(model.images(model.levels_of(x)))
+    whole = host(model.images(model.values_of(x)))
     seen = whole.copy()
     seen[:, seen.shape[1] // 2:] = 0.5
     found = np.stack([seen, *again, whole], axis=1)
