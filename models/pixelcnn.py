@@ -86,7 +86,7 @@ class PixelCNN(Model):
 
     Images for `loss` are floats in [0, 1], cut into L levels; or, with an embedding, integers
     below L. decode: maps values (N, H, W, C) to images in [0, 1], for pictures. dilations: pixels
-    from one tap to the next in the 3x3 of each block, again from the start if there are more blocks.
+    from one tap to the next in the 3x3 of each block; again from the start if blocks are left.
 
     The plain model has a blind spot: above and to the right of a pixel there is a cone of earlier
     pixels that no stack of such filters reaches (docs/pixelcnn.md).
@@ -333,8 +333,8 @@ def each_block(dilations, blocks, image_shape):
 # ---------------------------------------------------------------- the gated model
 
 class GatedPixelCNN(PixelCNN):
-    """Two stacks of gated convolutions, which together see every earlier pixel of their window: there
-    is no blind spot in it, and it grows with each block by the block's dilation (docs/pixelcnn.md).
+    """Two stacks of gated convolutions, which together see every earlier pixel of their window:
+    there is no blind spot in it. Each block widens it by its dilation (docs/pixelcnn.md).
 
     The vertical stack sees the rows above, to either side; the horizontal stack sees the pixels
     to the left in the same row, and at each block what the vertical stack found at its place.
