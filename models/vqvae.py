@@ -196,8 +196,11 @@ class VQVAE(Model):
     @no_grad()
     def move_codes(self, batch, rng, least, N):
         """Move every code with N_k < least onto a random vector of these images' z_e (again, where
-        they have too few), with the running means N_k = N, m_k = N e_k."""
-        z_e, K = self.encode(to_batch(batch)).data, len(self.e)
+        they have too few), with the running means N_k = N, m_k = N e_k. As many images are encoded
+        as have four vectors for each code."""
+        K = len(self.e)
+        few = rng.permutation(len(batch))[:-(-4 * K // self.vectors)]
+        z_e = self.encode(to_batch(batch[few])).data
         rows = z_e.reshape(-1, z_e.shape[-1])
         chosen = np.concatenate([rng.permutation(len(rows)) for _ in range(-(-K // len(rows)))])[:K]
         unused, chosen = (self.N.data < least)[:, None], rows[xp.asarray(chosen)]
