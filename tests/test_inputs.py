@@ -84,7 +84,8 @@ def refused(capsys, code):
     (["--out", ""], "it is empty"), (["--resume", ""], "it is empty"),
     (["--out", "a\nb"], "control characters"), (["--config", "\0"], "control characters"),
     (["--codes", "\ud800"], "cannot be a name here"), (["--a\nb=3"], "there is no such flag"),
-    (["--" + "x" * 5000], "there is no such flag"), (["\n" * 300], "one word too many"),
+    (["--quiet=" + "x" * 5000], "--quiet: ignored"), (["\n" * 300], "one word too many"),
+    (["--" + "x" * 5000], "there is no such flag"),
     (["--data-dir", "~nosuchuser", "--dataset", "mnist"], "there is no such home folder")])
 def test_wrong_words(argv, words, capsys):
     argv = (["--model", "vae"] if "--model=--" not in argv else []) + argv

@@ -159,7 +159,7 @@ class Parser(argparse.ArgumentParser):
         if what.startswith("expected"):  # a value, but there is none
             _, takes, text = self.flags[flag.strip("-").replace("-", "_")]
             message += f" ({'one of ' + ', '.join(takes) if isinstance(takes, tuple) else text})"
-        raise RunError(message)
+        raise RunError(message if len(message) <= 600 else f"{message[:200]}...")  # it quotes all
 
     def parse_args(self, argv):
         given, unknown = self.parse_known_args(argv)
