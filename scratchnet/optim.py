@@ -153,7 +153,7 @@ def adam_step(p, g, m, v, lr, b1, b2, c1, c2, eps):
     m *= b1
     m += (1 - b1) * g
     v *= b2
-    v += (1 - b2) * g * g
+    v += (1 - b2) * (g * g)
     p -= (lr / c1) * m / (xp.sqrt(v / c2) + eps)
 
 
