@@ -27,7 +27,10 @@ def operands(*inputs):
     double the cost of everything that follows; and for uint8 beside floats: images
     of 0 to 255 that nobody divided by 255 would train, to no purpose.
     """
-    dtypes = {x.dtype for x in inputs if isinstance(x, Tensor) and x.dtype.kind == "f"}
+    dtypes = {x.data.dtype for x in inputs if isinstance(x, Tensor)}
+    if len(dtypes) == 1 and all(isinstance(x, Tensor) for x in inputs):
+        return inputs  # nothing to convert: nearly always so
+    dtypes = {d for d in dtypes if d.kind == "f"}
     if len(dtypes) > 1:
         names = " and ".join(sorted(str(d) for d in dtypes))
         raise TypeError(f"operands of {names} in one op: convert one, "
@@ -37,9 +40,9 @@ def operands(*inputs):
 
 
 def _operand(x, dtype):
-    if isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
-        return Scalar(x)
     if not isinstance(x, Tensor):
+        if isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
+            return Scalar(x)
         x = Tensor(x)
     if dtype is not None and x.dtype != dtype:  # an integer Tensor, or an array of another float
         if x.dtype == np.uint8:
