@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from .backend import fused, to_numpy, xp
-from .fast.blocks import flush_tiny, in_blocks
+from .fast.blocks import adam_in_place, flush_tiny, in_blocks
 
 
 class Optimizer:
@@ -128,7 +128,8 @@ class Adam(Optimizer):
 
     def update(self, t, p, g, m, v, a=None):
         b1, b2 = self.betas
-        adam_step(p, g, m, v, self.lr, b1, b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
+        step = adam_in_place if isinstance(p, np.ndarray) else adam_step  # the same bits
+        step(p, g, m, v, self.lr, b1, b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
         flush_tiny([m, v], t)
         if a is not None:
             move_average(a, p, min(self.average, (1 + t) / (10 + t)))

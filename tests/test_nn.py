@@ -136,6 +136,20 @@ def test_adam_gives_the_same_in_blocks(rng, monkeypatch):
 
 
 @pytest.mark.host_only
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adam_in_place_is_the_plain_one(dtype, rng):
+    """The same bits as the five lines of optim.adam_step."""
+    arrays = [rng.standard_normal(1000).astype(dtype) for _ in range(3)] + [
+        rng.uniform(0, 1, 1000).astype(dtype)]
+    copies = [a.copy() for a in arrays]
+    numbers = (3e-3, 0.9, 0.99, 1 - 0.9 ** 7, 1 - 0.99 ** 7, 1e-8)
+    optim.adam_step(*arrays, *numbers)
+    blocks.adam_in_place(*copies, *numbers)
+    for a, b in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.host_only
 def test_adam_keeps_no_subnormal_numbers():
     """They would make each step several times slower (fast.blocks.flush_tiny), but nothing that
     matters is flushed."""
