@@ -128,7 +128,7 @@ class Adam(Optimizer):
 
     def update(self, t, p, g, m, v, a=None):
         b1, b2 = self.betas
-        step = adam_in_place if isinstance(p, np.ndarray) else adam_step  # the same bits
+        step = adam_in_place if isinstance(p, np.ndarray) else adam_step  # the same
         step(p, g, m, v, self.lr, b1, b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
         flush_tiny([m, v], t)
         if a is not None:

@@ -4,7 +4,6 @@ cache. On Adam this saves half of the time."""
 import numpy as np
 
 from ..backend import xp
-from .memory import empty
 
 BLOCK = 1 << 15  # elements: 128 KB
 FLUSH_EVERY = 64
@@ -21,19 +20,20 @@ def in_blocks(arrays, part=slice(None)):
 
 
 def adam_in_place(p, g, m, v, lr, b1, b2, c1, c2, eps):
-    """optim.adam_step(p, g, m, v, lr, b1, b2, c1, c2, eps): the same lines, an operation at a time,
-    in two arrays that are used again. On the host; it saves 3 % of a step of the small VAE."""
-    a, b = (empty(p.shape, p.dtype, name) for name in ("Adam a", "Adam b"))
+    """optim.adam_step(p, g, m, v, lr, b1, b2, c1, c2, eps): its lines an operation at a time, in one
+    passing array, both corrections in two numbers. On the host; 3 % of a step of the small VAE."""
+    root = c2 ** 0.5  # m / (sqrt(v / c2) + eps) = root m / (sqrt(v) + root eps)
+    a = (1 - b1) * g
     m *= b1
-    m += np.multiply(1 - b1, g, out=a)
-    v *= b2
+    m += a
     np.multiply(g, g, out=a)
-    v += np.multiply(1 - b2, a, out=a)
-    np.multiply(lr / c1, m, out=a)
-    np.divide(v, c2, out=b)
-    np.sqrt(b, out=b)
-    b += eps
-    a /= b
+    a *= 1 - b2
+    v *= b2
+    v += a
+    np.sqrt(v, out=a)
+    a += root * eps
+    np.divide(m, a, out=a)
+    a *= root * lr / c1
     p -= a
 
 
