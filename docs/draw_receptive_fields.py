@@ -31,8 +31,10 @@ def main():
     panels = [("plain, 1 block", PixelCNN(shape, blocks=1, **sizes)),
               ("plain, 4 blocks", PixelCNN(shape, blocks=4, **sizes)),
               ("plain, 15 blocks", PixelCNN(shape, blocks=15, **sizes)),
-              ("gated, 10 blocks", GatedPixelCNN(shape, blocks=10, **sizes))]
-    figure = new_figure(11, 3.7, "What the logit of one pixel (red) depends on",
+              ("gated, 7 blocks", GatedPixelCNN(shape, blocks=7, **sizes)),
+              ("gated, 7, dilated", GatedPixelCNN(shape, blocks=7, **sizes,
+                                                  dilations=(1, 2, 4, 8, 1, 2, 8)))]
+    figure = new_figure(13.5, 3.7, "What the logit of one pixel (red) depends on",
                         "blue: |d logit / d pixel|, from the models' own backward pass, on a "
                         "logarithmic scale; grey: earlier pixels whose derivative is exactly 0; "
                         "white: later pixels")
@@ -49,7 +51,7 @@ def main():
         picture[PIXEL] = (0.88, 0.34, 0.35)
         axes.imshow(picture, interpolation="nearest")
         blind = int((before & (gradient == 0)).sum())
-        axes.set_title(f"{title}: {blind} of {before.sum()} unseen", fontsize=10, color=INK)
+        axes.set_title(f"{title}:\n{blind} of {before.sum()} unseen", fontsize=10, color=INK)
         axes.set_xticks(np.arange(-0.5, SIDE), [])
         axes.set_yticks(np.arange(-0.5, SIDE), [])
         axes.grid(color="white", lw=0.6)
