@@ -40,7 +40,7 @@ def gather_t_matmul(x, g, taps, stride):
     total = None
     for part in blocks(N, P * Q * T * C):
         rows = as_matrix(gather(x[part], taps, stride, (P, Q))).reshape(-1, T * C)
-        product = rows.T @ g[part].reshape(-1, K)
+        product = xp.matmul(rows.T, g[part].reshape(-1, K))
         if total is None:
             total = product
         else:
