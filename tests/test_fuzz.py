@@ -28,7 +28,7 @@ def test_the_fuzzer_notices():
         (world.folder / "stray").write_text("")
 
     def greedy(world, rng):
-        bytearray(fuzz.MEMORY + (64 << 20))
+        bytearray(b"x") * (fuzz.MEMORY + (64 << 20))
     before = dict(fuzz.readers.READERS)
     for reader, words in ((wrong, "wrong result"), (other, "KeyError"), (stray, "files appeared"),
                           (greedy, "memory")):

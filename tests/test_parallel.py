@@ -22,7 +22,8 @@ from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
-FLAGS = {"epochs": None, "steps": 12, "batch_size": 13, "lr": 1e-3, "schedule": "cosine", "seed": 0,
+# With seed 0 a vector of the CIFAR-10 VQ-VAE lies between two codes, and rounding decides.
+FLAGS = {"epochs": None, "steps": 12, "batch_size": 13, "lr": 1e-3, "schedule": "cosine", "seed": 1,
          "binarize": "none", "flip": False}
 
 
