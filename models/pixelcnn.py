@@ -37,7 +37,7 @@ from scratchnet.ops.inputs import in_unit_range
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model
 
-PIECE = 16 * 28 * 28  # pixels taken through the network at a time: memory, not speed, sets it
+PIECE = 8 * 28 * 28  # pixels taken through the network at a time: memory, not speed, sets it
 
 # ---------------------------------------------------------------- masks
 

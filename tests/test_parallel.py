@@ -121,8 +121,8 @@ def test_sums_over_the_team(size, monkeypatch, forked):
 
 def test_pieces_of_a_batch():
     """Each image once, shares that add up to 1; a process without images counts one 0 times."""
-    assert pieces(slice(2, 9), 10, 3) == [(slice(2, 5), 0.3), (slice(5, 8), 0.3),
-                                          (slice(8, 9), 0.1)]
+    assert pieces(slice(2, 9), 10, 3) == [(slice(2, 4), 0.2), (slice(4, 6), 0.2),
+                                          (slice(6, 9), 0.3)]
     assert pieces(slice(0, 7), 7, None) == [(slice(0, 7), 1.0)]
     assert pieces(slice(1, 1), 2, 4) == [(slice(0, 1), 0.0)]
     parts = []

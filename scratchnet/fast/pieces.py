@@ -8,17 +8,17 @@ from .memory import on_host
 
 def pieces(part, n, size):
     """[(slice of the batch, its share of the n images), ...] of the slice `part`, at most `size`
-    images each (None: all at once, as on a GPU).
+    images each, about equally many (None: all at once, as on a GPU).
 
     A part without images gives the batch's first image, counted 0 times: its process then has
     gradients and metrics of the right shapes to add to the others', all 0.
     """
     if part.start == part.stop:
         return [(slice(0, 1), 0.0)]
-    size = size if size and on_host() else n
-    starts = range(part.start, part.stop, size)
-    cut = [slice(start, min(start + size, part.stop)) for start in starts]
-    return [(piece, (piece.stop - piece.start) / n) for piece in cut]
+    images = part.stop - part.start
+    count = -(-images // size) if size and on_host() else 1
+    ends = [part.start + images * k // count for k in range(count + 1)]
+    return [(slice(a, b), (b - a) / n) for a, b in zip(ends, ends[1:], strict=False)]
 
 
 class PieceGenerator(np.random.Generator):
