@@ -74,7 +74,7 @@ def step(model, optimizer, batch, rng, labels=(), team=ALONE):
         loss, metrics = model.loss(to_batch(batch[piece]), noise, **classes(model, labels[piece]))
         (share * loss).backward()
         add(means, metrics, share)
-    team.add_gradients()  # of a team's other processes
+    team.add_gradients()  # over its processes: for one there is nothing to add
     optimizer.step()
     return model.batch_metrics(model.update(team.add_up(means), n))
 
