@@ -186,6 +186,8 @@ class VQVAE(Model):
     def prepare(self, batch, rng):
         """Put the codebook onto vectors of the first batch; later, every MOVE_EVERY steps, codes
         that are used less than they should be."""
+        if not self.training:
+            return
         fair = len(batch) * self.vectors / len(self.e)
         part = max(self.restart_below, FAIR_PART if self.steps_done < PLACING else 0)
         if self.steps_done == 0:

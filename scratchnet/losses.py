@@ -9,7 +9,6 @@
                  terms of an ELBO all take this one, so that they stay comparable.
 """
 
-
 from .backend import fused, xp
 from .ops.elementwise import sigmoid_of, softplus_of
 from .ops.inputs import as_tensor, in_unit_range, integers, operands

@@ -251,6 +251,15 @@ def test_a_batch_in_pieces_is_the_batch(codebook, piece, backend, rng):
         np.testing.assert_allclose(found[1][name], value, rtol=1e-4, atol=2e-5, err_msg=name)
 
 
+def test_a_step_in_evaluation_mode_moves_no_code(rng):
+    """Also not the first one, which places all codes in training."""
+    model, x = VQVAE((8, 8, 1), "keras", 6, 3, rng=rng).eval(), pixels(rng)
+    before = model.state_dict()
+    step(model, optim.Adam(model.parameters()), (255 * x).astype(np.uint8), rng)
+    for name in ("e", "m", "N", "steps"):
+        np.testing.assert_array_equal(model.state_dict()[name], before[name])
+
+
 def test_evaluation_moves_no_code(rng):
     """Nor does it keep a tape."""
     model = tiny(rng)
@@ -337,6 +346,23 @@ def test_when_codes_are_moved(steps_done, restart_below, codes_moved, rng):
     part = max(restart_below, 0.25 if steps_done < 500 else 0)  # a moved code starts at the limit
     limit = part * 20 / 6 if steps_done else 1
     np.testing.assert_allclose(model.N.numpy()[moved], limit, rtol=1e-6)
+
+
+def test_moved_codes_come_from_images_of_the_whole_batch(rng):
+    """Six images have four vectors for each of the 6 codes; which six of the 40 is drawn."""
+    model, x = tiny(rng), pixels(rng, 40)
+    rows = model.encode(x).numpy().reshape(40, 4, 3)
+    model.move_codes(x, rng, math.inf, 1.0)
+    found = {int(np.abs(rows - code).max(axis=2).min(axis=1).argmin()) for code in model.e.numpy()}
+    assert max(found) >= 6 and len(found) > 1
+
+
+def test_no_image_is_encoded_for_codes_that_stay(rng, monkeypatch):
+    """Neither between the moves, nor after the codebook is placed, where no code is to be moved."""
+    model = tiny(rng)
+    monkeypatch.setattr(model, "encode", None)
+    for model.steps_done in (3, 500, 505):
+        model.prepare(pixels(rng), rng)
 
 
 def test_steps_go_on_counting_after_loading(rng):
