@@ -3,18 +3,15 @@
     python docs/draw_convolution.py
 """
 
-import sys
-from pathlib import Path
-
 import matplotlib
 import numpy as np
+from drawing import GREY, INK, save
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch, Rectangle
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from scratchnet.taps import gather, scatter  # noqa: E402
+from scratchnet.taps import gather, scatter
 
-TAPS, INK = ((0, 0), (0, 1), (1, 0), (1, 1)), "#222222"
+TAPS = ((0, 0), (0, 1), (1, 0), (1, 1))
 POSITION = 4  # the output position (1, 1), whose window and row are outlined
 
 
@@ -52,11 +49,11 @@ def main():
     outline(panels[2], 0, POSITION, 4, 1)
     for p in range(9):
         panels[2].text(-.2, p + .5, f"({p // 3}, {p % 3})", ha="right", va="center", fontsize=8,
-                       color="#777777")
+                       color=GREY)
     table(panels[3], back, cells, "scatter(gather(x)): each pixel,\ntimes the windows it was in")
     figure.add_artist(ConnectionPatch((4.1, 4.5), (0, 2), "data", "data", axesA=panels[2],
-                                      axesB=panels[3], arrowstyle="->", color="#777777", lw=1.2))
-    figure.savefig(Path(__file__).parent / "images" / "convolution.png", dpi=110)
+                                      axesB=panels[3], arrowstyle="->", color=GREY, lw=1.2))
+    save(figure, "convolution.png")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,13 @@
-"""Draws docs/images/receptive-fields.png: which pixels a PixelCNN sees, by its own gradients.
+"""Draws images/receptive-fields.png: which pixels a PixelCNN sees, by its own gradients.
 
     python docs/draw_receptive_fields.py
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
+from drawing import INK, new_figure, save
 
 from models import GatedPixelCNN, PixelCNN
 from scratchnet import Tensor
-from scratchnet.runs.figures import INK, new_figure
 
 SIDE, PIXEL = 21, (13, 10)
 
@@ -56,7 +51,7 @@ def main():
         axes.set_yticks(np.arange(-0.5, SIDE), [])
         axes.grid(color="white", lw=0.6)
         axes.tick_params(length=0)
-    figure.savefig(Path(__file__).parent / "images" / "receptive-fields.png", dpi=110)
+    save(figure, "receptive-fields.png")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class PixelCNN(Model):
     from one tap to the next in the 3x3 of each block; again from the start if blocks are left.
 
     The plain model has a blind spot: above and to the right of a pixel there is a cone of earlier
-    pixels that no stack of such filters reaches (docs/pixelcnn.md).
+    pixels that no stack of such filters reaches (docs/07-pixelcnn.md).
 
     Raises ValueError for levels outside 2 to 256 (65,536 for codes) or other sizes below 1.
     """
@@ -334,7 +334,7 @@ def each_block(dilations, blocks, image_shape):
 
 class GatedPixelCNN(PixelCNN):
     """Two stacks of gated convolutions, which together see every earlier pixel of their window:
-    there is no blind spot in it. Each block widens it by its dilation (docs/pixelcnn.md).
+    there is no blind spot in it. Each block widens it by its dilation (docs/07-pixelcnn.md).
 
     The vertical stack sees the rows above, to either side; the horizontal stack sees the pixels
     to the left in the same row, and at each block what the vertical stack found at its place.

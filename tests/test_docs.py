@@ -20,9 +20,20 @@ def test_there_are_pages():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
-    missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    missing = []
+    for file, place in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", page.read_text()):
+        target = page.parent / file if file else page
+        if "://" not in file and not (target.exists() and (not place or place in places(target))):
+            missing.append(f"{file}#{place}")
     assert not missing
+
+
+def places(page):
+    """What a link into a page may end in: its headings, as code hosts name them, and anchors."""
+    text = CODE.sub("", page.read_text())
+    headings = re.findall(r"^#+ (.*)", text, re.M)
+    return {re.sub(r"[^\w\s-]", "", h.lower()).replace(" ", "-") for h in headings} | set(
+        re.findall(r'<a id="([^"]+)">', text))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -1,0 +1,142 @@
+"""The book from its chapters, docs/01-*.md to docs/10-*.md.
+
+    python docs/book.py figures [FOLDER]         all pictures (docs/draw_*.py), into docs/images
+    python docs/book.py equations                docs/equations.md, from the chapters' tables
+    python docs/book.py notebooks [CHAPTER ...]  a notebook beside each chapter, with its outputs
+
+The notebooks need requirements-book.txt. A chapter is their only text: code is taken from its blocks,
+and the outputs are those of running it now.
+"""
+
+import doctest
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+TABLE = "## Formula, line, test"
+HEADER = ["formula", "equation", "source", "line", "test", "seen"]
+
+
+def chapters():
+    """The chapters' files, in reading order."""
+    return sorted(DOCS.glob("[0-9][0-9]-*.md"))
+
+
+@dataclass
+class Row:
+    """A formula, where it is derived, the paper's number, the lines that compute it, the tests that
+    prove it, and where it is seen: the cells of a row of a chapter's last table, as Markdown."""
+
+    chapter: Path
+    formula: str
+    equation: str
+    source: str
+    line: str
+    test: str
+    seen: str
+
+    def lines(self):
+        """[(dotted name, its lines)]: `module.function`: `line`, `line`; ..."""
+        spans = [re.findall(r"`([^`]+)`", part) for part in self.line.split(";")]
+        return [(name, lines) for name, *lines in spans]
+
+    def tests(self):
+        return re.findall(r"`(test_\w+)`", self.test)
+
+
+def rows(chapter):
+    """The rows of the table at the end of a chapter. Raises ValueError if it is not as expected."""
+    _, found, after = chapter.read_text().partition(TABLE + "\n")
+    table = [line for line in after.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    if not found or not cells or cells[0] != HEADER:
+        raise ValueError(f"{chapter.name}: needs a section '{TABLE}' with a table of the columns "
+                         f"{', '.join(HEADER)}")
+    for row in cells[2:]:
+        if len(row) != len(HEADER):
+            raise ValueError(f"{chapter.name}: {row[0]}: {len(row)} cells, not {len(HEADER)}")
+    return [Row(chapter, *row) for row in cells[2:]]
+
+
+def equations():
+    """The text of docs/equations.md: the rows of all chapters."""
+    def at_home(cell, chapter):  # a link within a chapter, seen from another page
+        return re.sub(r"\]\(#", f"]({chapter.name}#", cell)
+    text = ["# Every formula, the line that computes it, the test that proves it", "",
+            "Made of the tables at the ends of the chapters by `python docs/book.py equations`; "
+            "tests/test_book.py finds", "each line in the function that is named, each test, and "
+            "each place where a formula is derived or seen.", ""]
+    for chapter in chapters():
+        title = chapter.read_text().partition("\n")[0].removeprefix("# ")
+        table = [[at_home(getattr(row, name), chapter) for name in HEADER] for row in rows(chapter)]
+        text += [f"## [{title}]({chapter.name})", ""] + [
+            f"| {' | '.join(cells)} |" for cells in [HEADER, ["---"] * len(HEADER), *table]] + [""]
+    return "\n".join(text)
+
+
+def figures(folder):
+    """Run every docs/draw_*.py; each writes into the folder what its docstring says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in sorted(DOCS.glob("draw_*.py")):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, script, folder], check=True)
+        print(f"{script.name}: {time.perf_counter() - start:.1f} s", flush=True)
+
+
+def cells(text):
+    """(kind, source) of a chapter's parts: markdown, or the code between two outputs."""
+    end = 0
+    for fence in FENCE.finditer(text):
+        if ">>>" not in fence[2]:
+            continue
+        yield "markdown", text[end:fence.start()]
+        code = ""
+        for example in doctest.DocTestParser().get_examples(fence[2]):
+            code += example.source
+            if example.want:
+                yield "code", code
+                code = ""
+        yield "code", code
+        end = fence.end()
+    yield "markdown", text[end:]
+
+
+def notebook(chapter):
+    """Write and run CHAPTER.ipynb; an error in a cell is raised."""
+    import nbclient
+    import nbformat
+    new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    here = 'import sys\n\nsys.path.insert(0, "..")  # where scratchnet is'
+    parts = [("code", here), *cells(chapter.read_text())]
+    book = nbformat.v4.new_notebook(cells=[new[kind](source.strip())
+                                           for kind, source in parts if source.strip()])
+    nbclient.NotebookClient(book, timeout=120, kernel_name="python3",
+                            resources={"metadata": {"path": str(DOCS)}}).execute()
+    path = chapter.with_suffix(".ipynb")
+    nbformat.write(book, path)
+    return path
+
+
+def main(command=None, *rest):
+    if command == "figures" and len(rest) <= 1:
+        figures(Path(rest[0] if rest else DOCS / "images"))
+    elif command == "equations" and not rest:
+        (DOCS / "equations.md").write_text(equations())
+    elif command == "notebooks":
+        for chapter in map(Path, rest or chapters()):
+            start = time.perf_counter()
+            print(f"{notebook(chapter)}: {time.perf_counter() - start:.1f} s", flush=True)
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,194 @@
+"""The book keeps its word: what it shows of the source is the source, what it names exists, every
+formula has its line, its test and its picture. Its numbers are doctests: `pytest docs`."""
+
+import ast
+import functools
+import importlib.util
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+spec = importlib.util.spec_from_file_location("book", ROOT / "docs" / "book.py")
+book = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(book)
+
+CHAPTERS = book.chapters()
+ROWS = [row for chapter in CHAPTERS for row in book.rows(chapter)]
+TESTS = "\n".join(path.read_text() for path in (ROOT / "tests").glob("*.py"))
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.name)
+each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.formula)
+
+FORMULAS = [  # of the method sections of backpropagation, convolution, Adam, and the four papers
+    "the chain rule with fan-out", "the adjoint: J^T g", "broadcasting", "matmul",
+    "finite differences", "softmax with cross-entropy", "convolution", "its dx and dW",
+    "transposed convolution", "output sizes", "masked: fewer taps", "Adam's moments",
+    "its bias correction", "the ELBO from log p(x)", "Jensen and the gap", "reparameterisation",
+    "the Gaussian KL", "Bernoulli on logits", "the Gaussian likelihood",
+    "the discretised logistic", "IWAE's bound", "the one-hot posterior and the nearest code",
+    "KL = log K", "the VQ loss", "straight-through", "EMA", "perplexity", "the factorisation",
+    "masks A and B", "RGB order", "the blind spot and the window", "gates and two stacks",
+    "conditioning", "the 256-way softmax", "sampling with and without a cache",
+    "the prior over codes"]
+SECTIONS = ["## What goes wrong", book.TABLE, "## Where to read on"]
+
+
+# ---------------------------------------------------------------- the table of all formulas
+
+def test_every_formula_has_its_row():
+    assert not set(FORMULAS) - {row.formula for row in ROWS}
+    assert len({row.formula for row in ROWS}) == len(ROWS)
+
+
+@each_row
+def test_a_row_has_no_gap(row):
+    assert all((row.formula, row.equation, row.source, row.lines(), row.tests(), row.seen))
+    assert re.fullmatch(r"\[\((\d+\.\d+)\)\]\(#eq-\d+-\d+\)", row.equation)
+    assert "](" in row.seen
+
+
+@each_row
+def test_a_rows_lines_are_in_the_source(row):
+    for name, lines in row.lines():
+        assert lines
+        source = [line.partition("  #")[0].strip() for line in definition(name).splitlines()]
+        for line in lines:
+            assert line in source, f"{name} has no line {line!r}"
+
+
+@each_row
+def test_a_rows_tests_exist(row):
+    for test in row.tests():
+        assert f"def {test}(" in TESTS
+
+
+@each_row
+def test_a_rows_source_is_in_the_papers_section(row):
+    """Chapter 10 has every paper, and every equation and section of it that a row names."""
+    papers = dict(re.findall(r"^## .*\((\d{4}\.\d{5})\)\n(.*?)(?=^## |\Z)",
+                             CHAPTERS[-1].read_text(), re.M | re.S))
+    for paper, rest in re.findall(r"\(https://arxiv\.org/abs/([\d.]+)\)([^;]*)", row.source):
+        if paper in papers:  # the five; others are cited whole
+            for place in re.findall(r"(?:eq\.|sec\.|app\.|fig\.) [\w.]+\b", rest):
+                assert place in papers[paper], f"chapter 10 has no {place} of {paper}"
+
+
+def test_the_page_of_equations_is_up_to_date():
+    assert (ROOT / "docs" / "equations.md").read_text() == book.equations(), \
+        "run: python docs/book.py equations"
+
+
+def definition(dotted):
+    """The source of a function, class or method: module.name.name. Fails if there is none."""
+    parts = dotted.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        for file in (ROOT.joinpath(*parts[:cut]).with_suffix(".py"),
+                     ROOT.joinpath(*parts[:cut]) / "__init__.py"):
+            if file.exists():
+                text, node = file.read_text(), tree(file)
+                for name in parts[cut:]:
+                    node = next((n for n in ast.walk(node) if n is not node and
+                                 getattr(n, "name", None) == name), None)
+                    assert node is not None, f"{file.name} has no {name}"
+                return ast.get_source_segment(text, node)
+    raise AssertionError(f"no module {dotted}")
+
+
+@functools.cache
+def tree(file):
+    return ast.parse(file.read_text())
+
+
+# ---------------------------------------------------------------- what is shown of the source
+
+def shown():
+    """(chapter, file, code) of each block that begins with the name of a file."""
+    for chapter in CHAPTERS:
+        for _, code in book.FENCE.findall(chapter.read_text()):
+            if name := re.match(r"# ([\w/]+\.py)\n", code):
+                yield pytest.param(name[1], code[name.end():], id=f"{chapter.name[:2]}-{name[1]}")
+
+
+@pytest.mark.parametrize(("file", "code"), shown())
+def test_shown_source_is_the_source(file, code):
+    """In order and without a gap, but where a line is `...`; indented as there or less."""
+    lines, at = (ROOT / file).read_text().splitlines(), 0
+    for piece in re.split(r"^ *\.\.\.\n", code, flags=re.M):
+        wanted = textwrap.dedent(piece).strip("\n").splitlines()
+        at = next((k + len(wanted) for k in range(at, len(lines) - len(wanted) + 1)
+                   if same(lines[k:k + len(wanted)], wanted)), None) if wanted else at
+        assert at is not None, f"{file} does not have, in one piece and in this order:\n{piece}"
+
+
+def same(lines, wanted):
+    return textwrap.dedent("\n".join(lines)).splitlines() == wanted
+
+
+@each_chapter
+def test_python_is_shown_or_run(chapter):
+    for language, code in book.FENCE.findall(chapter.read_text()):
+        if language == "python":
+            assert ">>>" in code or re.match(r"# [\w/]+\.py\n", code), code
+
+
+# ---------------------------------------------------------------- the form of a chapter
+
+@each_chapter
+def test_a_chapter_has_all_its_parts(chapter):
+    text, number = chapter.read_text(), CHAPTERS.index(chapter)
+    assert text.startswith(f"# {number + 1}. ")
+    headings = re.findall(r"^## .*", text, re.M)
+    assert headings[-len(SECTIONS):] == SECTIONS or [h for h in headings if h in SECTIONS] == SECTIONS
+    assert "![" in text and ">>> " in text
+    neighbours = CHAPTERS[max(number - 1, 0):number] + CHAPTERS[number + 1:number + 2]
+    for other in (*neighbours, ROOT / "docs" / "README.md"):
+        assert f"]({other.name})" in text.partition("\n## ")[0], f"no way to {other.name}"
+    assert f"]({chapter.name})" in (ROOT / "docs" / "README.md").read_text()
+
+
+@each_chapter
+def test_a_chapters_pictures_are_drawn_by_a_script(chapter):
+    scripts = "".join(ast.get_docstring(ast.parse(s.read_text()))
+                      for s in chapter.parent.glob("draw_*.py"))
+    text = chapter.read_text()
+    for image, after in re.findall(r"!\[[^\]]*\]\(images/([\w-]+\.png)\)\n\n(.*)", text):
+        assert image in scripts or "`python " in after, f"nothing says what draws {image}"
+        assert (chapter.parent / "images" / image).exists()
+    assert len(re.findall(r"!\[", text)) == len(re.findall(r"\]\(images/[\w-]+\.png\)\n\n\*", text))
+
+
+# ---------------------------------------------------------------- math
+
+@each_chapter
+def test_equations_are_numbered_once_and_linked_by_their_number(chapter):
+    text, number = chapter.read_text(), int(chapter.name[:2])
+    tags = re.findall(r'<a id="eq-(\d+)-(\d+)"></a>\n+\$\$\n[^$]*\\tag\{(\d+)\.(\d+)\}\n\$\$', text)
+    assert all(a == c and b == d and int(a) == number for a, b, c, d in tags)
+    assert [int(b) for _, b, _, _ in tags] == list(range(1, len(tags) + 1))
+    assert len(tags) == text.count("\\tag{") == text.count('<a id="eq-')
+    for label, target in book.LINK.findall(text):
+        if found := re.search(r"#eq-(\d+)-(\d+)$", target):
+            assert label == f"({found[1]}.{found[2]})"
+
+
+@each_chapter
+def test_math_is_read_as_it_is_meant(chapter):
+    """Markdown eats a backslash before punctuation, and a $ that touches a word is no math."""
+    from matplotlib.mathtext import MathTextParser
+    parser = MathTextParser("agg")
+    text = re.sub(r"`[^`\n]*`", "", book.FENCE.sub("", chapter.read_text()))
+    display = re.findall(r"^\$\$\n(.*?)\n\$\$$", text, re.M | re.S)
+    rest = re.sub(r"^\$\$\n.*?\n\$\$$", "", text, flags=re.M | re.S)
+    assert "$$" not in rest
+    inline = re.findall(r"(?<![\w$])\$([^$]+)\$(?![\w$])", rest)
+    assert 2 * len(inline) == rest.count("$"), "a $ that opens or closes nothing"
+    for formula in display + inline:
+        assert not re.search(r"\\[\\{}_,;!#%&|*]", formula), f"Markdown eats a backslash: {formula}"
+        assert not re.search(r"[<>](?=[a-zA-Z/])", formula), f"reads as a tag: {formula}"
+        if formula in inline:
+            assert formula == formula.strip(), formula
+        plain = re.sub(r"\\tag\{[\d.]+\}|\\limits|\\begin\{.*?\\end\{\w+\}", "", formula, flags=re.S)
+        plain = re.sub(r"\\underbrace\{(.*)\}_\{", r"{\1}_{", plain).replace("\\text{", "\\mathrm{")
+        parser.parse(f"${' '.join(plain.split())}$", dpi=72)  # raises on what is no formula
