@@ -3,13 +3,18 @@
     python docs/book.py figures [FOLDER]         all pictures (docs/draw_*.py), into docs/images
     python docs/book.py equations                docs/equations.md, from the chapters' tables
     python docs/book.py notebooks [CHAPTER ...]  a notebook beside each chapter, with its outputs
+    python docs/book.py slides [FOLDER]          docs/slides.md as slides.html, .pdf and .pptx
 
 The notebooks need requirements-book.txt. A chapter is their only text: code is taken from its blocks,
-and the outputs are those of running it now.
+and the outputs are those of running it now. The slides need Node.js, whose npx fetches Marp, and
+Chromium or Chrome.
 """
 
+import base64
 import doctest
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -123,6 +128,56 @@ def notebook(chapter):
     return path
 
 
+# ---------------------------------------------------------------- slides
+
+MARP = "@marp-team/marp-cli@4.5.1"
+BROWSER = next(filter(None, map(shutil.which, (
+    "chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+FIND_OVERFLOW = """<script>addEventListener("load", () => {
+  const found = [];
+  document.querySelectorAll("section").forEach((slide, k) => {
+    const edge = slide.getBoundingClientRect(), room = edge.height / 72;  // 10 of 720 pixels
+    for (const part of slide.querySelectorAll("*")) {
+      const box = part.getBoundingClientRect();
+      if (box.width && (box.bottom > edge.bottom - room || box.right > edge.right - room ||
+                        box.top < edge.top + room || box.left < edge.left + room))
+        { found.push(`${k + 1} (${part.tagName.toLowerCase()})`); break; }
+    }
+  });
+  document.body.dataset.overflow = found.join(", ") || "none";
+});</script>"""
+
+
+def slides(folder, source=DOCS / "slides.md"):
+    """Write slides.html, slides.pdf and slides.pptx. Raises SystemExit if a slide overflows."""
+    if not BROWSER or not shutil.which("npx"):
+        raise SystemExit("slides: need Node.js (npx) and Chromium or Chrome")
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"CHROME_PATH": BROWSER, "CHROME_NO_SANDBOX": "1"}
+
+    def marp(path, *how):  # the pictures' paths are relative to docs/
+        subprocess.run(["npx", "--yes", MARP, "--allow-local-files", "--no-stdin", *how, source,
+                        "-o", path.resolve()], check=True, env=environment, cwd=DOCS)
+    page = DOCS / "slides-check.html"
+    try:
+        marp(page, "--template", "bare")
+        page.write_text(page.read_text().replace("</body>", FIND_OVERFLOW + "</body>"))
+        seen = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--dump-dom",
+                               "--virtual-time-budget=10000", page.as_uri()],
+                              check=True, capture_output=True, text=True).stdout
+    finally:
+        page.unlink(missing_ok=True)
+    found = re.search(r'data-overflow="([^"]*)"', seen)
+    if not found or found[1] != "none":
+        raise SystemExit(f"slides: beyond the edge of slide {found[1] if found else 'unknown'}")
+    for kind, how in (("html", []), ("pdf", ["--pdf"]), ("pptx", ["--pptx"])):
+        marp(folder / f"slides.{kind}", *how)
+    page = folder / "slides.html"  # in one piece, wherever it is put
+    page.write_text(re.sub(r'images/[\w-]+\.png', lambda name: "data:image/png;base64," +
+                           base64.b64encode((DOCS / name[0]).read_bytes()).decode(),
+                           page.read_text()))
+
+
 def main(command=None, *rest):
     if command == "figures" and len(rest) <= 1:
         figures(Path(rest[0] if rest else DOCS / "images"))
@@ -132,6 +187,8 @@ def main(command=None, *rest):
         for chapter in map(Path, rest or chapters()):
             start = time.perf_counter()
             print(f"{notebook(chapter)}: {time.perf_counter() - start:.1f} s", flush=True)
+    elif command == "slides" and len(rest) <= 1:
+        slides(Path(rest[0] if rest else DOCS / "slides"))
     else:
         print(__doc__, file=sys.stderr)
         return 2
