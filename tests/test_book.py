@@ -140,7 +140,7 @@ def test_a_chapter_has_all_its_parts(chapter):
     text, number = chapter.read_text(), CHAPTERS.index(chapter)
     assert text.startswith(f"# {number + 1}. ")
     headings = re.findall(r"^## .*", text, re.M)
-    assert headings[-len(SECTIONS):] == SECTIONS or [h for h in headings if h in SECTIONS] == SECTIONS
+    assert [h for h in headings if h in SECTIONS] == SECTIONS
     assert "![" in text and ">>> " in text
     neighbours = CHAPTERS[max(number - 1, 0):number] + CHAPTERS[number + 1:number + 2]
     for other in (*neighbours, ROOT / "docs" / "README.md"):
@@ -189,6 +189,5 @@ def test_math_is_read_as_it_is_meant(chapter):
         assert not re.search(r"[<>](?=[a-zA-Z/])", formula), f"reads as a tag: {formula}"
         if formula in inline:
             assert formula == formula.strip(), formula
-        plain = re.sub(r"\\tag\{[\d.]+\}|\\limits|\\begin\{.*?\\end\{\w+\}", "", formula, flags=re.S)
-        plain = re.sub(r"\\underbrace\{(.*)\}_\{", r"{\1}_{", plain).replace("\\text{", "\\mathrm{")
+        plain = re.sub(r"\\tag\{[\d.]+\}", "", formula)
         parser.parse(f"${' '.join(plain.split())}$", dpi=72)  # raises on what is no formula
