@@ -45,6 +45,20 @@ def test_conv_transpose2d_by_loops(n, h, w, kh, kw, sh, sw, ph, pw, c, k, data):
     np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 4), st.integers(0, 3))
+def test_as_many_positions_as_windows_that_fit(n, k, s, pad):
+    """Windows counted one by one; output_padding picks each of the s sizes with that number."""
+    def positions(n): return len(range(-pad, n + pad - k + 1, s))  # where windows begin
+    assume(n + 2 * pad >= k)
+    m = conv.conv2d(np.ones((1, n, n, 1)), np.ones((k, k, 1, 1)), None, s, pad).shape[1]
+    assert m == positions(n)
+    expected = [i for i in range(1, n + s) if i + 2 * pad >= k and positions(i) == m]
+    assume(len(expected) == s)
+    assert [conv.conv_transpose2d(np.ones((1, m, m, 1)), np.ones((k, k, 1, 1)), None, s, pad,
+                                  e).shape[2] for e in range(s)] == expected
+
+
 TAPS = st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=6,
                 unique=True).map(lambda taps: tuple(sorted(taps)))
 
