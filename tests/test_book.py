@@ -111,7 +111,7 @@ def shown():
                 yield pytest.param(name[1], code[name.end():], id=f"{chapter.name[:2]}-{name[1]}")
 
 
-@pytest.mark.parametrize(("file", "code"), shown())
+@pytest.mark.parametrize(("file", "code"), list(shown()))
 def test_shown_source_is_the_source(file, code):
     """In order and without a gap, but where a line is `...`; indented as there or less."""
     lines, at = (ROOT / file).read_text().splitlines(), 0
