@@ -265,6 +265,17 @@ def test_wrong_derivative_is_caught_along_random_directions(wrong, rng):
         gradcheck(wrong, rng.standard_normal((2, 3)), directions=3)
 
 
+def test_difference_of_a_cube_is_off_by_h_squared(backend):
+    """(L(x + h) - L(x - h)) / 2h is L' + h^2 L'''/6 and, for x^3, no more: 3 x^2 + h^2."""
+    def cube(x):
+        def dx(g): return g * (3 * x.data ** 2 + 0.1 ** 2)
+        return record(x.data ** 3, (x, dx))
+    at = [0.5, -1.2, 2.0]
+    assert gradcheck(cube, at, eps=0.1, rtol=1e-12, atol=1e-12)
+    with pytest.raises(GradientError):
+        gradcheck(lambda x: x ** 3, at, eps=0.1)
+
+
 def test_failure_names_input_index_values_and_error():
     def scaled(x, factor):
         def dx(g): return g * factor.data
