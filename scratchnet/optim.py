@@ -104,7 +104,7 @@ class Adam(Optimizer):
     Why 1 - b^t. m begins at 0, so after t steps it is a sum of gradients whose weights fall
     backwards in time, m_t = (1 - b) (g_t + b g_(t-1) + ... + b^(t-1) g_1). These weights do not add
     up to 1, as those of a mean should, but to (1 - b) (1 + b + ... + b^(t-1)) = 1 - b^t: at t = 1
-    and b = 0.9 only to 0.1. Divided by their sum, they do.
+    and b = 0.9 only to 0.1. Divided by their sum, they do. docs/04-adam.md has every step of it.
 
     average: d above 0 also keeps running means of the parameters,
 

@@ -184,6 +184,28 @@ def test_a_late_first_gradient_moves_a_parameter_as_an_early_one(backend):
     assert adam.steps == [7, 7]
 
 
+def test_no_step_of_adam_is_longer_than_its_bound(backend, rng):
+    """|m_hat| / sqrt(v_hat) is 1 at first, and at most sqrt(sum a_k^2 / b_k), a and b being the
+    weights of the two means; gradients in the proportion a_k / b_k reach it."""
+    b1, b2, steps = 0.9, 0.99, 60
+    growing = (b1 / b2) ** np.arange(steps - 1.0, -1, -1)
+    p = Tensor(np.zeros(6), requires_grad=True)
+    adam = optim.Adam([p], lr=0.5, betas=(b1, b2), eps=0)
+    for t in range(1, steps + 1):
+        before, g = p.numpy().copy(), np.full(6, 7.0)
+        g[:4], g[4] = rng.standard_normal(4) * 10.0 ** rng.integers(-3, 4, 4), growing[t - 1]
+        p.grad = xp.asarray(g)
+        adam.step()
+        length = np.abs(p.numpy() - before) / 0.5
+        a, b = ((1 - b) * b ** np.arange(t) / (1 - b ** t) for b in (b1, b2))
+        bound = np.sqrt((a * a / b).sum())
+        assert (length <= bound * (1 + 1e-9)).all()
+        assert length[4:].tolist() == pytest.approx([bound, 1])  # growing; constant
+        if t == 1:
+            np.testing.assert_allclose(length, 1)
+    assert bound > 1.5
+
+
 def test_a_parameter_whose_memory_is_replaced_is_still_trained(backend):
     p = Tensor(np.ones((2, 3)), requires_grad=True)
     sgd = optim.SGD([p], 0.5)
