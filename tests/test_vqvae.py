@@ -126,6 +126,45 @@ def test_loss_by_its_definition(backend, rng):
         assert loss.item() == pytest.approx(recon_error + vq, rel=1e-4)
 
 
+def test_loss_is_eq_3_with_a_gaussian_likelihood(backend, rng):
+    """V D times the loss is -log N(x; x_hat, sigma^2) + (1 + beta) sum ||z_e - e||^2, but for a
+    constant, with sigma^2 = P s^2 / (2 V D): P numbers an image, V vectors of D, s^2 the data's."""
+    x = pixels(rng, 1).astype(np.float64)
+    for D, beta, s2 in ((3, 0.25, 0.07), (5, 2.0, 1.5)):
+        model = tiny(rng, codebook="gradient", embedding_dim=D, commitment_cost=beta,
+                     data_variance=s2).astype(np.float64)
+        P, V = 64, 4
+        variance = P * s2 / (2 * V * D)
+        differ = []
+        for _ in range(3):  # three decoders and codebooks: the difference stays
+            for p in model.parameters():
+                p.data[...] *= xp.asarray(rng.uniform(0.5, 1.5, p.shape))
+            z_e, e = terms(model, x, rng)
+            sd, error = math.sqrt(variance), model.reconstruct(x).numpy() - x
+            nll = -np.log(np.exp(-(error / sd) ** 2 / 2) / (sd * math.sqrt(2 * math.pi))).sum()
+            eq_3 = nll + (1 + beta) * ((z_e - e) ** 2).sum()
+            differ.append(V * D * model.loss(x, rng)[0].item() - eq_3)
+        np.testing.assert_allclose(differ, -P / 2 * math.log(2 * math.pi * variance), rtol=1e-6)
+
+
+def test_kl_to_the_uniform_prior_is_log_K_for_every_image(backend, rng):
+    """Of an image with one vector the usage is q(k|x): one-hot, at the nearest code. Its KL to 1/K
+    is log K whatever the image, so the loss, which leaves it out, differs by a constant."""
+    model, x = VQVAE((4, 4, 1), "keras", 7, 3, rng=rng), pixels(rng, 20, (4, 4, 1))
+    model.prepare(x, rng)
+    chosen = set()
+    for image in x:
+        loss, metrics = model.loss(image[None], rng)
+        q, vq = to_numpy(metrics["usage"]), metrics["recon_error"].item() + metrics["vq"].item()
+        z_e = model.encode(image[None]).numpy().reshape(-1)
+        nearest = ((z_e - model.e.numpy()) ** 2).sum(1).argmin()
+        np.testing.assert_array_equal(q, np.arange(7) == nearest)
+        kl = sum(q_k * math.log(q_k / (1 / 7)) for q_k in q.tolist() if q_k > 0)
+        assert kl == pytest.approx(math.log(7), rel=1e-6) and loss.item() == pytest.approx(vq)
+        chosen.add(int(nearest))
+    assert len(chosen) > 1
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.25, 3.0])
 def test_codebook_gradient_is_that_of_the_codebook_term_alone(beta, backend, rng):
     """d/de_k of mean ||sg[z] - e||^2, whatever beta: neither the commitment term nor the
