@@ -52,7 +52,8 @@ def straight_through(quantised, z):
     given, and the encoder would learn nothing. But y lies close to z (the commitment loss sees
     to that), so the direction in which y should move is about the direction in which z should:
     the decoder's gradient at y is handed to z unchanged. No finite difference can confirm it; what
-    the tests confirm is that it is exactly this. Source: Bengio et al. 2013 (1308.3432).
+    the tests confirm is that it is exactly this. docs/06-vqvae.md shows where it points the wrong
+    way. Source: Bengio et al. 2013 (1308.3432).
     Raises ValueError if the shapes differ.
     """
     quantised, z = operands(quantised, z)
