@@ -13,7 +13,7 @@ for each tap and input channel, one column for each output channel:
     conv2d             y = gather(x) W      dx = scatter(g W^T)     dW = gather(x)^T g
     conv_transpose2d   y = scatter(x W^T)   dx = gather(g) W        dW = gather(g)^T x
 
-A masked convolution is a convolution with fewer taps. docs/03-convolution.md has a picture.
+A masked convolution is a convolution with fewer taps. docs/03-convolution.md derives all of it.
 
 Arrays: images (N, H, W, C), filters (kh, kw, C_in, C_out), channels last, so that a tap is a run of
 C numbers, and W is the filter's own memory. fast/products.py computes the three products.

@@ -183,6 +183,18 @@ def test_probabilities_of_all_images_sum_to_1(variant, rng):
         assert p.std() > 0
 
 
+def test_nll_is_the_product_of_the_factors(variant, rng):
+    """Each value's probability, by hand from its logits: a softmax, or a sigmoid for two values."""
+    model = build(variant, rng)
+    x = rng.integers(0, model.levels, (3, *model.image_shape)).astype(np.int32)
+    labels = some_labels(model, 3)
+    logits, p = host(model.logits(x, labels)), np.ones(3)
+    for place in np.ndindex(x.shape):
+        l = logits[place] if logits.shape[-1] > 1 else np.array([0, logits[place][0]])  # noqa: E741
+        p[place[0]] *= np.exp(l[x[place]]) / np.exp(l).sum()
+    assert_allclose(host(model.neg_log_likelihood(x, labels)), -np.log(p))
+
+
 def test_labels_change_the_probabilities(rng):
     model = build("gated, conditional", rng)
     x = rng.integers(0, 2, (1, 3, 4, 1)).astype(np.int32).repeat(3, axis=0)

@@ -75,7 +75,8 @@ def gate(x):
     """y = tanh(a) sigmoid(b), a and b being the first and the second half of x's last axis.
 
         dL/da = g s (1 - t^2),   dL/db = g t s (1 - s),   t = tanh(a),  s = sigmoid(b)
-    x: (..., 2h); y: (..., h). Saves t and s. Source: van den Oord et al. 2016b (1606.05328), eq. 2.
+    x: (..., 2h); y: (..., h). Saves t and s. Source: van den Oord et al. 2016b (1606.05328), eq. 2;
+    docs/07-pixelcnn.md derives it.
     Raises ValueError if the last axis cannot be halved.
     """
     x = as_tensor(x)
