@@ -7,6 +7,8 @@
     "mean"       their sum / their number
     "batchmean"  their sum / N: summed over pixels, averaged over images. The
                  terms of an ELBO all take this one, so that they stay comparable.
+
+docs/02-cross-entropy.md derives the two cross-entropies.
 """
 
 from .backend import fused, xp

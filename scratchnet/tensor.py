@@ -11,7 +11,8 @@ it has already added its part, and the chain rule
 
     dL/dx  =  sum over the ops y_k that used x of  (dy_k/dx)^T dL/dy_k
 
-is complete. No recursion: a chain of 20,000 ops is as good as one of two.
+is complete (docs/01-chain-rule.md derives it, with numbers). No recursion: a chain of 20,000 ops is
+as good as one of two.
 
 Two rules keep memory small. A node holds the derivative functions and whatever
 arrays those saved, never its own output Tensor: there are no reference cycles.

@@ -380,3 +380,15 @@ def test_softmax_cross_entropy_by_loops(backend, rng):
             p = math.exp(logits[i, j, labels[i, j]]) / sum(math.exp(v) for v in logits[i, j])
             found = losses.softmax_cross_entropy(Tensor(logits), labels, "none")[i, j].item()
             assert math.isclose(found, -math.log(p))
+
+
+def test_cross_entropy_is_smallest_at_the_shares(backend, rng):
+    """Over labels with shares q it is the entropy of q at p = q, and KL(q || p) more elsewhere."""
+    labels, q = np.repeat(np.arange(3), [5, 3, 2]), np.array([0.5, 0.3, 0.2])
+    entropy = -sum(v * math.log(v) for v in q)
+    for p in (q, np.full(3, 1 / 3), *rng.dirichlet(np.ones(3), 5)):
+        kl = sum(a * math.log(a / b) for a, b in zip(q, p, strict=True))
+        logits = np.broadcast_to(np.log(p) + rng.standard_normal(), (10, 3)).copy()
+        found = losses.softmax_cross_entropy(Tensor(logits), labels).item()
+        assert found == pytest.approx(entropy + kl, rel=1e-12)
+        assert found > entropy or p is q
