@@ -27,6 +27,7 @@ CASES = [
     # arithmetic
     ("add", ops.add, (2, 3), (2, 3)),
     ("add broadcast", ops.add, (2, 1, 3), (4, 1)),
+    ("add broadcast along two axes", ops.add, (1, 3, 1), (2, 3, 4)),
     ("add number", lambda a: 2 + a, (2, 3)),
     ("add same tensor twice", lambda a: a + a, (2, 3)),
     ("sub broadcast", ops.sub, (3,), (2, 3)),
