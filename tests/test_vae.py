@@ -190,6 +190,36 @@ def test_importance_weights_find_a_likelihood_known_exactly(rng):
     np.testing.assert_allclose(estimate, exact.sum(1), atol=0.1)
 
 
+def linear_vae(mean_of_q, variance_of_q):
+    """p(z) = N(0, 1), p(x|z) = N(0.4 z + 0.5, 0.2^2), q(z|x) = N(a x + c, variance), mean_of_q being
+    (a, c): the decoder's line is made of relu(z) - relu(-z) = z."""
+    a, c = mean_of_q
+    vae = VAE(input_dim=1, h_dim=2, z_dim=1, likelihood="gaussian", sigma_x=0.2).astype(np.float64)
+    vae.load_state_dict({name: np.array(values, float) for name, values in {
+        "encoder.layers.0.w": [[1, -1]], "encoder.layers.0.b": [0, 0],
+        "posterior.w": [[a, 0], [-a, 0]], "posterior.b": [c, math.log(variance_of_q)],
+        "decoder.layers.0.w": [[1, -1]], "decoder.layers.0.b": [0, 0],
+        "pixels.w": [[0.4], [-0.4]], "pixels.b": [0.5]}.items()})
+    return vae
+
+
+def test_the_gap_is_the_kl_to_the_posterior(backend):
+    """Where p(x) = N(0.5, 0.2) and p(z|x) = N(2 x - 1, 0.2) are known: log p(x) = ELBO + KL, the
+    estimate from many weights is log p(x), and from one, with the posterior as q, exactly so."""
+    for x in (0.1, 0.5, 0.9):
+        log_p = -(x - 0.5) ** 2 / 0.4 - math.log(0.4 * math.pi) / 2
+        two, noise = np.array([[x], [x]]), np.array([[1.0], [-1.0]])  # of mean 0 and variance 1
+        rough, exact = linear_vae((-0.5, 0.7), 0.36), linear_vae((2, -1), 0.2)
+        kl = ((0.7 - 0.5 * x - (2 * x - 1)) ** 2 / 0.2 + 1.8 - 1 - math.log(1.8)) / 2
+        assert rough.loss(two, noise)[0].item() - kl == pytest.approx(-log_p, rel=1e-12)
+        assert exact.loss(two, noise)[0].item() == pytest.approx(-log_p, rel=1e-12)
+        draws = np.random.default_rng(0)
+        one = to_numpy(exact.log_likelihood(np.full((50, 1), x), 1, draws))
+        np.testing.assert_allclose(one, log_p, rtol=1e-12)
+        many = to_numpy(rough.log_likelihood(np.full((50, 1), x), 400, draws))
+        assert many.mean() == pytest.approx(log_p, abs=0.05)
+
+
 def far_from_the_prior(model):
     """Its q(z|x) is about N(1.5, e^-6), N(-1, e^2) and N(0.5, e^-1)."""
     model.posterior.b.data[...] = xp.asarray(np.array([1.5, -1, 0.5, -6, 2, -1]))
