@@ -191,8 +191,8 @@ def test_importance_weights_find_a_likelihood_known_exactly(rng):
 
 
 def linear_vae(mean_of_q, variance_of_q):
-    """p(z) = N(0, 1), p(x|z) = N(0.4 z + 0.5, 0.2^2), q(z|x) = N(a x + c, variance), mean_of_q being
-    (a, c): the decoder's line is made of relu(z) - relu(-z) = z."""
+    """p(z) = N(0, 1), p(x|z) = N(0.4 z + 0.5, 0.2^2), q(z|x) = N(a x + c, variance_of_q), mean_of_q
+    being (a, c). Lines are made of relu(z) - relu(-z) = z."""
     a, c = mean_of_q
     vae = VAE(input_dim=1, h_dim=2, z_dim=1, likelihood="gaussian", sigma_x=0.2).astype(np.float64)
     vae.load_state_dict({name: np.array(values, float) for name, values in {
