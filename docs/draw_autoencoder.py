@@ -86,8 +86,8 @@ def main():
                        dataset.train_images[:IMAGES], epochs)
     models = {name: (model(kind, 2, [100, 100, 50], 4), model(kind, 10, [150], 3))
               for name, kind in (("autoencoder", Autoencoder), ("VAE", VAE))}
-    figure = new_figure(11, 8.4, f"Codes of 3,000 test images ({dataset.title}), and noise z ~ "
-                        "N(0, I) among them", "points: codes; crosses: 24 draws of noise; "
+    figure = new_figure(11, 8.4, f"Codes of test images ({dataset.title}), and noise z ~ "
+                        "N(0, I) among them", "points: 3,000 codes; crosses: 24 draws of noise; "
                         "circle: 95 % of all noise")
     digit = [Line2D([], [], ls="", marker="o", ms=6, color=c)
              for c in DIGIT_COLOURS]

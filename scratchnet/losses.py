@@ -110,7 +110,8 @@ def gaussian_kl(mu, log_var, reduction="batchmean"):
 
         y = (mu^2 + e^log_var - 1 - log_var) / 2
         dL/dmu = g mu,   dL/dlog_var = g (e^log_var - 1) / 2
-    mu, log_var: one shape, (N, z_dim). Source: Kingma & Welling 2013, appendix B.
+    mu, log_var: one shape, (N, z_dim). Derived in docs/05-vae.md.
+    Source: Kingma & Welling 2013, appendix B.
     Raises ValueError if the shapes differ.
     """
     mu, log_var = operands(mu, log_var)
@@ -149,7 +150,7 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
         dL/dmean = g (sigmoid(-a) - sigmoid(b)) / s
         dL/dlog_scale = g (a sigmoid(-a) - b sigmoid(b) + w / (e^w - 1))
 
-    without the terms that are missing above. All arrays have one shape.
+    without the terms that are missing above (docs/05-vae.md). All arrays have one shape.
     Source: Salimans et al. 2017 (1701.05517), section 2.1. Raises ValueError if shapes differ or
     x is outside [0, 1] (tested on the host only).
     """
