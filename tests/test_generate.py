@@ -1,5 +1,6 @@
 """generate.py, evaluate.py and the prior over a VQ-VAE's codes, as a person uses them."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -250,12 +251,30 @@ def test_evaluation_repeats_the_last_row_of_training(name):
     """Same test images, same noise, same weights (the averaged ones, where kept)."""
     batch = 128 if "--batch-size" not in RUNS[name] else 64
     found = evaluated(name, "--batch-size", batch)
-    import csv
     with open(f"{name}/metrics.csv", newline="") as file:
         row = list(csv.DictReader(file))[-1]
     expected = {n[5:]: float(v) for n, v in row.items() if n.startswith("test_")}
     assert {n: f["value"] for n, f in found["figures"].items()} == pytest.approx(expected, 1e-6)
     assert found["test_images"] == 60 and found["step"] == int(row["step"])
+
+
+@pytest.mark.parametrize("name", ["vae", "prior"])
+def test_a_run_is_measured_on_its_validation_images_and_on_the_test_images(name):
+    argv = [*RUNS[name], *([] if name == "prior" else ["--dataset", "synthetic"])]
+    train(*argv, "--validation", 50, "--epochs", 1, "--out", "chosen", "--quiet")
+    found = evaluated("chosen")
+    assert found["test_images"] == 60
+    before = Path("chosen/evaluation.json").read_text()
+    assert call(evaluate, "chosen", "--validation", "--quiet") == 0
+    assert Path("chosen/evaluation.json").read_text() == before
+    chosen = json.loads(Path("chosen/validation.json").read_text())
+    metric = {"vae": "neg_elbo", "prior": "nll"}[name]
+    with open("chosen/metrics.csv", newline="") as file:
+        row, = csv.DictReader(file)
+    assert chosen["validation_images"] == 50 and "test_images" not in chosen
+    assert chosen["figures"][metric]["value"] == pytest.approx(
+        float(row[f"validation_{metric}"]), 1e-6)
+    assert found["figures"][metric]["value"] != chosen["figures"][metric]["value"]
 
 
 def test_standard_error_is_that_of_the_mean():
@@ -291,6 +310,7 @@ def test_static_binarisation_for_a_run_trained_on_grey(capsys):
     (["pixelcnn", "--importance-samples", "5"], "of a pixelcnn is exact without it"),
     (["vqvae", "--importance-samples", "5"], "a vqvae has no likelihood"),
     (["prior", "--binarize", "static"], "grids of codes, which cannot be binarised"),
+    (["vae", "--validation"], "this run set no training images aside"),
     (["vae", "--limit", "0"], "'0' is not a whole number, 1 or more"),
 ])
 def test_wrong_requests_of_evaluate(argv, words, capsys):

@@ -163,9 +163,11 @@ def read_progress(file, members, model):
     if own_digest != (sha256(text) if digests is not None else ""):
         raise ValueError("progress: is not what was saved")
     table = getattr(model, "table", ())
-    form = PROGRESS | {"history": [HISTORY | {f"test_{name}": NUMBER for name in table}],
-                       "trace": [TRACE | dict.fromkeys(table, NUMBER)]}
-    if problem := misfit(progress, form) or digests and misfit(digests, {str: TEXT}):
+    def form(held_out):
+        return PROGRESS | {"history": [HISTORY | {f"{held_out}_{name}": NUMBER for name in table}],
+                           "trace": [TRACE | dict.fromkeys(table, NUMBER)]}
+    problem = misfit(progress, form("validation")) and misfit(progress, form("test"))
+    if problem := problem or digests and misfit(digests, {str: TEXT}):
         raise ValueError(f"progress: {problem}")
     return progress, digests
 
