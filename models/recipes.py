@@ -72,7 +72,11 @@ NETWORK = {
     "head": (32, "count", "channels between its last two 1x1 convolutions"),
     "dilations": ([1], "counts", "pixels from one tap to the next, for each block in turn"),
 }
-LEVELS = {"levels": (2, "count", "values that a pixel takes: 2 (Bernoulli) to 256")}
+LEVELS = {
+    "levels": (2, "count", "values that a pixel takes: 2 (Bernoulli) to 256"),
+    "mixture": (0, "natural", "components of a mixture of discretised logistics for a pixel, "
+                "instead of a softmax over its levels (0: softmax)"),
+}
 CLASSES = {"conditional": (False, "yes or no", "condition on the class label")}
 GRIDS = {
     "codes": (None, "RUN", "the run of a VQ-VAE, whose codes the prior models"),
