@@ -12,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import evaluate
+import export
 import generate
 from models import RECIPES, PixelCNN
 from scratchnet.runs import cli, data, pictures
@@ -317,6 +318,94 @@ def test_wrong_requests_of_evaluate(argv, words, capsys):
     assert words in refused(capsys, partial(call, evaluate), *argv)
 
 
+# ---------------------------------------------------------------- export.py
+
+def exported(name, *argv):
+    assert call(export, name, "--out", f"out/{name}", *argv, "--quiet") == 0
+    with np.load(f"out/{name}/checkpoint.npz") as file:
+        return {n: file[n] for n in file.files}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_an_exported_run_gives_the_figures_and_pictures_of_the_run(name):
+    if name == "prior":
+        exported("vqvae")
+    arrays = exported(name, *(["--codes", "out/vqvae"] if name == "prior" else []))
+    before, after = (evaluated(folder)["figures"] for folder in (name, f"out/{name}"))
+    for metric, figure in before.items():
+        assert after[metric]["value"] == pytest.approx(figure["value"], rel=2e-3)
+    assert all(n == "progress" or n.startswith("model/") for n in arrays)
+    half = {n for n, a in arrays.items() if a.dtype == np.float16}
+    assert bool(half) == (name != "vqvae")  # whose codes must not move
+    if name == "vqvae":
+        assert after == before
+    assert call(generate, f"out/{name}", "--out", "picture.npy", "--quiet") == 0
+    assert np.isfinite(np.load("picture.npy")).all()
+    assert Path(f"out/{name}/metrics.csv").read_text() == Path(f"{name}/metrics.csv").read_text()
+
+
+def test_the_averaged_weights_are_exported():
+    run = runs.open_run(Path("gated"), {"mnist": RECIPES["mnist"]})
+    own = exported("gated")
+    with np.load("gated/checkpoint.npz") as file:
+        assert any(n.startswith("optimizer/average") for n in file.files)
+        name = next(iter(run.model.named_parameters()))
+        assert not np.allclose(own[f"model/{name}"], file[f"model/{name}"], rtol=1e-3, atol=1e-6)
+    for name, parameter in run.model.named_parameters().items():
+        assert_array_equal(own[f"model/{name}"], parameter.numpy().astype(np.float16))
+
+
+def test_an_exported_prior_looks_for_its_vqvae_where_it_was_exported_to(capsys):
+    exported("vqvae")
+    exported("prior", "--codes", "out/vqvae")
+    shutil.rmtree("vqvae")
+    evaluated("out/prior")
+    shutil.move("out", "elsewhere")  # beside each other they find each other
+    evaluated("elsewhere/prior")
+
+
+def test_an_exported_run_cannot_go_on_and_says_why(capsys):
+    exported("vae")
+    message = refused(capsys, train, "--resume", "out/vae", "--epochs", 2)
+    assert "has the weights alone" in message and "left out by export.py" in message
+    assert "--config out/vae/config.json" in message
+    assert train("--config", "out/vae/config.json", "--out", "anew", "--quiet") == 0
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["vae"], "--out DIR is needed"),
+    (["vae", "--out", "grey"], "there is a run in it"),
+    (["vae", "--out", "vae", "--overwrite"], "is the run itself"),
+    (["vae", "--out", "new", "--codes", "vqvae"], "means nothing to a vae"),
+    (["prior", "--out", "new", "--codes", "vae"], "that run is a vae, which has no codes"),
+    (["nowhere", "--out", "new"], "no run there"),
+])
+def test_wrong_requests_of_export(argv, words, capsys):
+    assert words in refused(capsys, partial(call, export), *argv)
+    assert not Path("new").exists() and Path("vae/checkpoint.npz").exists()
+
+
+def test_a_prior_is_not_given_another_vqvae(capsys):
+    train(*RUNS["vqvae"], "--dataset", "synthetic", "--seed", 1, "--steps", 1, "--out", "other",
+          "--quiet")
+    assert "the codes it models are no longer those of other" in refused(
+        capsys, partial(call, export), "prior", "--out", "new", "--codes", "other")
+
+
+PRETRAINED = sorted((Path(__file__).parent.parent / "pretrained").glob("*/config.json"))
+
+
+@pytest.mark.parametrize("config", PRETRAINED, ids=lambda path: path.parent.name)
+def test_pretrained_models_open_and_draw(config, tmp_path):
+    """With no data in reach: new images, or what codes decode to."""
+    run = runs.open_run(config.parent, RECIPES)
+    what = next((w for w in ("samples", "palette") if w in pictures.possible(run.model)), None)
+    if what:
+        array, figure = pictures.make(what, pictures.Request(
+            run.model, run.title, run.image_shape, None, num=2 if what == "samples" else None))
+        assert np.isfinite(array).all() and array.std() > 0.01 and figure()
+
+
 # ---------------------------------------------------------------- the prior
 
 def test_prior_models_the_codes_of_its_vqvae():
@@ -416,6 +505,8 @@ def test_colour_runs(monkeypatch):
     assert train_cifar("--model", "prior", "--codes", "c/vq", *small, "--out", "c/prior") == 0
     assert train_cifar("--model", "pixelcnn", "--levels", 4, *small, *synthetic,
                        "--out", "c/pixels") == 0
-    for name in ("c/prior", "c/pixels"):
+    assert train_cifar("--model", "gated-pixelcnn", "--mixture", 2, *small, *synthetic,
+                       "--out", "c/mixture") == 0
+    for name in ("c/prior", "c/pixels", "c/mixture"):
         assert draw(name, "--num", 2).shape == (2, 32, 32, 3)
         assert evaluated(name)["figures"]["nll"]["value"] > 0
