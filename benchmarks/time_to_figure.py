@@ -45,7 +45,7 @@ GOALS = {
 
 
 def ours(model, seed, more):
-    """(seconds, epochs) that a run of train_mnist.py takes to its test figure; None if it misses."""
+    """(seconds, epochs) of a run of train_mnist.py until its test figure; None if never."""
     goal = GOALS[model]
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, ROOT / "train_mnist.py", "--model", model, *goal.flags,
