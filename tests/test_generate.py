@@ -355,9 +355,17 @@ def test_the_averaged_weights_are_exported():
         assert_array_equal(own[f"model/{name}"], parameter.numpy().astype(np.float16))
 
 
+def test_what_is_counted_is_not_halved():
+    """Steps of a warm-up: above 65,504 they would be infinite."""
+    train("--model", "vae", "--h-dim", 4, "--warmup", 3, "--dataset", "synthetic", "--steps", 2,
+          "--out", "warm", "--quiet")
+    arrays = exported("warm")
+    assert arrays["model/steps"].dtype == np.float32 and arrays["model/steps"].tolist() == [2]
+
+
 def test_an_exported_prior_looks_for_its_vqvae_where_it_was_exported_to(capsys):
-    exported("vqvae")
-    exported("prior", "--codes", "out/vqvae")
+    call(export, "vqvae", "--out", "out/renamed", "--quiet")
+    exported("prior", "--codes", "out/renamed")
     shutil.rmtree("vqvae")
     evaluated("out/prior")
     shutil.move("out", "elsewhere")  # beside each other they find each other
