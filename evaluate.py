@@ -7,6 +7,7 @@
     python evaluate.py runs/prior-mnist                              nats per code
 
 Prints the figures and writes them, with what they were measured on, to evaluation.json in the run.
+A run that was trained with --validation N is measured on those images with --validation.
 """
 
 import sys
@@ -43,16 +44,16 @@ def main(argv):
     backend.use(flags.backend)
     run = open_run(flags.run, RECIPES)
     check(run, flags)
-    out = run.folder / "evaluation.json"
+    out = run.folder / ("validation.json" if flags.validation else "evaluation.json")
     check_has_room(out)
-    dataset = run.dataset(flags.data_dir, not flags.quiet)
+    dataset = run.dataset(flags.data_dir, not flags.quiet, flags.validation)
     binarised = run.flags.binarize != "none" or flags.binarize == "static"
     if flags.binarize == "static" and run.flags.binarize == "none":
         dataset = statically_binarised(dataset)
     dataset = dataset.limited(flags.limit) if flags.limit else dataset
     images, labels = dataset.test_images, dataset.test_labels
     if not flags.quiet:
-        print(f"{run.title}: {len(images):,} test images"
+        print(f"{run.title}: {len(images):,} {dataset.held_out} images"
               + (", binarised once (--binarize static)" if binarised else "")
               + f"; after step {run.progress['step']:,}; {backend.describe()}", flush=True)
 
@@ -70,7 +71,8 @@ def main(argv):
     show(run, figures, units, flags)
 
     content = {"run": str(run.folder), "model": run.flags.model, "units": units,
-               "dataset": dataset.title, "binarised": binarised, "test_images": len(images),
+               "dataset": dataset.title, "binarised": binarised,
+               f"{dataset.held_out}_images": len(images),
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
                "versions": backend.versions()}
@@ -135,6 +137,9 @@ def bernoulli(model):
 def check(run, flags):
     """Raise RunError for what this run cannot be asked, before any work."""
     name, model = run.flags.model, run.model
+    if flags.validation and not run.flags.validation:
+        raise RunError("--validation: this run set no training images aside; train one with "
+                       "--validation N")
     if flags.importance_samples:
         if "importance_nll" not in model.gives:
             raise RunError("--importance-samples: is for VAEs; " + (
@@ -180,6 +185,8 @@ def build_parser():
         "binarize": (None, ("static",), "measure a run trained on grey pixels on the fixed "
                      "binarisation; runs trained on binary pixels always are"),
         "limit": (None, "count", "only N test images"),
+        "validation": (None, "switch", "measure on the images that the run set aside with "
+                       "--validation instead, into validation.json"),
         "batch_size": (128, "count", "the mean perplexity of batches depends on it"),
     })
 

@@ -29,7 +29,8 @@ class TorchVAE(nn.Module):
 class TorchVQVAE(nn.Module):
     """models.VQVAE, architecture "sonnet" with the EMA codebook, for images (N, 3, H, W)."""
 
-    def __init__(self, K=512, D=64, c1=64, c2=128, hidden=32, blocks=2, beta=0.25, decay=0.99):
+    def __init__(self, K=512, D=64, c1=64, c2=128, hidden=32, blocks=2, beta=0.25, decay=0.99,
+                 variance=0.06):
         super().__init__()
         self.encoder = nn.Sequential(
             nn.Conv2d(3, c1, 4, 2, 1), nn.ReLU(), nn.Conv2d(c1, c2, 4, 2, 1), nn.ReLU(),
@@ -39,16 +40,20 @@ class TorchVQVAE(nn.Module):
             nn.Conv2d(D, c2, 3, 1, 1), *[TorchResidualBlock(c2, hidden) for _ in range(blocks)],
             nn.ReLU(), nn.ConvTranspose2d(c2, c1, 4, 2, 1), nn.ReLU(),
             nn.ConvTranspose2d(c1, 3, 4, 2, 1))
-        self.beta, self.decay = beta, decay
+        self.beta, self.decay, self.variance = beta, decay, variance
         self.register_buffer("e", torch.randn(K, D))
         self.register_buffer("N", torch.ones(K))
         self.register_buffer("m", self.e.clone())
 
+    def nearest(self, z):
+        """Indices of the codes that are nearest to z (N, h, w, D), in a row."""
+        rows = z.detach().reshape(-1, z.shape[-1])
+        return (self.e.square().sum(1) - 2 * rows @ self.e.T).argmin(1)
+
     def loss(self, x, noise=None):
         """Squared error + commitment term, and the EMA update that goes with it."""
         z = self.encoder(x - 0.5).permute(0, 2, 3, 1)
-        rows = z.detach().reshape(-1, z.shape[-1])
-        indices = (self.e.square().sum(1) - 2 * rows @ self.e.T).argmin(1)
+        rows, indices = z.detach().reshape(-1, z.shape[-1]), self.nearest(z)
         e = self.e[indices].view(z.shape)
         z_q = z + (e - z).detach()
         x_hat = self.decoder(z_q.permute(0, 3, 1, 2)) + 0.5
@@ -59,7 +64,7 @@ class TorchVQVAE(nn.Module):
             total = self.N.sum()
             smoothed = (self.N + 1e-5) / (total + len(self.e) * 1e-5) * total
             self.e.copy_(self.m / smoothed[:, None])
-        return (x_hat - x).square().mean() / 0.06 + self.beta * (z - e).square().mean()
+        return (x_hat - x).square().mean() / self.variance + self.beta * (z - e).square().mean()
 
 
 class TorchResidualBlock(nn.Module):

@@ -78,11 +78,13 @@ class PixelCNN(Model):
     """Mask A 7x7; residual blocks of mask B; two 1x1 convolutions to the logits.
 
     image_shape: (H, W, C). levels: L, the values that a pixel's channel takes; 2 gives one logit
-    each (Bernoulli), more give L (softmax). features: channels of the feature maps (the paper's
-    2h). blocks: residual blocks. head: channels between the last two 1x1. embedding_dim: 0 for
-    pixels, whose values are ordered, given to the network between -1 and 1; above 0 for codes,
-    which are not: each index is looked up in a learned table of vectors of that length. rng: for
-    the initial weights.
+    each (Bernoulli), more give L (softmax). mixture: above 0, so many components of a mixture of
+    discretised logistics stand for the softmax (losses.logistic_mixture): the network then sees
+    whole pixels, and the channels of one depend on each other in the mixture alone. features:
+    channels of the feature maps (the paper's 2h). blocks: residual blocks. head: channels between
+    the last two 1x1. embedding_dim: 0 for pixels, whose values are ordered, given to the network
+    between -1 and 1; above 0 for codes, which are not: each index is looked up in a learned table
+    of vectors of that length. rng: for the initial weights.
 
     Images for `loss` are floats in [0, 1], cut into L levels; or, with an embedding, integers
     below L. decode: maps values (N, H, W, C) to images in [0, 1], for pictures. dilations: pixels
@@ -99,16 +101,19 @@ class PixelCNN(Model):
     gives = frozenset({"samples", "completion", "exact_nll"})
 
     def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
-                 dilations=(1,), decode=None, rng=None):
+                 dilations=(1,), mixture=0, decode=None, rng=None):
         rng = rng or np.random.default_rng(0)
-        C = self.keep_sizes(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
-        self.first = masked_conv("A", embedding_dim or C, features, 7, C, rng)
-        self.blocks = [ResidualBlock(features, C, rng, d)
+        n_in, colours = self.keep_sizes(image_shape, levels, features, blocks, head, embedding_dim,
+                                        mixture, decode, rng)
+        self.first = masked_conv("A", n_in, features, 7, colours, rng)
+        self.blocks = [ResidualBlock(features, colours, rng, d)
                        for d in each_block(dilations, blocks, image_shape)]
-        self.make_head(features, C, head, rng)
+        self.make_head(features, colours, head, rng)
 
-    def keep_sizes(self, image_shape, levels, features, blocks, head, embedding_dim, decode, rng):
-        """Check and keep what both models have in common; returns C."""
+    def keep_sizes(self, image_shape, levels, features, blocks, head, embedding_dim, mixture,
+                   decode, rng):
+        """Check and keep what both models have in common; returns the channels of what the network
+        sees, and the colours in which it draws a pixel, one after another."""
         H, W, C = image_shape
         name, most = type(self).__name__, 65536 if embedding_dim else 256
         if not 2 <= levels <= most:
@@ -118,26 +123,33 @@ class PixelCNN(Model):
         if min(H, W, C, features, blocks, head) < 1:
             raise ValueError(f"{name}: sizes must be 1 or more, not {image_shape}, {features} "
                              f"features, {blocks} blocks, head {head}")
-        if features // 2 < C or head < C:
+        colours = 1 if mixture else C
+        if features // 2 < colours or head < colours:
             raise ValueError(f"{name}: {features} features and a head of {head} are too few for "
                              f"{C} colours: give at least {2 * C} and {C}")
+        if mixture < 0 or mixture and embedding_dim:
+            raise ValueError(f"{name}: a mixture needs 1 or more components, not {mixture}, and "
+                             f"pixels: codes have no order")
         if embedding_dim and C != 1:
             raise ValueError(f"{name}: an embedding is for grids of codes (H, W, 1), not {C} "
                              f"channels")
         self.image_shape, self.levels, self.decode = tuple(image_shape), levels, decode
         self.piece = max(1, PIECE // (H * W))
-        self.outputs = 1 if levels == 2 and not embedding_dim else levels  # logits of one channel
+        self.mixture, self.colours = mixture, colours
+        # numbers that describe one channel, or with a mixture one pixel
+        self.outputs = (losses.mixture_size(mixture, C) if mixture else
+                        1 if levels == 2 and not embedding_dim else levels)
         if embedding_dim:
             self.embedding = nn.Embedding(levels, embedding_dim, rng)
             self.units = "nats per code, and per grid of codes"
             self.table = ("nats_per_code", "nll")
         else:
             self.embedding = None
-        return C
+        return embedding_dim or C, colours
 
     def make_head(self, features, colours, head, rng):
         """Two 1x1 layers, ReLU before each."""
-        outputs = self.image_shape[2] * self.outputs
+        outputs = colours * self.outputs
         self.head = masked_conv("B", features, head, 1, colours, rng)
         self.logits_of = masked_conv("B", head, outputs, 1, colours, rng, init=nn.lecun_uniform)
 
@@ -196,14 +208,16 @@ class PixelCNN(Model):
         return h
 
     def output(self, h):
-        """Features -> logits, (..., C, outputs)."""
+        """Features -> logits, (..., C, outputs); with a mixture its parameters, (..., 1, outputs).
+        """
         y = self.head(relu(h))
         y = self.logits_of(relu(y))
-        return y.reshape(*y.shape[:-1], self.image_shape[2], self.outputs)
+        return y.reshape(*y.shape[:-1], self.colours, self.outputs)
 
     def logits(self, x, labels=None):
-        """Images -> logits (N, H, W, C, L), or (N, H, W, C, 1) for 2 levels: those of pixel i see
-        the pixels before i only. labels: integers (N,), where the model is conditional."""
+        """Images -> logits (N, H, W, C, L), or (N, H, W, C, 1) for 2 levels; a mixture's parameters
+        (N, H, W, 1, outputs). Those of pixel i see the pixels before i only. labels: integers (N,),
+        where the model is conditional."""
         return self.network(self.inputs(self.values_of(x)), self.check_labels(labels, len(x)))
 
     def check_labels(self, labels, n):
@@ -226,6 +240,9 @@ class PixelCNN(Model):
         """-log p(x) in nats for each image: Tensor (N,)."""
         values = self.values_of(x)
         logits = self.logits(values, labels)
+        if self.mixture:
+            x = values.astype(logits.dtype) / (self.levels - 1)
+            return losses.logistic_mixture(logits[..., 0, :], x, "none", self.levels).sum((1, 2))
         if self.outputs == 1:
             targets = values.astype(logits.dtype)
             nll = losses.bce_with_logits(logits.reshape(values.shape), targets, "none")
@@ -251,15 +268,17 @@ class PixelCNN(Model):
         """Draw n images pixel by pixel: integers below L, (n, H, W, C), on the host.
 
         u ~ U(0, 1) for each channel of each pixel picks the first level at which the cumulative
-        probability exceeds u (not the likeliest level: that would draw the same image each time).
-        temperature divides the logits. labels: integers (n,). known: values (n, H, W, C), whose
+        probability exceeds u (not the likeliest level: that would draw the same image each time);
+        with a mixture, one more picks the component. temperature divides the logits, and multiplies
+        the scales of a mixture. labels: integers (n,). known: values (n, H, W, C), whose
         first known_rows rows are kept as they are. progress: called after each row.
         """
         H, W, C = self.image_shape
         if not temperature > 0:
             raise ValueError(f"temperature must be above 0, not {temperature}")
         labels = self.check_labels(labels, n)
-        u = xp.asarray(rng.random((H, W, C, n), dtype=np.float32))
+        draws = C + bool(self.mixture)
+        u = xp.asarray(rng.random((H, W, draws, n), dtype=np.float32))
         values = xp.zeros((n, H, W, C), np.int32)
         if known is not None:
             values[:, :known_rows] = xp.asarray(known[:, :known_rows])
@@ -274,10 +293,13 @@ class PixelCNN(Model):
                 here = [raw(link)[:, 0, j] for link in links]
                 if known_row:  # nothing to draw, but later pixels need its features
                     net.horizontal(self.inputs(values[:, i, j]), here, labels)
-                for c in range(0 if known_row else C):
+                for c in range(0 if known_row else self.colours):
                     h = net.horizontal(self.inputs(values[:, i, j]), here, labels)
-                    logits = raw(net.output(h))[:, c] / temperature
-                    values[:, i, j, c] = self.draw(logits, u[i, j, c])
+                    y = raw(net.output(h))[:, c]
+                    if self.mixture:
+                        values[:, i, j] = self.draw_mixture(y, u[i, j], temperature)
+                    else:
+                        values[:, i, j, c] = self.draw(y / temperature, u[i, j, c])
                 for layer in net.first_layers():  # they were called before the pixel was drawn
                     layer.put(self.inputs(values[:, i, j]))
             if progress is not None:
@@ -289,9 +311,31 @@ class PixelCNN(Model):
         distribution; with one logit, 1 if u < sigmoid(logit)."""
         if self.outputs == 1:
             return u < sigmoid_of(logits[:, 0])
+        return self.draw_softmax(logits, u)
+
+    def draw_softmax(self, logits, u):
+        """Indices (n,) from logits (n, K) and uniforms (n,)."""
         p = xp.exp(logits - logits.max(axis=1, keepdims=True))
         cumulative = xp.cumsum(p, axis=1)
-        return (cumulative <= u[:, None] * cumulative[:, -1:]).sum(axis=1).clip(0, self.levels - 1)
+        return (cumulative <= u[:, None] * cumulative[:, -1:]).sum(axis=1).clip(0, p.shape[1] - 1)
+
+    def draw_mixture(self, y, u, temperature=1.0):
+        """Pixels (n, C) from a mixture's parameters y (n, outputs) and uniforms u (1 + C, n): u_0
+        picks the component k, then channel after channel
+
+            x = mean_k + scale_k log(u / (1 - u)),   rounded to the nearest level
+
+        is a draw of the discretised logistic: what is rounded to a level is what its bin holds."""
+        C, most = self.image_shape[2], self.levels - 1
+        log_pi, m, log_scale, a = losses.mixture_parts(Tensor(y), C)
+        k = self.draw_softmax(log_pi.data / temperature, u[0])
+        rows, x = xp.arange(len(y)), xp.zeros((len(y), C), y.dtype)
+        odds = xp.log(xp.maximum(u[1:], 1e-30)) - xp.log1p(-u[1:])
+        for c in range(C):
+            mean = losses.mixture_mean(m, a, x, c).data[rows, k]
+            scale = temperature * xp.exp(log_scale.data[rows, c, k])
+            x[:, c] = xp.rint((mean + scale * odds[c]) * most).clip(0, most) / most
+        return xp.rint(x * most).astype(np.int32)
 
     def sample(self, n, rng, **how):
         """n images in [0, 1]; the arguments are those of sample_values."""
@@ -343,18 +387,19 @@ class GatedPixelCNN(PixelCNN):
     """
 
     def __init__(self, image_shape, levels=2, features=32, blocks=10, head=32, embedding_dim=0,
-                 num_classes=0, dilations=(1,), decode=None, rng=None):
+                 num_classes=0, dilations=(1,), mixture=0, decode=None, rng=None):
         rng = rng or np.random.default_rng(0)
-        C = self.keep_sizes(image_shape, levels, features, blocks, head, embedding_dim, decode, rng)
-        n_in, self.num_classes = embedding_dim or C, num_classes
+        n_in, colours = self.keep_sizes(image_shape, levels, features, blocks, head, embedding_dim,
+                                        mixture, decode, rng)
+        self.num_classes = num_classes
         if num_classes:
             self.units += ", given its class"
         rows_above = np.arange(7)[:, None].repeat(7, axis=1) < 3
         self.first_v = nn.MaskedConv2d(n_in, features, rows_above, rng, init=nn.he_normal)
-        self.first = masked_conv("A", n_in, features, (1, 7), C, rng)
-        self.blocks = [GatedBlock(features, C, num_classes, rng, d)
+        self.first = masked_conv("A", n_in, features, (1, 7), colours, rng)
+        self.blocks = [GatedBlock(features, colours, num_classes, rng, d)
                        for d in each_block(dilations, blocks, image_shape)]
-        self.make_head(features, C, head, rng)
+        self.make_head(features, colours, head, rng)
 
     def first_layers(self):
         return [self.first_v, self.first]

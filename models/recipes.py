@@ -12,7 +12,7 @@ from scratchnet.nn import ACTIVATIONS
 
 from .autoencoder import Autoencoder
 from .pixelcnn import GatedPixelCNN, PixelCNN
-from .vae import LIKELIHOODS, VAE, ConvVAE
+from .vae import LATENTS, LIKELIHOODS, VAE, ConvVAE
 from .vqvae import ARCHITECTURES, CODEBOOKS, VQVAE
 
 
@@ -46,11 +46,15 @@ MLP = {
 CONVOLUTIONS = {
     "channels": ([32, 64], "counts", "of the convolutions, from the image inwards"),
     "h_dim": ([256], "counts", "hidden layers, from the image inwards"), **CODE,
+    "residual": (0, "natural", "residual blocks of the innermost map, each way"),
+    "latent": ("vector", LATENTS, "map: --z-dim numbers at each place of the innermost map, without"
+               " hidden layers"),
 }
 PIXELS = {
     "likelihood": ("bernoulli", LIKELIHOODS, "p(x|z); logistic, of 256 levels, gives bits/dim"),
     "sigma_x": (0.1, "positive", "standard deviation of a gaussian p(x|z)"),
     "beta": (1.0, "not negative", "weight of the KL term"),
+    "warmup": (0, "natural", "steps over which the weight of the KL term rises to --beta"),
 }
 CODEBOOK = {
     "architecture": ("sonnet", tuple(ARCHITECTURES), "sonnet has residual blocks"),
@@ -68,7 +72,11 @@ NETWORK = {
     "head": (32, "count", "channels between its last two 1x1 convolutions"),
     "dilations": ([1], "counts", "pixels from one tap to the next, for each block in turn"),
 }
-LEVELS = {"levels": (2, "count", "values that a pixel takes: 2 (Bernoulli) to 256")}
+LEVELS = {
+    "levels": (2, "count", "values that a pixel takes: 2 (Bernoulli) to 256"),
+    "mixture": (0, "natural", "components of a mixture of discretised logistics for a pixel, "
+                "instead of a softmax over its levels (0: softmax)"),
+}
 CLASSES = {"conditional": (False, "yes or no", "condition on the class label")}
 GRIDS = {
     "codes": (None, "RUN", "the run of a VQ-VAE, whose codes the prior models"),

@@ -23,7 +23,10 @@ from scratchnet.ops.reductions import logsumexp_of
 from scratchnet.tensor import Tensor
 from scratchnet.training import Model
 
+from .vqvae import residual_stack
+
 LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
+LATENTS = ("vector", "map")
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -58,37 +61,40 @@ class VAE(Model):
     input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the hidden
     layers from the image inwards (the decoder mirrors them). z_dim: latent dimensions.
     activation: a key of nn.ACTIVATIONS. beta: weight of the KL term (1 is the ELBO; Higgins et
-    al. 2017). rng: for the initial weights. likelihood:
+    al. 2017). warmup: training steps over which that weight rises from 0 to beta: while it is
+    small, z can say much before it has to be near N(0, I) (Sonderby et al. 2016, 1602.02282,
+    section 2.2). rng: for the initial weights. likelihood:
 
         "bernoulli"  pixels in [0, 1]; BCE: a likelihood if they are binary, a loss if grey
         "gaussian"   p(x|z) = N(x_hat, sigma_x^2): squared error; a density, so no bits/dim
         "logistic"   the 256 levels of 8-bit pixels, mean and scale decoded for each
                      (losses.discretised_logistic): a probability, and so bits/dim
 
-    Raises ValueError for a size below 1, an unknown activation or likelihood, a beta below 0
-    or a sigma_x not above 0.
+    Raises ValueError for a size below 1, an unknown activation or likelihood, a beta or warmup
+    below 0 or a sigma_x not above 0.
     """
 
     table = ("neg_elbo", "reconstruction", "kl")  # the metrics that the training table shows
     gives = frozenset({"samples", "reconstructions", "latent", "interpolation", "importance_nll"})
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
-                 sigma_x=0.1, beta=1.0, rng=None):
+                 sigma_x=0.1, beta=1.0, warmup=0, rng=None):
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)
-        self.keep_sizes(input_dim, (input_dim,), z_dim, likelihood, sigma_x, beta)
+        self.keep_sizes(input_dim, (input_dim,), z_dim, likelihood, sigma_x, beta, warmup)
         self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
         self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)
         self.pixels = nn.Linear(h_dim[0], input_dim * self.outputs, rng)
 
-    def keep_sizes(self, input_dim, input_shape, z_dim, likelihood, sigma_x, beta):
+    def keep_sizes(self, input_dim, input_shape, z_dim, likelihood, sigma_x, beta, warmup):
         """Check and keep what all VAEs have in common."""
         if likelihood not in LIKELIHOODS:
             raise ValueError(f"VAE: likelihood {likelihood!r}: choose one of "
                              f"{', '.join(LIKELIHOODS)}")
-        if not beta >= 0 or not sigma_x > 0:
-            raise ValueError(f"VAE: needs beta >= 0 and sigma_x > 0, not {beta} and {sigma_x}")
+        if not beta >= 0 or not sigma_x > 0 or not warmup >= 0:
+            raise ValueError(f"VAE: needs beta >= 0, sigma_x > 0 and warmup >= 0, not {beta}, "
+                             f"{sigma_x} and {warmup}")
         self.units = "nats per image" + {
             "bernoulli": " (a likelihood if the pixels are binary, a loss if they are grey)",
             "gaussian": " (minus a log-density of pixels in [0, 1])", "logistic": ""}[likelihood]
@@ -99,6 +105,25 @@ class VAE(Model):
         if z_dim == 2:
             self.gives = self.gives | {"manifold"}
         self.likelihood, self.beta, self.sigma_x = likelihood, beta, sigma_x
+        self.warmup, self.steps_done = warmup, 0
+        if warmup:
+            self.steps = Tensor(np.zeros(1, np.float32))  # for the checkpoint
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.steps_done = int(state["steps"][0]) if self.warmup else 0
+
+    def update(self, means, n):
+        """Count a training step, for the warm-up."""
+        if self.training and self.warmup:
+            self.steps_done += 1
+            self.steps.data += 1
+        return means
+
+    def kl_weight(self):
+        """beta; in step t of a warm-up, t = 1 ... T, beta t / T."""
+        done = (self.steps_done + 1) / self.warmup if self.training and self.warmup else 1
+        return self.beta * min(1, done)
 
     def encode(self, x):
         """Images (N, ...) -> mu, log_var of q(z|x), each (N, z_dim).
@@ -110,7 +135,8 @@ class VAE(Model):
             raise ValueError(f"VAE: images of {x.shape[1:]}, but it was built for {self.input_dim} "
                              f"numbers an image")
         h = self.encoder(x.reshape(x.shape[0], *self.input_shape))
-        mu, log_var = ops.split(self.posterior(h), 2, axis=-1)
+        mu, log_var = (t.reshape(x.shape[0], self.z_dim)
+                       for t in ops.split(self.posterior(h), 2, axis=-1))
         return mu, ops.clip(log_var, -20, 10)
 
     def decode(self, z):
@@ -139,7 +165,7 @@ class VAE(Model):
         """Images (N, ...) in [0, 1] -> (loss, metrics), one draw of z each (L = 1, eq. 10).
 
         noise: eps (N, z_dim), or the np.random.Generator to draw it from.
-        loss = reconstruction + beta * kl; metrics are means over the images, in nats:
+        loss = reconstruction + kl_weight() * kl; metrics are means over the images, in nats:
         neg_elbo = reconstruction + kl, reconstruction, kl, loss; with "logistic" also
         bits_per_dim = neg_elbo / (input_dim ln 2).
         """
@@ -148,7 +174,7 @@ class VAE(Model):
         z = reparameterise(mu, log_var, draw_noise(noise, mu))
         reconstruction = self.neg_log_likelihood(self.decode(z), x)
         kl = losses.gaussian_kl(mu, log_var)
-        loss = reconstruction + self.beta * kl
+        loss = reconstruction + self.kl_weight() * kl
         neg_elbo = reconstruction.detach() + kl.detach()
         metrics = {"neg_elbo": neg_elbo, "loss": loss.detach(), "kl": kl.detach(),
                    "reconstruction": reconstruction.detach()}
@@ -201,16 +227,23 @@ class ConvVAE(VAE):
     """The VAE with a convolutional encoder, and its mirror image as decoder.
 
     image_shape: (H, W, C). channels: of the convolutions, 3x3 with stride 2 and ReLU, from the
-    image inwards; then hidden layers of h_dim (a number or a sequence); the decoder goes the same
-    way back with transposed convolutions, and a last 3x3 to the pixels. The rest as in VAE.
-    Keras's example is channels (32, 64), h_dim 16, z_dim 2.
+    image inwards, to a map of h x w; then `residual` residual blocks, with half as many channels
+    within; the decoder goes the same way back with transposed convolutions, and a last 3x3 to the
+    pixels. latent: what lies between,
 
-    Raises ValueError as VAE does, and for images whose height or width the convolutions cannot
-    halve each time.
+        "vector"  hidden layers of h_dim (a number or a sequence) and z_dim numbers: what is in the
+                  image, wherever it is
+        "map"     z_dim numbers at each of the h x w places: what is there. No hidden layers
+
+    The rest as in VAE. Keras's example is channels (32, 64), h_dim 16, z_dim 2.
+
+    Raises ValueError as VAE does, for an unknown latent, and for images whose height or width the
+    convolutions cannot halve each time.
     """
 
-    def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, likelihood="bernoulli",
-                 sigma_x=0.1, beta=1.0, rng=None):
+    def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, residual=0,
+                 latent="vector", likelihood="bernoulli", sigma_x=0.1, beta=1.0, warmup=0,
+                 rng=None):
         rng = rng or np.random.default_rng(0)
         H, W, C = image_shape
         by = 2 ** len(channels)
@@ -219,22 +252,33 @@ class ConvVAE(VAE):
             raise ValueError(f"ConvVAE: images of {H} x {W} do not fit: {len(channels)} "
                              f"convolutions of stride 2 need height and width to be multiples of "
                              f"{by}; give fewer channels, at most {halvings(H, W)} of them here")
-        self.keep_sizes(H * W * C, tuple(image_shape), z_dim, likelihood, sigma_x, beta)
+        if latent not in LATENTS:
+            raise ValueError(f"ConvVAE: latent {latent!r}: choose one of {', '.join(LATENTS)}")
+        h, w, c = inner = (H // by, W // by, channels[-1])
+        z_size = z_dim if latent == "vector" else h * w * z_dim
+        self.keep_sizes(H * W * C, tuple(image_shape), z_size, likelihood, sigma_x, beta, warmup)
         def relu(): return nn.Activation("relu")
         sizes = [C, *channels]
-        inner = (H // by, W // by, channels[-1])
-        features = math.prod(inner)
         down = [m for n, k in zip(sizes, channels, strict=False)
                 for m in (nn.Conv2d(n, k, 3, rng, stride=2, padding=1), relu())]
-        self.encoder = nn.Sequential(*down, nn.Reshape(features),
-                                     nn.mlp([features, *h_dim], "relu", rng))
-        self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)
+        def blocks(): return residual_stack(c, max(1, c // 2), residual, rng) if residual else []
+        down += blocks()
+        if latent == "vector":
+            features = math.prod(inner)
+            down += [nn.Reshape(features), nn.mlp([features, *h_dim], "relu", rng)]
+        self.encoder = nn.Sequential(*down)
+        self.posterior = (nn.Linear(h_dim[-1], 2 * z_dim, rng) if latent == "vector" else
+                          nn.Conv2d(c, 2 * z_dim, 1, rng))
         back = channels[::-1]
         up = [m for n, k in zip([back[0], *back[:-1]], back, strict=True)
               for m in (nn.ConvTranspose2d(n, k, 3, rng, stride=2, padding=1, output_padding=1),
                         relu())]
-        self.decoder = nn.Sequential(nn.mlp([z_dim, *reversed(h_dim), features], "relu", rng),
-                                     nn.Reshape(*inner), *up)
+        if latent == "vector":
+            first = [nn.mlp([z_dim, *reversed(h_dim), features], "relu", rng), nn.Reshape(*inner)]
+        else:
+            first = [nn.Reshape(h, w, z_dim), nn.Conv2d(z_dim, c, 3, rng, padding=1),
+                     *([] if residual else [relu()])]
+        self.decoder = nn.Sequential(*first, *blocks(), *up)
         self.pixels = nn.Conv2d(channels[0], C * self.outputs, 3, rng, padding=1)
 
 

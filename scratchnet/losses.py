@@ -12,9 +12,10 @@ docs/02-cross-entropy.md derives the two cross-entropies.
 """
 
 from .backend import fused, xp
-from .ops.elementwise import sigmoid_of, softplus_of
+from .ops.elementwise import clip, sigmoid_of, softplus_of, tanh
 from .ops.inputs import as_tensor, in_unit_range, integers, operands
-from .ops.reductions import logsumexp_of
+from .ops.reductions import log_softmax, logsumexp, logsumexp_of
+from .ops.shapes import split, stack
 from .tensor import record
 
 REDUCTIONS = ("none", "sum", "mean", "batchmean")
@@ -132,11 +133,11 @@ def kl_slope(g, log_var):
     return 0.5 * g * (xp.exp(log_var) - 1)
 
 
-def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
-    """-log P(x) in nats of pixels that take the 256 values 0, 1/255, ..., 1, reduced (see above).
+def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
+    """-log P(x) in nats of pixels that take L levels 0, d, 2d, ..., 1, reduced (see above).
 
     P is the mass that a logistic distribution with this mean and scale s = e^log_scale has in
-    x's bin, half a step d = 1/255 to either side; the outermost bins reach to infinity:
+    x's bin, half a step d = 1/(L - 1) to either side; the outermost bins reach to infinity:
 
         P = sigmoid(a) - sigmoid(b),   a = (x - mean + d/2) / s,   b = (x - mean - d/2) / s
 
@@ -159,7 +160,7 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
     _same_shape("discretised_logistic", mean, log_scale)
     _same_shape("discretised_logistic", mean, x)
     in_unit_range("discretised_logistic: targets", x)
-    d, inverse_s = 1 / 255, xp.exp(-log_scale.data)
+    d, inverse_s = 1 / (levels - 1), xp.exp(-log_scale.data)
     a, b = (x - mean.data + d / 2) * inverse_s, (x - mean.data - d / 2) * inverse_s
     lowest, highest = x < d / 2, x > 1 - d / 2
     w = d * inverse_s
@@ -172,6 +173,62 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean"):
         between = xp.where(lowest | highest, 0, w * xp.exp(-w) / -xp.expm1(-w))  # w / (e^w - 1)
         return g * (a * above() - b * below() + between)
     return reduce(record(y, (mean, dmean), (log_scale, dlog_scale)), reduction)
+
+
+def logistic_mixture(y, x, reduction="batchmean", levels=256):
+    """-log P(x) in nats of pixels of C channels that take L levels 0, 1/(L - 1), ..., 1, reduced
+    (see above): a mixture of K discretised logistics, whose channels choose one component together.
+
+        P(x) = sum over k of  pi_k  product over c of  P(x_c; mean_ck, log_scale_ck)
+        mean_ck = m_ck + sum over earlier channels j < c of  a_cjk (x_j - 1/2)
+
+    x: (..., C); y: (..., mixture_size(K, C)), cut into pi, m, log_scale and a by mixture_parts; the
+    losses are (...). In logarithms:  -log P(x) = -logsumexp_k(log pi_k + log P_k(x)).
+    The derivative is that of these ops: component k gets the part pi_k P_k(x) / P(x) of g.
+    A softmax over 256 levels takes 768 numbers for a pixel of three channels, this 100 with K = 10,
+    and 127 lies between 126 and 128 from the start.
+    Source: Salimans et al. 2017 (1701.05517), sections 2.1 and 2.2. Raises ValueError for a y that
+    cannot be cut so, and as discretised_logistic does.
+    """
+    y, x = as_tensor(y), as_tensor(x).data
+    C = x.shape[-1]
+    if y.shape[:-1] != x.shape[:-1]:
+        raise ValueError(f"logistic_mixture: parameters {y.shape} for pixels {x.shape}")
+    log_pi, m, log_scale, a = mixture_parts(y, C)
+    mean = stack([mixture_mean(m, a, x, c) for c in range(C)], axis=-2)
+    x = xp.broadcast_to(x[..., None], mean.shape)
+    nll = discretised_logistic(mean, log_scale, x, "none", levels).sum(axis=-2)
+    return reduce(-logsumexp(log_pi - nll, axis=-1), reduction)
+
+
+def mixture_size(K, C):
+    """How many numbers describe a pixel: K log-weights, means and log-scales of C channels, and a
+    coefficient for each pair of channels."""
+    return K * (1 + 2 * C + C * (C - 1) // 2)
+
+
+def mixture_parts(y, C):
+    """y (..., mixture_size(K, C)) -> log pi (..., K), m and log_scale (..., C, K), a (..., pairs,
+    K), the pairs (c, j) in the order (1, 0), (2, 0), (2, 1). A y of 0 is grey, give or take e^-2
+    = 0.14; log_scale is kept within [-7, 3], a within (-1, 1). Raises ValueError for a y of another
+    length."""
+    of_each = mixture_size(1, C)
+    K, rest = divmod(y.shape[-1], of_each)
+    if rest or not K:
+        raise ValueError(f"logistic_mixture: {y.shape[-1]} numbers for a pixel of {C} channels: "
+                         f"needs a multiple of {of_each}")
+    y = y.reshape(*y.shape[:-1], of_each, K)
+    log_pi, m, log_scale, a = split(y, [1, C, C, of_each - 1 - 2 * C], axis=-2)
+    return (log_softmax(log_pi.reshape(*y.shape[:-2], K), axis=-1), m + 0.5,
+            clip(log_scale - 2, -7, 3), tanh(a))
+
+
+def mixture_mean(m, a, x, c):
+    """Of channel c, (..., K), given the channels before it in x (..., C)."""
+    mean, first = m[..., c, :], c * (c - 1) // 2
+    for j in range(c):
+        mean = mean + a[..., first + j, :] * (x[..., j, None] - 0.5)
+    return mean
 
 
 def perplexity(usage):

@@ -74,12 +74,14 @@ def resolves(dotted):
 def test_flags_in_commands_exist(page):
     """Every --flag after a script's name is in that script."""
     import evaluate
+    import export
     import generate
     from models import RECIPES
     from scratchnet.runs import flags
     parsers = {f"train_{kind}.py": flags.build_parser(kind, "", recipes)
                for kind, recipes in RECIPES.items()}
-    parsers |= {"generate.py": generate.build_parser(), "evaluate.py": evaluate.build_parser()}
+    parsers |= {"generate.py": generate.build_parser(), "evaluate.py": evaluate.build_parser(),
+                "export.py": export.build_parser()}
     for script, parser in parsers.items():
         known = {"--help", *(f"--{name.replace('_', '-')}" for name in parser.flags)}
         commands = re.findall(rf"python {re.escape(script)}[^\n`]*", page.read_text())

@@ -1,5 +1,6 @@
 """generate.py, evaluate.py and the prior over a VQ-VAE's codes, as a person uses them."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import evaluate
+import export
 import generate
 from models import RECIPES, PixelCNN
 from scratchnet.runs import cli, data, pictures
@@ -250,12 +252,30 @@ def test_evaluation_repeats_the_last_row_of_training(name):
     """Same test images, same noise, same weights (the averaged ones, where kept)."""
     batch = 128 if "--batch-size" not in RUNS[name] else 64
     found = evaluated(name, "--batch-size", batch)
-    import csv
     with open(f"{name}/metrics.csv", newline="") as file:
         row = list(csv.DictReader(file))[-1]
     expected = {n[5:]: float(v) for n, v in row.items() if n.startswith("test_")}
     assert {n: f["value"] for n, f in found["figures"].items()} == pytest.approx(expected, 1e-6)
     assert found["test_images"] == 60 and found["step"] == int(row["step"])
+
+
+@pytest.mark.parametrize("name", ["vae", "prior"])
+def test_a_run_is_measured_on_its_validation_images_and_on_the_test_images(name):
+    argv = [*RUNS[name], *([] if name == "prior" else ["--dataset", "synthetic"])]
+    train(*argv, "--validation", 50, "--epochs", 1, "--out", "chosen", "--quiet")
+    found = evaluated("chosen")
+    assert found["test_images"] == 60
+    before = Path("chosen/evaluation.json").read_text()
+    assert call(evaluate, "chosen", "--validation", "--quiet") == 0
+    assert Path("chosen/evaluation.json").read_text() == before
+    chosen = json.loads(Path("chosen/validation.json").read_text())
+    metric = {"vae": "neg_elbo", "prior": "nll"}[name]
+    with open("chosen/metrics.csv", newline="") as file:
+        row, = csv.DictReader(file)
+    assert chosen["validation_images"] == 50 and "test_images" not in chosen
+    assert chosen["figures"][metric]["value"] == pytest.approx(
+        float(row[f"validation_{metric}"]), 1e-6)
+    assert found["figures"][metric]["value"] != chosen["figures"][metric]["value"]
 
 
 def test_standard_error_is_that_of_the_mean():
@@ -291,10 +311,107 @@ def test_static_binarisation_for_a_run_trained_on_grey(capsys):
     (["pixelcnn", "--importance-samples", "5"], "of a pixelcnn is exact without it"),
     (["vqvae", "--importance-samples", "5"], "a vqvae has no likelihood"),
     (["prior", "--binarize", "static"], "grids of codes, which cannot be binarised"),
+    (["vae", "--validation"], "this run set no training images aside"),
     (["vae", "--limit", "0"], "'0' is not a whole number, 1 or more"),
 ])
 def test_wrong_requests_of_evaluate(argv, words, capsys):
     assert words in refused(capsys, partial(call, evaluate), *argv)
+
+
+# ---------------------------------------------------------------- export.py
+
+def exported(name, *argv):
+    assert call(export, name, "--out", f"out/{name}", *argv, "--quiet") == 0
+    with np.load(f"out/{name}/checkpoint.npz") as file:
+        return {n: file[n] for n in file.files}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_an_exported_run_gives_the_figures_and_pictures_of_the_run(name):
+    if name == "prior":
+        exported("vqvae")
+    arrays = exported(name, *(["--codes", "out/vqvae"] if name == "prior" else []))
+    before, after = (evaluated(folder)["figures"] for folder in (name, f"out/{name}"))
+    for metric, figure in before.items():
+        assert after[metric]["value"] == pytest.approx(figure["value"], rel=2e-3)
+    assert all(n == "progress" or n.startswith("model/") for n in arrays)
+    half = {n for n, a in arrays.items() if a.dtype == np.float16}
+    assert bool(half) == (name != "vqvae")  # whose codes must not move
+    if name == "vqvae":
+        assert after == before
+    assert call(generate, f"out/{name}", "--out", "picture.npy", "--quiet") == 0
+    assert np.isfinite(np.load("picture.npy")).all()
+    assert Path(f"out/{name}/metrics.csv").read_text() == Path(f"{name}/metrics.csv").read_text()
+
+
+def test_the_averaged_weights_are_exported():
+    run = runs.open_run(Path("gated"), {"mnist": RECIPES["mnist"]})
+    own = exported("gated")
+    with np.load("gated/checkpoint.npz") as file:
+        assert any(n.startswith("optimizer/average") for n in file.files)
+        name = next(iter(run.model.named_parameters()))
+        assert not np.allclose(own[f"model/{name}"], file[f"model/{name}"], rtol=1e-3, atol=1e-6)
+    for name, parameter in run.model.named_parameters().items():
+        assert_array_equal(own[f"model/{name}"], parameter.numpy().astype(np.float16))
+
+
+def test_what_is_counted_is_not_halved():
+    """Steps of a warm-up: above 65,504 they would be infinite."""
+    train("--model", "vae", "--h-dim", 4, "--warmup", 3, "--dataset", "synthetic", "--steps", 2,
+          "--out", "warm", "--quiet")
+    arrays = exported("warm")
+    assert arrays["model/steps"].dtype == np.float32 and arrays["model/steps"].tolist() == [2]
+
+
+def test_an_exported_prior_looks_for_its_vqvae_where_it_was_exported_to(capsys):
+    call(export, "vqvae", "--out", "out/renamed", "--quiet")
+    exported("prior", "--codes", "out/renamed")
+    shutil.rmtree("vqvae")
+    evaluated("out/prior")
+    shutil.move("out", "elsewhere")  # beside each other they find each other
+    evaluated("elsewhere/prior")
+
+
+def test_an_exported_run_cannot_go_on_and_says_why(capsys):
+    exported("vae")
+    message = refused(capsys, train, "--resume", "out/vae", "--epochs", 2)
+    assert "has the weights alone" in message and "left out by export.py" in message
+    assert "--config out/vae/config.json" in message
+    assert train("--config", "out/vae/config.json", "--out", "anew", "--quiet") == 0
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["vae"], "--out DIR is needed"),
+    (["vae", "--out", "grey"], "there is a run in it"),
+    (["vae", "--out", "vae", "--overwrite"], "is the run itself"),
+    (["vae", "--out", "new", "--codes", "vqvae"], "means nothing to a vae"),
+    (["prior", "--out", "new", "--codes", "vae"], "that run is a vae, which has no codes"),
+    (["nowhere", "--out", "new"], "no run there"),
+])
+def test_wrong_requests_of_export(argv, words, capsys):
+    assert words in refused(capsys, partial(call, export), *argv)
+    assert not Path("new").exists() and Path("vae/checkpoint.npz").exists()
+
+
+def test_a_prior_is_not_given_another_vqvae(capsys):
+    train(*RUNS["vqvae"], "--dataset", "synthetic", "--seed", 1, "--steps", 1, "--out", "other",
+          "--quiet")
+    assert "the codes it models are no longer those of other" in refused(
+        capsys, partial(call, export), "prior", "--out", "new", "--codes", "other")
+
+
+PRETRAINED = sorted((Path(__file__).parent.parent / "pretrained").glob("*/config.json"))
+
+
+@pytest.mark.parametrize("config", PRETRAINED, ids=lambda path: path.parent.name)
+def test_pretrained_models_open_and_draw(config, tmp_path):
+    """With no data in reach: new images, or what codes decode to."""
+    run = runs.open_run(config.parent, RECIPES)
+    what = next((w for w in ("samples", "palette") if w in pictures.possible(run.model)), None)
+    if what:
+        array, figure = pictures.make(what, pictures.Request(
+            run.model, run.title, run.image_shape, None, num=2 if what == "samples" else None))
+        assert np.isfinite(array).all() and array.std() > 0.01 and figure()
 
 
 # ---------------------------------------------------------------- the prior
@@ -396,6 +513,8 @@ def test_colour_runs(monkeypatch):
     assert train_cifar("--model", "prior", "--codes", "c/vq", *small, "--out", "c/prior") == 0
     assert train_cifar("--model", "pixelcnn", "--levels", 4, *small, *synthetic,
                        "--out", "c/pixels") == 0
-    for name in ("c/prior", "c/pixels"):
+    assert train_cifar("--model", "gated-pixelcnn", "--mixture", 2, *small, *synthetic,
+                       "--out", "c/mixture") == 0
+    for name in ("c/prior", "c/pixels", "c/mixture"):
         assert draw(name, "--num", 2).shape == (2, 32, 32, 3)
         assert evaluated(name)["figures"]["nll"]["value"] > 0

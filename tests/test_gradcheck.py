@@ -113,6 +113,11 @@ CASES = [
      lambda a: losses.softmax_cross_entropy(a, LABELS, "none"), (2, 3, 5)),
     ("discretised_logistic", lambda m, s: losses.discretised_logistic(m, s, LEVELS), (2, 3),
      (2, 3)),
+    ("discretised_logistic, 5 levels",
+     lambda m, s: losses.discretised_logistic(m, s, np.round(4 * LEVELS) / 4, "none", 5), (2, 3),
+     (2, 3)),
+    ("logistic_mixture", lambda y: losses.logistic_mixture(y, LEVELS), (2, 20)),
+    ("logistic_mixture none", lambda y: losses.logistic_mixture(y, LEVELS, "none"), (2, 10)),
     ("gaussian_kl", losses.gaussian_kl, (2, 3), (2, 3)),
     ("reparameterise", lambda mu, log_var: reparameterise(mu, log_var, TARGETS), (2, 3), (2, 3)),
     # convolution

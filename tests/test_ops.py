@@ -3,6 +3,7 @@
 A gradient check cannot see a forward pass that computes the wrong function.
 """
 
+import itertools
 import math
 
 import numpy as np
@@ -324,6 +325,44 @@ def test_discretised_logistic_is_a_distribution(mean, log_scale, backend):
     def below(v): return 1 / (1 + math.exp(-(v - mean) / math.exp(log_scale)))
     assert p[100] == pytest.approx(below(100.5 / 255) - below(99.5 / 255), rel=1e-6, abs=1e-12)
     assert p[0] == pytest.approx(below(0.5 / 255), rel=1e-6)
+
+
+def mixture_by_loops(y, pixel, levels):
+    """P(pixel), from the sigmoids of each component's bins; y: rows of K numbers."""
+    C = len(pixel)
+    total, weights = 0.0, np.exp(y[0]) / np.exp(y[0]).sum()
+    for k, weight in enumerate(weights):
+        p, pair = weight, 1 + 2 * C
+        for c, x in enumerate(pixel):
+            mean, scale = 0.5 + y[1 + c, k], math.exp(min(max(y[1 + C + c, k] - 2, -7), 3))
+            for j in range(c):
+                mean += math.tanh(y[pair, k]) * (pixel[j] - 0.5)
+                pair += 1
+            def below(v, mean=mean, scale=scale): return 1 / (1 + math.exp(-(v - mean) / scale))
+            half = 0.5 / (levels - 1)
+            p *= (1 if x == 1 else below(x + half)) - (0 if x == 0 else below(x - half))
+        total += p
+    return total
+
+
+@pytest.mark.parametrize("C, K, levels", [(1, 3, 256), (2, 2, 6), (3, 4, 5)])
+def test_logistic_mixture_is_a_distribution(C, K, levels, backend, rng):
+    """The probabilities of all values of a pixel sum to one; each is what its sigmoids say."""
+    rows = 1.5 * rng.standard_normal((1 + 2 * C + C * (C - 1) // 2, K))
+    pixels = np.array(list(itertools.product(np.arange(levels) / (levels - 1), repeat=C)))
+    y = np.broadcast_to(rows.reshape(-1), (len(pixels), rows.size))
+    p = np.exp(-losses.logistic_mixture(y, pixels, "none", levels).numpy())
+    assert p.shape == (levels ** C,) and p.sum() == pytest.approx(1, abs=1e-9)
+    np.testing.assert_allclose(p, [mixture_by_loops(rows, pixel, levels) for pixel in pixels],
+                               rtol=1e-6, atol=1e-12)
+
+
+def test_logistic_mixture_says_what_does_not_fit(backend):
+    with pytest.raises(ValueError, match="19 numbers for a pixel of 3 channels: needs a multiple "
+                                         "of 10"):
+        losses.logistic_mixture(np.zeros((2, 19)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"parameters \(1, 20\) for pixels \(2, 3\)"):
+        losses.logistic_mixture(np.zeros((1, 20)), np.zeros((2, 3)))
 
 
 def test_discretised_logistic_far_out_is_finite(backend):

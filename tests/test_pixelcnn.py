@@ -26,7 +26,10 @@ VARIANTS = {  # name: (model, image_shape, other arguments)
     "plain, RGB, 4 levels": (PixelCNN, (2, 3, 3), {"levels": 4}),
     "plain, codes": (PixelCNN, (3, 4, 1), {"levels": 5, "embedding_dim": 3}),
     "plain, dilated": (PixelCNN, (4, 5, 1), {"dilations": (2, 3)}),
+    "plain, mixture": (PixelCNN, (3, 4, 3), {"levels": 5, "mixture": 2}),
     "gated": (GatedPixelCNN, (3, 4, 1), {}),
+    "gated, mixture, conditional": (GatedPixelCNN, (4, 3, 2), {
+        "levels": 4, "mixture": 3, "num_classes": 3}),
     "gated, RGB, dilated": (GatedPixelCNN, (5, 4, 3), {"dilations": (1, 2)}),
     "gated, RGB": (GatedPixelCNN, (4, 3, 3), {"levels": 3}),
     "gated, conditional": (GatedPixelCNN, (3, 4, 1), {"num_classes": 3}),
@@ -80,9 +83,18 @@ def before(H, W, C, n_in):
 
 def test_sees_nothing_at_or_after_a_pixel(variant, rng):
     """The full pattern of the Jacobian, on images that are not square."""
-    shape = VARIANTS[variant][1]
-    seen = sees(build(variant, rng), rng, shape)
+    model = build(variant, rng)
+    shape = (*model.image_shape[:2], model.colours)
+    seen = sees(model, rng, shape)
     assert_array_equal(seen & ~before(*shape, seen.shape[-1]), False)
+
+
+def test_with_a_mixture_a_pixel_is_of_one_colour(rng):
+    """Every number of a pixel may depend on all channels of the pixels before it."""
+    model = build("plain, mixture", rng, features=16, head=16)
+    assert model.colours == 1 and model.first.keep is None
+    seen = sees(model, rng, (3, 4, 1))
+    assert seen[2, 2, 0, 2, 1].all() and seen[2, 2, 0, 1].all() and not seen[2, 2, 0, 2, 2:].any()
 
 
 def reachable(H, W, first, later, blocks):
@@ -166,6 +178,7 @@ def test_masks():
 TINY = {  # name of a variant: (image_shape, levels): few enough images to try them all
     "plain": ((2, 3, 1), 2), "plain, 3 levels": ((3, 2, 1), 3), "plain, RGB": ((1, 2, 3), 2),
     "plain, RGB, 4 levels": ((2, 1, 3), 3), "plain, codes": ((2, 2, 1), 4), "gated": ((3, 3, 1), 2),
+    "plain, mixture": ((2, 1, 3), 3), "gated, mixture, conditional": ((1, 2, 2), 4),
     "plain, dilated": ((3, 3, 1), 2), "gated, RGB, dilated": ((1, 3, 3), 2),
     "gated, RGB": ((1, 2, 3), 3), "gated, conditional": ((2, 4, 1), 2),
     "gated, codes, conditional": ((2, 2, 1), 4)}
@@ -203,8 +216,8 @@ def test_labels_change_the_probabilities(rng):
 
 def test_samples_have_the_frequencies_that_the_model_says(rng):
     """Argmax instead of sampling, or a wrong inverse, would show here."""
-    for name, levels in (("plain", 2), ("gated, codes, conditional", 3)):
-        shape, n = (1, 3, 1), 20000
+    for name, levels in (("plain", 2), ("gated, codes, conditional", 3), ("plain, mixture", 3)):
+        shape, n = (1, 1, 3) if "mixture" in name else (1, 3, 1), 20000
         model = build(name, rng, shape, levels=levels)
         images = np.array(list(itertools.product(range(levels), repeat=3)), np.int32)
         labels = np.full(len(images), 2) if model.num_classes else None
@@ -221,10 +234,12 @@ class Forced:
     """Instead of draws: the pixels of given images, while the logits are written down."""
 
     def __init__(self, model, images):
-        self.logits, self.places = [], iter(images.reshape(len(images), -1).T)
-        model.draw = self
+        self.logits, pixels = [], images.reshape(len(images), -1, images.shape[-1])
+        self.places = iter(pixels.swapaxes(0, 1) if model.mixture else
+                           pixels.reshape(len(images), -1).T)
+        model.draw = model.draw_mixture = self
 
-    def __call__(self, logits, u):
+    def __call__(self, logits, *how):
         self.logits.append(host(logits))
         return xp.asarray(next(self.places))
 
@@ -237,18 +252,22 @@ def test_cached_logits_equal_a_full_pass(variant, dtype, tolerance, rng):
     labels = some_labels(model, 3)
     forced = Forced(model, images)
     model.sample_values(3, rng, labels=labels)
-    cached = np.stack(forced.logits, axis=1).reshape(3, H, W, C, -1)
+    cached = np.stack(forced.logits, axis=1).reshape(3, H, W, model.colours, -1)
     assert cached.dtype == dtype
     assert_allclose(cached, host(model.logits(images, labels)), rtol=tolerance, atol=tolerance)
 
 
 @no_grad()
 def sample_slowly(model, n, rng, labels=None, temperature=1.0):
-    """A full forward pass for every channel of every pixel."""
+    """A full forward pass for every channel of every pixel; with a mixture, for every pixel."""
     H, W, C = model.image_shape
-    u = rng.random((H, W, C, n), dtype=np.float32)
+    u = rng.random((H, W, C + bool(model.mixture), n), dtype=np.float32)
     levels = np.zeros((n, H, W, C), np.int32)
-    for i, j, c in np.ndindex(H, W, C):
+    for i, j in np.ndindex(H, W) if model.mixture else ():
+        y = to_numpy(model.logits(xp.asarray(levels), labels).data)[:, i, j, 0]
+        for k in range(n):
+            levels[k, i, j] = pixel_by_loops(y[k], u[i, j, :, k], C, model.levels, temperature)
+    for i, j, c in () if model.mixture else np.ndindex(H, W, C):
         logits = to_numpy(model.logits(xp.asarray(levels), labels).data)[:, i, j, c] / temperature
         if logits.shape[1] == 1:
             levels[:, i, j, c] = u[i, j, c] < 1 / (1 + np.exp(-logits[:, 0]))
@@ -256,6 +275,23 @@ def sample_slowly(model, n, rng, labels=None, temperature=1.0):
             p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
             levels[:, i, j, c] = (np.cumsum(p, axis=1) <= u[i, j, c][:, None]).sum(axis=1)
     return levels
+
+
+def pixel_by_loops(y, u, C, levels, temperature):
+    """One pixel from the parameters of its mixture: by the sizes of their rows, K at a time."""
+    rows = y.reshape(1 + 2 * C + C * (C - 1) // 2, -1)
+    p = np.exp(rows[0] / temperature)
+    k = (np.cumsum(p) / p.sum() <= u[0]).sum()
+    pixel, pairs = np.zeros(C, int), iter(np.tanh(rows[1 + 2 * C:, k]))
+    for c in range(C):
+        mean = 0.5 + rows[1 + c, k]
+        for j in range(c):
+            mean += next(pairs) * (pixel[j] / (levels - 1) - 0.5)
+        scale = temperature * np.exp(np.clip(rows[1 + C + c, k] - 2, -7, 3))
+        # the level whose bin has the point below which a logistic has u of its mass
+        ends = (np.arange(levels - 1) + 0.5) / (levels - 1)
+        pixel[c] = (1 / (1 + np.exp(-(ends - mean) / scale)) <= u[1 + c]).sum()
+    return pixel
 
 
 def test_the_same_uniforms_give_the_same_image(variant, rng):
@@ -434,6 +470,8 @@ def test_dilations_are_those_of_the_blocks_in_turn(rng):
     ({"blocks": 0}, "sizes must be 1 or more"),
     ({"image_shape": (4, 4, 3), "features": 4}, "too few for 3 colours"),
     ({"image_shape": (4, 4, 3), "embedding_dim": 4}, "an embedding is for grids of codes"),
+    ({"mixture": -1}, "a mixture needs 1 or more components, not -1"),
+    ({"mixture": 2, "embedding_dim": 4}, "codes have no order"),
 ])
 def test_wrong_sizes(arguments, message):
     for model in (PixelCNN, GatedPixelCNN):

@@ -367,6 +367,50 @@ def test_resume_goes_further_and_keeps_the_history():
     assert [r["epoch"] for r in figures("a")] == ["1", "2", "3"]
 
 
+# ---------------------------------------------------------------- validation
+
+VALIDATED = ["--model", "vae", *QUICK, "--validation", 70, "--epochs", 1]
+
+
+def test_validation_images_are_the_last_training_images_and_not_trained_on(monkeypatch, capsys):
+    seen = {}
+    def look(model, optimizer, dataset, *rest):
+        seen["set"] = dataset
+        return runs_train.train(model, optimizer, dataset, *rest)
+    monkeypatch.setattr(cli, "train", look)
+    assert train(*VALIDATED) == 0
+    _, (images, labels, *_) = few_digits()
+    np.testing.assert_array_equal(seen["set"].train_images, images[:230])
+    np.testing.assert_array_equal(seen["set"].train_labels, labels[:230])
+    np.testing.assert_array_equal(seen["set"].test_images, images[230:])
+    np.testing.assert_array_equal(seen["set"].test_labels, labels[230:])
+    out = capsys.readouterr().out
+    assert "230 training and 70 validation images" in out and "Validation set after 1 epoch" in out
+    assert "test" not in out.lower()
+
+
+def test_validation_figures_are_called_so_and_go_on():
+    train(*VALIDATED, "--quiet")
+    assert train("--resume", "runs/vae-synthetic", "--epochs", 2, "--quiet") == 0
+    for row in figures("runs/vae-synthetic"):
+        assert "validation_neg_elbo" in row and not any(n.startswith("test_") for n in row)
+
+
+def test_a_run_whose_validation_was_edited_does_not_go_on(capsys):
+    train(*VALIDATED, "--quiet")
+    config = Path("runs/vae-synthetic/config.json")
+    content = json.loads(config.read_text())
+    del content["flags"]["validation"]
+    config.write_text(json.dumps(content))
+    assert "the run has no test figures" in refused(capsys, "--resume", "runs/vae-synthetic")
+
+
+def test_all_images_for_validation_are_refused(capsys):
+    assert "--validation 300: there are 300 training images" in refused(
+        capsys, *VALIDATED, "--validation", 300)
+    assert not Path("runs").exists()
+
+
 # ---------------------------------------------------------------- mistakes
 
 def refused(capsys, *argv):

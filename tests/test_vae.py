@@ -8,7 +8,8 @@ import pytest
 
 from models import RECIPES, VAE, Autoencoder, ConvVAE
 from models.vae import draw_noise, reparameterise
-from scratchnet import Tensor, gradcheck, losses, no_grad, ops, optim, to_numpy, xp
+from models.vqvae import ResidualBlock
+from scratchnet import Tensor, gradcheck, losses, nn, no_grad, ops, optim, to_numpy, training, xp
 from scratchnet.training import generator
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -89,12 +90,15 @@ def test_full_model_derivative(likelihood, backend, rng):
                      rtol=1e-5)
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "logistic"])
-def test_conv_vae_derivative(likelihood, backend, rng):
-    model = ConvVAE((8, 4, 2), (3, 4), 6, 2, likelihood, rng=rng).astype(np.float64)
+@pytest.mark.parametrize("residual, latent, likelihood", [
+    (0, "vector", "bernoulli"), (0, "vector", "logistic"), (1, "vector", "bernoulli"),
+    (0, "map", "bernoulli"), (2, "map", "logistic")])
+def test_conv_vae_derivative(residual, latent, likelihood, backend, rng):
+    model = ConvVAE((8, 4, 2), (3, 4), 6, 1 + (latent == "vector"), residual, latent, likelihood,
+                    rng=rng).astype(np.float64)
     for p in model.parameters():
         if p.ndim == 1:  # biases that move the ReLUs' inputs away from their kink
-            p.data[...] = xp.asarray(rng.choice([-1.0, 1.0], p.shape))
+            p.data[...] = xp.asarray(rng.choice([-1, 1], p.shape) * rng.uniform(0.5, 2, p.shape))
     x, noise = rng.integers(0, 256, (3, 8, 4, 2)) / 255, rng.standard_normal((3, 2))
     assert gradcheck(lambda *_: model.loss(x, noise)[0], *model.parameters(), directions=5,
                      eps=1e-7, rtol=1e-5, atol=1e-6)
@@ -105,6 +109,59 @@ def test_conv_vae_mirrors_its_encoder(backend, rng):
     assert model.posterior.w.shape == (256, 40)
     x = rng.uniform(size=(2, 28, 28, 1)).astype(np.float32)
     assert model.reconstruct(x).shape == (2, 28, 28, 1) and model.sample(3, rng).shape == (3, 784)
+
+
+def test_a_map_of_codes_says_what_is_where(rng):
+    """With no residual blocks a code reaches the pixels near its place alone, and is made of
+    pixels near it."""
+    model = ConvVAE((32, 16, 3), (4, 4), z_dim=5, latent="map", rng=rng).astype(np.float64)
+    assert model.z_dim == 8 * 4 * 5 and model.posterior.w.shape == (1, 1, 4, 10)
+    assert not any(isinstance(m, nn.Linear) for m in model.encoder.layers + model.decoder.layers)
+    z = np.zeros((2, 8, 4, 5))
+    z[1, 6, 1] = 1
+    images = model.mean_image(z.reshape(2, -1)).numpy().reshape(2, 32, 16, 3)
+    rows, columns = np.nonzero((images[0] != images[1]).any(axis=-1))
+    assert 24 - 12 < rows.min() <= 24 <= rows.max() < 28 + 8 and columns.max() < 8 + 8
+    x = rng.uniform(size=(1, 32, 16, 3)).repeat(2, axis=0)
+    x[1, 24:28, 4:8] = 0
+    mu, log_var = (t.numpy().reshape(2, 8, 4, 5) for t in model.encode(x))
+    for found in (mu, log_var):
+        rows, columns = np.nonzero((found[0] != found[1]).any(axis=-1))
+        assert set(rows) <= {6, 7} and set(columns) <= {1, 2} and len(rows)
+
+
+def test_residual_blocks_stand_on_both_sides(rng):
+    for latent in ("vector", "map"):
+        model = ConvVAE((8, 8, 1), (4, 6), 5, 2, residual=3, latent=latent, rng=rng)
+        for part in (model.encoder, model.decoder):
+            blocks = [m for m in part.layers if isinstance(m, ResidualBlock)]
+            assert len(blocks) == 3 and blocks[0].narrow.w.shape == (3, 3, 6, 3)
+            assert isinstance(part.layers[part.layers.index(blocks[-1]) + 1], nn.Activation)
+
+
+# ---------------------------------------------------------------- warm-up
+
+def test_weight_of_the_kl_rises_over_the_warm_up(backend, rng):
+    model, x = small(rng, beta=2.0, warmup=4), np.round(255 * to_numpy(pixels(rng)))
+    optimizer = optim.Adam(model.parameters(), 0.0)
+    for t in range(6):
+        found = training.step(model, optimizer, x.astype(np.uint8), np.random.default_rng(t))
+        weight = (found["loss"] - found["reconstruction"]) / found["kl"]
+        assert weight.item() == pytest.approx(2 * min(1, (t + 1) / 4), rel=1e-4)
+        assert found["neg_elbo"].item() == pytest.approx(
+            (found["reconstruction"] + found["kl"]).item())
+
+
+def test_an_evaluation_is_not_warmed_up_and_a_resume_goes_on_where_it_was(rng):
+    model = small(rng, warmup=4)
+    model.update({}, 1)
+    assert model.kl_weight() == 0.5
+    again = small(rng, warmup=4)
+    again.load_state_dict(model.state_dict())
+    assert again.kl_weight() == 0.5 and again.eval().kl_weight() == 1
+    again.update({}, 1)
+    assert again.train().kl_weight() == 0.5
+    assert "steps" not in small(rng).state_dict() and small(rng).kl_weight() == 1
 
 
 def test_conv_vae_says_which_sizes_fit(rng):
@@ -353,7 +410,7 @@ def test_images_that_nobody_divided_by_255_are_explained(dtype, error, words, rn
 @pytest.mark.parametrize("changes, words", [
     ({"z_dim": 0}, "1 or more"), ({"h_dim": [5, 0]}, "1 or more"), ({"beta": -1}, "beta >= 0"),
     ({"likelihood": "poisson"}, "choose one of bernoulli, gaussian"), ({"sigma_x": 0}, "sigma_x"),
-    ({"activation": "swish"}, "choose one of relu")])
+    ({"activation": "swish"}, "choose one of relu"), ({"warmup": -1}, "warmup >= 0")])
 def test_wrong_sizes_are_explained(changes, words, rng):
     with pytest.raises(ValueError, match=words):
         small(rng, **changes)

@@ -7,6 +7,7 @@
 
 It is written beside the old one and then put in its place in one step: a run
 killed while saving still has the old one. No pickle is read or written.
+One that export.py wrote has no optimizer/, and its parameters may be float16.
 """
 
 import hashlib
@@ -37,9 +38,25 @@ def save(path, model, optimizer, progress):
 
     Raises CheckpointError if the file cannot be written; the old one is then untouched.
     """
-    path = Path(path)
     arrays = {f"model/{n}": a for n, a in model.state_dict().items()}
     arrays.update({f"optimizer/{n}": a for n, a in optimizer.state_dict().items()})
+    write(path, arrays, progress)
+
+
+def save_weights(path, model, progress, half):
+    """Write a checkpoint without an optimiser, and without the history of the training: to use a
+    model, not to train it on. half: parameters as float16; they are float32 again when loaded."""
+    arrays = {f"model/{n}": a for n, a in model.state_dict().items()}
+    if half:
+        arrays |= {f"model/{n}": arrays[f"model/{n}"].astype(np.float16)
+                   for n in model.named_parameters()}
+    write(path, arrays, progress | {"counts": [0, 0], "epoch": {}, "window": {}, "history": [],
+                                    "trace": []})
+
+
+def write(path, arrays, progress):
+    """Arrays and progress, with their digests, in the place of what is at path."""
+    path = Path(path)
     digests = {name: digest(array) for name, array in arrays.items()}
     text = json.dumps(progress | {"digests": digests}, allow_nan=False)
     arrays["progress"] = np.array(f"{text}\n{sha256(text)}")
@@ -127,6 +144,15 @@ def fitting(path, members, model, optimizer, averaged):
 
     own = kept("model", model.tensors())
     prefixes, counts = ("model/",), ()
+    if not any(name.startswith("optimizer/") for name in members):
+        if optimizer is not None:
+            raise CheckpointError(f"{path} has the weights alone, to draw from and to measure: "
+                                  f"what Adam needs to go on was left out by export.py; go on with "
+                                  f"the run that was exported, or train anew with --config "
+                                  f"{Path(path).parent}/config.json")
+        own |= {n: (shape, np.dtype(np.float16)) for n, (shape, dtype) in own.items()
+                if n in members and members[n] == (shape, np.dtype(np.float16))
+                and dtype == np.float32}
     if optimizer is not None:
         own |= kept("optimizer", {f"{slot}.{i}": a for slot, arrays in optimizer.state.items()
                                   for i, a in enumerate(arrays)})
@@ -163,9 +189,11 @@ def read_progress(file, members, model):
     if own_digest != (sha256(text) if digests is not None else ""):
         raise ValueError("progress: is not what was saved")
     table = getattr(model, "table", ())
-    form = PROGRESS | {"history": [HISTORY | {f"test_{name}": NUMBER for name in table}],
-                       "trace": [TRACE | dict.fromkeys(table, NUMBER)]}
-    if problem := misfit(progress, form) or digests and misfit(digests, {str: TEXT}):
+    def form(held_out):
+        return PROGRESS | {"history": [HISTORY | {f"{held_out}_{name}": NUMBER for name in table}],
+                           "trace": [TRACE | dict.fromkeys(table, NUMBER)]}
+    problem = misfit(progress, form("validation")) and misfit(progress, form("test"))
+    if problem := problem or digests and misfit(digests, {str: TEXT}):
         raise ValueError(f"progress: {problem}")
     return progress, digests
 

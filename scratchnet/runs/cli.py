@@ -61,6 +61,7 @@ def train_a_model(kind, about, recipes, argv):
         check_free(Path(flags.out), flags.overwrite)
     dataset, vqvae = load_images(flags, kind, recipes, named)
     model, optimizer = build(flags, recipes[flags.model], dataset)
+    images = prepared(dataset, flags)
     with claimed(flags, dataset) as folder:
         if flags.resume:
             progress, continued = go_on(folder, flags, dataset, vqvae, model, optimizer)
@@ -68,7 +69,6 @@ def train_a_model(kind, about, recipes, argv):
             clear(folder)
             progress, continued = None, []
         write_config(folder, runs.script_of(kind), flags, dataset, continued)
-        images = prepared(dataset, flags)
         say(flags, opening(flags, images, model, folder, progress))
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet)
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
@@ -78,7 +78,7 @@ def train_a_model(kind, about, recipes, argv):
         from . import pictures  # Matplotlib takes a second
         with optimizer.averaged():
             drawn = pictures.draw_all(model, images, log, folder, title(flags, images), flags.seed)
-        say(flags, closing(model, log.history[-1], folder, drawn, resume, flags))
+        say(flags, closing(model, log, folder, drawn, resume, flags))
 
 
 def choose_backend(flags):
@@ -143,6 +143,8 @@ def build(flags, recipe, dataset):
 
 def prepared(dataset, flags):
     """The part of the data that is trained and tested on, binarised where that is done once."""
+    if flags.validation:
+        dataset = dataset.with_validation(flags.validation)
     if flags.limit:
         dataset = dataset.limited(flags.limit)
     if flags.binarize != "none":
@@ -171,6 +173,9 @@ def go_on(folder, flags, dataset, vqvae, model, optimizer):
         if (getattr(flags, name) or count) < count:
             raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
                            f"--{name} above {count} to go on")
+    part = "validation" if flags.validation else "test"
+    if any(f"{part}_{model.table[0]}" not in row for row in progress["history"]):
+        raise runs.changed(folder / "config.json", f" (the run has no {part} figures)")
     before = config.get("flags", config)
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
            if before.get(n) != getattr(flags, n)}
@@ -190,17 +195,18 @@ def opening(flags, images, model, folder, progress):
     after = f", going on after step {progress['step']:,}" if progress else ""
     several = f", {n} processes" if (n := processes(flags.batch_size)) > 1 else ""
     return (f"{title(flags, images)}: {len(images.train_images):,} training and "
-            f"{len(images.test_images):,} test images; {count:,} parameters; {backend.describe()}"
-            f"{several}; into {folder}{after}")
+            f"{len(images.test_images):,} {images.held_out} images; {count:,} parameters; "
+            f"{backend.describe()}{several}; into {folder}{after}")
 
 
-def closing(model, last, folder, drawn, resume, flags):
+def closing(model, log, folder, drawn, resume, flags):
     """The last lines: the test figures, where everything is, what to try next."""
     more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
     after = (f"{flags.epochs} epoch{'s' * (flags.epochs > 1)}" if flags.epochs else
              f"{flags.steps:,} steps")
-    figures = "   ".join(f"{label(n)} {last[f'test_{n}']:.5g}" for n in model.table)
-    lines = [f"\nTest set after {after}, in {model.units}:", f"  {figures}",
+    last, part = log.history[-1], log.held_out
+    figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in model.table)
+    lines = [f"\n{part.capitalize()} set after {after}, in {model.units}:", f"  {figures}",
              f"In {folder}/:", f"  {', '.join(drawn)}",
              "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
                                           "config.json") if (folder / n).exists()),

@@ -13,12 +13,12 @@ import os
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, RunError
 from .files import replacing
 from .formats import ELSEWHERE, REMEDY, check_size, read_cifar10, read_idx, unpack
 from .synthetic import synthetic_digits, synthetic_scenes
@@ -90,7 +90,8 @@ class MissingDataError(DataError):
 class Dataset:
     """Images uint8 (N, H, W, C), labels uint8 (N,), both split into train and test.
 
-    title is what pictures say; sha256 identifies the exact content.
+    title is what pictures say; sha256 identifies the exact content. held_out: what test_images are,
+    "test" or "validation".
     """
 
     name: str
@@ -100,6 +101,7 @@ class Dataset:
     test_images: np.ndarray
     test_labels: np.ndarray
     sha256: str
+    held_out: str = field(default="test", kw_only=True)
 
     @property
     def image_shape(self):
@@ -120,6 +122,17 @@ class Dataset:
             sum_ += int(counts @ np.arange(256))
             squares += int(counts @ np.arange(256) ** 2)
         return (squares / n - (sum_ / n) ** 2) / 255 ** 2
+
+    def with_validation(self, n):
+        """The last n training images in the place of the test images, and no longer trained on: to
+        choose a recipe by, so that the test images are looked at once. Raises RunError if none
+        would be left."""
+        if n >= len(self.train_images):
+            raise RunError(f"--validation {n}: there are {len(self.train_images):,} training "
+                           f"images, and some are to be trained on; give fewer")
+        return replace(self, train_images=self.train_images[:-n],
+                       train_labels=self.train_labels[:-n], test_images=self.train_images[-n:],
+                       test_labels=self.train_labels[-n:], held_out="validation")
 
     def limited(self, n):
         """The first n training images, and at most n test images."""

@@ -97,20 +97,21 @@ def manifold(images, title):
 
 
 def curves(log, names, title):
-    """One panel for each metric: training batches (means of 100 steps) and the test set."""
+    """One panel for each metric: training batches (means of 100 steps) and the test or validation
+    set."""
     figure = new_figure(3.6 * len(names) + 0.4, 3.6, title)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         axes.plot([r["step"] for r in log.trace], [r[name] for r in log.trace], color="#b9bec4",
                   lw=1.2, label="training batches")
-        values = [row[f"test_{name}"] for row in log.history]
+        values = [row[f"{log.held_out}_{name}"] for row in log.history]
         axes.plot([row["step"] for row in log.history], values, "o-", color="#4e79a7", lw=1.8, ms=3,
-                  label="test set")
+                  label=f"{log.held_out} set")
         shown = [r[name] for r in log.trace[len(log.trace) // 50:]] + values
         low, high = min(shown), max(shown)  # the first steps may leave the panel
         low = min(low, 0) if high - low < 0.02 * high else low
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or 1)
-        axes.set_title(f"{label(name)}  (test: {values[-1]:.5g})", fontsize=10)
+        axes.set_title(f"{label(name)}  ({log.held_out}: {values[-1]:.5g})", fontsize=10)
         axes.set_xlabel("training step")
         plain(axes)
     panels[0].legend(frameon=False)

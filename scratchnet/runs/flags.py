@@ -98,6 +98,8 @@ IMAGES = {
                  "dynamic: drawn anew for every training batch (test images always static)"),
     "flip": (False, "yes or no", "mirror training images left to right, each with probability 1/2"),
     "limit": (None, "count", "use only the first N training and test images"),
+    "validation": (None, "count", "evaluate on the last N training images, which are then not "
+                   "trained on, instead of the test images: to choose flags by"),
 }
 TRAINING = {
     "epochs": (10, "count", "passes over the training images"),

@@ -144,7 +144,8 @@ def clear(folder):
     so that it can still go on until then. (config.json is about to be replaced.)"""
     try:
         for old in [*folder.glob("*.png"), *(folder / n for n in (
-                "metrics.csv", "train.csv", "evaluation.json", "checkpoint.npz"))]:
+                "metrics.csv", "train.csv", "evaluation.json", "validation.json",
+                "checkpoint.npz"))]:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise not_writable(folder, error.strerror) from None

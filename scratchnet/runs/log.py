@@ -35,9 +35,10 @@ class Sums:
 
 
 class Log:
-    """What has been measured, on screen, in metrics.csv and in the checkpoint."""
+    """What has been measured, on screen, in metrics.csv and in the checkpoint. held_out: what the
+    model is evaluated on, "test" or "validation": how its figures are called."""
 
-    def __init__(self, progress, folder, model, optimizer):
+    def __init__(self, progress, folder, model, optimizer, held_out="test"):
         progress = progress or {"step": 0, "epoch": {}, "window": {}, "counts": [0, 0],
                                 "seconds": 0.0, "history": [], "trace": []}
         self.step, self.seconds = progress["step"], progress["seconds"]
@@ -46,6 +47,7 @@ class Log:
         self.epoch, self.window = (Sums(progress[part], count) for part, count in
                                    zip(("epoch", "window"), progress["counts"], strict=True))
         self.folder, self.model, self.optimizer = folder, model, optimizer
+        self.held_out = held_out
         self.waiting = []  # (metrics, images) of steps not looked at yet; they stay on the device
         self.started = self.saved = time.monotonic()
         self.unwritten = set()  # files that could not be written, which was said
@@ -80,10 +82,10 @@ class Log:
         row = {"epoch": epoch, "step": self.step, "lr": lr,
                "seconds": round(self.seconds + now - self.started, 3),
                **{f"train_{n}": v for n, v in train_means.items()},
-               **{f"test_{n}": v for n, v in test.items()}}
+               **{f"{self.held_out}_{n}": v for n, v in test.items()}}
         for name, value in test.items():
             if not math.isfinite(value):
-                raise diverged(self.step, f"the test figure {name!r} became {value}")
+                raise diverged(self.step, f"the {self.held_out} figure {name!r} became {value}")
         self.history.append(row)
         self.epoch = Sums()
         if save:
@@ -159,8 +161,9 @@ def label(name):
 class Table:
     """One line for each epoch, and a progress bar within it where a person is watching."""
 
-    def __init__(self, columns, epochs, quiet):
+    def __init__(self, columns, held_out, epochs, quiet):
         self.columns, self.epochs, self.quiet = columns, epochs, quiet
+        self.parts = ("train", held_out)
         self.begun = False
 
     def short(self, means):
@@ -169,15 +172,14 @@ class Table:
     def row(self, row):
         if self.quiet:
             return
-        parts = ("train", "test")
         if not self.begun:
             self.begun = True
             heads = "".join(label(n).rjust(11) for n in self.columns)
-            print(f"{'':13}" + "".join(f" {p + ' ':─<{len(heads) - 1}} " for p in parts))
-            print(f"{'epoch':>5} {'time':>6} " + heads * len(parts))
+            print(f"{'':13}" + "".join(f" {p + ' ':─<{len(heads) - 1}} " for p in self.parts))
+            print(f"{'epoch':>5} {'time':>6} " + heads * len(self.parts))
         minutes, seconds = divmod(int(row["seconds"]), 60)
         print(f"{row['epoch']:>5} {minutes:>3}:{seconds:02d} " + "".join(
-            f"{row[f'{p}_{n}']:11.5g}" for p in parts for n in self.columns), flush=True)
+            f"{row[f'{p}_{n}']:11.5g}" for p in self.parts for n in self.columns), flush=True)
 
     def progress_bar(self, epoch, done, total):
         return progress_bar(self.quiet, total=total, initial=done, unit="step",

@@ -63,12 +63,14 @@ class Run:
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def dataset(self, data_dir=None, progress=True):
+    def dataset(self, data_dir=None, progress=True, validation=False):
         """The data it was trained on: binarised as it was (training images once); for a prior, as
-        codes, and the test images alone. Raises DataError if it is not there, RunError if it is
-        another."""
+        codes, and the test images alone. validation: with the images that it set aside in the place
+        of the test images. Raises DataError if it is not there, RunError if it is another."""
         found = data.load(self.trained_on["name"], data_dir, progress,
                           data.KINDS[self.kind].synthetic)
+        if validation:
+            found = found.with_validation(self.flags.validation)
         if self.vqvae is not None:
             found = encoded(found, self.vqvae, train=False)
         else:
@@ -228,4 +230,4 @@ def encoded(dataset, vqvae, train=True):
     return CodeDataset(dataset.name, f"{dataset.title}, as {height}x{width} codes of "
                        f"{vqvae.folder.name}", train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(vqvae),
-                       len(vqvae.model.e), vqvae.model.decode_codes)
+                       len(vqvae.model.e), vqvae.model.decode_codes, held_out=dataset.held_out)

@@ -34,12 +34,12 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     total = flags.steps or flags.epochs * per_epoch
     epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
-    log = Log(progress, Path(folder), model, optimizer)
+    log = Log(progress, Path(folder), model, optimizer, dataset.held_out)
     log.write_tables()  # a run killed after its checkpoint has older ones
 
     with (quiet_overflow(), stop_signals(patience=1) as stop_asked,
           Team(processes(flags.batch_size), optimizer) as team):
-        table = Table(model.table, epochs, quiet or team.rank > 0)
+        table = Table(model.table, log.held_out, epochs, quiet or team.rank > 0)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // per_epoch, epochs):
             end = min((epoch + 1) * per_epoch, total)
