@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, UserError, in_brief
+from ..errors import RunError, UserError
 from ..fast.processes import processes
 from ..optim import Adam
 from . import checkpoint, data
@@ -35,14 +35,15 @@ def guarded(script, work, *arguments):
         except UserError as error:
             print(f"{script}: error: {error}", file=sys.stderr)
             return 2
-        except MemoryError as error:
-            print(f"{script}: error: there is not enough memory ({in_brief(error)}); ask "
-                  f"for less at a time (--batch-size, --num), or choose smaller sizes",
-                  file=sys.stderr)
-            return 2
         except Stopped as stopped:
             print(f"{script}: stopped", file=sys.stderr)
             return 128 + stopped.number
+        except Exception as error:
+            words = backend.trouble(error)  # memory, a GPU
+            if words is None:
+                raise
+            print(f"{script}: error: {words}", file=sys.stderr)
+            return 2
 
 
 def usage(script, text):
