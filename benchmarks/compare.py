@@ -83,7 +83,7 @@ def steps_of(net, images, batch_size, rng):
 
     memory.keep_memory()  # as runs.train does
     adam = optim.Adam(net.parameters(), 1e-3)
-    team = parallel.Team(parallel.processes(batch_size), adam).__enter__()
+    team = parallel.start_team(parallel.processes(batch_size), adam).__enter__()
 
     def step(i):
         at = i * batch_size % (len(images) - batch_size + 1)
