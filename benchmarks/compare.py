@@ -187,9 +187,11 @@ def worker(make_step, arguments, pipe):
             step(done)
             done += 1
         seconds = (time.perf_counter() - start) / count
+        mb = step.peak() if hasattr(step, "peak") else resident(os.getpid())
+        if team is not None:
+            mb = float(team.total(np.array(mb)))
         if team is None or team.rank == 0:
-            pipe.send((seconds, step.peak() if hasattr(step, "peak") else
-                       sum(resident(pid) for pid in [os.getpid(), *(team.pids if team else [])])))
+            pipe.send((seconds, mb))
 
 
 def resident(pid):
