@@ -55,7 +55,7 @@ MODELS = {"vae": Setting(128, 100, 2500, "mnist"),
 CODES = 128  # K of the prior's codes
 
 
-def our_step(model, library):
+def our_step(model, library, batch_size=None):
     from models import RECIPES
     from scratchnet import backend
 
@@ -69,7 +69,7 @@ def our_step(model, library):
                                            num_classes=10, levels=CODES, decode=None),
                            rng, **{n: [1] if n == "dilations" else v
                                    for n, v in recipe.sizes.items()})
-    step = steps_of(net, images, setting.batch_size, rng)
+    step = steps_of(net, images, batch_size or setting.batch_size, rng)
     if library == "cupy":
         step.peak = lambda: backend.xp.get_default_memory_pool().total_bytes() / 2 ** 20
     return step
