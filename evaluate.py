@@ -23,7 +23,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, no_grad
 from scratchnet.errors import RunError
-from scratchnet.fast.processes import Team, processes
+from scratchnet.fast.processes import processes, start_team
 from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.data import statically_binarised
@@ -57,7 +57,7 @@ def main(argv):
               + (", binarised once (--binarize static)" if binarised else "")
               + f"; after step {run.progress['step']:,}; {backend.describe()}", flush=True)
 
-    with Team(processes(flags.batch_size)) as team:
+    with start_team(processes(flags.batch_size)) as team:
         means = evaluate(run.model, images, flags.batch_size, labels, team)
         figures = {name: {"value": value} for name, value in means.items()}
         if "exact_nll" in run.model.gives:
@@ -65,6 +65,8 @@ def main(argv):
             figures["nll"]["standard_error"] = standard_error(nll)
         if flags.importance_samples:
             figures["importance_nll"] = importance(run.model, images, flags, team)
+    if team.rank:  # one of those that MPI started
+        return
     units = run.model.units
     if bernoulli(run.model):
         units = "nats per image" if binarised else "nats per image (grey pixels: a loss)"

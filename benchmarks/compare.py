@@ -3,6 +3,7 @@
     python -m benchmarks.compare                 every model
     python -m benchmarks.compare --model vae     one
     python -m benchmarks.compare --backend cupy  on a GPU, against PyTorch with cuDNN
+    python -m benchmarks.compare --alone         ours only: needs no PyTorch
 
 Each side is a process of its own that trains on MNIST-sized batches. They take
 turns, ours, PyTorch, ours, PyTorch, a burst of steps each, while the other sleeps:
@@ -12,7 +13,9 @@ ratios, and the peak memory of each side (resident set, of all processes that it
 what they share counted once; on a GPU, of the memory pool).
 
 A step is: a batch from memory, noise, loss, gradients, Adam (and the codebook's running means).
-PyTorch runs eagerly, in its default layout, and in the variant that is its fastest here.
+PyTorch runs eagerly, in its default layout, and in the variant that is its fastest here. On a GPU
+both sides multiply in float32, or with --tf32 both in TF32, convolutions too (PyTorch's default is
+one of each).
 
 The "pixelcnn" is a plain stack: 7x7 A to 64 channels, seven 3x3 B, two 1x1, binary images. The
 gated one and the prior are those of train_mnist.py, without dilation. PyTorch multiplies weights by
@@ -52,7 +55,7 @@ MODELS = {"vae": Setting(128, 100, 2500, "mnist"),
 CODES = 128  # K of the prior's codes
 
 
-def our_step(model, library):
+def our_step(model, library, batch_size=None):
     from models import RECIPES
     from scratchnet import backend
 
@@ -66,7 +69,7 @@ def our_step(model, library):
                                            num_classes=10, levels=CODES, decode=None),
                            rng, **{n: [1] if n == "dilations" else v
                                    for n, v in recipe.sizes.items()})
-    step = steps_of(net, images, setting.batch_size, rng)
+    step = steps_of(net, images, batch_size or setting.batch_size, rng)
     if library == "cupy":
         step.peak = lambda: backend.xp.get_default_memory_pool().total_bytes() / 2 ** 20
     return step
@@ -80,7 +83,7 @@ def steps_of(net, images, batch_size, rng):
 
     memory.keep_memory()  # as runs.train does
     adam = optim.Adam(net.parameters(), 1e-3)
-    team = parallel.Team(parallel.processes(batch_size), adam).__enter__()
+    team = parallel.start_team(parallel.processes(batch_size), adam).__enter__()
 
     def step(i):
         at = i * batch_size % (len(images) - batch_size + 1)
@@ -112,6 +115,8 @@ def torch_step(model, library, best=False):
 
     from . import torch_models
 
+    tf32 = bool(int(os.environ.get("CUPY_TF32", 0)))  # for CuPy it is this variable
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     setting = MODELS[model]
     device = "cuda" if library == "cupy" else "cpu"
     images = torch.from_numpy(batches_from(model, small_dataset(setting)))
@@ -182,9 +187,11 @@ def worker(make_step, arguments, pipe):
             step(done)
             done += 1
         seconds = (time.perf_counter() - start) / count
+        mb = step.peak() if hasattr(step, "peak") else resident(os.getpid())
+        if team is not None:
+            mb = float(team.total(np.array(mb)))
         if team is None or team.rank == 0:
-            pipe.send((seconds, step.peak() if hasattr(step, "peak") else
-                       sum(resident(pid) for pid in [os.getpid(), *(team.pids if team else [])])))
+            pipe.send((seconds, mb))
 
 
 def resident(pid):
@@ -202,28 +209,53 @@ def take_turns(sides, arguments, rounds, burst, warm_up):
     """Time steps of several sides, each in a process of its own, in turns.
 
     sides: {name: make_step}; make_step(*arguments) returns step(i). Returns {name: (median
-    seconds, ratio to "PyTorch", (lowest, highest) ratio, peak MB)}; ratios are between neighbours.
+    seconds, ratio to "PyTorch", (lowest, highest) ratio, peak MB)}; ratios are between neighbours,
+    to the first side where there is no PyTorch. Ends with a message if a side fails.
     """
     context = multiprocessing.get_context("spawn")
     pipes, times, memory = {}, {side: [] for side in sides}, {}
+
+    def run(side, count):
+        try:
+            pipes[side].send(count)
+            return pipes[side].recv()
+        except (EOFError, OSError):
+            sys.exit(f"benchmarks: error: {side} failed with {arguments}; what it said stands "
+                     f"above")
+
     for side, make_step in sides.items():
         pipes[side], theirs = context.Pipe()
         context.Process(target=worker, args=(make_step, arguments, theirs), daemon=True).start()
-        pipes[side].send(max(1, warm_up))
-        pipes[side].recv()
+        theirs.close()  # when the side ends, nobody has that end of the pipe
+        run(side, max(1, warm_up))
     for _ in range(rounds):
         for side in sides:
-            pipes[side].send(burst)
-            seconds, memory[side] = pipes[side].recv()
+            seconds, memory[side] = run(side, burst)
             times[side].append(seconds)
     for pipe in pipes.values():
         pipe.send(0)
     result = {}
     for side in sides:
-        ratios = [a / b for a, b in zip(times[side], times["PyTorch"], strict=True)]
+        others = times.get("PyTorch", times[next(iter(sides))])
+        ratios = [a / b for a, b in zip(times[side], others, strict=True)]
         result[side] = (statistics.median(times[side]), statistics.median(ratios),
                         (min(ratios), max(ratios)), memory[side])
     return result
+
+
+def torch_in_words(library):
+    """What it is compared with; the benchmark ends here if that is missing."""
+    try:
+        import torch
+    except ImportError:
+        sys.exit("benchmarks.compare: error: PyTorch is not installed: pip install torch==2.13.0, "
+                 "or use --alone")
+    if library == "cupy" and not torch.cuda.is_available():
+        sys.exit("benchmarks.compare: error: this PyTorch finds no GPU to compare with; use "
+                 "--alone")
+    where = f"cuDNN {torch.backends.cudnn.version()}" if library == "cupy" else \
+        f"{torch.get_num_threads()} threads"
+    return f"PyTorch {torch.__version__} with {where}"
 
 
 def main():
@@ -232,24 +264,21 @@ def main():
     parser.add_argument("--model", choices=list(MODELS), help="(default: all of them)")
     parser.add_argument("--backend", choices=["numpy", "cupy"], default="numpy")
     parser.add_argument("--rounds", type=int, default=15, help="(default: 15)")
+    parser.add_argument("--alone", action="store_true", help="our side only")
+    parser.add_argument("--tf32", action="store_true", help="on a GPU: products in TF32")
     flags = parser.parse_args()
-    try:
-        import torch
-    except ImportError:
-        sys.exit("benchmarks.compare: error: PyTorch is not installed: pip install torch==2.13.0")
-    if flags.backend == "cupy" and not torch.cuda.is_available():
-        sys.exit("benchmarks.compare: error: this PyTorch finds no GPU to compare with")
+    os.environ["CUPY_TF32"] = str(int(flags.tf32))  # read when CuPy is loaded, on each side
     from scratchnet import backend
 
     backend.use(flags.backend)
-    where = f"on {torch.cuda.get_device_name()}" if flags.backend == "cupy" else \
-        f"with {torch.get_num_threads()} threads"
-    print(f"{backend.describe()}, PyTorch {torch.__version__} {where}; {flags.rounds} rounds")
+    print(f"{backend.describe()}, {'' if flags.alone else torch_in_words(flags.backend) + ', '}"
+          f"{'TF32' if flags.tf32 else 'float32'}; {flags.rounds} rounds")
+    sides = {"scratchnet": our_step} if flags.alone else SIDES
     print(f"{'':52} {'ms a step':>10} {'ratio to PyTorch':>17} {'(range)':>15} {'peak MB':>9}")
     for model in [flags.model] if flags.model else MODELS:
         setting = MODELS[model]
         name = f"{model}, {setting.batch_size}:"
-        found = take_turns(SIDES, (model, flags.backend), flags.rounds, setting.burst,
+        found = take_turns(sides, (model, flags.backend), flags.rounds, setting.burst,
                            setting.warm_up)
         for side, (seconds, ratio, (low, high), mb) in found.items():
             print(f"{name:20} {side:31} {seconds * 1e3:10.2f} {ratio:17.2f} "

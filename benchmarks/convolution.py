@@ -39,7 +39,7 @@ def our_step(layer, part):
     rng = np.random.default_rng(0)
     def new(*shape): return rng.standard_normal(shape, dtype=np.float32)
     op = conv.conv_transpose2d if transposed else conv.conv2d
-    team = parallel.Team(parallel.processes(BATCH)).__enter__()
+    team = parallel.start_team(parallel.processes(BATCH)).__enter__()
     images = team.part(BATCH)
     x = Tensor(new(BATCH, H, H, c_in)[images], requires_grad=part == "dx")
     w = Tensor(new(k, k, *((c_out, c_in) if transposed else (c_in, c_out))),

@@ -1,53 +1,76 @@
 #!/usr/bin/env bash
-# On a machine with an NVIDIA GPU, CuPy and (for the speeds) PyTorch with CUDA: is the CuPy backend
-# right, and how fast is it? Writes what it finds to a report; exits with 1 if anything failed.
+# On a machine with an NVIDIA GPU and CuPy: is the CuPy backend right, and how fast is it? In ten
+# minutes, the most telling first; each stage has a limit and its own lines in a report. Exits with
+# 1 if one failed. What is missing (nvidia-smi, PyTorch) is said, and the rest is done.
 #
-#     bash benchmarks/gpu_check.sh [REPORT]          (default: gpu-report.txt)
+#     bash benchmarks/gpu_check.sh [--report FILE] [STAGE ...]     (all stages; gpu-report.txt)
 set -uo pipefail
-report=$(realpath "${1:-gpu-report.txt}")
+stages=(environment losses steps pytorch sampling repeat scripts suite)
+report=gpu-report.txt
+if [ "${1:-}" = --report ]; then report=${2:?gpu_check.sh: --report needs a FILE}; shift 2; fi
+for stage in "$@"; do
+    case " ${stages[*]} " in *" $stage "*) ;; *)
+        echo "gpu_check.sh: error: no stage '$stage': choose from ${stages[*]}" >&2; exit 2 ;; esac
+done
+chosen=("${@:-${stages[@]}}")
+report=$(realpath "$report")
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-failed=0
 : > "$report"
 
-say() { printf '\n=== %s\n' "$*" | tee -a "$report"; }
-try() { # a command; what it prints goes to the screen and into the report
-    printf '$ %s\n' "$*" | tee -a "$report"
-    "$@" 2>&1 | tee -a "$report"
-    local code=${PIPESTATUS[0]}
-    [ "$code" = 0 ] || { failed=1; printf '*** exit code %s\n' "$code" | tee -a "$report"; }
+environment() { # 30 seconds
+    nvidia-smi --query-gpu=name,driver_version,memory.total,power.limit --format=csv ||
+        echo "no nvidia-smi here"
+    python -m benchmarks.gpu environment
 }
+losses() { python -m benchmarks.gpu losses; } # 120
+steps() { python -m benchmarks.gpu steps; } # 60
+pytorch() { # 100
+    python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null || {
+        echo "no PyTorch with CUDA here: not compared"; return 0; }
+    python -m benchmarks.compare --backend cupy --rounds 5 &&
+        python -m benchmarks.compare --backend cupy --rounds 3 --tf32
+}
+sampling() { python -m benchmarks.sampling --alone --backend cupy --rounds 1; } # 30
+repeat() { python -m benchmarks.gpu repeat; } # 60
+scripts() { # 80
+    local common=(--backend cupy --quiet)
+    python train_mnist.py --model vae-iwae --dataset synthetic --steps 60 --out "$work/iwae" \
+        "${common[@]}" &&
+    python train_mnist.py --model vqvae --dataset synthetic --steps 60 --out "$work/vqvae" \
+        "${common[@]}" &&
+    python train_mnist.py --model prior --codes "$work/vqvae" --steps 60 --out "$work/prior" \
+        "${common[@]}" &&
+    python generate.py "$work/prior" --backend cupy --num 4 &&
+    python evaluate.py "$work/iwae" --backend cupy --importance-samples 20 --limit 500 &&
+    tail -n 2 "$work"/*/metrics.csv
+}
+suite() { # 120: what runs on CuPy, of which nothing may be skipped
+    python -m pytest -q -rs -p no:cacheprovider -k "cupy or fused" | tee "$work/suite"
+    local code=${PIPESTATUS[0]}
+    ! grep "^SKIPPED" "$work/suite" || { echo "*** skipped, see above"; return 1; }
+    return "$code"
+}
+declare -A limit=([environment]=30 [losses]=120 [steps]=60 [pytorch]=100 [sampling]=30 [repeat]=60
+                  [scripts]=80 [suite]=120)
 
-say "the machine"
-try nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
-try python -c 'from scratchnet import backend; backend.use("cupy"); print(backend.versions())'
-[ "$failed" = 0 ] || { echo "no usable GPU: nothing else can be checked"; exit 1; }
-
-say "the whole test suite, on CuPy too (nothing of it may be skipped for want of a GPU)"
-try python -m pytest -q -rs
-
-say "a short training of every model"
-mnist=(python train_mnist.py --dataset synthetic --backend cupy --steps 60 --quiet)
-cifar=(python train_cifar.py --dataset synthetic --backend cupy --steps 20 --quiet)
-for model in autoencoder vae vae-paper vae-iwae conv-vae vqvae pixelcnn gated-pixelcnn; do
-    try "${mnist[@]}" --model $model --out "$work/$model"
+export work
+export -f "${stages[@]}"
+summary=() failed=0
+for stage in "${chosen[@]}"; do
+    printf '\n=== %s, at most %s s\n' "$stage" "${limit[$stage]}" | tee -a "$report"
+    start=$SECONDS
+    timeout -k 5 "${limit[$stage]}" bash -c "$stage" 2>&1 | tee -a "$report"
+    code=${PIPESTATUS[0]}
+    case $code in 0) result=passed ;; 124|137) result="stopped at its limit" ;;
+        *) result="FAILED (exit code $code)" ;; esac
+    [ "$code" = 0 ] || failed=1
+    summary+=("$(printf '%-12s %-24s %4s s' "$stage" "$result" $((SECONDS - start)))")
+    if [ "$stage" = environment ] && [ "$code" != 0 ]; then
+        summary+=("no usable GPU: nothing else was tried"); break
+    fi
 done
-for model in conv-vae vqvae pixelcnn gated-pixelcnn; do
-    try "${cifar[@]}" --model $model --out "$work/cifar-$model"
-done
-try python train_mnist.py --model prior --codes "$work/vqvae" --backend cupy --steps 60 \
-    --quiet --out "$work/prior"
-try python generate.py "$work/prior" --backend cupy --num 4
-try python evaluate.py "$work/vae-iwae" --backend cupy --importance-samples 20 --limit 500
-
-say "the time of a training step against PyTorch's"
-if python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-    try python -m benchmarks.compare --backend cupy --rounds 7
-else
-    echo "no PyTorch with CUDA here: not measured" | tee -a "$report"
-fi
-
-say "$([ "$failed" = 0 ] && echo "everything passed" || echo "something failed, see above")"
+{ printf '\n=== in short\n'; printf '%s\n' "${summary[@]}"; } | tee -a "$report"
 echo "The report is in $report"
 exit "$failed"

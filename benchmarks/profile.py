@@ -49,7 +49,8 @@ def wrap_all(clocks):
     from models.vqvae import VQVAE
     from scratchnet import conv, ops, optim, tensor
     from scratchnet.backend import xp
-    from scratchnet.fast import processes, products
+    from scratchnet.fast import products
+    from scratchnet.fast.processes import ForkedTeam
 
     def flops(a, b, *rest):
         return 2 * a.size * b.shape[-1]
@@ -66,8 +67,8 @@ def wrap_all(clocks):
             (VQVAE, ["loss"], "forward, all else", None),
             (tensor.Tensor, ["backward"], "backward, all else (ReLU, residual sums, tape)", None),
             (optim.Optimizer, ["step"], "Adam", None),
-            (processes.Team, ["wait"], "waiting for the other process", None),
-            (processes.Team, ["add_gradients"], "adding up gradients of the processes", None)):
+            (ForkedTeam, ["wait"], "waiting for the other process", None),
+            (ForkedTeam, ["add_gradients"], "adding up gradients of the processes", None)):
         for name in names:
             clocks.wrap(place, name, label, count)
 

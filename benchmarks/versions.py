@@ -3,6 +3,7 @@
     git worktree add /tmp/old COMMIT
     python -m benchmarks.versions /tmp/old .                       every model
     python -m benchmarks.versions . ".:import models; models.VQVAE.piece = 8"    a line run first
+    python -m benchmarks.versions . 2@.                            as 2 processes that MPI starts
 
 Each side is a process of its own (with its team), which imports scratchnet from its checkout. They
 take turns, as in benchmarks.compare. Printed: the median time of a step of the first side, and for
@@ -27,6 +28,10 @@ step = compare.our_step(model, "numpy")
 team, done = step.team, 0
 while True:
     count = int(sys.stdin.readline() or 0) if team.rank == 0 else 0
+    if hasattr(team, "comm"):  # MPI's processes wait by looking all the time, at the others' cost
+        begun = team.comm.Ibarrier()
+        while not begun.Test():
+            time.sleep(0.005)
     count = int(team.total(np.array(count)))
     if count == 0:
         break
@@ -35,8 +40,8 @@ while True:
         step(done)
         done += 1
     seconds = (time.perf_counter() - start) / count
+    mb = float(team.total(np.array(compare.resident(os.getpid()))))
     if team.rank == 0:
-        mb = sum(compare.resident(pid) for pid in [os.getpid(), *team.pids])
         print(seconds, mb, flush=True)
 team.__exit__(None, None, None)
 """
@@ -45,7 +50,10 @@ team.__exit__(None, None, None)
 class Side:
     def __init__(self, where, model):
         folder, _, line = where.partition(":")
-        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, model, line], cwd=folder,
+        ranks, _, folder = folder.rpartition("@")
+        by = ["mpiexec", "-n", ranks] if ranks else []
+        self.process = subprocess.Popen([*by, sys.executable, "-c", PROGRAM, model, line],
+                                        cwd=folder,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env={**os.environ, "PYTHONPATH": ""})
 
@@ -60,7 +68,7 @@ def main():
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.versions", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sides", nargs="+", metavar="CHECKOUT[:LINE]")
+    parser.add_argument("sides", nargs="+", metavar="[N@]CHECKOUT[:LINE]")
     parser.add_argument("--model", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--rounds", type=int, default=9, help="(default: 9)")
     flags = parser.parse_args()

@@ -168,7 +168,8 @@ class VQVAE(Model):
             e_k  = m_k / N'_k,   N'_k = (N_k + eps) / (N + K eps) * N,   N = sum of N_k   ("ema")
 
         N' (Laplace smoothing) keeps a code that nobody chose from being divided by 0; it is not
-        written back into N_k. Source: appendix A.1, eq. 6 to 8.
+        written back into N_k. On a GPU the sums repeat to rounding only (products.sum_rows).
+        Source: appendix A.1, eq. 6 to 8.
         """
         if not self.training:
             return means

@@ -50,8 +50,8 @@ def use(name):
 
     Returns the name of the library now in use: "numpy" or "cupy".
 
-    Raises BackendError for an unknown name, and for "cupy" when CuPy is not
-    installed or when it finds no usable GPU; the message says which.
+    Raises BackendError for an unknown name, and for "cupy" when CuPy is not installed, broken or
+    older than 14, finds no GPU, or cannot multiply or compile on it; the message says which.
     """
     if name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")
@@ -97,29 +97,69 @@ def to_numpy(a):
     return xp.asnumpy(a)
 
 
+OLDEST_CUPY = 14  # 13.4 computes Adam in float64, and refuses what else becomes float64
+INSTALL = ("install it with  pip install cupy-cuda12x  (CUDA 12) or  pip install cupy-cuda13x  "
+           "(CUDA 13; see requirements-cuda.txt), or use --backend numpy")
+WITH_CUDA = ("pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk]) brings CUDA's libraries; or "
+             "use --backend numpy")
+
+
+def _find_gpu(cupy):
+    if cupy.cuda.runtime.getDeviceCount() < 1:
+        raise RuntimeError("no CUDA device")
+    cupy.zeros(1).get()  # a driver that is too old shows itself here
+
+
+def _multiply(cupy):
+    a = cupy.zeros((2, 2), "f")  # set by a copy: ones would have to be compiled
+    (a @ a).get()
+
+
+def _compile(cupy):
+    cupy.fuse(lambda a: a * a + 1)(cupy.zeros(2, "f")).get()
+
+
+PROBES = (  # what a run does on a GPU; what is wrong where it fails; what to do then
+    (_find_gpu, "finds no usable GPU", "check `nvidia-smi`, that the cupy package matches your "
+     "CUDA version (12 or 13; see requirements-cuda.txt), or use --backend numpy"),
+    (_multiply, "cannot multiply matrices: cuBLAS is missing or does not work", WITH_CUDA),
+    (_compile, "cannot compile kernels: NVRTC or CUDA's headers are missing or do not work",
+     WITH_CUDA))
+
+
 def _import_cupy():
-    install = (
-        "install it with  pip install cupy-cuda12x  (CUDA 12) or  pip install cupy-cuda13x  "
-        "(CUDA 13; see requirements-cuda.txt), or use --backend numpy"
-    )
+    """CuPy, after it has done what a run needs: found a GPU, multiplied matrices, compiled."""
     try:
         cupy = importlib.import_module("cupy")
     except Exception as error:  # a broken installation may raise anything
         missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
-        reason = "CuPy is not installed" if missing else f"CuPy cannot load: {in_brief(error)}"
-        raise BackendError(f"backend 'cupy': {reason}; {install}") from None
-    try:
-        if cupy.cuda.runtime.getDeviceCount() < 1:
-            raise RuntimeError("no CUDA device")
-        cupy.zeros(1).sum()  # a driver that is too old, or a broken toolkit, shows itself here
-    except Exception as error:  # CuPy has many error classes, none importable without CuPy
-        raise BackendError(
-            f"backend 'cupy': CuPy {cupy.__version__} is installed, but finds no usable GPU "
-            f"({in_brief(error)}); check `nvidia-smi`, that the cupy package "
-            f"matches your CUDA version (12 or 13; see requirements-cuda.txt), "
-            f"or use --backend numpy"
-        ) from None
+        reason = "is not installed" if missing else (
+            f"is installed, but broken: it cannot load ({in_brief(error)})")
+        raise BackendError(f"backend 'cupy': CuPy {reason}; {INSTALL}") from None
+    if int(cupy.__version__.partition(".")[0]) < OLDEST_CUPY:
+        raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is too old: {OLDEST_CUPY} or "
+                           f"later is needed; {INSTALL}")
+    for probe, wrong, instead in PROBES:
+        try:
+            probe(cupy)
+        except Exception as error:  # CuPy has many error classes, none importable without CuPy
+            raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is installed, but {wrong} "
+                               f"({in_brief(error)}); {instead}") from None
     return cupy
+
+
+def trouble(error):
+    """What a person can do about an exception: memory that ran out, a GPU or CUDA that failed. None
+    for all others, which are mistakes in the code."""
+    less = "ask for less at a time (--batch-size, --num), or choose smaller sizes"
+    ours = type(error).__module__.startswith(("cupy", "cuda"))
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{' on the GPU' * ours} ({in_brief(error)}); {less}"
+    if ours:
+        return (f"CUDA failed ({type(error).__name__}: {in_brief(error)}); a run goes on from its "
+                f"last checkpoint with --resume; if it comes again see `nvidia-smi`, or use "
+                f"--backend numpy")
+    return None
 
 
 def versions():

@@ -12,7 +12,7 @@ import numpy as np
 from . import nn
 from .backend import to_numpy, xp
 from .fast.pieces import PieceGenerator, pieces
-from .fast.processes import ALONE
+from .fast.team import ALONE
 from .tensor import no_grad, raw
 
 PURPOSES = ("weights", "order", "step", "evaluation", "pictures")

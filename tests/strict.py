@@ -7,7 +7,11 @@ What CuPy refuses, this refuses: an array turned into a NumPy array without bein
 arrays mixed with its own, names that CuPy does not have (tests/cupy_names.txt). It is stricter in
 one thing: CuPy lets np.exp(a) through to cupy.exp(a); here any NumPy function of an array of ours
 is an error, since not every one is let through. Results without axes stay arrays. Moves between
-host and device are counted: `moves`.
+host and device are counted: `moves`; what waits for the device, as a boolean mask does, whose
+result's size it must know, moves something out.
+
+And what CuPy does otherwise than NumPy, without a word, this does so too: an index out of range
+wraps around, the result of broadcast_to can be written to, that of as_strided has no .base.
 """
 
 import sys
@@ -21,6 +25,7 @@ _lines = (Path(__file__).parent / "cupy_names.txt").read_text().splitlines()
 NAMES = set(_lines[1:])
 __version__ = f"(standing in for {_lines[0]})"
 moves = {"in": 0, "out": 0}  # host to device, device to host
+WAITING = {"bincount", "flatnonzero", "nonzero", "argwhere", "unique", "compress", "extract"}
 
 
 def use():
@@ -79,12 +84,12 @@ class ndarray:
         return len(self._a)
 
     def __getitem__(self, index):
-        return _wrap(self._a[_unwrap(index)])
+        return _wrap(self._a[_wrapped(index, self.shape)])
 
     def __setitem__(self, index, value):
         if isinstance(value, (np.ndarray, list, tuple)):
             raise TypeError(f"{type(value)} assigned into a device array")
-        self._a[_unwrap(index)] = _unwrap(value)
+        self._a[_wrapped(index, self.shape)] = _unwrap(value)
 
     def __repr__(self):
         return f"strict({self._a!r})"
@@ -93,6 +98,7 @@ class ndarray:
 def _operator(name):
     def operator(self, *others):
         _no_lists(others)
+        _only_traced(self, *others)
         result = getattr(self._a, name)(*[_unwrap(o) for o in others])
         if name.startswith("__i") and name not in ("__invert__",):
             return self
@@ -126,6 +132,37 @@ def _unwrap(value):
     if type(value).__module__.startswith("scratchnet"):
         raise TypeError(f"Unsupported type {type(value)}")
     return value
+
+
+def _wrapped(index, shape):
+    """The index as NumPy takes it, with what CuPy does: arrays of integers wrap around at the end
+    of their axis, masks are waited for."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    def axes(part): return 0 if part is None else part.ndim if _is_mask(part) else 1
+    at = 0
+    for i, part in enumerate(parts):
+        if part is Ellipsis:
+            at = len(shape) - sum(map(axes, parts[i + 1:]))
+            continue
+        if _is_mask(part):
+            moves["out"] += 1
+        elif isinstance(part, ndarray) and part.dtype.kind in "iu":
+            parts[i] = ndarray(part._a % max(1, shape[at]))
+        at += axes(part)
+    parts = [_unwrap(part) for part in parts]
+    return tuple(parts) if isinstance(index, tuple) else parts[0]
+
+
+def _is_mask(part):
+    return isinstance(part, ndarray) and part.dtype.kind == "b"
+
+
+def _only_traced(*values):
+    """TypeError for a device array beside those that are traced: a fused function got hold of it
+    other than as an argument."""
+    kinds = {type(v) for v in _flat(values) if isinstance(v, ndarray)}
+    if Traced in kinds and len(kinds) > 1:
+        raise TypeError("Concrete ndarray is not supported in fusion.")
 
 
 def _no_lists(values):
@@ -171,7 +208,10 @@ def _wrap(value, kind=ndarray):
 def _function(fn, name):
     def call(*args, **kwargs):
         _check(fn, name, args, kwargs)
+        _only_traced(*args)
         kind = _class_of(*args)
+        if name in WAITING or name == "where" and len(args) == 1:
+            moves["out"] += 1
         if kind is Traced and not isinstance(fn, np.ufunc) and name != "where":
             raise TypeError(f"a fused function calls {name!r}: only elementwise operations can be "
                             f"compiled")
@@ -185,7 +225,7 @@ def _function(fn, name):
                 raise NotImplementedError(f"`cupy_{name}.at` is not supported yet")
             if a.dtype.kind == "b" or a.dtype.itemsize < (2 if a.dtype.kind == "f" else 4):
                 raise TypeError(f"cupy.{name}.at does not take {a.dtype}")
-            fn.at(a._a, _unwrap(index), _unwrap(b))
+            fn.at(a._a, _wrapped(index, a.shape), _unwrap(b))
         call.at = at
     return call
 
@@ -197,6 +237,8 @@ def fuse(fn):
         for a in arguments:
             if not isinstance(a, (ndarray, int, float)):
                 raise TypeError(f"Invalid argument type for {fn.__name__!r}: {type(a)}")
+        if any(type(a) is Traced for a in arguments):
+            return fn(*arguments)  # within another one
         result = fn(*[Traced(a._a) if isinstance(a, ndarray) else a for a in arguments])
         def out(r):
             if not isinstance(r, ndarray):
@@ -256,6 +298,12 @@ class Strided(ndarray):
 
     __slots__ = ()
     base = None
+
+
+def broadcast_to(a, shape):
+    """Here it can be written to, and so can what it shows several times."""
+    strides = np.broadcast_to(a._a, shape).strides
+    return ndarray(np.lib.stride_tricks.as_strided(a._a, shape, strides))
 
 
 class lib:

@@ -9,11 +9,12 @@ import pytest
 import strict
 
 import scratchnet
+from benchmarks import compare, gpu
 from models import RECIPES
 from scratchnet import Tensor, backend, losses, ops, optim, training, xp
 from scratchnet.errors import BackendError
 from scratchnet.ops import elementwise
-from scratchnet.runs import data
+from scratchnet.runs import cli, data
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import run as runs
 from scratchnet.runs import train as runs_train
@@ -50,6 +51,62 @@ def test_unknown_backend_is_explained():
         backend.use("torch")
 
 
+def fake_cupy(version="14.2.0", count=1, **broken):
+    """A module that looks like CuPy to `use`; broken: {what fails: with which error}."""
+    def failing(name, result):
+        def call(*arguments):
+            if name in broken:
+                raise broken[name]
+            return result
+        return call
+    array = SimpleNamespace(get=failing("get", None))
+    array_class = type("array", (), {"__matmul__": failing("cublas", array), "get": array.get})
+    runtime = SimpleNamespace(getDeviceCount=failing("driver", count))
+    return SimpleNamespace(__version__=version, cuda=SimpleNamespace(runtime=runtime),
+                           zeros=lambda *a: array_class(), fuse=lambda fn: failing("nvrtc", array))
+
+
+@pytest.mark.parametrize("cupy, words", [
+    ({"version": "13.4.0"}, "CuPy 13.4.0 is too old: 14 or later"),
+    ({"count": 0}, "finds no usable GPU (no CUDA device); check `nvidia-smi`"),
+    ({"driver": RuntimeError("old\ndriver")}, "finds no usable GPU (old driver)"),
+    ({"get": RuntimeError("no kernel image")}, "finds no usable GPU (no kernel image)"),
+    ({"cublas": ImportError("libcublas.so.12: cannot open")},
+     "cannot multiply matrices: cuBLAS is missing or does not work (libcublas.so.12: cannot open)"
+     "; pip install \"cupy-cuda12x[ctk]\""),
+    ({"nvrtc": OSError("libnvrtc.so.12")}, "cannot compile kernels: NVRTC or CUDA's headers are")])
+def test_what_a_gpu_lacks_is_named(cupy, words, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(**cupy))
+    with pytest.raises(BackendError) as caught:
+        backend.use("cupy")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert backend.use("auto") == "numpy"
+
+
+def test_a_gpu_that_does_all_is_taken(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
+    try:
+        assert backend.use("auto") == "cupy"
+    finally:
+        scratchnet.use("numpy")
+
+
+def test_a_gpu_that_fails_is_explained(capsys):
+    """In one line, with exit code 2; a mistake in the code keeps its traceback."""
+    def of(module, name, *bases): return type(name, bases, {"__module__": module})
+    full = of("cupy.cuda.memory", "OutOfMemoryError", MemoryError)("Out of memory\nallocating 9")
+    gone = of("cupy_backends.cuda.api.runtime", "CUDARuntimeError", RuntimeError)("illegal access")
+    for error, words in ((full, "not enough memory on the GPU (Out of memory allocating 9); ask"),
+                         (MemoryError("9 GiB"), "not enough memory (9 GiB); ask for less"),
+                         (gone, "CUDA failed (CUDARuntimeError: illegal access); a run goes on")):
+        def fail(error=error): raise error
+        assert cli.guarded("train_mnist.py", fail) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("train_mnist.py: error: ") and words in err and err.count("\n") == 1
+    with pytest.raises(TypeError):
+        cli.guarded("train_mnist.py", lambda: 1 + "1")
+
+
 @pytest.mark.parametrize("planted", [
     lambda a: np.exp(a), lambda a: np.sum(a), lambda a: np.asarray(a), lambda a: a + np.ones(2),
     lambda a: np.ones(2) * a, lambda a: xp.maximum(a, np.ones(2)), lambda a: a[np.array([0])],
@@ -83,6 +140,28 @@ def test_a_strided_view_does_not_say_so(device):
     a = xp.zeros(4)
     assert a[1:].base is not None and a.base is None
     assert xp.lib.stride_tricks.as_strided(a, (2, 2), (8, 8)).base is None
+
+
+def test_what_cupy_does_without_a_word(device):
+    a = xp.arange(6).reshape(2, 3)
+    assert a[xp.asarray([1, 2]), xp.asarray([-1, 3])].tolist() == [5, 0]
+    a[..., xp.asarray([4])] = 7
+    xp.add.at(a, (slice(None), xp.asarray([3, 3])), 1)
+    assert a.tolist() == [[2, 7, 2], [5, 7, 5]]
+    xp.broadcast_to(a[:, 0], (2, 2))[1, 1] = 9
+    assert a[1, 0].item() == 9
+    with pytest.raises(IndexError):  # of a plain number it does say so
+        a[:, 3]
+
+
+@pytest.mark.parametrize("planted", [
+    lambda a: xp.bincount(a, minlength=3), lambda a: xp.flatnonzero(a), lambda a: a[a > 0],
+    lambda a: a.__setitem__(a > 0, 0), lambda a: xp.where(a), lambda a: xp.unique(a),
+    lambda a: a.nonzero(), lambda a: xp.add.at(a, a > 0, 1)])
+def test_what_waits_for_the_device_counts_as_moved_out(planted, device):
+    before = device["out"]
+    planted(xp.ones(2, np.int32))
+    assert device["out"] == before + 1
 
 
 def test_names_that_cupy_lacks_are_missing(device):
@@ -210,6 +289,37 @@ def test_what_cannot_be_fused_is_caught(device):
         backend.fused(lambda a: a[:1])(x)
     with pytest.raises(TypeError, match="Invalid argument type"):
         backend.fused(lambda a, b: a + b)(x, "b")
+    for mixed in (lambda a: a + x, lambda a: xp.maximum(a, x)):
+        with pytest.raises(TypeError, match="not supported in fusion"):
+            backend.fused(mixed)(x)
     for unknown in (lambda a: 2 ** a, lambda a: abs(a), lambda a: +a):
         with pytest.raises(TypeError, match="knows no"):
             backend.fused(unknown)(x)
+
+
+# ---------------------------------------------------------------- the benchmarks
+
+def failing_side(*arguments):
+    raise KeyError("planted")
+
+
+def test_a_comparison_ends_when_a_side_fails(capfd):
+    with pytest.raises(SystemExit, match="PyTorch failed with .'vae'"):
+        compare.take_turns({"PyTorch": failing_side}, ("vae", "numpy"), 1, 1, 1)
+    assert "KeyError: 'planted'" in capfd.readouterr().err
+
+
+def test_the_check_of_a_gpu_compares_losses(monkeypatch, capsys):
+    """With the stand-in for CuPy; and a sum that is wrong on it alone is seen."""
+    def use(name): strict.use() if name == "cupy" else scratchnet.use(name)
+    monkeypatch.setattr(gpu, "backend", SimpleNamespace(use=use))
+    monkeypatch.setattr(gpu, "LOSSES", 3)
+    try:
+        assert gpu.losses([("mnist", "vae"), ("mnist", "prior")])
+        softplus = losses.softplus_of
+        monkeypatch.setattr(losses, "softplus_of", lambda x: softplus(x) if isinstance(
+            x, np.ndarray) else softplus(x) * 1.001)
+        assert not gpu.losses([("mnist", "vae")])
+    finally:
+        scratchnet.use("numpy")
+    assert capsys.readouterr().out.count("*** differs") == 1

@@ -5,7 +5,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -281,29 +280,13 @@ def test_the_commit_is_that_of_scratchnet_alone(repository, tmp_path, monkeypatc
     assert not (tmp_path / "mark").exists()
 
 
-@pytest.mark.parametrize("error, words", [
-    (RuntimeError(""), "finds no usable GPU (RuntimeError)"),
-    (RuntimeError("first\nsecond"), "finds no usable GPU (first second)")])
-def test_a_driver_without_words(error, words, monkeypatch):
-    class Runtime:
-        @staticmethod
-        def getDeviceCount():
-            raise error
-    cupy = type(sys)("cupy")
-    cupy.__version__, cupy.cuda = "14.0.0", type("cuda", (), {"runtime": Runtime})
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
-    with pytest.raises(BackendError) as caught:
-        backend.use("cupy")
-    assert words in str(caught.value) and "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("error", [OSError("libcuda.so.1\nmore"), AttributeError("cupy has no x"),
                                    ImportError("cupy/_core.so: wrong ELF")])
 def test_a_cupy_that_cannot_be_imported(error, monkeypatch):
     def import_module(name):
         raise error
     monkeypatch.setattr(backend.importlib, "import_module", import_module)
-    with pytest.raises(BackendError, match="CuPy cannot load: ") as caught:
+    with pytest.raises(BackendError, match="is installed, but broken: it cannot load") as caught:
         backend.use("cupy")
     assert "\n" not in str(caught.value)
 

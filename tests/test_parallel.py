@@ -15,9 +15,11 @@ from test_backend import build, dataset_for
 from models.vae import draw_noise
 from scratchnet import Tensor, training
 from scratchnet.errors import DivergenceError, TeamError
+from scratchnet.fast import blas
 from scratchnet.fast import processes as parallel
 from scratchnet.fast.pieces import PieceGenerator, pieces
-from scratchnet.fast.processes import Team, shares
+from scratchnet.fast.processes import ForkedTeam, shares, start_team
+from scratchnet.fast.team import Team
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
 
@@ -76,7 +78,7 @@ def test_gradients_of_unequal_parts_count_by_their_images(rng, monkeypatch, tmp_
     found = []
     for size in (1, 2):
         net, adam = build("mnist", "vae", dataset)
-        with Team(size, adam) as team:
+        with start_team(size, adam) as team:
             training.step(net, adam, dataset.train_images[:7], np.random.default_rng(5), team=team)
         training.step(net, adam, dataset.train_images[:7], np.random.default_rng(6))
         found.append(adam.state_dict())
@@ -106,7 +108,7 @@ def test_an_images_noise_does_not_depend_on_the_pieces():
 def test_sums_over_the_team(size, monkeypatch, forked):
     """Also of arrays that take several mailboxes, and many in a row."""
     monkeypatch.setattr(parallel, "MAIL", 64)
-    with Team(size) as team:
+    with start_team(size) as team:
         ranks = size * (size - 1) / 2
         for n in (1, 16, 100, 7, 33):
             a = np.arange(n) + 1000.0 * team.rank
@@ -145,12 +147,12 @@ def test_shares_of_the_parameters_are_all_of_them_once(rng):
 
 
 def test_a_process_that_fails_says_why_and_nothing_is_left(forked):
-    with pytest.raises(TeamError, match="KeyError: 'by the second'"), Team(3) as team:
+    with pytest.raises(TeamError, match="KeyError: 'by the second'"), ForkedTeam(3) as team:
         if team.rank == 1:
             raise KeyError("by the second")
         team.wait()
     assert not left(forked)
-    with pytest.raises(KeyError, match="first"), Team(2) as team:
+    with pytest.raises(KeyError, match="first"), ForkedTeam(2) as team:
         if team.rank == 0:
             raise KeyError("by the first")
         team.wait()
@@ -158,7 +160,7 @@ def test_a_process_that_fails_says_why_and_nothing_is_left(forked):
 
 
 def test_a_process_that_is_killed_is_noticed(forked):
-    with pytest.raises(TeamError, match="ended by signal 9.*--batch-size"), Team(2) as team:
+    with pytest.raises(TeamError, match="ended by signal 9.*--batch-size"), ForkedTeam(2) as team:
         if team.rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         team.wait()
@@ -174,7 +176,7 @@ def test_a_process_that_cannot_be_started(monkeypatch, forked):
         return fork()
     monkeypatch.setattr(os, "fork", failing)
     with pytest.raises(TeamError, match="temporarily unavailable.*OPENBLAS_NUM_THREADS=1"):
-        with Team(3):
+        with ForkedTeam(3):
             pass
     assert not left(forked)
 
@@ -189,8 +191,8 @@ def test_a_loss_that_is_not_a_number_is_reported_as_ever(tmp_path, monkeypatch, 
 
 def test_no_process_outlives_the_first(tmp_path):
     """kill -9 in the middle of training: the system ends the others."""
-    program = ("import os, time\nfrom scratchnet.fast.processes import Team\n"
-               "with Team(3) as team:\n"
+    program = ("import os, time\nfrom scratchnet.fast.processes import ForkedTeam\n"
+               "with ForkedTeam(3) as team:\n"
                "    os.write(1, str(team.rank).encode())\n"
                "    time.sleep(600)\n")
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE,
@@ -207,9 +209,9 @@ def test_no_process_outlives_the_first(tmp_path):
 
 def test_how_many(monkeypatch):
     monkeypatch.setattr(parallel, "cores", lambda: 4)
-    if parallel._openblas() is not None:
+    if blas.openblas() is not None:
         assert [parallel.processes(n) for n in (128, 16, 15, 1)] == [4, 2, 1, 1]
-    monkeypatch.setattr(parallel, "_openblas", lambda: None)
+    monkeypatch.setattr(parallel, "openblas", lambda: None)
     assert parallel.processes(128) == 1
 
 
@@ -218,20 +220,20 @@ def test_how_many(monkeypatch):
     ("", sys.maxsize)])
 def test_a_containers_quota(content, cores, tmp_path):
     (tmp_path / "cpu.max").write_text(content)
-    assert parallel.quota(tmp_path / "cpu.max") == cores
-    assert parallel.quota(tmp_path / "none") == sys.maxsize
+    assert blas.quota(tmp_path / "cpu.max") == cores
+    assert blas.quota(tmp_path / "none") == sys.maxsize
 
 
 def test_blas_gets_its_threads_back():
-    if parallel._openblas() is None:
+    if blas.openblas() is None:
         pytest.skip("this NumPy has another BLAS")
-    before = parallel.blas_threads(2)
+    before = blas.blas_threads(2)
     try:
-        with Team(2):
-            assert parallel._openblas()[0]() == max(1, parallel.cores() // 2)
-        assert parallel._openblas()[0]() == 2
+        with ForkedTeam(2):
+            assert blas.openblas()[0]() == max(1, blas.cores() // 2)
+        assert blas.openblas()[0]() == 2
     finally:
-        parallel.blas_threads(before)
+        blas.blas_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -1,20 +1,11 @@
-"""Several processes that train one model together, each on its part of every batch.
+"""A team of processes on one machine, forked by the first one.
 
 NumPy uses more than one core for matrix products alone. Threads over slices of the batch would
 use them for everything, but Python runs one thread at a time between NumPy's calls, and waking the
 other takes as long as a small call: two threads took 262 ms for a step of the CIFAR-10 VQ-VAE, one
 took 404, and two processes side by side 404 for twice the work. So on a CPU training is done by a
-team of processes, one for each core. All of them go through the same loop with the same random
-numbers; only three things are different:
-
-    each takes a part of the batch                                  part
-    sums over the batch are added up over the team                  total, add_up
-    gradients are added up by shares, each process                  add_gradients
-    updating the parameters of one share for all
-
-With L_r the mean loss of the n_r images of process r,   dL/dp = sum over r of n_r/n dL_r/dp.
-The results are the same bits whenever they are made with as many processes. A team of one does
-nothing: every method's plain meaning is what it returns for that one.
+team of processes, one for each core. Parameters lie in memory that they share, and gradients are
+added up by shares: each process updates the parameters of one share for all.
 """
 
 import contextlib
@@ -26,42 +17,36 @@ import sys
 import threading
 import time
 import traceback
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from ..backend import xp
 from ..errors import TeamError
+from . import mpi
+from .blas import blas_threads, cores, openblas
+from .team import STOPS, Team
 
 MAIL = 1 << 20   # bytes of one mailbox: total() sends longer arrays in several parts
 MOST = 8         # processes; nobody has measured more
 FEWEST = 8       # images of a batch for each process
-STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 SPIN = 20_000    # looks at the others' turns (about 1 ms) before sleeping between them
 NAP = 1e-4       # seconds, at first
 
 
-class Team:
-    """size processes, of which this is number `rank`.
-
-        with Team(size, optimizer) as team:
-            ...                 # done by every process of the team; afterwards only rank 0 goes on
-
-    The processes are forked on entry. optimizer: whose parameters are trained inside; they and its
-    state are moved into memory that the processes share, and each updates its part of them.
+class ForkedTeam(Team):
+    """The processes are forked on entry, and afterwards only rank 0 goes on. optimizer: whose
+    parameters are trained inside; they and its state are moved into memory that the processes
+    share, and each updates its part of them.
 
     Raises TeamError if a process fails or is killed, with what it said.
     """
 
-    def __init__(self, size=1, optimizer=None):
-        self.size, self.rank, self.optimizer = size, 0, optimizer
+    def __init__(self, size, optimizer=None):
+        super().__init__(size, optimizer=optimizer)
         self.turn, self.pids, self.parent = 0, [], os.getpid()
         self.fence = threading.Lock()  # taken and released, it keeps writes in order on any CPU
 
     def __enter__(self):
-        if self.size == 1:
-            return self
         self.blas_before = blas_threads(max(1, cores() // self.size))
         self.turns = memoryview(mmap.mmap(-1, 64 * self.size)).cast("q")  # one cache line each
         self.mailboxes = [[mmap.mmap(-1, MAIL) for _ in range(self.size)] for _ in range(2)]
@@ -108,8 +93,6 @@ class Team:
         self.look_after()  # if it has ended already
 
     def __exit__(self, kind, error, trace):
-        if self.size == 1:
-            return
         if self.rank:
             if error is not None:
                 text = "".join(traceback.format_exception(kind, error, trace)).encode()[-MAIL:]
@@ -123,16 +106,9 @@ class Team:
             self.optimizer.parts = [slice(None)] * len(self.optimizer.parameters)
         blas_threads(self.blas_before)
 
-    def part(self, n):
-        """This process's slice of n images."""
-        return slice(n * self.rank // self.size, n * (self.rank + 1) // self.size)
-
     # ------------------------------------------------------------ sums over the team
 
     def wait(self):
-        """Return when every process has called this as often as this one."""
-        if self.size == 1:
-            return
         self.turn += 1
         with self.fence:
             self.turns[8 * self.rank] = self.turn
@@ -167,10 +143,6 @@ class Team:
                        if code == -signal.SIGKILL else ""))
 
     def total(self, a):
-        """The sum over the team of one array from each process, all of one shape: the same bits in
-        each process. Alone: a itself, which may then be on a GPU."""
-        if self.size == 1:
-            return a
         a = np.asarray(a)
         flat, out = np.ascontiguousarray(a).reshape(-1), np.empty(a.size, a.dtype)
         step = MAIL // a.itemsize
@@ -186,25 +158,7 @@ class Team:
                 out[part] += other
         return out.reshape(a.shape)
 
-    def agree(self, answer):
-        """The first process's answer, True or False, in all of them."""
-        return bool(self.total(np.array(answer and self.rank == 0, np.int8)))
-
-    def add_up(self, sums):
-        """{name: array}, this process's part of each sum -> the sums over the team."""
-        if self.size == 1:
-            return sums
-        arrays = {name: np.asarray(a) for name, a in sums.items()}
-        flat = self.total(np.concatenate([a.reshape(-1) for a in arrays.values()]))
-        ends = np.cumsum([a.size for a in arrays.values()])[:-1]
-        return {name: s.reshape(a.shape) for (name, a), s in
-                zip(arrays.items(), np.split(flat, ends), strict=True)}
-
     def add_gradients(self):
-        """Replace p.grad by its sum over the team, in that share of the parameters which this
-        process updates."""
-        if self.size == 1:
-            return
         for rank in range(self.size):
             if rank != self.rank:
                 for gradient, place in self.places(self.rank, rank):
@@ -228,7 +182,11 @@ class Team:
                                               start)
 
 
-ALONE = Team()
+def start_team(size, optimizer=None):
+    """A team of this size, or the one that MPI started."""
+    if mpi.world() is not None:
+        return mpi.MPITeam(optimizer)
+    return ForkedTeam(size, optimizer) if size > 1 else Team()
 
 
 def shares(parameters, size):
@@ -252,39 +210,15 @@ def share_memory(optimizer):
 
 
 def processes(batch_size):
-    """How many processes to train with: one for each core, at least FEWEST images for each, 1 on a
-    GPU. Several need Linux (they are forked) and NumPy's own OpenBLAS, which lets its threads be
-    told; OPENBLAS_NUM_THREADS limits them as it limits the threads."""
-    if xp.ndarray is not np.ndarray or sys.platform != "linux" or _openblas() is None:
+    """How many processes to train with: as many as MPI started, or else one for each core, at least
+    FEWEST images for each, 1 on a GPU. Several need Linux (they are forked) and NumPy's own
+    OpenBLAS, which lets its threads be told; OPENBLAS_NUM_THREADS limits them as it limits the
+    threads."""
+    if mpi.world() is not None:
+        return mpi.world().size
+    if xp.ndarray is not np.ndarray or sys.platform != "linux" or openblas() is None:
         return 1
     return max(1, min(cores(), MOST, batch_size // FEWEST))
-
-
-@cache
-def cores():
-    """How many cores this process may use: those it is allowed, by its affinity and by a
-    container's quota, but no more than BLAS uses."""
-    blas = _openblas()
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return min(allowed, quota(), blas[0]() if blas else allowed)
-
-
-def quota(path="/sys/fs/cgroup/cpu.max"):
-    """The cores' worth of time that a container gives its processes, at least 1 (Linux: the file
-    says "200000 100000", microseconds in each period, or "max 100000")."""
-    try:
-        time_given, period = Path(path).read_text().split()
-        return max(1, int(time_given) // int(period))
-    except (OSError, ValueError):
-        return sys.maxsize
-
-
-def blas_threads(count):
-    """Let BLAS use this many threads; returns how many it used before."""
-    get, set_ = _openblas()
-    before = get()
-    set_(count)
-    return before
 
 
 def shared_copy(a):
@@ -292,18 +226,3 @@ def shared_copy(a):
     copy = np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
     copy[...] = a
     return copy
-
-
-@cache
-def _openblas():
-    """(get, set) of the number of threads of the OpenBLAS that NumPy brings, or None."""
-    package = Path(np.__file__).parent
-    for path in [*package.parent.glob("numpy.libs/*openblas*"),
-                 *package.glob(".dylibs/*openblas*")]:
-        with contextlib.suppress(OSError):
-            library = ctypes.CDLL(str(path))
-            for prefix, suffix in (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", "")):
-                names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
-                if all(hasattr(library, name) for name in names):
-                    return tuple(getattr(library, name) for name in names)
-    return None

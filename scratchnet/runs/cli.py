@@ -1,11 +1,14 @@
 """What train_mnist.py and train_cifar.py share: a run from its flags to its summary."""
 
+import contextlib
 import shlex
 import sys
+import traceback
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, UserError, in_brief
+from ..errors import RunError, UserError
+from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
 from . import checkpoint, data
@@ -27,22 +30,25 @@ def main(kind, about, recipes, argv=None):
 
 def guarded(script, work, *arguments):
     """The exit code of work(*arguments): what it returns, 2 for the user's mistake, said in one
-    line, 128 + the number of a signal that stopped it (130 for Ctrl-C)."""
+    line, 128 + the number of a signal that stopped it (130 for Ctrl-C). Where MPI started several
+    processes, an error in one ends all."""
+    def tell(who):
+        print(f"{script}: {words}{who}", file=sys.stderr)
     with steady_output():
         try:
-            with stop_signals():
-                return work(*arguments) or 0
-        except UserError as error:
-            print(f"{script}: error: {error}", file=sys.stderr)
-            return 2
-        except MemoryError as error:
-            print(f"{script}: error: there is not enough memory ({in_brief(error)}); ask "
-                  f"for less at a time (--batch-size, --num), or choose smaller sizes",
-                  file=sys.stderr)
-            return 2
+            with stop_signals(), mpi.first_speaks():
+                code = work(*arguments) or 0
+            return mpi.leave(code)
         except Stopped as stopped:
-            print(f"{script}: stopped", file=sys.stderr)
-            return 128 + stopped.number
+            error, words, code = stopped, "stopped", 128 + stopped.number
+        except Exception as raised:
+            explained = str(raised) if isinstance(raised, UserError) else backend.trouble(raised)
+            if explained is None and mpi.alone():
+                raise
+            error, code = raised, 2 if explained else 1
+            words = f"error: {explained or traceback.format_exc()}"
+        mpi.end_all(error, tell, code)
+        return mpi.leave(code)
 
 
 def usage(script, text):
@@ -55,22 +61,21 @@ def train_a_model(kind, about, recipes, argv):
     """The story of a run; the exit code. Everything that can be wrong is found before the work."""
     if not argv:
         return usage(runs.script_of(kind), model_list(kind, recipes))
-    flags, named = read_flags(kind, about, recipes, argv)
+    flags, named = mpi.from_first(read_flags, kind, about, recipes, argv)
     choose_backend(flags)
     if flags.out:
-        check_free(Path(flags.out), flags.overwrite)
-    dataset, vqvae = load_images(flags, kind, recipes, named)
+        mpi.from_first(check_free, Path(flags.out), flags.overwrite)
+    dataset, vqvae = mpi.from_first(load_images, flags, kind, recipes, named)
     model, optimizer = build(flags, recipes[flags.model], dataset)
     images = prepared(dataset, flags)
-    with claimed(flags, dataset) as folder:
-        if flags.resume:
-            progress, continued = go_on(folder, flags, dataset, vqvae, model, optimizer)
-        else:
-            clear(folder)
-            progress, continued = None, []
-        write_config(folder, runs.script_of(kind), flags, dataset, continued)
+    with contextlib.ExitStack() as stack:
+        folder = mpi.from_first(lambda: stack.enter_context(claimed(flags, dataset)))
+        progress = mpi.from_first(begin, folder, flags, kind, dataset, vqvae, model, optimizer)
+        mpi.as_in_first(model, optimizer)
         say(flags, opening(flags, images, model, folder, progress))
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet)
+        if mpi.rank():
+            return 0
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
         if stopped:
             print(f"\nStopped, and saved. Go on with:\n  {resume}", file=sys.stderr)
@@ -79,6 +84,17 @@ def train_a_model(kind, about, recipes, argv):
         with optimizer.averaged():
             drawn = pictures.draw_all(model, images, log, folder, title(flags, images), flags.seed)
         say(flags, closing(model, log, folder, drawn, resume, flags))
+
+
+def begin(folder, flags, kind, dataset, vqvae, model, optimizer):
+    """Make the folder that of this run, which goes on or begins; the progress it has, or None."""
+    if flags.resume:
+        progress, continued = go_on(folder, flags, dataset, vqvae, model, optimizer)
+    else:
+        clear(folder)
+        progress, continued = None, []
+    write_config(folder, runs.script_of(kind), flags, dataset, continued)
+    return progress
 
 
 def choose_backend(flags):

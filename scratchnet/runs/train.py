@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..fast.memory import keep_memory
-from ..fast.processes import Team, processes
+from ..fast.processes import processes, start_team
 from ..optim import SCHEDULES
 from ..training import evaluate, generator, step
 from . import data
@@ -35,10 +35,11 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
     log = Log(progress, Path(folder), model, optimizer, dataset.held_out)
-    log.write_tables()  # a run killed after its checkpoint has older ones
 
     with (quiet_overflow(), stop_signals(patience=1) as stop_asked,
-          Team(processes(flags.batch_size), optimizer) as team):
+          start_team(processes(flags.batch_size), optimizer) as team):
+        if team.rank == 0:
+            log.write_tables()  # a run killed after its checkpoint has older ones
         table = Table(model.table, log.held_out, epochs, quiet or team.rank > 0)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // per_epoch, epochs):

@@ -1,0 +1,56 @@
+"""Train small models; the first process keeps what came of it. For tests/test_mpi.py, by mpiexec:
+
+    python -m mpi4py tests/mpi_program.py FILE.npz LIBRARY SCRIPT-MODEL ...
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
+
+import numpy as np
+import strict
+from test_backend import build, dataset_for
+
+from scratchnet.fast import mpi
+from scratchnet.runs import log as runs_log
+from scratchnet.runs import train as runs_train
+
+FLAGS = SimpleNamespace(epochs=None, steps=5, batch_size=13, lr=1e-3, schedule="cosine", seed=1,
+                        binarize="none", flip=False)
+
+
+def trained(script, model):
+    """{name: array} of 5 steps on 40 images: losses, test figures, weights, optimiser's state. The
+    last batch of an epoch is a single image."""
+    runs_log.TRACE_EVERY = 1
+    dataset = dataset_for(script, model)
+    net, adam = build(script, model, dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        log, _ = runs_train.train(net, adam, dataset, FLAGS, folder, quiet=True)
+    rows = {"trace": log.trace, "test": [{n: v for n, v in log.history[-1].items()
+                                          if n != "seconds"}]}
+    return {**{f"{what}.{n}": np.array([row[n] for row in found]) for what, found in rows.items()
+               for n in found[0]},
+            **{f"model.{n}": a for n, a in net.state_dict().items()},
+            **{f"adam.{n}": a for n, a in adam.state_dict().items()}}
+
+
+def main(path, library, *models):
+    if library == "strict":
+        strict.use()
+    found = {}
+    for name in models:
+        arrays = trained(*name.split("-", 1))
+        found.update({f"{name}/{n}": a for n, a in arrays.items()})
+        if mpi.world() is not None:  # the weights must not drift apart
+            mine = b"".join(a.tobytes() for n, a in sorted(arrays.items()) if "model." in n)
+            assert mpi.world().bcast(mine) == mine, f"{name}: the processes have other weights"
+    if mpi.rank() == 0:
+        np.savez(path, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

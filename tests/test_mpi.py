@@ -1,0 +1,197 @@
+"""Training by processes that MPI started (scratchnet/fast/mpi.py), as a person starts them. Skipped
+where mpi4py or mpiexec is missing: pip install -r requirements-mpi.txt."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import strict
+from test_backend import MODELS
+from test_stops import FLAGS, PATIENCE, PROGRAM, ROOT, SHOUT, names, saved_step
+
+import scratchnet
+from scratchnet.fast import mpi
+
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+# Open MPI refuses to start more processes than cores, and for root, unless it is told to.
+ENV = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+       "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
+TCP = {"UCX_TLS": "tcp,self",                                # MPICH: no shared memory
+       "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "tcp,self"}    # Open MPI
+FEW = ["mnist-vae", "cifar-vqvae", "mnist-prior"]
+
+needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec here")
+
+
+@pytest.fixture(autouse=True)
+def mpi4py(request):
+    if request.node.get_closest_marker("skipif"):
+        pytest.importorskip("mpi4py")
+
+
+def mpiexec(ranks, *command, cwd=None, env=None):
+    return subprocess.run([MPIEXEC, "-n", str(ranks), sys.executable, *command], cwd=cwd,
+                          env=ENV | (env or {}), capture_output=True, text=True, timeout=PATIENCE)
+
+
+def outcome(tmp_path, ranks, models=(), library="numpy", env=None):
+    """What tests/mpi_program.py finds with so many processes; 0: without MPI."""
+    command = [str(ROOT / "tests/mpi_program.py"), str(tmp_path / "found.npz"), library,
+               *(models or [f"{s}-{m}" for s, m in MODELS])]
+    found = mpiexec(ranks, "-m", "mpi4py", *command, env=env) if ranks else subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, timeout=PATIENCE,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})  # one process
+    assert found.returncode == 0, found.stderr
+    with np.load(tmp_path / "found.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return cache(lambda: outcome(tmp_path_factory.mktemp("alone"), 0))
+
+
+def assert_close(found, expected):
+    assert found.keys() <= expected.keys() and found
+    for name, a in found.items():
+        scale = max(1e-3, np.abs(expected[name]).max())
+        np.testing.assert_allclose(a, expected[name], rtol=1e-3, atol=1e-3 * scale, err_msg=name)
+
+
+@needs_mpi
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_every_model_trains_as_in_one_process(ranks, alone, tmp_path):
+    """Losses, test figures, weights and the optimiser's state, to rounding; 13 images in unequal
+    parts, and a last batch of one."""
+    assert_close(outcome(tmp_path, ranks), alone())
+
+
+@needs_mpi
+def test_as_many_processes_give_the_same_bits_also_over_tcp(alone, tmp_path):
+    first, second, tcp = (outcome(tmp_path, 2, FEW, env=env) for env in ({}, {}, TCP))
+    assert_close(first, alone())
+    for name, a in first.items():
+        np.testing.assert_array_equal(a, second[name], err_msg=name)
+        np.testing.assert_array_equal(a, tcp[name], err_msg=name)
+
+
+@needs_mpi
+def test_arrays_on_a_device_go_through_the_host(alone, tmp_path):
+    assert_close(outcome(tmp_path, 2, FEW, library="strict"), alone())
+
+
+def test_the_device_is_waited_for_before_mpi_reads_it(monkeypatch):
+    """What is moved comes from asnumpy, which waits; directly, the stream is synchronised first."""
+    done = []
+    class World:
+        size, rank = 2, 0
+        def Allreduce(self, mine, out):
+            done.append(type(mine))
+            out[...] = mine + mine
+    stream = SimpleNamespace(synchronize=lambda: done.append("synchronised"))
+    cuda = SimpleNamespace(get_current_stream=lambda: stream)
+    monkeypatch.setattr(mpi, "_world", [World()])
+    monkeypatch.setattr(strict, "cuda", cuda, raising=False)
+    strict.use()
+    try:
+        for direct, expected in (("0", [np.ndarray]), ("1", ["synchronised", strict.ndarray])):
+            monkeypatch.setenv("SCRATCHNET_CUDA_AWARE", direct)
+            done.clear()
+            total = mpi.MPITeam().total(scratchnet.xp.ones((2, 3)))
+            assert done == expected and isinstance(total, strict.ndarray)
+            assert total.tolist() == [[2.0] * 3] * 2
+    finally:
+        scratchnet.use("numpy")
+
+
+# ---------------------------------------------------------------- a run, and what ends it
+
+def script(tmp_path, extra="", then=""):
+    """test_stops's train_mnist.py; `then` is done in step 3."""
+    extra = f"from scratchnet.fast import mpi\n{extra}" + (SHOUT.format(then=then) if then else "")
+    (tmp_path / "train_mnist.py").write_text(PROGRAM.format(root=str(ROOT), extra=extra))
+
+
+def train(tmp_path, ranks, *flags, by=("-m", "mpi4py")):
+    return mpiexec(ranks, *by, "train_mnist.py", *flags, cwd=tmp_path)
+
+
+def weights(tmp_path):
+    with np.load(tmp_path / "run" / "checkpoint.npz") as file:
+        return {n: file[n] for n in file.files if n != "progress"}
+
+
+@needs_mpi
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
+    """The first process alone prints, reads the run and writes it."""
+    script(tmp_path, extra="from scratchnet.runs import checkpoint, folder, log\n"
+           "if mpi.rank():\n    for module in (checkpoint, folder, log):\n"
+           "        module.replacing = None\n    checkpoint.load = None\n")
+    found = train(tmp_path, 4, *FLAGS, "--epochs", "4", "--schedule", "constant")
+    assert found.returncode == 0 and not found.stderr
+    assert found.stdout.count("4 processes; into run") == found.stdout.count("In run/:") == 1
+    assert names(tmp_path / "run") == {"config.json", "checkpoint.npz", "metrics.csv"}
+    whole = weights(tmp_path)
+    shutil.rmtree(tmp_path / "run")
+    train(tmp_path, 1, *FLAGS, "--epochs", "2", "--schedule", "constant", "--quiet")
+    assert saved_step(tmp_path) == 4
+    found = train(tmp_path, 2, "--resume", "run", "--epochs", "4")
+    assert "2 processes; into run, going on after step 4" in found.stdout
+    assert_close(weights(tmp_path), whole)
+
+
+@needs_mpi
+@pytest.mark.parametrize("by", [(), ("-m", "mpi4py")])
+def test_a_users_mistake_is_one_line(by, tmp_path):
+    script(tmp_path)
+    found = train(tmp_path, 2, "--model", "vae", "--lr", "much", by=by)
+    ours = [line for line in found.stderr.splitlines() if "train_mnist.py" in line]
+    assert found.returncode == 2 and len(ours) == 1 and "--lr" in ours[0]
+    assert "Traceback" not in found.stderr and "ABORT" not in found.stderr.upper()
+
+
+@needs_mpi
+@pytest.mark.parametrize("by", [(), ("-m", "mpi4py")])
+@pytest.mark.parametrize("then, code, words", [
+    ("if mpi.rank() == 1: raise KeyError('planted')", 1, "KeyError: 'planted'"),
+    ("raise __import__('scratchnet').errors.RunError('in all')", 2, "train_mnist.py: error: in all")
+])
+def test_an_error_in_one_process_ends_all_with_its_message(then, code, words, by, tmp_path):
+    script(tmp_path, then=then)
+    found = train(tmp_path, 2, *FLAGS, "--epochs", "100000", "--quiet", by=by)
+    assert found.returncode == code and found.stderr.count(words) == 1
+    assert ("(process 1 of 2)" in found.stderr) == (code == 1)
+
+
+@needs_mpi
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_killed_process_ends_the_job(rank, tmp_path):
+    script(tmp_path, then=f"if mpi.rank() == {rank}: os.kill(os.getpid(), signal.SIGKILL)")
+    found = train(tmp_path, 2, *FLAGS, "--epochs", "100000", "--quiet")
+    assert found.returncode != 0 and saved_step(tmp_path) == 2
+
+
+@needs_mpi
+def test_a_signal_saves(tmp_path):
+    script(tmp_path, then="if mpi.rank() == 0: os.kill(os.getpid(), signal.SIGTERM)")
+    found = train(tmp_path, 2, *FLAGS, "--epochs", "100000", "--quiet")
+    assert found.returncode == 128 + signal.SIGTERM and saved_step(tmp_path) == 3
+    assert found.stderr.count("Stopped, and saved. Go on with:") == 1
+
+
+def test_mpiexec_without_mpi4py_says_what_to_install(tmp_path, monkeypatch):
+    script(tmp_path)
+    (tmp_path / "mpi4py.py").write_text("raise ImportError('none here')")
+    for rank, words in (("0", "pip install -r requirements-mpi.txt"), ("1", "")):
+        env = {**os.environ, "PMI_SIZE": "2", "PMI_RANK": rank}
+        found = subprocess.run([sys.executable, "train_mnist.py", *FLAGS], cwd=tmp_path, env=env,
+                               capture_output=True, text=True, timeout=PATIENCE)
+        assert found.returncode == 2 and words in found.stderr
+        assert found.stderr.count("\n") == bool(words) and not (tmp_path / "run").exists()
