@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from test_ops import mixture_by_loops
 
 from models import RECIPES
 from models.pixelcnn import GatedBlock, GatedPixelCNN, PixelCNN, channel_mask, mask
@@ -197,12 +198,16 @@ def test_probabilities_of_all_images_sum_to_1(variant, rng):
 
 
 def test_nll_is_the_product_of_the_factors(variant, rng):
-    """Each value's probability, by hand from its logits: a softmax, or a sigmoid for two values."""
+    """Each value's probability, by hand from its logits: a softmax, a sigmoid for two values, or
+    for all colours of a pixel a mixture of logistics."""
     model = build(variant, rng)
     x = rng.integers(0, model.levels, (3, *model.image_shape)).astype(np.int32)
     labels = some_labels(model, 3)
     logits, p = host(model.logits(x, labels)), np.ones(3)
-    for place in np.ndindex(x.shape):
+    for n, i, j in np.ndindex(x.shape[:3]) if model.mixture else ():
+        rows = logits[n, i, j].reshape(-1, model.mixture)
+        p[n] *= mixture_by_loops(rows, x[n, i, j] / (model.levels - 1), model.levels)
+    for place in () if model.mixture else np.ndindex(x.shape):
         l = logits[place] if logits.shape[-1] > 1 else np.array([0, logits[place][0]])  # noqa: E741
         p[place[0]] *= np.exp(l[x[place]]) / np.exp(l).sum()
     assert_allclose(host(model.neg_log_likelihood(x, labels)), -np.log(p))
