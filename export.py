@@ -4,8 +4,9 @@
     python export.py runs/prior-mnist --out pretrained/prior-mnist --codes pretrained/vqvae-mnist
 
 The folder has the weights alone, the averaged ones where the run kept them, as float16 (a VQ-VAE's
-as they are: its codes must stay those that a prior was trained on); config.json, metrics.csv, and
-the figures of evaluate.py. generate.py and evaluate.py take it as they take a run.
+as they are: its codes must stay those that a prior was trained on); config.json, metrics.csv, the
+figures of evaluate.py, and the pictures of the run. generate.py and evaluate.py take it as they
+take a run.
 """
 
 import sys
@@ -25,7 +26,8 @@ from scratchnet.runs.folder import check_free, clear, locked, reported
 from scratchnet.runs.forms import read_json
 from scratchnet.runs.run import check_codes, open_run, open_vqvae
 
-KEPT = ("metrics.csv", "evaluation.json", "validation.json")
+KEPT = ("metrics.csv", "evaluation.json", "validation.json", "curves.png", "samples.png",
+        "reconstructions.png", "manifold.png", "palette.png")
 
 
 def main(argv):

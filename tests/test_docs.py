@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [p for p in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"))
-         if p.exists()]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "pretrained" / "README.md",
+         *(ROOT / "docs").glob("*.md")]
 CODE = re.compile(r"```.*?```", re.S)
 FILE = re.compile(r"[\w./-]+\.(?:py|md|txt|png|toml|sh)|\.ci/run|(?:[\w-]+/)+")
 MADE_BY_A_RUN = re.compile(r"runs/|config\.json|metrics\.csv|checkpoint\.npz|[a-z]+\.png$")
