@@ -30,8 +30,8 @@ FORMULAS = [  # of the method sections of backpropagation, convolution, Adam, an
     "the discretised logistic", "IWAE's bound", "the one-hot posterior and the nearest code",
     "KL = log K", "the VQ loss", "straight-through", "EMA", "perplexity", "the factorisation",
     "masks A and B", "RGB order", "the blind spot and the window", "gates and two stacks",
-    "conditioning", "the 256-way softmax", "sampling with and without a cache",
-    "the prior over codes"]
+    "conditioning", "the 256-way softmax", "the mixture of logistics",
+    "sampling with and without a cache", "the prior over codes"]
 SECTIONS = ["## What goes wrong", book.TABLE, "## Where to read on"]
 
 
