@@ -4,6 +4,7 @@ formula has its line, its test and its picture. Its numbers are doctests: `pytes
 import ast
 import functools
 import importlib.util
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -106,6 +107,30 @@ def definition(dotted):
 @functools.cache
 def tree(file):
     return ast.parse(file.read_text())
+
+
+# ---------------------------------------------------------------- what is quoted of the results
+
+@pytest.mark.parametrize("page", book.pages(), ids=lambda p: p.name)
+def test_quoted_results_are_those_of_the_results(page):
+    text = page.read_text()
+    assert text == book.with_results(text), "run: python docs/book.py results"
+    for line, name in re.findall(r"^(>>> .*results\.md#([\w-]+))$", text, re.M):  # by hand
+        assert book.results()[name][0] in line, line
+
+
+def test_results_are_quoted():
+    """Nothing is left behind of the table of costs when its rows change their form."""
+    quoted = {q[2] for page in book.pages() for q in book.QUOTED.findall(page.read_text())}
+    assert set(book.results()) == quoted and len(quoted) > 15
+    assert len(book.costs()) == 4 and all(len(rows) > 1 for rows in book.costs().values())
+
+
+def test_the_picture_of_costs_is_that_of_the_table():
+    from PIL import Image  # comes with Matplotlib
+    with Image.open(ROOT / "docs" / "images" / "bits.png") as picture:
+        seen = picture.info["Description"]
+    assert json.loads(seen) == book.costs(), "run: python docs/draw_codes.py"
 
 
 # ---------------------------------------------------------------- what is shown of the source
