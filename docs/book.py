@@ -13,6 +13,7 @@ Marp, and Chromium or Chrome.
 
 import base64
 import doctest
+import functools
 import math
 import os
 import re
@@ -152,7 +153,8 @@ def figures(folder):
 
 
 def cells(text):
-    """(kind, source) of a chapter's parts: markdown, or the code between two outputs."""
+    """(kind, source) of a chapter's parts: markdown, or the code between two outputs; "raises" for
+    code whose output is a traceback."""
     end = 0
     for fence in FENCE.finditer(text):
         if ">>>" not in fence[2]:
@@ -162,7 +164,7 @@ def cells(text):
         for example in doctest.DocTestParser().get_examples(fence[2]):
             code += example.source
             if example.want:
-                yield "code", code
+                yield "raises" if example.exc_msg else "code", code
                 code = ""
         yield "code", code
         end = fence.end()
@@ -170,10 +172,12 @@ def cells(text):
 
 
 def notebook(chapter):
-    """Write and run CHAPTER.ipynb; an error in a cell is raised."""
+    """Write and run CHAPTER.ipynb; an error in a cell is raised, but where the chapter shows it."""
     import nbclient
     import nbformat
-    new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell,
+           "raises": functools.partial(nbformat.v4.new_code_cell,
+                                       metadata={"tags": ["raises-exception"]})}
     here = 'import sys\n\nsys.path.insert(0, "..")  # where scratchnet is'
     parts = [("code", here), *cells(chapter.read_text())]
     book = nbformat.v4.new_notebook(cells=[new[kind](source.strip())

@@ -191,6 +191,15 @@ def test_a_chapters_pictures_are_drawn_by_a_script(chapter):
     assert len(re.findall(r"!\[", text)) == len(re.findall(r"\]\(images/[\w-]+\.png\)\n\n\*", text))
 
 
+def test_cells_of_a_notebook():
+    """A cell ends at its output; one whose output is a traceback may raise."""
+    text = ("a\n```python\n>>> x = 1\n>>> x\n1\n>>> 1 / 0\nTraceback (most recent call last):\n"
+            "ZeroDivisionError: division by zero\n>>> x = 2\n```\nb\n```\nno code\n```\n")
+    assert list(book.cells(text)) == [
+        ("markdown", "a\n"), ("code", "x = 1\nx\n"), ("raises", "1 / 0\n"), ("code", "x = 2\n"),
+        ("markdown", "\nb\n```\nno code\n```\n")]
+
+
 # ---------------------------------------------------------------- math
 
 @each_chapter
