@@ -2,6 +2,7 @@
 
     python docs/book.py figures [FOLDER]         all pictures (docs/draw_*.py), into docs/images
     python docs/book.py equations                docs/equations.md, from the chapters' tables
+    python docs/book.py results                  what pages quote of docs/results.md, as it says
     python docs/book.py notebooks [CHAPTER ...]  a notebook beside each chapter, with its outputs
     python docs/book.py slides [FOLDER]          docs/slides.md as slides.html, .pdf and .pptx
 
@@ -12,6 +13,8 @@ Marp, and Chromium or Chrome.
 
 import base64
 import doctest
+import functools
+import math
 import os
 import re
 import shutil
@@ -85,6 +88,61 @@ def equations():
     return "\n".join(text)
 
 
+# ---------------------------------------------------------------- what is quoted of the results
+
+RESULT = re.compile(r'<a id="([\w-]+)"></a>\**([\d.,]+)(?: (nats a code|nats|bits/dim))?')
+QUOTED = re.compile(r"\[([\d.,]+)\](\((?:docs/)?results\.md#([\w-]+)\))")
+
+
+def results():
+    """{anchor: (number, unit)}: the figures of docs/results.md, as they stand there."""
+    return {name: figure for name, *figure in RESULT.findall((DOCS / "results.md").read_text())}
+
+
+def pages():
+    """What may quote docs/results.md by [number](results.md#anchor)."""
+    return [DOCS.parent / "README.md", *sorted(set(DOCS.glob("*.md")) - {DOCS / "results.md"})]
+
+
+def with_results(text):
+    """A page, each quoted figure as docs/results.md has it now; in rows of a table of costs, whose
+    first column says how large an image is, in bits an image, and bits a dimension beside it."""
+    found, lines, dims = results(), text.split("\n"), None
+    for k, line in enumerate(lines):
+        size = re.match(r"\| [^|]*?(?:\$D = (\d+)\$|, (\d+) of \d+) \|", line)
+        dims = int(size[1] or size[2]) if size else dims if line.startswith("| | ") else None
+        lines[k] = (in_bits(line, dims, found) if dims else
+                    QUOTED.sub(lambda q: f"[{found.get(q[3], [q[1]])[0]}]{q[2]}", line))
+    return "\n".join(lines)
+
+
+def in_bits(row, dims, found):
+    """A row of the table of costs: the third and the fourth cell follow the figure."""
+    quoted = QUOTED.search(row)
+    if not quoted or quoted[3] not in found:  # tests/test_docs.py finds the link that leads nowhere
+        return row
+    figure, unit = found[quoted[3]]
+    of_each = {"nats": 1 / dims, "nats a code": 1, "bits/dim": math.log(2)}[unit]
+    each = float(figure) * of_each / math.log(2)
+    cells = row.split("|")
+    total = f"{dims * each:,.{1 if dims * each < 1000 else 0}f}"
+    cells[3] = cells[3].replace(f"[{quoted[1]}]", f"[{total}]")
+    cells[4] = re.sub(r"[\d.]+", figure if unit == "bits/dim" else f"{each:#.4g}", cells[4])
+    return "|".join(cells)
+
+
+def costs():
+    """{kind of images: [[model, bits an image, what it is], ...]}: the table of chapter 8."""
+    found, kind = {}, None
+    for line in (DOCS / "08-priors-and-bits.md").read_text().splitlines():
+        cells = [LINK.sub(r"\1", cell).strip(" *") for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and re.fullmatch(r"[\d,.]+", cells[2]):
+            kind = cells[0].partition(",")[0] or kind
+            found.setdefault(kind, []).append([cells[1], float(cells[2].replace(",", "")),
+                                               cells[4].partition(",")[0]])
+    return found
+
+
 def figures(folder):
     """Run every docs/draw_*.py; each writes into the folder what its docstring says."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +153,8 @@ def figures(folder):
 
 
 def cells(text):
-    """(kind, source) of a chapter's parts: markdown, or the code between two outputs."""
+    """(kind, source) of a chapter's parts: markdown, or the code between two outputs; "raises" for
+    code whose output is a traceback."""
     end = 0
     for fence in FENCE.finditer(text):
         if ">>>" not in fence[2]:
@@ -105,7 +164,7 @@ def cells(text):
         for example in doctest.DocTestParser().get_examples(fence[2]):
             code += example.source
             if example.want:
-                yield "code", code
+                yield "raises" if example.exc_msg else "code", code
                 code = ""
         yield "code", code
         end = fence.end()
@@ -113,10 +172,12 @@ def cells(text):
 
 
 def notebook(chapter):
-    """Write and run CHAPTER.ipynb; an error in a cell is raised."""
+    """Write and run CHAPTER.ipynb; an error in a cell is raised, but where the chapter shows it."""
     import nbclient
     import nbformat
-    new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}
+    new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell,
+           "raises": functools.partial(nbformat.v4.new_code_cell,
+                                       metadata={"tags": ["raises-exception"]})}
     here = 'import sys\n\nsys.path.insert(0, "..")  # where scratchnet is'
     parts = [("code", here), *cells(chapter.read_text())]
     book = nbformat.v4.new_notebook(cells=[new[kind](source.strip())
@@ -183,6 +244,9 @@ def main(command=None, *rest):
         figures(Path(rest[0] if rest else DOCS / "images"))
     elif command == "equations" and not rest:
         (DOCS / "equations.md").write_text(equations())
+    elif command == "results" and not rest:
+        for page in pages():
+            page.write_text(with_results(page.read_text()))
     elif command == "notebooks":
         for chapter in map(Path, rest or chapters()):
             start = time.perf_counter()

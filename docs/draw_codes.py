@@ -8,12 +8,13 @@ docs/08-priors-and-bits.md.
 """
 
 import io
-import re
+import json
 import sys
 
 import numpy as np
+from book import costs
 from draw_autoencoder import digits
-from drawing import BLUE, DOCS, GREEN, GREY, INK, ORANGE, new_figure, save
+from drawing import BLUE, GREEN, GREY, INK, ORANGE, new_figure, save
 
 from models import VQVAE, GatedPixelCNN
 from scratchnet import no_grad, optim
@@ -76,21 +77,9 @@ def draw_codes():
 
 # ---------------------------------------------------------------- what an image costs
 
-def table():
-    """{kind of images: [(model, bits, what it is), ...]} from the chapter's table."""
-    found, kind = {}, None
-    for line in (DOCS / "08-priors-and-bits.md").read_text().splitlines():
-        cells = [cell.strip(" *") for cell in line.strip("|").split("|")]
-        if len(cells) == 6 and re.fullmatch(r"[\d,.]+", cells[2]):
-            kind = cells[0].partition(",")[0] or kind
-            found.setdefault(kind, []).append((cells[1], float(cells[2].replace(",", "")),
-                                               cells[4].partition(",")[0]))
-    return found
-
-
 def draw_bits():
     colours = {"exact": BLUE, "bound": ORANGE, "a file's length": GREY}
-    found = table()
+    found = costs()
     figure = new_figure(12, 5.2, "What an image costs, in bits",
                         "blue: exact; orange: at most that; grey: a file's length; green: codes "
                         "alone, which do not give the image back")
@@ -107,7 +96,7 @@ def draw_bits():
         axes.set_title(kind, fontsize=10.5, color=INK)
         plain(axes)
         axes.grid(visible=False, axis="y")
-    save(figure, "bits.png")
+    save(figure, "bits.png", Description=json.dumps(found))  # tests/test_book.py reads it
 
 
 def png(image):

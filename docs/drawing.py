@@ -16,7 +16,8 @@ __all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "R
            "save"]
 
 
-def save(figure, name):
-    """Write a figure as NAME into docs/images, or into the folder that the script was given."""
+def save(figure, name, **words):
+    """Write a figure as NAME into docs/images, or into the folder that the script was given; words
+    are kept in the PNG."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "images"
-    figure.savefig(folder / name, dpi=110)
+    figure.savefig(folder / name, dpi=110, metadata=words)

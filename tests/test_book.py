@@ -4,6 +4,7 @@ formula has its line, its test and its picture. Its numbers are doctests: `pytes
 import ast
 import functools
 import importlib.util
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -30,8 +31,8 @@ FORMULAS = [  # of the method sections of backpropagation, convolution, Adam, an
     "the discretised logistic", "IWAE's bound", "the one-hot posterior and the nearest code",
     "KL = log K", "the VQ loss", "straight-through", "EMA", "perplexity", "the factorisation",
     "masks A and B", "RGB order", "the blind spot and the window", "gates and two stacks",
-    "conditioning", "the 256-way softmax", "sampling with and without a cache",
-    "the prior over codes"]
+    "conditioning", "the 256-way softmax", "the mixture of logistics",
+    "sampling with and without a cache", "the prior over codes"]
 SECTIONS = ["## What goes wrong", book.TABLE, "## Where to read on"]
 
 
@@ -66,13 +67,20 @@ def test_a_rows_tests_exist(row):
 
 @each_row
 def test_a_rows_source_is_in_the_papers_section(row):
-    """Chapter 10 has every paper, and every equation and section of it that a row names."""
+    """Chapter 10's tables have every equation and section of a paper that a row names."""
     papers = dict(re.findall(r"^## [^\n]*\((\d{4}\.\d{4,5})\)\n(.*?)(?=^## |\Z)",
                              CHAPTERS[-1].read_text(), re.M | re.S))
     for paper, rest in re.findall(r"\(https://arxiv\.org/abs/([\d.]+)\)([^;]*)", row.source):
-        if paper in papers:  # the five; others are cited whole
-            for place in re.findall(r"(?:eq\.|sec\.|app\.|fig\.) [\w.]+\b", rest):
-                assert place in papers[paper], f"chapter 10 has no {place} of {paper}"
+        if paper in papers:  # those that chapter 10 goes through; others are cited whole
+            known = places("\n".join(re.findall(r"^\|([^|]*)\|", papers[paper], re.M)))
+            assert known and not places(rest) - known, f"chapter 10, {paper}"
+
+
+def places(text):
+    """The equations, sections and figures that a text names: eq. 6 to 8 is three."""
+    found = re.findall(r"\b(eq|sec|app|fig)\. ([\w.]*\w)(?: to (\d+))?", text)
+    return {(kind, str(k)) for kind, first, last in found
+            for k in (range(int(first), int(last) + 1) if last else [first])}
 
 
 def test_the_page_of_equations_is_up_to_date():
@@ -99,6 +107,30 @@ def definition(dotted):
 @functools.cache
 def tree(file):
     return ast.parse(file.read_text())
+
+
+# ---------------------------------------------------------------- what is quoted of the results
+
+@pytest.mark.parametrize("page", book.pages(), ids=lambda p: p.name)
+def test_quoted_results_are_those_of_the_results(page):
+    text = page.read_text()
+    assert text == book.with_results(text), "run: python docs/book.py results"
+    for line, name in re.findall(r"^(>>> .*results\.md#([\w-]+))$", text, re.M):  # by hand
+        assert book.results()[name][0] in line, line
+
+
+def test_results_are_quoted():
+    """Nothing is left behind of the table of costs when its rows change their form."""
+    quoted = {q[2] for page in book.pages() for q in book.QUOTED.findall(page.read_text())}
+    assert set(book.results()) == quoted and len(quoted) > 15
+    assert len(book.costs()) == 4 and all(len(rows) > 1 for rows in book.costs().values())
+
+
+def test_the_picture_of_costs_is_that_of_the_table():
+    from PIL import Image  # comes with Matplotlib
+    with Image.open(ROOT / "docs" / "images" / "bits.png") as picture:
+        seen = picture.info["Description"]
+    assert json.loads(seen) == book.costs(), "run: python docs/draw_codes.py"
 
 
 # ---------------------------------------------------------------- what is shown of the source
@@ -157,6 +189,15 @@ def test_a_chapters_pictures_are_drawn_by_a_script(chapter):
         assert image in scripts or "`python " in after, f"nothing says what draws {image}"
         assert (chapter.parent / "images" / image).exists()
     assert len(re.findall(r"!\[", text)) == len(re.findall(r"\]\(images/[\w-]+\.png\)\n\n\*", text))
+
+
+def test_cells_of_a_notebook():
+    """A cell ends at its output; one whose output is a traceback may raise."""
+    text = ("a\n```python\n>>> x = 1\n>>> x\n1\n>>> 1 / 0\nTraceback (most recent call last):\n"
+            "ZeroDivisionError: division by zero\n>>> x = 2\n```\nb\n```\nno code\n```\n")
+    assert list(book.cells(text)) == [
+        ("markdown", "a\n"), ("code", "x = 1\nx\n"), ("raises", "1 / 0\n"), ("code", "x = 2\n"),
+        ("markdown", "\nb\n```\nno code\n```\n")]
 
 
 # ---------------------------------------------------------------- math
