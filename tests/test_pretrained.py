@@ -44,7 +44,7 @@ def test_opens_and_draws_without_data(name, tmp_path, monkeypatch):
         images = np.load("new.npy")
     else:
         with no_grad():
-            images = host(model.decode_codes(np.arange(64).reshape(1, 8, 8)) if "codes" in
+            images = host(model.decode_codes(np.arange(16).reshape(1, 4, 4)) if "codes" in
                           model.gives else 1 / (1 + np.exp(-host(model.decode(np.eye(2))))))
     assert len(images) and np.isfinite(images).all()
     assert 0.02 < images.mean() / max(1, images.max()) < 0.7 and images.std() > 0.05
