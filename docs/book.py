@@ -133,6 +133,7 @@ def notebook(chapter):
 MARP = "@marp-team/marp-cli@4.5.1"
 BROWSER = next(filter(None, map(shutil.which, (
     "chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+SHRINKS = 'data-auto-scaling="downscale-only"|width: 100%; height: auto;'
 FIND_OVERFLOW = """<script>addEventListener("load", () => {
   const found = [];
   document.querySelectorAll("section").forEach((slide, k) => {
@@ -161,8 +162,8 @@ def overflow(source):
     try:
         marp(source, page, "--template", "bare")
         text = page.read_text().replace("</body>", FIND_OVERFLOW + "</body>")
-        # Marp would make a long line of code fit, by making it small
-        page.write_text(text.replace('data-auto-scaling="downscale-only"', ""))
+        # Marp would make a long line of code or a long formula fit, by making it small
+        page.write_text(re.sub(SHRINKS, "", text))
         seen = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--dump-dom",
                                "--virtual-time-budget=10000", page.as_uri()],
                               check=True, capture_output=True, text=True).stdout
