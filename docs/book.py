@@ -194,6 +194,7 @@ def notebook(chapter):
 MARP = "@marp-team/marp-cli@4.5.1"
 BROWSER = next(filter(None, map(shutil.which, (
     "chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+SHRINKS = 'data-auto-scaling="downscale-only"|width: 100%; height: auto;'
 FIND_OVERFLOW = """<script>addEventListener("load", () => {
   const found = [];
   document.querySelectorAll("section").forEach((slide, k) => {
@@ -209,30 +210,39 @@ FIND_OVERFLOW = """<script>addEventListener("load", () => {
 });</script>"""
 
 
-def slides(folder, source=DOCS / "slides.md"):
-    """Write slides.html, slides.pdf and slides.pptx. Raises SystemExit if a slide overflows."""
-    if not BROWSER or not shutil.which("npx"):
-        raise SystemExit("slides: need Node.js (npx) and Chromium or Chrome")
-    folder.mkdir(parents=True, exist_ok=True)
+def marp(source, path, *how):
+    """A page of a deck of slides, by Marp; the pictures' paths are relative to docs/."""
     environment = os.environ | {"CHROME_PATH": BROWSER, "CHROME_NO_SANDBOX": "1"}
+    subprocess.run(["npx", "--yes", MARP, "--allow-local-files", "--no-stdin", *how, source, "-o",
+                    path.resolve()], check=True, env=environment, cwd=DOCS)
 
-    def marp(path, *how):  # the pictures' paths are relative to docs/
-        subprocess.run(["npx", "--yes", MARP, "--allow-local-files", "--no-stdin", *how, source,
-                        "-o", path.resolve()], check=True, env=environment, cwd=DOCS)
+
+def overflow(source):
+    """Which slides have something beyond their edge, and what: "2 (p), 5 (img)", or "none"."""
     page = DOCS / "slides-check.html"
     try:
-        marp(page, "--template", "bare")
-        page.write_text(page.read_text().replace("</body>", FIND_OVERFLOW + "</body>"))
+        marp(source, page, "--template", "bare")
+        text = page.read_text().replace("</body>", FIND_OVERFLOW + "</body>")
+        # Marp would make a long line of code or a long formula fit, by making it small
+        page.write_text(re.sub(SHRINKS, "", text))
         seen = subprocess.run([BROWSER, "--headless", "--no-sandbox", "--dump-dom",
                                "--virtual-time-budget=10000", page.as_uri()],
                               check=True, capture_output=True, text=True).stdout
     finally:
         page.unlink(missing_ok=True)
     found = re.search(r'data-overflow="([^"]*)"', seen)
-    if not found or found[1] != "none":
-        raise SystemExit(f"slides: beyond the edge of slide {found[1] if found else 'unknown'}")
+    return found[1] if found else "unknown"
+
+
+def slides(folder, source=DOCS / "slides.md"):
+    """Write slides.html, slides.pdf and slides.pptx. Raises SystemExit if a slide overflows."""
+    if not BROWSER or not shutil.which("npx"):
+        raise SystemExit("slides: need Node.js (npx) and Chromium or Chrome")
+    if (found := overflow(source)) != "none":
+        raise SystemExit(f"slides: beyond the edge of slide {found}")
+    folder.mkdir(parents=True, exist_ok=True)
     for kind, how in (("html", []), ("pdf", ["--pdf"]), ("pptx", ["--pptx"])):
-        marp(folder / f"slides.{kind}", *how)
+        marp(source, folder / f"slides.{kind}", *how)
     page = folder / "slides.html"  # in one piece, wherever it is put
     page.write_text(re.sub(r'images/[\w-]+\.png', lambda name: "data:image/png;base64," +
                            base64.b64encode((DOCS / name[0]).read_bytes()).decode(),

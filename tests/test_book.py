@@ -6,6 +6,8 @@ import functools
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
 import textwrap
 from pathlib import Path
 
@@ -232,3 +234,57 @@ def test_math_is_read_as_it_is_meant(chapter):
             assert formula == formula.strip(), formula
         plain = re.sub(r"\\tag\{[\d.]+\}", "", formula)
         parser.parse(f"${' '.join(plain.split())}$", dpi=72)  # raises on what is no formula
+
+
+# ---------------------------------------------------------------- the slides
+
+SLIDES = (ROOT / "docs" / "slides.md").read_text().split("\n---\n", 1)[1]
+
+
+def said(text):
+    """(sentences, formulas, blocks of code) of a page, without its links, emphasis, and prompts."""
+    code = ["\n".join(re.sub(r"^(>>> |\.\.\. )? *", "", line) for line in block.splitlines())
+            for _, block in book.FENCE.findall(text)]
+    text = re.sub(r"^(#|!\[|<|---$).*", "", book.FENCE.sub("\n\n", text), flags=re.M)
+    formulas = [" ".join(f.split()) for f in re.findall(r"^\$\$\n([^$]*)\n\$\$$", text, re.M)]
+    text = re.sub(r"^\$\$\n[^$]*\n\$\$$", "", text, flags=re.M)
+    text = book.LINK.sub(r"\1", text).replace("*", "")
+    paragraphs = re.split(r"\n\s*\n|\n(?=- |\|)", text)
+    paragraphs = [" ".join(p.removeprefix("- ").split()) for p in paragraphs if p[:1] != "|"]
+    sentences = [s for p in paragraphs for s in re.split(r"(?<=[.?!]) |(?<=[.?!][)]) ", p) if s]
+    return sentences, formulas, code
+
+
+def test_the_slides_say_what_the_chapters_say():
+    pages = [said(chapter.read_text()) for chapter in CHAPTERS]
+    sentences, formulas, code = ({part for page in pages for part in page[k]} for k in range(3))
+    lines, rows = "\n".join(["", *code, ""]), "\n".join(c.read_text() for c in CHAPTERS)
+    found = said(SLIDES)
+    assert min(map(len, found)) > 15
+    new = [sentence for sentence in found[0] if sentence not in sentences]
+    new += [formula for formula in found[1] if formula not in formulas]
+    new += [block for block in found[2] if f"\n{block}\n" not in lines]
+    new += [cell for row in re.findall(r"^\| (?!---)(.*) \|$", SLIDES, re.M)
+            for cell in row.split(" | ") if cell not in rows]
+    assert not new, "no chapter has this"
+
+
+def test_the_slides_pictures_exist():
+    names = re.findall(r"!\[[^\]]+\]\((.*?)\)", SLIDES)
+    assert len(names) == SLIDES.count("![") > 10
+    assert not [name for name in names if not (ROOT / "docs" / name).exists()]
+
+
+def test_what_is_beyond_the_edge_of_a_slide_is_found(tmp_path):
+    """Needs Chromium, and Marp where `python docs/book.py slides` has put it: no network here."""
+    marp = ["npx", "--offline", "--yes", book.MARP, "--version"]
+    if not book.BROWSER or not shutil.which("npx") or subprocess.run(
+            marp, capture_output=True).returncode:
+        pytest.skip("no Chromium, or no Marp")
+    head = "---\nmarp: true\nmath: mathjax\nstyle: 'img { max-width: none }'\n---\n\n"
+    fits = "# Title\n\nWords.\n\n$$\ny = x\n$$\n\n![w:600](images/tape.png)\n\n```\ny = x\n```"
+    text, picture = "words " * 800, "![w:1400](images/tape.png)"
+    formula, code = f"$$\n{'x + ' * 80}x\n$$", f"```python\n{'x + ' * 40}x\n```"
+    deck = tmp_path / "slides.md"
+    deck.write_text(head + "\n\n---\n\n".join([fits, text, picture, formula, code, fits]))
+    assert re.findall(r"\d+", book.overflow(deck)) == ["2", "3", "4", "5"]
