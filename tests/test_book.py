@@ -60,6 +60,14 @@ def test_a_rows_lines_are_in_the_source(row):
 
 
 @each_row
+def test_a_rows_code_names_the_chapter(row):
+    """There is a way back: the file of each line says which chapter derives it."""
+    for name, _ in row.lines():
+        file, _ = module(name)
+        assert f"docs/{row.chapter.name}" in file.read_text(), f"{file} does not say so"
+
+
+@each_row
 def test_a_rows_tests_exist(row):
     for test in row.tests():
         assert f"def {test}(" in TESTS
@@ -88,20 +96,26 @@ def test_the_page_of_equations_is_up_to_date():
         "run: python docs/book.py equations"
 
 
-def definition(dotted):
-    """The source of a function, class or method: module.name.name. Fails if there is none."""
+def module(dotted):
+    """The file of module.name.name, and the names in it."""
     parts = dotted.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         for file in (ROOT.joinpath(*parts[:cut]).with_suffix(".py"),
                      ROOT.joinpath(*parts[:cut]) / "__init__.py"):
             if file.exists():
-                text, node = file.read_text(), tree(file)
-                for name in parts[cut:]:
-                    node = next((n for n in ast.walk(node) if n is not node and
-                                 getattr(n, "name", None) == name), None)
-                    assert node is not None, f"{file.name} has no {name}"
-                return ast.get_source_segment(text, node)
+                return file, parts[cut:]
     raise AssertionError(f"no module {dotted}")
+
+
+def definition(dotted):
+    """The source of a function, class or method: module.name.name. Fails if there is none."""
+    file, names = module(dotted)
+    node = tree(file)
+    for name in names:
+        node = next((n for n in ast.walk(node) if n is not node and
+                     getattr(n, "name", None) == name), None)
+        assert node is not None, f"{file.name} has no {name}"
+    return ast.get_source_segment(file.read_text(), node)
 
 
 @functools.cache
