@@ -112,7 +112,7 @@ def draw_moments():
     start.plot(t, m / (1 - 0.9 ** t), color=BLUE, lw=2, label=r"$\hat{m}$ = m / (1 - b^t)")
     start.axhline(1, color=INK, lw=0.8, ls=":")
     start.legend(fontsize=8.5, loc="lower right", framealpha=0.9)
-    start.set_ylim(-1.9, 3.6)
+    start.set_ylim(-2.6, 3.6)
     plain(start, "the start, corrected", xlabel="step t")
 
     shown, many = 40, 6000

@@ -4,41 +4,18 @@ decodes to. All are trained here, on MNIST if it is there, else on synthetic dig
     python docs/draw_autoencoder.py
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
-from drawing import DIGIT_COLOURS, INK, new_figure, save
+from drawing import DIGIT_COLOURS, INK, digits, new_figure, save, trained
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from models import VAE, Autoencoder
-from scratchnet import no_grad, optim
-from scratchnet.runs import data
+from scratchnet import no_grad
 from scratchnet.runs.figures import mosaic, plain
 from scratchnet.runs.pictures import mean_code
-from scratchnet.training import generator, step, to_batch
+from scratchnet.training import generator, to_batch
 
-IMAGES, BATCH, LR = 12_000, 64, 4e-3
-
-
-def digits():
-    """MNIST if its files are there (nothing is downloaded), else digits drawn from fonts."""
-    root = Path(os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
-    there = all((root / "mnist" / file).is_file() for file in data.IDX_FILES)
-    return data.load("mnist" if there else "synthetic", root)
-
-
-def trained(model, images, epochs):
-    """The model after some epochs of these images."""
-    adam, per_epoch = optim.Adam(model.parameters()), len(images) // BATCH
-    rate = optim.cosine(LR, epochs * per_epoch)
-    for t in range(epochs * per_epoch):
-        if t % per_epoch == 0:
-            order = generator(0, "order", t // per_epoch).permutation(len(images))
-        batch, adam.lr = order[t % per_epoch * BATCH:][:BATCH], rate(t)
-        step(model, adam, images[batch], generator(0, "step", t))
-    return model
+IMAGES = 12_000
 
 
 def plane(axes, z, labels, noise, title):

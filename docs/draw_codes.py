@@ -13,8 +13,7 @@ import sys
 
 import numpy as np
 from book import costs
-from draw_autoencoder import digits
-from drawing import BLUE, GREEN, GREY, INK, ORANGE, new_figure, save
+from drawing import BLUE, GREEN, GREY, INK, ORANGE, digits, new_figure, save
 
 from models import VQVAE, GatedPixelCNN
 from scratchnet import no_grad, optim

@@ -72,7 +72,7 @@ def main():
             (once, ORANGE, f"placed once; restarts from step {CURE} on"),
             (random, RED, "drawn from U(-1/K, 1/K), never placed")):
         curves.plot(np.arange(1, STEPS + 1), found[:, 0], color=colour, lw=1.8, label=name)
-    curves.axvline(CURE, color=GREY, lw=1, ls=":")
+    curves.axvline(CURE, ymax=.78, color=GREY, lw=1, ls=":")
     curves.legend(fontsize=8.5, frameon=False, loc="upper right")
     curves.set_title("perplexity of a batch", fontsize=10, loc="left")
     curves.set(xlabel="training step", ylim=(0, 50))

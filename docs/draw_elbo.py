@@ -7,8 +7,7 @@ known, and how it closes with K weights, in a VAE trained here (MNIST if it is t
 import math
 
 import numpy as np
-from draw_autoencoder import digits, trained
-from drawing import BLUE, GREEN, INK, ORANGE, RED, new_figure, save
+from drawing import BLUE, GREEN, INK, ORANGE, RED, digits, new_figure, save, trained
 
 from models import VAE
 from scratchnet import losses, no_grad

@@ -1,19 +1,24 @@
 """What the figures of the book share: `from drawing import ...` in a docs/draw_*.py, each of which
 may be given the folder to draw into, instead of docs/images."""
 
+import os
 import sys
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))  # where scratchnet and models are
 
+from scratchnet import optim  # noqa: E402
+from scratchnet.runs import data  # noqa: E402
 from scratchnet.runs.figures import DIGIT_COLOURS, INK, PALE, new_figure  # noqa: E402
+from scratchnet.training import generator, step  # noqa: E402
 
 GREY = "#777777"
 BLUE, ORANGE, GREEN, RED = (DIGIT_COLOURS[i] for i in (0, 1, 2, 5))
+BATCH, LR = 64, 4e-3  # of `trained`
 
-__all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "RED", "new_figure",
-           "save"]
+__all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "RED", "digits",
+           "new_figure", "save", "trained"]
 
 
 def save(figure, name, **words):
@@ -21,3 +26,22 @@ def save(figure, name, **words):
     are kept in the PNG."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "images"
     figure.savefig(folder / name, dpi=110, metadata=words)
+
+
+def digits():
+    """MNIST if its files are there (nothing is downloaded), else digits drawn from fonts."""
+    root = Path(os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
+    there = all((root / "mnist" / file).is_file() for file in data.IDX_FILES)
+    return data.load("mnist" if there else "synthetic", root)
+
+
+def trained(model, images, epochs):
+    """The model after some epochs of these images."""
+    adam, per_epoch = optim.Adam(model.parameters()), len(images) // BATCH
+    rate = optim.cosine(LR, epochs * per_epoch)
+    for t in range(epochs * per_epoch):
+        if t % per_epoch == 0:
+            order = generator(0, "order", t // per_epoch).permutation(len(images))
+        batch, adam.lr = order[t % per_epoch * BATCH:][:BATCH], rate(t)
+        step(model, adam, images[batch], generator(0, "step", t))
+    return model

@@ -20,7 +20,8 @@ with the very lines that compute the loss: they run on a copy of the network who
 their inputs so far and answer for one pixel (fast/stream.py).
 
 PixelCNN is the plain model (1601.06759), GatedPixelCNN the later one (1606.05328), whose two stacks
-have no blind spot. Both also model a VQ-VAE's grids of code indices.
+have no blind spot. docs/07-pixelcnn.md derives both. They also model a VQ-VAE's grids of code
+indices: docs/08-priors-and-bits.md.
 """
 
 import math

@@ -8,7 +8,8 @@
     "batchmean"  their sum / N: summed over pixels, averaged over images. The
                  terms of an ELBO all take this one, so that they stay comparable.
 
-docs/02-cross-entropy.md derives the two cross-entropies.
+docs/02-cross-entropy.md derives the two cross-entropies, docs/05-vae.md the likelihoods and the KL,
+docs/06-vqvae.md the perplexity, docs/07-pixelcnn.md the mixture.
 """
 
 from .backend import fused, xp

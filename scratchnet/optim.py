@@ -2,7 +2,7 @@
 
 An optimiser changes `p.data` in place from `p.grad`. Its `lr` may be set before
 each step; a schedule is a plain function of the step number, so a resumed run
-needs nothing but that number.
+needs nothing but that number. docs/04-adam.md derives Adam and draws the schedules.
 """
 
 import contextlib

@@ -11,6 +11,7 @@ Both walk the same list of places, so that for all x and r   < gather(x), r >  =
 
 x: (N, H, W, C); rows: (N, P, Q, T, C), a row of T*C numbers for each output position; size: (P, Q)
 or (H, W), of the result. fast/products.py computes the same products sooner; conv.py calls those.
+docs/03-convolution.md derives both maps, with numbers.
 """
 
 from functools import cache

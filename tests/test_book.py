@@ -62,6 +62,14 @@ def test_a_rows_lines_are_in_the_source(row):
 
 
 @each_row
+def test_a_rows_code_names_the_chapter(row):
+    """There is a way back: the file of each line says which chapter derives it."""
+    for name, _ in row.lines():
+        file, _ = module(name)
+        assert f"docs/{row.chapter.name}" in file.read_text(), f"{file} does not say so"
+
+
+@each_row
 def test_a_rows_tests_exist(row):
     for test in row.tests():
         assert f"def {test}(" in TESTS
@@ -90,20 +98,26 @@ def test_the_page_of_equations_is_up_to_date():
         "run: python docs/book.py equations"
 
 
-def definition(dotted):
-    """The source of a function, class or method: module.name.name. Fails if there is none."""
+def module(dotted):
+    """The file of module.name.name, and the names in it."""
     parts = dotted.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         for file in (ROOT.joinpath(*parts[:cut]).with_suffix(".py"),
                      ROOT.joinpath(*parts[:cut]) / "__init__.py"):
             if file.exists():
-                text, node = file.read_text(), tree(file)
-                for name in parts[cut:]:
-                    node = next((n for n in ast.walk(node) if n is not node and
-                                 getattr(n, "name", None) == name), None)
-                    assert node is not None, f"{file.name} has no {name}"
-                return ast.get_source_segment(text, node)
+                return file, parts[cut:]
     raise AssertionError(f"no module {dotted}")
+
+
+def definition(dotted):
+    """The source of a function, class or method: module.name.name. Fails if there is none."""
+    file, names = module(dotted)
+    node = tree(file)
+    for name in names:
+        node = next((n for n in ast.walk(node) if n is not node and
+                     getattr(n, "name", None) == name), None)
+        assert node is not None, f"{file.name} has no {name}"
+    return ast.get_source_segment(file.read_text(), node)
 
 
 @functools.cache
@@ -184,13 +198,19 @@ def test_a_chapter_has_all_its_parts(chapter):
 
 @each_chapter
 def test_a_chapters_pictures_are_drawn_by_a_script(chapter):
-    scripts = "".join(ast.get_docstring(ast.parse(s.read_text()))
-                      for s in chapter.parent.glob("draw_*.py"))
+    """The caption names the command; a script of docs/ saves a picture of that name."""
     text = chapter.read_text()
-    for image, after in re.findall(r"!\[[^\]]*\]\(images/([\w-]+\.png)\)\n\n(.*)", text):
-        assert image in scripts or "`python " in after, f"nothing says what draws {image}"
+    captions = re.findall(r"!\[[^\]]*\]\(images/([\w-]+\.png)\)\n\n(\*.*?)\n\n", text, re.S)
+    assert len(captions) == text.count("![")
+    for image, caption in captions:
         assert (chapter.parent / "images" / image).exists()
-    assert len(re.findall(r"!\[", text)) == len(re.findall(r"\]\(images/[\w-]+\.png\)\n\n\*", text))
+        commands = re.findall(r"`python ([\w/]+\.py)", caption)
+        assert commands, f"nothing says what draws {image}"
+        for script in commands:
+            source = (ROOT / script).read_text()
+            assert not script.startswith("docs/") or (
+                image in ast.get_docstring(ast.parse(source)) and f'"{image}"' in source), \
+                f"{script} does not draw {image}"
 
 
 def test_cells_of_a_notebook():
@@ -214,6 +234,34 @@ def test_equations_are_numbered_once_and_linked_by_their_number(chapter):
     for label, target in book.LINK.findall(text):
         if found := re.search(r"#eq-(\d+)-(\d+)$", target):
             assert label == f"({found[1]}.{found[2]})"
+        if found := re.fullmatch(r"[Cc]hapter (\d+)", label):
+            assert target.startswith(f"{int(found[1]):02d}-"), f"{label} leads to {target}"
+    plain = re.findall(r"(?<![\w}\\])\(([1-9]0?\.\d{1,2})\)", book.LINK.sub("", prose(chapter)))
+    assert not set(plain) - {f"{number}.{b}" for _, b, _, _ in tags}, "another chapter's, or none"
+
+
+def prose(chapter):
+    """The text of a chapter, without its code."""
+    return re.sub(r"`[^`\n]*`", "", book.FENCE.sub("", chapter.read_text()))
+
+
+NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?"
+SIGN = r"\s?(?:[-+/·]|\\cdot)\s?"
+SUM = re.compile(rf"(?<![\w.,^\\{{}})(·*/+-])(?<![·*/+^-] )(?<!log )(?<!cdot )"
+                 rf"(-?\(*-?{NUMBER}\)*(?:{SIGN}\(*-?{NUMBER}\)*)+)\s?(?:=|\\approx)\s?"
+                 rf"(-?{NUMBER})(?!{SIGN}\d)(?![\w^])")
+
+
+def test_sums_by_hand_are_right():
+    """24 · 1 · 32 = 768: each sum of plain numbers, to one in its last digit."""
+    sums = [found for chapter in CHAPTERS for found in SUM.findall(
+        re.sub(r"\s+", " ", prose(chapter).replace("$", ""))) if found[0].count("(") ==
+        found[0].count(")")]
+    assert len(sums) > 40
+    for left, right in sums:
+        value = eval(left.replace(",", "").replace("·", "*").replace("\\cdot", "*"))
+        digits = len(right.partition(".")[2])
+        assert abs(value - float(right.replace(",", ""))) <= 10 ** -digits, f"{left} = {right}"
 
 
 @each_chapter
@@ -221,7 +269,7 @@ def test_math_is_read_as_it_is_meant(chapter):
     """Markdown eats a backslash before punctuation, and a $ that touches a word is no math."""
     from matplotlib.mathtext import MathTextParser
     parser = MathTextParser("agg")
-    text = re.sub(r"`[^`\n]*`", "", book.FENCE.sub("", chapter.read_text()))
+    text = prose(chapter)
     display = re.findall(r"^\$\$\n(.*?)\n\$\$$", text, re.M | re.S)
     rest = re.sub(r"^\$\$\n.*?\n\$\$$", "", text, flags=re.M | re.S)
     assert "$$" not in rest

@@ -1,5 +1,8 @@
 """A batch in pieces: gradient accumulation, so that what a piece computes is still in the cache
-when its backward pass reads it, and only the activations of one piece are ever in memory."""
+when its backward pass reads it, and only the activations of one piece are ever in memory.
+
+docs/09-speed.md derives the sum.
+"""
 
 import numpy as np
 

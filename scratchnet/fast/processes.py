@@ -5,7 +5,8 @@ use them for everything, but Python runs one thread at a time between NumPy's ca
 other takes as long as a small call: two threads took 262 ms for a step of the CIFAR-10 VQ-VAE, one
 took 404, and two processes side by side 404 for twice the work. So on a CPU training is done by a
 team of processes, one for each core. Parameters lie in memory that they share, and gradients are
-added up by shares: each process updates the parameters of one share for all.
+added up by shares: each process updates the parameters of one share for all. docs/09-speed.md has
+the formula.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
 """Arithmetic and other elementwise ops of two inputs, broadcasting as NumPy does.
 
 In every op: a and b are Tensors, arrays or numbers of shapes that broadcast; y is the
-output, g = dL/dy has y's shape, and `da(g)` is dL/da, of a's shape.
+output, g = dL/dy has y's shape, and `da(g)` is dL/da, of a's shape. docs/01-chain-rule.md derives
+what broadcasting does to it.
 """
 
 from ..backend import xp

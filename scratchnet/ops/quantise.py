@@ -1,6 +1,6 @@
 """Vector quantisation: the nearest code, and the gradient that is declared for it.
 
-Source: van den Oord et al. 2017 (1711.00937), section 3.1.
+Source: van den Oord et al. 2017 (1711.00937), section 3.1; docs/06-vqvae.md derives it.
 """
 
 import numpy as np

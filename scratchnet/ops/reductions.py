@@ -3,7 +3,8 @@
 axis is None (all axes), a number, or a tuple of numbers; keepdims=True leaves
 each reduced axis with length 1. x has any shape; y and its gradient g have the
 reduced one (softmax and log_softmax reduce nothing: theirs is x's). `spread` gives
-the axes back with length 1, and broadcasting does the rest.
+the axes back with length 1, and broadcasting does the rest. docs/02-cross-entropy.md derives
+softmax, its adjoint and log-sum-exp.
 """
 
 import math
