@@ -23,6 +23,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, no_grad
 from scratchnet.errors import RunError
+from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_team
 from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage
@@ -40,17 +41,9 @@ IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers st
 def main(argv):
     if not argv:
         return usage("evaluate.py", __doc__)
-    flags = read_run_flags(build_parser(), argv)
-    backend.use(flags.backend)
-    run = open_run(flags.run, RECIPES)
-    check(run, flags)
-    out = run.folder / ("validation.json" if flags.validation else "evaluation.json")
-    check_has_room(out)
-    dataset = run.dataset(flags.data_dir, not flags.quiet, flags.validation)
-    binarised = run.flags.binarize != "none" or flags.binarize == "static"
-    if flags.binarize == "static" and run.flags.binarize == "none":
-        dataset = statically_binarised(dataset)
-    dataset = dataset.limited(flags.limit) if flags.limit else dataset
+    flags = mpi.from_first(read_run_flags, build_parser(), argv)
+    backend.use(flags.backend, mpi.number_here())
+    run, out, dataset, binarised = mpi.from_first(opened, flags)
     images, labels = dataset.test_images, dataset.test_labels
     if not flags.quiet:
         print(f"{run.title}: {len(images):,} {dataset.held_out} images"
@@ -82,6 +75,21 @@ def main(argv):
         write_json(out, content)
     if not flags.quiet:
         print(f"In {out}")
+
+
+def opened(flags):
+    """The Run, where its figures will be written, the data that it is measured on, and whether
+    they are binary."""
+    run = open_run(flags.run, RECIPES)
+    check(run, flags)
+    out = run.folder / ("validation.json" if flags.validation else "evaluation.json")
+    check_has_room(out)
+    dataset = run.dataset(flags.data_dir, not flags.quiet, flags.validation)
+    binarised = run.flags.binarize != "none" or flags.binarize == "static"
+    if flags.binarize == "static" and run.flags.binarize == "none":
+        dataset = statically_binarised(dataset)
+    dataset = dataset.limited(flags.limit) if flags.limit else dataset
+    return run, out, dataset, binarised
 
 
 @no_grad()

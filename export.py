@@ -19,6 +19,7 @@ from pathlib import Path
 
 from models import RECIPES
 from scratchnet.errors import RunError
+from scratchnet.fast.mpi import from_first
 from scratchnet.runs import checkpoint
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
@@ -68,4 +69,4 @@ def build_parser():
 
 
 if __name__ == "__main__":
-    sys.exit(guarded("export.py", main, sys.argv[1:]))
+    sys.exit(guarded("export.py", from_first, main, sys.argv[1:]))

@@ -45,10 +45,11 @@ class ArrayModule:
 xp = ArrayModule(np)
 
 
-def use(name):
+def use(name, number=0):
     """Choose the array library: "numpy", "cupy", or "auto" (CuPy if it has a usable GPU).
 
-    Returns the name of the library now in use: "numpy" or "cupy".
+    number: of the GPU, where there are several; of two, 2 is the first again. Returns the name of
+    the library now in use: "numpy" or "cupy".
 
     Raises BackendError for an unknown name, and for "cupy" when CuPy is not installed, broken or
     older than 14, finds no GPU, or cannot multiply or compile on it; the message says which.
@@ -57,10 +58,10 @@ def use(name):
         raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")
     if name == "auto":
         try:
-            return use("cupy")
+            return use("cupy", number)
         except BackendError:
             return use("numpy")
-    xp._become(np if name == "numpy" else _import_cupy())
+    xp._become(np if name == "numpy" else _import_cupy(number))
     return name
 
 
@@ -69,7 +70,8 @@ def describe():
     module = xp._module
     words = f"{module.__name__} {module.__version__}"
     if module.__name__ == "cupy":
-        words += f" on {module.cuda.runtime.getDeviceProperties(0)['name'].decode()}"
+        gpu = module.cuda.runtime.getDevice()
+        words += f" on {module.cuda.runtime.getDeviceProperties(gpu)['name'].decode()}"
     return words
 
 
@@ -104,18 +106,19 @@ WITH_CUDA = ("pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk]) brings CU
              "use --backend numpy")
 
 
-def _find_gpu(cupy):
-    if cupy.cuda.runtime.getDeviceCount() < 1:
+def _find_gpu(cupy, number):
+    if (count := cupy.cuda.runtime.getDeviceCount()) < 1:
         raise RuntimeError("no CUDA device")
+    cupy.cuda.Device(number % count).use()
     cupy.zeros(1).get()  # a driver that is too old shows itself here
 
 
-def _multiply(cupy):
+def _multiply(cupy, _):
     a = cupy.zeros((2, 2), "f")  # set by a copy: ones would have to be compiled
     (a @ a).get()
 
 
-def _compile(cupy):
+def _compile(cupy, _):
     cupy.fuse(lambda a: a * a + 1)(cupy.zeros(2, "f")).get()
 
 
@@ -127,8 +130,8 @@ PROBES = (  # what a run does on a GPU; what is wrong where it fails; what to do
      WITH_CUDA))
 
 
-def _import_cupy():
-    """CuPy, after it has done what a run needs: found a GPU, multiplied matrices, compiled."""
+def _import_cupy(number):
+    """CuPy, after it has done what a run needs: found this GPU, multiplied matrices, compiled."""
     try:
         cupy = importlib.import_module("cupy")
     except Exception as error:  # a broken installation may raise anything
@@ -141,7 +144,7 @@ def _import_cupy():
                            f"later is needed; {INSTALL}")
     for probe, wrong, instead in PROBES:
         try:
-            probe(cupy)
+            probe(cupy, number)
         except Exception as error:  # CuPy has many error classes, none importable without CuPy
             raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is installed, but {wrong} "
                                f"({in_brief(error)}); {instead}") from None

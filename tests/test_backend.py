@@ -59,10 +59,13 @@ def fake_cupy(version="14.2.0", count=1, **broken):
                 raise broken[name]
             return result
         return call
+    used = []
     array = SimpleNamespace(get=failing("get", None))
     array_class = type("array", (), {"__matmul__": failing("cublas", array), "get": array.get})
     runtime = SimpleNamespace(getDeviceCount=failing("driver", count))
-    return SimpleNamespace(__version__=version, cuda=SimpleNamespace(runtime=runtime),
+    def device(number): return SimpleNamespace(use=lambda: used.append(number))
+    return SimpleNamespace(__version__=version, used=used,
+                           cuda=SimpleNamespace(runtime=runtime, Device=device),
                            zeros=lambda *a: array_class(), fuse=lambda fn: failing("nvrtc", array))
 
 

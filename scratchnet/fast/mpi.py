@@ -33,7 +33,8 @@ LAST_LEAVES = 0.2   # seconds for the others to end first, and for the launcher 
 
 def world():
     """The communicator of all processes that MPI started, or None if it started none: neither a
-    launcher nor `python -m mpi4py` was used. Raises TeamError, once, if mpi4py cannot be loaded."""
+    launcher of several nor `python -m mpi4py` was used. Raises TeamError, once, if mpi4py cannot be
+    loaded."""
     if not _world:
         _world.append(None)
         _world[0] = find_world()
@@ -42,7 +43,7 @@ def world():
 
 def find_world():
     several = any(os.environ.get(name, "1") != "1" for name in SIZES)
-    if "mpi4py" not in sys.modules and not several:
+    if "mpi4py.run" not in sys.modules and not several:
         return None
     try:
         from mpi4py import MPI
@@ -106,6 +107,19 @@ class MPITeam(Team):
 def rank():
     """The number of this process; 0 without MPI."""
     return 0 if world() is None else world().rank
+
+
+def number_here():
+    """Which of its machine's processes this one is; so it has a GPU for itself, where there are as
+    many."""
+    if world() is None:
+        return 0
+    from mpi4py import MPI
+
+    here = world().Split_type(MPI.COMM_TYPE_SHARED)
+    number = here.rank
+    here.Free()
+    return number
 
 
 def alone():

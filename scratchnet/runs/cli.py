@@ -99,7 +99,7 @@ def begin(folder, flags, kind, dataset, vqvae, model, optimizer):
 
 def choose_backend(flags):
     """Take the array library that is asked for, and write into the flags which it is."""
-    library = backend.use(flags.backend)
+    library = backend.use(flags.backend, mpi.number_here())
     if flags.backend == "auto":
         say(flags, f"--backend auto: using {backend.describe()}")
     flags.backend = library
