@@ -244,7 +244,8 @@ def test_data_that_changed(capsys):
 
 def evaluated(name, *argv):
     assert call(evaluate, name, *argv, "--quiet") == 0
-    return json.loads(Path(name, "evaluation.json").read_text())
+    written = max(Path(name).glob("evaluation*.json"), key=lambda path: path.stat().st_mtime_ns)
+    return json.loads(written.read_text())
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -285,8 +286,20 @@ def test_standard_error_is_that_of_the_mean():
 
 def test_one_image_has_no_standard_error():
     for name, *argv in (["vae", "--importance-samples", 3], ["pixelcnn"]):
-        evaluated(name, *argv, "--limit", 1)
-        assert "NaN" not in Path(name, "evaluation.json").read_text()
+        assert "NaN" not in json.dumps(evaluated(name, *argv, "--limit", 1))
+
+
+def test_a_longer_or_shorter_measurement_replaces_none_but_its_like():
+    whole = evaluated("vae")
+    for argv in (["--limit", 7], ["--importance-samples", 2],
+                 ["--limit", 7, "--importance-samples", 2]):
+        call(evaluate, "vae", *argv, "--quiet")
+    assert json.loads(Path("vae/evaluation.json").read_text()) == whole
+    names = {path.name for path in Path("vae").glob("evaluation*.json")}
+    assert {"evaluation-first7.json", "evaluation-importance2.json",
+            "evaluation-first7-importance2.json"} <= names
+    assert evaluated("grey", "--binarize", "static")["binarised"]
+    assert Path("grey/evaluation-static.json").exists()
 
 
 def test_importance_samples_tighten_the_bound():

@@ -233,7 +233,8 @@ def test_a_trained_run_is_evaluated_by_all_and_pictured_by_the_first(tmp_path):
     figures, flags = [], [str(tmp_path / "measure.py"), "run", "--importance-samples", "3"]
     for found in (mpiexec(1, *flags, cwd=tmp_path), by_two(*flags)):
         assert found.returncode == 0 and found.stdout.count("-log p(x)") == 1, found.stderr
-        figures.append(json.loads((tmp_path / "run/evaluation.json").read_text())["figures"])
+        written = tmp_path / "run/evaluation-importance3.json"
+        figures.append(json.loads(written.read_text())["figures"])
     for name, figure in figures[0].items():
         assert figures[1][name]["value"] == pytest.approx(figure["value"], rel=1e-6), name
     found = by_two(str(ROOT / "generate.py"), "run", "--num", "4")
