@@ -442,6 +442,26 @@ def test_prior_models_the_codes_of_its_vqvae():
     assert drawn.shape == (3, 28, 28, 1)  # decoded
 
 
+def test_a_mirrored_image_has_the_codes_that_its_vqvae_gives_it(rng):
+    """Which are not its own codes backwards; also where fewer are trained on."""
+    run = runs.open_run("vqvae", RECIPES)
+    images = data.load("synthetic", synthetic=few_digits)
+    backwards = run.model.codes(images.train_images[:, :, ::-1] / np.float32(255))[..., None]
+    whole = runs.encoded(images, run, flip=True)
+    for dataset in (whole, whole.limited(90), whole.with_validation(20)):
+        n = len(dataset.train_images)
+        assert dataset.train_mirrored.shape == dataset.train_images.shape
+        chosen = rng.permutation(n)[:50]
+        batch = dataset.train_images[chosen]
+        found = dataset.flipped(chosen, batch, rng)
+        mirrored = (found != batch).any(axis=(1, 2, 3))
+        assert 10 < mirrored.sum() < 40
+        assert_array_equal(found[mirrored], backwards[chosen][mirrored])
+        assert (found[mirrored] != batch[mirrored][:, :, ::-1]).any()
+    assert train(*RUNS["prior"], "--flip", "--steps", 2, "--out", "mirrored", "--quiet") == 0
+    assert_array_equal(runs.open_run("mirrored", RECIPES).dataset().test_images, whole.test_images)
+
+
 def test_codes_of_a_run_on_binary_images_are_those_of_binary_images():
     """Binarised once, whatever was drawn while the VQ-VAE learned."""
     train(*RUNS["vqvae"], "--dataset", "synthetic", "--binarize", "dynamic", "--epochs", 1, "--out",
@@ -482,7 +502,7 @@ def test_prior_goes_on_where_it_stopped(monkeypatch):
     (["--codes", "vae"], "that run is a vae, which has no codes; name the run of a VQ-VAE"),
     (["--codes", "nowhere"], "no run there (nowhere/config.json does not exist)"),
     (["--codes", "vqvae", "--dataset", "mnist"], "was trained on synthetic; leave out --dataset"),
-    (["--codes", "vqvae", "--flip"], "cannot be flipped or binarised"),
+    (["--codes", "vqvae", "--binarize", "static"], "cannot be binarised"),
     (["--codes", "vqvae", "--levels", "4"], "--levels means nothing to --model prior"),
 ])
 def test_wrong_prior(argv, words, capsys):
