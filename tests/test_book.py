@@ -4,6 +4,7 @@ formula has its line, its test and its picture. Its numbers are doctests: `pytes
 import ast
 import functools
 import importlib.util
+import itertools
 import json
 import math
 import re
@@ -267,9 +268,10 @@ def test_sums_by_hand_are_right():
 
 NAMES = {name: getattr(math, name) for name in ("log", "sqrt", "exp", "tanh", "pi")}
 NAMES["logistic"] = lambda x: 1 / (1 + math.exp(-x))
-PYTHON = [(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))"), (r"\\sqrt\{([^{}]*)\}", r" sqrt(\1)"),
-          (r"e\^\{([^{}]*)\}", r"exp(\1)"), (r"\^\{([^{}]*)\}|\^(\d)", r"**(\1\2)"),
-          (r"\\cdot", "*"), (r"\\sigma(?=\()", " logistic"), (r"\\(?=[a-z])", " "),
+PYTHON = [(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))"),
+          (r"\\sqrt\{([^{}]*)\}", r" sqrt(\1)"), (r"e\^\{([^{}]*)\}", r"exp(\1)"),
+          (r"\^\{([^{}]*)\}|\^(\d)", r"**(\1\2)"), (r"\\cdot", "*"),
+          (r"\\sigma(?=\()", " logistic"), (r"\\(?=[a-z])", " "),
           (r"(log|tanh) +([\d.]+)", r"\1(\2)"), (r"(?<=[\d)]) +(?=[(a-z])", "*")]
 
 
@@ -279,7 +281,7 @@ def test_formulas_of_numbers_are_right():
     for formula in re.findall(r"\$+([^$]+)\$+", "\n".join(map(prose, CHAPTERS))):
         for part in re.split(r", |,? \\q?quad", " ".join(formula.split())):
             sides = re.split(r"(?<![<>!])=|\\approx", part)
-            for left, right in zip(sides, sides[1:]):
+            for left, right in itertools.pairwise(sides):
                 for latex, python in PYTHON:
                     left = re.sub(latex, python, left)
                 letters = set(re.findall(r"[A-Za-z_]\w*|\\\W|[|{}]", left)) - set(NAMES)
