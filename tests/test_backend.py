@@ -193,9 +193,9 @@ def dataset_for(script, model):
                             found.test_labels, "", 6, None)
 
 
-def build(script, model, dataset):
+def build(script, model, dataset, **more):
     recipe = RECIPES[script][model]
-    sizes = recipe.sizes | {n: v for n, v in SIZES.items() if n in recipe.sizes}
+    sizes = recipe.sizes | {n: v for n, v in SIZES.items() if n in recipe.sizes} | more
     net = recipe.build(dataset, training.generator(0, "weights"), **sizes)
     return net, optim.Adam(net.parameters(), 1e-3)
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import strict
-from test_backend import MODELS
+from mpi_program import CASES
 from test_stops import FLAGS, PATIENCE, PROGRAM, ROOT, SHOUT, names, saved_step
 
 import scratchnet
@@ -46,7 +46,7 @@ def mpiexec(ranks, *command, cwd=None, env=None, patience=PATIENCE):
 def outcome(tmp_path, ranks, models=(), library="numpy", env=None):
     """What tests/mpi_program.py finds with so many processes; 0: without MPI."""
     command = [str(ROOT / "tests/mpi_program.py"), str(tmp_path / "found.npz"), library,
-               *(models or [f"{s}-{m}" for s, m in MODELS])]
+               *(models or CASES)]
     found = mpiexec(ranks, "-m", "mpi4py", *command, env=env) if ranks else subprocess.run(
         [sys.executable, *command], capture_output=True, text=True, timeout=PATIENCE, env=ENV)
     assert found.returncode == 0, found.stderr
@@ -55,8 +55,9 @@ def outcome(tmp_path, ranks, models=(), library="numpy", env=None):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    return cache(lambda: outcome(tmp_path_factory.mktemp("alone"), 0))
+def outcomes(tmp_path_factory):
+    """outcomes(ranks): the outcome for every model, found once."""
+    return cache(lambda ranks: outcome(tmp_path_factory.mktemp("by"), ranks))
 
 
 def assert_close(found, expected):
@@ -68,24 +69,21 @@ def assert_close(found, expected):
 
 @needs_mpi
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_every_model_trains_as_in_one_process(ranks, alone, tmp_path):
+def test_every_model_trains_as_in_one_process(ranks, outcomes):
     """Losses, test figures, weights and the optimiser's state, to rounding; 13 images in unequal
     parts, and a last batch of one."""
-    assert_close(outcome(tmp_path, ranks), alone())
+    assert_close(outcomes(ranks), outcomes(0))
 
 
 @needs_mpi
-def test_as_many_processes_give_the_same_bits_also_over_tcp(alone, tmp_path):
-    first, second, tcp = (outcome(tmp_path, 2, FEW, env=env) for env in ({}, {}, TCP))
-    assert_close(first, alone())
-    for name, a in first.items():
-        np.testing.assert_array_equal(a, second[name], err_msg=name)
-        np.testing.assert_array_equal(a, tcp[name], err_msg=name)
+def test_as_many_processes_give_the_same_bits_also_over_tcp(outcomes, tmp_path):
+    for name, a in outcome(tmp_path, 2, env=TCP).items():
+        np.testing.assert_array_equal(a, outcomes(2)[name], err_msg=name)
 
 
 @needs_mpi
-def test_arrays_on_a_device_go_through_the_host(alone, tmp_path):
-    assert_close(outcome(tmp_path, 2, FEW, library="strict"), alone())
+def test_arrays_on_a_device_go_through_the_host(outcomes, tmp_path):
+    assert_close(outcome(tmp_path, 2, FEW, library="strict"), outcomes(0))
 
 
 def test_the_device_is_waited_for_before_mpi_reads_it(monkeypatch):
