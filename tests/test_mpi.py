@@ -242,6 +242,25 @@ def test_a_trained_run_is_evaluated_by_all_and_pictured_by_the_first(tmp_path):
         assert found.returncode == 2 and found.stderr.count("nowhere: no run there") == 1
 
 
+@needs_mpi
+def test_the_benchmark_of_machines_measures_by_one_and_by_several(tmp_path):
+    """Also by one that was not started by -m mpi4py."""
+    program = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from benchmarks import machines
+machines.MODELS = {{"vae": machines.MODELS["vae"]._replace(batch_size=8, burst=1)}}
+machines.main()
+"""
+    for ranks in (1, 2):
+        found = mpiexec(ranks, "-c", program, "--into", "a.json", cwd=tmp_path)
+        assert found.returncode == 0, found.stderr
+    measured = json.loads((tmp_path / "a.json").read_text())
+    assert [len(measured[n]["sums"]["vae"]) for n in "12"] == [1, 3]
+    assert [images for images, _ in measured["2"]["steps"]["vae"]] == [8, 4, 2, 1]
+    assert [size for size, _ in measured["2"]["allreduce"]] == [4 ** k for k in range(1, 13)]
+
+
 def test_mpiexec_without_mpi4py_says_what_to_install(tmp_path, monkeypatch):
     script(tmp_path)
     (tmp_path / "mpi4py.py").write_text("raise ImportError('none here')")
