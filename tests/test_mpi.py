@@ -129,9 +129,12 @@ from scratchnet.runs.cli import choose_backend
 from types import SimpleNamespace
 cupy = sys.modules["cupy"] = fake_cupy(count=2)
 choose_backend(SimpleNamespace(backend="cupy"))
+def threads(): return blas.openblas() and blas.openblas()[0]()
+before = threads()
 with mpi.MPITeam():
-    threads = blas.openblas() and blas.openblas()[0]()
-sys.stdout.write(f"{{mpi.rank()}}:{{cupy.used}}:{{threads}} ")
+    here = threads()
+assert threads() == before
+sys.stdout.write(f"{{mpi.rank()}}:{{cupy.used}}:{{here}} ")
 """
     found = mpiexec(3, "-c", program, env=env | {"OPENBLAS_NUM_THREADS": "2"})
     two = min(2, len(os.sched_getaffinity(0)), blas.quota()) if env else 1
