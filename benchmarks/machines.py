@@ -15,12 +15,11 @@ a model of a step says of n machines like this one, of p processes each, in a ne
           log2(n) (latency + bytes / bandwidth + bytes * add)          (recursive doubling)
         2 log2(n)  latency + (n - 1)/n (2 bytes / bandwidth + bytes * add)   (Rabenseifner)
 
-fixed and image are fitted (least squares) to the steps measured with the most processes, p of them,
-so that what these exchange within a machine is in them: machines are as the processes' first sum is
-over, and pay for the network on top. The algorithms are those of MPICH (Thakur, Rabenseifner &
-Gropp 2005). add: seconds to add a byte to another, measured. The networks' numbers are assumed: see
-NETWORKS. Nothing overlaps; a network that is shared with others, and machines that wait for the
-slowest of them, are not in the model.
+fixed and image are fitted (least squares) to the steps measured with the most processes, p of them;
+so what these exchange within a machine is in them, mostly in fixed, and the network comes on top.
+The two algorithms are those that MPICH chooses between (Thakur, Rabenseifner & Gropp 2005). add:
+seconds to add a byte to another, measured. The networks' numbers are assumed: see NETWORKS. Nothing
+overlaps; no machine waits for a slower one, and nobody else uses the network.
 """
 
 import argparse
