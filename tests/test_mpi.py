@@ -246,7 +246,8 @@ def test_a_trained_run_is_evaluated_by_all_and_pictured_by_the_first(tmp_path):
         return mpiexec(1, *command, ":", "-n", "1", "-wdir", str(elsewhere), sys.executable,
                        *command, cwd=tmp_path)
     figures, flags = [], [str(tmp_path / "measure.py"), "run", "--importance-samples", "3"]
-    for found in (mpiexec(1, *flags, cwd=tmp_path), by_two(*flags)):
+    for ranks in (1, 2):
+        found = mpiexec(1, *flags, cwd=tmp_path) if ranks == 1 else by_two(*flags)
         assert found.returncode == 0 and found.stdout.count("-log p(x)") == 1, found.stderr
         figures.append(json.loads((tmp_path / "run/evaluation.json").read_text())["figures"])
     for name, figure in figures[0].items():
