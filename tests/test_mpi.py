@@ -167,13 +167,14 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
            "train.SAVE_EVERY = -1\n"
            "if mpi.rank():\n    for module in (checkpoint, folder, log):\n"
            "        module.replacing = None\n    checkpoint.load = None\n")
-    found = train(tmp_path, 4, *FLAGS, "--epochs", "4", "--schedule", "constant")
+    flags = [*FLAGS, "--schedule", "constant", "--average", "0.9"]
+    found = train(tmp_path, 4, *flags, "--epochs", "4")
     assert found.returncode == 0 and not found.stderr
     assert found.stdout.count("4 processes; into run") == found.stdout.count("In run/:") == 1
     assert names(tmp_path / "run") == {"config.json", "checkpoint.npz", "metrics.csv"}
     whole = weights(tmp_path)
     shutil.rmtree(tmp_path / "run")
-    train(tmp_path, 1, *FLAGS, "--epochs", "2", "--schedule", "constant", "--quiet")
+    train(tmp_path, 1, *flags, "--epochs", "2", "--quiet")
     assert saved_step(tmp_path) == 4
     found = train(tmp_path, 2, "--resume", "run", "--epochs", "4")
     assert "2 processes; into run, going on after step 4" in found.stdout
