@@ -55,7 +55,7 @@ class ForkedTeam(Team):
         if self.optimizer is not None:
             share_memory(self.optimizer)
             parameters = self.optimizer.parameters
-            self.gradients = [[shared_copy(p.data) for p in parameters] for _ in range(self.size)]
+            self.gradients = [[shared_zeros(p.data) for p in parameters] for _ in range(self.size)]
             self.shares = shares(parameters, self.size)
         try:
             for rank in range(1, self.size):
@@ -215,8 +215,12 @@ def processes(batch_size):
     return max(1, min(cores(), MOST, batch_size // FEWEST))
 
 
+def shared_zeros(a):
+    """Zeros like the array in memory that forked processes share; none is used until written."""
+    return np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
+
+
 def shared_copy(a):
-    """A copy of the array in memory that forked processes share."""
-    copy = np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
+    copy = shared_zeros(a)
     copy[...] = a
     return copy
