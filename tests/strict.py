@@ -14,10 +14,18 @@ And what CuPy does otherwise than NumPy, without a word, this does so too: an in
 wraps around, the result of broadcast_to can be written to, that of as_strided has no .base.
 """
 
+import ctypes
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
+import weakref
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from scratchnet.backend import xp
 
@@ -25,6 +33,7 @@ _lines = (Path(__file__).parent / "cupy_names.txt").read_text().splitlines()
 NAMES = set(_lines[1:])
 __version__ = f"(standing in for {_lines[0]})"
 moves = {"in": 0, "out": 0}  # host to device, device to host
+_owners = weakref.WeakValueDictionary()  # {id of a NumPy array: the first ndarray that wraps it}
 WAITING = {"bincount", "flatnonzero", "nonzero", "argwhere", "unique", "compress", "extract"}
 
 
@@ -36,11 +45,16 @@ def use():
 class ndarray:
     """An array "on the device": NumPy's, wrapped, and not let out."""
 
-    __slots__ = ("_a", "__weakref__")
+    __slots__ = ("_a", "_base", "__weakref__")
     __array_priority__ = 1000
 
     def __init__(self, a):
-        self._a = a
+        self._a, self._base = a, None
+        if isinstance(a.base, np.ndarray):
+            owner = _owners.get(id(a.base))
+            self._base = ndarray(a.base) if owner is None else owner
+        else:
+            _owners.setdefault(id(a), self)
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use "
@@ -58,8 +72,8 @@ class ndarray:
         value = getattr(self._a, name)
         return _function(value, name) if callable(value) else _wrap(value)
 
-    base = property(lambda self: None if self._a.base is None else self)
-    data = property(lambda self: MemoryPointer())
+    base = property(lambda self: self._base)
+    data = property(lambda self: MemoryPointer(self._a))
     dtype = property(lambda self: self._a.dtype)
     shape = property(lambda self: self._a.shape)
 
@@ -118,7 +132,10 @@ ndarray.__hash__ = None
 
 
 class MemoryPointer:
-    """What `a.data` is: no buffer, and nothing that can be made an array."""
+    """What `a.data` is: no buffer, and nothing that can be made an array. ptr: its address."""
+
+    def __init__(self, a):
+        self.ptr = a.ctypes.data
 
 
 def _unwrap(value):
@@ -268,6 +285,51 @@ class Traced(ndarray):
     __abs__ = __pos__ = __rpow__ = unknown
     __len__ = __iter__ = __getitem__ = __setitem__ = __bool__ = __float__ = __int__ = refuse
     item = tolist = refuse
+
+
+class ElementwiseKernel:
+    """cupy.ElementwiseKernel: its lines of C compiled for the host, in a loop over the elements of
+    the one output. Inputs: "raw" arrays, which must be contiguous here. Sizes, the constants that
+    loop_prep names, are arguments here, so that each kernel is compiled once for a dtype."""
+
+    def __init__(self, inputs, output, body, name, loop_prep=""):
+        self.inputs = [p.split()[1:] for p in inputs.split(", ")]  # [[type, name], ...]
+        assert all(p.startswith("raw ") for p in inputs.split(", ")), inputs
+        self.output, self.body, self.__name__ = output.split(), body, name
+        self.sizes = re.findall(r"const int (\w+) = (-?\d+); ", loop_prep)
+
+    def __call__(self, *arrays):
+        for a in arrays:
+            if not isinstance(a, ndarray) or not a._a.flags.c_contiguous:
+                raise TypeError(f"{self.__name__}: needs contiguous device arrays")
+        for (kind, name), a in zip([*self.inputs, self.output], arrays, strict=True):
+            if kind == "T" and a.dtype != arrays[-1].dtype or kind != "T" and a.dtype != kind:
+                raise TypeError(f"{self.__name__}: {name} is of {a.dtype}")
+        T = {"float32": "float", "float64": "double", "int32": "int"}[arrays[-1].dtype.name]
+        names = {"int32": "int", "int64": "long long", "uint64": "unsigned long long", "T": "T"}
+        inputs = "".join(f"const {names[kind]} *{name}, " for kind, name in self.inputs)
+        sizes = "".join(f", int {name}" for name, _ in self.sizes)
+        run = _compiled(f"""typedef {T} T;
+            extern "C" void run({inputs}T *all, long long size{sizes}) {{
+                for (long long i = 0; i < size; i++) {{
+                    T &{self.output[1]} = all[i];
+                    {self.body}
+                }}
+            }}""")
+        run(*[ctypes.c_void_p(a.data.ptr) for a in arrays], ctypes.c_longlong(arrays[-1]._a.size),
+            *[int(value) for _, value in self.sizes])
+
+
+@cache
+def _compiled(source):
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("needs a C++ compiler")
+    with tempfile.TemporaryDirectory() as work:
+        library = Path(work, "kernel.so")
+        subprocess.run([compiler, "-O1", "-fPIC", "-shared", "-xc++", "-", "-o", library],
+                       input=source, text=True, check=True)
+        return ctypes.CDLL(str(library)).run
 
 
 def asarray(a, dtype=None):

@@ -1,0 +1,109 @@
+"""What takes NumPy several passes, as one kernel on a GPU. Each docstring is the plain line.
+
+A kernel is a few lines of C for one element of the result, number i; CuPy puts the loop around it. The sizes are
+constants of the compiled code, because dividing by a constant costs little. Without a GPU tests
+compile the same lines for the host, and compare (tests/strict.py).
+"""
+
+from functools import cache
+
+import numpy as np
+
+from ..backend import xp
+
+GATHER = """
+    int e = i, c = e % C; e /= C;
+    int t = e % T_; e /= T_;
+    int q = e % Q; e /= Q;
+    int p = e % P, n = e / P;
+    int h = p * SH + taps[2 * t], w = q * SW + taps[2 * t + 1];
+    bool inside = 0 <= h && h < H && 0 <= w && w < W;
+    row = inside ? x[((n * H + h) * W + w) * C + c] : T(0);
+"""
+
+SCATTER = """
+    int e = i, c = e % C; e /= C;
+    int w = e % W; e /= W;
+    int h = e % H, n = e / H;
+    T sum = BIAS ? b[c] : T(0);
+    for (int t = 0; t < T_; t++) {
+        int p = h - taps[2 * t], q = w - taps[2 * t + 1];
+        if (p >= 0 && q >= 0 && p % SH == 0 && q % SW == 0 && p / SH < P && q / SW < Q)
+            sum += rows[(((n * P + p / SH) * Q + q / SW) * T_ + t) * C + c];
+    }
+    y = sum;
+"""
+
+PACK = """
+    int k = 0, end = COUNT;  // place k begins at starts[k] <= i
+    while (end - k > 1) {
+        int middle = (k + end) / 2;
+        if (i < starts[middle]) end = middle; else k = middle;
+    }
+    long long at = i - starts[k];
+    flat = at < sizes[k] ? ((const T*)arrays[k])[at] : T(1);
+"""
+
+
+def gather(x, taps, stride, size):
+    """taps.gather(x, taps, stride, size)."""
+    rows = xp.empty((len(x), *size, len(taps), x.shape[3]), x.dtype)
+    kernel("gather", "raw T x, raw int32 taps", "T row", GATHER,
+           sizes(taps, stride, size, x.shape))(xp.ascontiguousarray(x), table(taps), rows)
+    return rows
+
+
+def scatter(rows, taps, stride, b, out):
+    """out[...] = taps.scatter(rows, taps, stride, out.shape[1:3]) + b, where b may be None."""
+    bias = rows if b is None else xp.ascontiguousarray(b)
+    kernel("scatter", "raw T rows, raw T b, raw int32 taps", "T y", SCATTER,
+           (*sizes(taps, stride, rows.shape[1:3], out.shape), ("BIAS", int(b is not None))))(
+               rows, bias, table(taps), out)
+
+
+def sizes(taps, stride, positions, shape):
+    """The constants of both, by name: images of this shape, seen from these positions."""
+    names = ("T_", "SH", "SW", "P", "Q", "H", "W", "C")
+    return tuple(zip(names, (len(taps), *stride, *positions, *shape[1:]), strict=True))
+
+
+def table(taps):
+    """The taps in an array, made once."""
+    return _table(xp.asarray, taps)
+
+
+@cache
+def _table(asarray, taps):
+    return asarray(np.array(taps, np.int32).reshape(-1))
+
+
+class Packer:
+    """pack(arrays): [arrays[0], 1 ..., arrays[1], 1 ..., ...] in one array, each from its place on.
+    sizes: of the arrays; places: where they begin, and where the last one ends.
+
+    The kernel reads where they lie from a table, which is moved to the GPU again only if that has
+    changed."""
+
+    def __init__(self, sizes, places, dtype):
+        self.total, self.dtype, self.count, self.pointers = places[-1], dtype, len(sizes), None
+        self.sizes, self.places = xp.asarray(np.array(sizes)), xp.asarray(np.array(places[:-1]))
+
+    def __call__(self, arrays):
+        arrays = [xp.ascontiguousarray(a, self.dtype) for a in arrays]
+        pointers = [a.data.ptr for a in arrays]
+        if pointers != self.pointers:
+            self.pointers, self.table = pointers, xp.asarray(np.array(pointers, np.uint64))
+        flat = xp.empty(self.total, self.dtype)
+        kernel("pack", "raw uint64 arrays, raw int64 starts, raw int64 sizes", "T flat", PACK,
+               (("COUNT", self.count),))(self.table, self.places, self.sizes, flat)
+        return flat
+
+
+def kernel(name, inputs, output, body, constants):
+    return _kernel(xp.ElementwiseKernel, name, inputs, output, body, constants)
+
+
+@cache
+def _kernel(make, name, inputs, output, body, constants):
+    values = "".join(f"const int {n} = {v}; " for n, v in constants)
+    return make(inputs, output, body, name, loop_prep=values)
