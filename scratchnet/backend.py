@@ -78,7 +78,8 @@ def describe():
 def fused(fn):
     """A function of arrays and Python floats, of elementwise operations only, that becomes a single
     kernel on a GPU (cupy.fuse traces it once for each kind of arguments). On the host it is called
-    as it stands: what is written is what is computed. It may return a tuple, or write with out=.
+    as it stands: what is written is what is computed. It may return a tuple, or write into its
+    arrays, as in a += b and a[...] = b.
     """
     kernels = {}
     @functools.wraps(fn)

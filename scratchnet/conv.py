@@ -104,6 +104,8 @@ def take_taps(w, kept):
     w: (kh, kw, C, K); kept: a slice or an array of numbers of taps; W: (T*C, K).
     """
     kh, kw, C, K = w.shape
+    if isinstance(kept, slice) and kept.stop == kh * kw:  # all of them
+        return w.reshape(kh * kw * C, K)
     def dw(g):
         out = xp.zeros((kh * kw, C, K), w.dtype)
         out[kept] = g.reshape(-1, C, K)

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import weakref
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +34,7 @@ _lines = (Path(__file__).parent / "cupy_names.txt").read_text().splitlines()
 NAMES = set(_lines[1:])
 __version__ = f"(standing in for {_lines[0]})"
 moves = {"in": 0, "out": 0}  # host to device, device to host
+launches = Counter()  # {name: how often}: what would be a kernel, a copy or a fill on a GPU
 _owners = weakref.WeakValueDictionary()  # {id of a NumPy array: the first ndarray that wraps it}
 WAITING = {"bincount", "flatnonzero", "nonzero", "argwhere", "unique", "compress", "extract"}
 
@@ -98,12 +100,13 @@ class ndarray:
         return len(self._a)
 
     def __getitem__(self, index):
-        return _wrap(self._a[_wrapped(index, self.shape)])
+        return _launched("getitem", _wrap(self._a[_wrapped(index, self.shape)]), self._a)
 
     def __setitem__(self, index, value):
         if isinstance(value, (np.ndarray, list, tuple)):
             raise TypeError(f"{type(value)} assigned into a device array")
         self._a[_wrapped(index, self.shape)] = _unwrap(value)
+        _launched("setitem", self)
 
     def __repr__(self):
         return f"strict({self._a!r})"
@@ -114,6 +117,7 @@ def _operator(name):
         _no_lists(others)
         _only_traced(self, *others)
         result = getattr(self._a, name)(*[_unwrap(o) for o in others])
+        _launched(name, self)
         if name.startswith("__i") and name not in ("__invert__",):
             return self
         return NotImplemented if result is NotImplemented else _wrap(
@@ -168,6 +172,15 @@ def _wrapped(index, shape):
         at += axes(part)
     parts = [_unwrap(part) for part in parts]
     return tuple(parts) if isinstance(index, tuple) else parts[0]
+
+
+def _launched(name, result, *sources):
+    """The result; that it was computed is counted, unless it is a view of one of the sources (NumPy
+    arrays), or only traced."""
+    if type(result) is not Traced and not any(
+            np.may_share_memory(result._a, a) for a in sources):
+        launches[name] += 1
+    return result
 
 
 def _is_mask(part):
@@ -234,7 +247,12 @@ def _function(fn, name):
                             f"compiled")
         result = _wrap(fn(*[_unwrap(a) for a in args],
                           **{k: _unwrap(v) for k, v in kwargs.items()}), kind)
-        return result if kwargs.get("out") is None else kwargs["out"]
+        if kwargs.get("out") is not None:
+            return _launched(name, kwargs["out"])
+        if name.startswith("empty") or not isinstance(result, ndarray):
+            return result
+        of = [fn.__self__] if isinstance(getattr(fn, "__self__", None), np.ndarray) else []
+        return _launched(name, result, *of, *[a._a for a in _flat(args) if isinstance(a, ndarray)])
     call.__name__ = name
     if hasattr(fn, "at"):
         def at(a, index, b):
@@ -243,6 +261,7 @@ def _function(fn, name):
             if a.dtype.kind == "b" or a.dtype.itemsize < (2 if a.dtype.kind == "f" else 4):
                 raise TypeError(f"cupy.{name}.at does not take {a.dtype}")
             fn.at(a._a, _wrapped(index, a.shape), _unwrap(b))
+            launches[f"{name}.at"] += 1
         call.at = at
     return call
 
@@ -256,6 +275,7 @@ def fuse(fn):
                 raise TypeError(f"Invalid argument type for {fn.__name__!r}: {type(a)}")
         if any(type(a) is Traced for a in arguments):
             return fn(*arguments)  # within another one
+        launches[fn.__name__] += 1
         result = fn(*[Traced(a._a) if isinstance(a, ndarray) else a for a in arguments])
         def out(r):
             if not isinstance(r, ndarray):
@@ -281,9 +301,14 @@ class Traced(ndarray):
     def unknown(self, *arguments):
         raise TypeError("a fused function uses an operator that cupy.fuse knows no kernel for")
 
+    def __setitem__(self, index, value):
+        if index is not Ellipsis:
+            self.refuse()
+        self._a[...] = _unwrap(value)
+
     shape = property(refuse)
     __abs__ = __pos__ = __rpow__ = unknown
-    __len__ = __iter__ = __getitem__ = __setitem__ = __bool__ = __float__ = __int__ = refuse
+    __len__ = __iter__ = __getitem__ = __bool__ = __float__ = __int__ = refuse
     item = tolist = refuse
 
 
@@ -316,6 +341,7 @@ class ElementwiseKernel:
                     {self.body}
                 }}
             }}""")
+        launches[self.__name__] += 1
         run(*[ctypes.c_void_p(a.data.ptr) for a in arrays], ctypes.c_longlong(arrays[-1]._a.size),
             *[int(value) for _, value in self.sizes])
 
@@ -338,7 +364,8 @@ def asarray(a, dtype=None):
         return a if dtype in (None, a.dtype) else ndarray(a._a.astype(dtype))
     if isinstance(a, MemoryPointer):
         raise TypeError("the memory of a device array is no array: use the array itself")
-    moves["in"] += 1
+    moves["in"] += not isinstance(a, (int, float))  # a number is filled in
+    launches["asarray"] += 1
     a = np.array(a, dtype=dtype)
     if a.dtype.kind not in "biufc":
         raise ValueError(f"Unsupported dtype {a.dtype}")

@@ -19,9 +19,10 @@ class Flat:
         self.pack = kernels.Packer([p.size for p in parameters], places, parameters[0].dtype)
         def moved(arrays):
             flat = xp.zeros(places[-1], parameters[0].dtype)
-            views = [flat[i:i + a.size].reshape(a.shape) for a, i in zip(arrays, places, strict=False)]
-            for view, a in zip(views, arrays, strict=True):
-                view[...] = a
+            views = []
+            for a, start in zip(arrays, places, strict=False):
+                views.append(flat[start:start + a.size].reshape(a.shape))
+                views[-1][...] = a
             return flat, views
         data, self.views = moved([p.data for p in parameters])
         for p, view in zip(parameters, self.views, strict=True):

@@ -1,11 +1,11 @@
 """What takes NumPy several passes, as one kernel on a GPU. Each docstring is the plain line.
 
-A kernel is a few lines of C for one element of the result, number i; CuPy puts the loop around it. The sizes are
-constants of the compiled code, because dividing by a constant costs little. Without a GPU tests
-compile the same lines for the host, and compare (tests/strict.py).
+A kernel is a few lines of C for one element of the result, number i; CuPy puts the loop around it.
+The sizes are constants of the compiled code: dividing by a constant costs little. Tests compile the
+same lines for the host, and compare (tests/strict.py).
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -49,7 +49,8 @@ def gather(x, taps, stride, size):
     """taps.gather(x, taps, stride, size)."""
     rows = xp.empty((len(x), *size, len(taps), x.shape[3]), x.dtype)
     kernel("gather", "raw T x, raw int32 taps", "T row", GATHER,
-           sizes(taps, stride, size, x.shape))(xp.ascontiguousarray(x), table(taps), rows)
+           sizes(taps, stride, size, x.shape))(
+               xp.ascontiguousarray(x), _table(xp.asarray, taps, np.int32), rows)
     return rows
 
 
@@ -58,7 +59,7 @@ def scatter(rows, taps, stride, b, out):
     bias = rows if b is None else xp.ascontiguousarray(b)
     kernel("scatter", "raw T rows, raw T b, raw int32 taps", "T y", SCATTER,
            (*sizes(taps, stride, rows.shape[1:3], out.shape), ("BIAS", int(b is not None))))(
-               rows, bias, table(taps), out)
+               rows, bias, _table(xp.asarray, taps, np.int32), out)
 
 
 def sizes(taps, stride, positions, shape):
@@ -67,35 +68,28 @@ def sizes(taps, stride, positions, shape):
     return tuple(zip(names, (len(taps), *stride, *positions, *shape[1:]), strict=True))
 
 
-def table(taps):
-    """The taps in an array, made once."""
-    return _table(xp.asarray, taps)
-
-
-@cache
-def _table(asarray, taps):
-    return asarray(np.array(taps, np.int32).reshape(-1))
+@lru_cache(1000)
+def _table(asarray, numbers, dtype):
+    return asarray(np.array(numbers, dtype).reshape(-1))
 
 
 class Packer:
     """pack(arrays): [arrays[0], 1 ..., arrays[1], 1 ..., ...] in one array, each from its place on.
     sizes: of the arrays; places: where they begin, and where the last one ends.
 
-    The kernel reads where they lie from a table, which is moved to the GPU again only if that has
-    changed."""
+    The kernel reads where they lie from a table. CuPy's pool gives the same memory again and again:
+    few tables are moved to the GPU."""
 
     def __init__(self, sizes, places, dtype):
-        self.total, self.dtype, self.count, self.pointers = places[-1], dtype, len(sizes), None
+        self.total, self.dtype = places[-1], dtype
         self.sizes, self.places = xp.asarray(np.array(sizes)), xp.asarray(np.array(places[:-1]))
 
     def __call__(self, arrays):
         arrays = [xp.ascontiguousarray(a, self.dtype) for a in arrays]
-        pointers = [a.data.ptr for a in arrays]
-        if pointers != self.pointers:
-            self.pointers, self.table = pointers, xp.asarray(np.array(pointers, np.uint64))
+        pointers = _table(xp.asarray, tuple(a.data.ptr for a in arrays), np.uint64)
         flat = xp.empty(self.total, self.dtype)
         kernel("pack", "raw uint64 arrays, raw int64 starts, raw int64 sizes", "T flat", PACK,
-               (("COUNT", self.count),))(self.table, self.places, self.sizes, flat)
+               (("COUNT", len(arrays)),))(pointers, self.places, self.sizes, flat)
         return flat
 
 
