@@ -277,6 +277,8 @@ def fuse(fn):
             return fn(*arguments)  # within another one
         launches[fn.__name__] += 1
         result = fn(*[Traced(a._a) if isinstance(a, ndarray) else a for a in arguments])
+        if not fn.__name__.isidentifier():
+            raise ValueError(f"{fn.__name__}: the kernel is named after the function, in C")
         def out(r):
             if not isinstance(r, ndarray):
                 raise TypeError(f"Fusion function can't return {type(r)}")

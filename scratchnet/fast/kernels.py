@@ -5,11 +5,13 @@ The sizes are constants of the compiled code: dividing by a constant costs littl
 same lines for the host, and compare (tests/strict.py).
 """
 
+import math
 from functools import cache, lru_cache
 
 import numpy as np
 
 from ..backend import xp
+from .memory import on_host
 
 GATHER = """
     int e = i, c = e % C; e /= C;
@@ -32,6 +34,12 @@ SCATTER = """
             sum += rows[(((n * P + p / SH) * Q + q / SW) * T_ + t) * C + c];
     }
     y = sum;
+"""
+
+PLACE = """
+    int e = i, c = e % C; e /= C;
+    int a = e % A - START, n = e / A;
+    y = 0 <= a && a < LENGTH ? g[(n * LENGTH + a) * C + c] : T(0);
 """
 
 PACK = """
@@ -66,6 +74,31 @@ def sizes(taps, stride, positions, shape):
     """The constants of both, by name: images of this shape, seen from these positions."""
     names = ("T_", "SH", "SW", "P", "Q", "H", "W", "C")
     return tuple(zip(names, (len(taps), *stride, *positions, *shape[1:]), strict=True))
+
+
+def placed(g, shape, index):
+    """out = xp.zeros(shape);  out[index] = g. One kernel if the index is a stretch of one axis."""
+    found = None if on_host() or math.prod(shape) >= 1 << 31 else stretch(shape, index)
+    if found is None:
+        out = xp.zeros(shape, g.dtype)
+        out[index] = g
+        return out
+    axis, start = found
+    out = xp.empty(shape, g.dtype)
+    kernel("place", "raw T g", "T y", PLACE, (
+        ("START", start), ("LENGTH", g.shape[axis]), ("A", shape[axis]),
+        ("C", math.prod(shape[axis + 1:]))))(xp.ascontiguousarray(g), out)
+    return out
+
+
+def stretch(shape, index):
+    """(axis, start) of an index that cuts one axis and keeps the others whole, else None."""
+    index = index if isinstance(index, tuple) else (index,)
+    if not all(isinstance(i, slice) and i.step in (None, 1) for i in index):
+        return None
+    cut = [(axis, i.indices(n)[0]) for axis, (i, n) in enumerate(zip(index, shape, strict=False))
+           if i.indices(n)[:2] != (0, n)]
+    return cut[0] if len(cut) == 1 else None
 
 
 @lru_cache(1000)
