@@ -229,7 +229,7 @@ def _add_to_leaf(leaves, leaf, gx, taken):
     owner = _owner(gx)
     if leaf in leaves:
         leaves[leaf] = leaves[leaf] + gx
-    elif id(owner) in taken or gx.size < owner.size or not gx.flags.c_contiguous:
+    elif id(owner) in taken or not (gx.flags.c_contiguous and getattr(gx.flags, "writeable", True)):
         leaves[leaf] = gx.copy()
     else:
         leaves[leaf] = gx
