@@ -287,7 +287,7 @@ def test_adam_averages_the_parameters(backend, rng):
 @pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.05, momentum=0.9),
                                   lambda p: optim.Adam(p, 0.05),
                                   lambda p: optim.Adam(p, 0.05, average=0.5)])
-def test_optimiser_state_resumes_exactly(make, rng):
+def test_optimiser_state_resumes_exactly(make, backend, rng):
     gradients = [rng.standard_normal(4).astype(np.float32) for _ in range(6)]
     def run(p, optimizer, part):
         for g in part:
