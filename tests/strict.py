@@ -15,7 +15,6 @@ wraps around, the result of broadcast_to can be written to, that of as_strided h
 """
 
 import ctypes
-import re
 import shutil
 import subprocess
 import sys
@@ -316,36 +315,39 @@ class Traced(ndarray):
 
 class ElementwiseKernel:
     """cupy.ElementwiseKernel: its lines of C compiled for the host, in a loop over the elements of
-    the one output. Inputs: "raw" arrays, which must be contiguous here. Sizes, the constants that
-    loop_prep names, are arguments here, so that each kernel is compiled once for a dtype."""
+    the one output. Inputs: "raw" arrays, which must be contiguous here, and integers."""
 
-    def __init__(self, inputs, output, body, name, loop_prep=""):
-        self.inputs = [p.split()[1:] for p in inputs.split(", ")]  # [[type, name], ...]
-        assert all(p.startswith("raw ") for p in inputs.split(", ")), inputs
-        self.output, self.body, self.__name__ = output.split(), body, name
-        self.sizes = re.findall(r"const int (\w+) = (-?\d+); ", loop_prep)
+    def __init__(self, inputs, output, body, name):
+        self.inputs, self.output, self.body, self.__name__ = inputs, output, body, name
 
-    def __call__(self, *arrays):
-        for a in arrays:
-            if not isinstance(a, ndarray) or not a._a.flags.c_contiguous:
-                raise TypeError(f"{self.__name__}: needs contiguous device arrays")
-        for (kind, name), a in zip([*self.inputs, self.output], arrays, strict=True):
-            if kind == "T" and a.dtype != arrays[-1].dtype or kind != "T" and a.dtype != kind:
-                raise TypeError(f"{self.__name__}: {name} is of {a.dtype}")
-        T = {"float32": "float", "float64": "double", "int32": "int"}[arrays[-1].dtype.name]
-        names = {"int32": "int", "int64": "long long", "uint64": "unsigned long long", "T": "T"}
-        inputs = "".join(f"const {names[kind]} *{name}, " for kind, name in self.inputs)
-        sizes = "".join(f", int {name}" for name, _ in self.sizes)
-        run = _compiled(f"""typedef {T} T;
-            extern "C" void run({inputs}T *all, long long size{sizes}) {{
-                for (long long i = 0; i < size; i++) {{
-                    T &{self.output[1]} = all[i];
-                    {self.body}
-                }}
+    def __call__(self, *values):
+        dtype, parameters, names, given = values[-1].dtype, [], [], []
+        for parameter, value in zip([*self.inputs.split(", "), "raw " + self.output], values,
+                                    strict=True):
+            *raw, kind, name = parameter.split()
+            names.append(name)
+            parameters.append(f"{kind} {'*' * len(raw)}{name}")
+            if not raw:
+                given.append(ctypes.c_int(value))
+                continue
+            if not isinstance(value, ndarray) or not value._a.flags.c_contiguous:
+                raise TypeError(f"{self.__name__}: {name} must be a contiguous device array")
+            if value.dtype != (dtype if kind == "T" else kind):
+                raise TypeError(f"{self.__name__}: {name} is of {value.dtype}")
+            given.append(ctypes.c_void_p(value.data.ptr))
+        T = {"float32": "float", "float64": "double", "int32": "int"}[dtype.name]
+        run = _compiled(f"""
+            typedef {T} T; typedef int int32; typedef long long int64;
+            typedef unsigned long long uint64;
+            static void one(long long i, {", ".join(parameters[:-1])}, T &{names[-1]}) {{
+                {self.body}
+            }}
+            extern "C" void run(long long size, {", ".join(parameters)}) {{
+                for (long long i = 0; i < size; i++)
+                    one(i, {", ".join(names)}[i]);
             }}""")
         launches[self.__name__] += 1
-        run(*[ctypes.c_void_p(a.data.ptr) for a in arrays], ctypes.c_longlong(arrays[-1]._a.size),
-            *[int(value) for _, value in self.sizes])
+        run(ctypes.c_longlong(values[-1]._a.size), *given)
 
 
 @cache
