@@ -6,7 +6,8 @@
     python evaluate.py runs/pixelcnn-mnist                           -log p(x), exactly
     python evaluate.py runs/prior-mnist                              nats per code
 
-Prints the figures and writes them, with what they were measured on, to evaluation.json in the run.
+Prints the figures and writes them, with what they were measured on, to evaluation.json in the run;
+with --limit, --binarize or --importance-samples beside it, to a file that is named so.
 A run that was trained with --validation N is measured on those images with --validation.
 """
 
@@ -82,7 +83,7 @@ def opened(flags):
     they are binary."""
     run = open_run(flags.run, RECIPES)
     check(run, flags)
-    out = run.folder / ("validation.json" if flags.validation else "evaluation.json")
+    out = run.folder / file_name(flags)
     check_has_room(out)
     dataset = run.dataset(flags.data_dir, not flags.quiet, flags.validation)
     binarised = run.flags.binarize != "none" or flags.binarize == "static"
@@ -90,6 +91,15 @@ def opened(flags):
         dataset = statically_binarised(dataset)
     dataset = dataset.limited(flags.limit) if flags.limit else dataset
     return run, out, dataset, binarised
+
+
+def file_name(flags):
+    """A longer or a shorter measurement replaces none but its like."""
+    name = "validation" if flags.validation else "evaluation"
+    name += "-static" if flags.binarize else ""
+    name += f"-first{flags.limit}" if flags.limit else ""
+    name += f"-importance{flags.importance_samples}" if flags.importance_samples else ""
+    return f"{name}.json"
 
 
 @no_grad()

@@ -27,7 +27,7 @@ from scratchnet.runs.folder import check_free, clear, locked, reported
 from scratchnet.runs.forms import read_json
 from scratchnet.runs.run import check_codes, open_run, open_vqvae
 
-KEPT = ("metrics.csv", "evaluation.json", "validation.json", "curves.png", "samples.png",
+KEPT = ("metrics.csv", "evaluation*.json", "validation*.json", "curves.png", "samples.png",
         "reconstructions.png", "manifold.png", "palette.png")
 
 
@@ -51,9 +51,8 @@ def main(argv):
         clear(out)
         checkpoint.save_weights(out / "checkpoint.npz", run.model, run.progress,
                                 half=run.flags.model != "vqvae")
-        for name in KEPT:
-            if (run.folder / name).exists():
-                shutil.copyfile(run.folder / name, out / name)
+        for path in (path for pattern in KEPT for path in run.folder.glob(pattern)):
+            shutil.copyfile(path, out / path.name)
         checkpoint.write_json(out / "config.json", config)
     if not flags.quiet:
         size = (out / "checkpoint.npz").stat().st_size

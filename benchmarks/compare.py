@@ -28,7 +28,7 @@ import os
 import statistics
 import sys
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -161,6 +161,7 @@ def batches_from(model, dataset):
     return np.uint8(255) * (images > 127) if "pixelcnn" in model else images
 
 
+@cache
 def small_dataset(setting):
     """The script's synthetic data set, a small one: no file is needed, and the borders of the
     digits are always 0, as MNIST's are."""

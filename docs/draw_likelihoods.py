@@ -53,7 +53,7 @@ def draw_gaussian(axes):
         axes.plot(x, y, color=colour, lw=1.8)
         axes.fill_between(x, y, color=colour, alpha=.12, lw=0)
         outside = np.trapezoid(np.where((x < 0) | (x > 1), y, 0), x)
-        axes.text(mean - 1.1 * sigma_x, y.max() - .1, f"mean {mean}, s = {sigma_x}:\n"
+        axes.text(mean - 1.1 * sigma_x, y.max() - .1, f"mean {mean}, $\\sigma_x$ = {sigma_x}:\n"
                   f"{outside:.0%} outside", color=colour, fontsize=9, ha="right", va="top")
     axes.set(title="Gaussian: a density on the whole line", xlabel="pixel x", ylabel="density",
              xlim=(-.35, 1.35), ylim=(0, 4.5))

@@ -40,7 +40,7 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
 
     Returns True. Raises GradientError naming the input, the worst index, both values
     and the error; TypeError for inputs that are not float64; ValueError if fn is not
-    repeatable or its output needs no gradient.
+    repeatable, or its output needs no gradient or is not finite at the inputs or eps beside them.
     """
     rng = np.random.default_rng(seed)
     tensors = [_float64_leaf(x) for x in inputs]
@@ -49,6 +49,8 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
     y = fn(*tensors)
     if not y.requires_grad:
         raise ValueError("gradcheck: the output does not depend on any input on the tape")
+    if not bool(xp.isfinite(y.data).all()):
+        raise ValueError("gradcheck: the output is not finite at these inputs; check at others")
     g = xp.asarray(rng.standard_normal(y.shape))
     with no_grad():
         if not bool((fn(*tensors).data == y.data).all()):
@@ -78,6 +80,7 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
             t.data[index] = kept
             n[index] = (above - below) / (2 * eps)
             asymmetry[index] = abs(above - 2 * here + below) / eps
+            _check_finite((above, below), f"{name}{_brackets(index)}", f"{eps:g}")
         _compare(name, a, n, asymmetry, rtol, atol)
     return True
 
@@ -93,9 +96,17 @@ def _check_directions(loss, tensors, analytic, eps, rtol, atol, directions, rng)
             values.append(loss())
         for t, x in zip(tensors, kept, strict=True):
             t.data[...] = x
+        _check_finite(values, "these inputs", f"{eps:g} times random direction {k}")
         a = sum(float((ai * di).sum()) for ai, di in zip(analytic, d, strict=True))
         n = (values[0] - values[1]) / (2 * eps)
         _compare(f"random direction {k}", np.array(a), np.array(n), None, rtol, atol)
+
+
+def _check_finite(values, place, step):
+    for sign, value in zip("+-", values, strict=True):
+        if not np.isfinite(value):  # inf would pass: inf - a <= rtol * inf
+            raise ValueError(f"gradcheck: the output is not finite at {place} {sign} {step}; "
+                             f"check at other inputs")
 
 
 def _compare(name, analytic, numeric, asymmetry, rtol, atol):
@@ -105,17 +116,20 @@ def _compare(name, analytic, numeric, asymmetry, rtol, atol):
         return
     badness = np.where(np.isnan(error), np.inf, error / allowed)
     worst = np.unravel_index(np.argmax(badness), error.shape)
-    index = "".join(f"[{i}]" for i in worst)
     wrong = int((~(error <= allowed)).sum())
     message = (
         f"derivative with respect to {name}: wrong in {wrong} of {error.size} elements; worst at "
-        f"{name}{index}: the derivative gives {analytic[worst]:.9g}, finite differences "
+        f"{name}{_brackets(worst)}: the derivative gives {analytic[worst]:.9g}, finite differences "
         f"{numeric[worst]:.9g}, error {error[worst]:.3g} (allowed {allowed[worst]:.3g})"
     )
     # At a smooth point the second difference is eps |f''|, tiny; at a kink it is the jump in slope.
     if asymmetry is not None and asymmetry[worst] > 0.1 * max(np.abs(numeric).max(), 1e-3):
         message += "; the slope differs on the two sides of this point: is there a kink here?"
     raise GradientError(message)
+
+
+def _brackets(index):
+    return "".join(f"[{i}]" for i in index)
 
 
 def _float64_leaf(x):

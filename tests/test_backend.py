@@ -9,10 +9,11 @@ import pytest
 import strict
 
 import scratchnet
-from benchmarks import compare, gpu
+from benchmarks import compare, gpu, machines
 from models import RECIPES
 from scratchnet import Tensor, backend, losses, ops, optim, training, xp
 from scratchnet.errors import BackendError
+from scratchnet.fast.team import Team
 from scratchnet.ops import elementwise
 from scratchnet.runs import cli, data
 from scratchnet.runs import log as runs_log
@@ -196,9 +197,9 @@ def dataset_for(script, model):
                             found.test_labels, "", 6, None)
 
 
-def build(script, model, dataset):
+def build(script, model, dataset, **more):
     recipe = RECIPES[script][model]
-    sizes = recipe.sizes | {n: v for n, v in SIZES.items() if n in recipe.sizes}
+    sizes = recipe.sizes | {n: v for n, v in SIZES.items() if n in recipe.sizes} | more
     net = recipe.build(dataset, training.generator(0, "weights"), **sizes)
     return net, optim.Adam(net.parameters(), 1e-3)
 
@@ -239,10 +240,11 @@ def test_a_step_launches_no_more_than_it_did(script, model, device):
 @pytest.mark.parametrize("script, model", MODELS, ids=[f"{s}-{m}" for s, m in MODELS])
 @pytest.mark.parametrize("other", ["strict", "cupy"])
 def test_training_gives_the_same_losses_as_numpy(script, model, other, tmp_path, monkeypatch):
-    """Ten epochs of five steps, with evaluation and checkpoints: the same to rounding."""
+    """Four epochs of five steps, with evaluation and checkpoints: the same to rounding."""
     monkeypatch.setattr(runs_log, "TRACE_EVERY", 1)
+    monkeypatch.setattr(runs_train, "LOOK_EVERY", 3)
     codes = model == "prior"
-    flags = SimpleNamespace(epochs=10, steps=None, batch_size=8, lr=1e-3, schedule="cosine", seed=0,
+    flags = SimpleNamespace(epochs=4, steps=None, batch_size=8, lr=1e-3, schedule="cosine", seed=0,
                             binarize="none" if codes else "dynamic", flip=not codes)
     dataset, logs = dataset_for(script, model), []
     try:
@@ -253,7 +255,7 @@ def test_training_gives_the_same_losses_as_numpy(script, model, other, tmp_path,
         strict.use() if library == "strict" else scratchnet.use(library)
         net, adam = build(script, model, dataset)
         log, stopped = runs_train.train(net, adam, dataset, flags, tmp_path, quiet=True)
-        assert stopped is None and log.step == 50
+        assert stopped is None and log.step == 20
         logs.append(log)
     scratchnet.use("numpy")
     for a, b in zip(logs[0].trace, logs[1].trace, strict=True):
@@ -351,3 +353,58 @@ def test_the_check_of_a_gpu_compares_losses(monkeypatch, capsys):
     finally:
         scratchnet.use("numpy")
     assert capsys.readouterr().out.count("*** differs") == 1
+
+
+def test_the_model_of_a_step_by_hand():
+    assert machines.fit([(10, 0.5), (20, 0.7), (40, 1.1)]) == pytest.approx((0.3, 0.02))
+    # 150/1300 and 1.5/1.25: relative errors are what is squared
+    assert machines.fit([(10, 1), (20, 3)]) == pytest.approx((0, 3 / 26))
+    assert machines.fit([(10, 2), (20, 1)]) == pytest.approx((1.2, 0))
+    assert machines.largest_error([(10, 0.5), (20, 0.8)], 0.3, 0.02) == pytest.approx(0.125)
+    network = (1e-3, 1e6)
+    # 2 (1 ms + 0.8 ms + 0.08 ms) is shorter than 4 ms + 3/4 1.68 ms; of the longer one it is not
+    assert machines.allreduce(4, 800, *network, 1e-7) == pytest.approx(3.76e-3)
+    assert machines.allreduce(4, 80_000, *network, 1e-7) == pytest.approx(4e-3 + 126e-3)
+    assert machines.allreduce(1, 80_000, *network, 1e-7) == 0
+    of = [(1, 128), (4, 32), (3, 44), (64, 2), (128, 2)]  # 22 + 21 + 21 + ...: 22 of each of two
+    for n, images in of:
+        step = machines.step_time(n, 2, 0.1, 0.01, 128, [80_000, 800], network, 1e-7)
+        sums = sum(machines.allreduce(n, size, *network, 1e-7) for size in (80_000, 800))
+        assert step == pytest.approx(0.1 + 0.01 * images + sums)
+    assert machines.useful([1, 0.5, 0.3, 0.28, 0.1, 0.05, 0.02, 0.01]) == 4
+    assert machines.useful([2.0 ** -k for k in range(8)]) == 128
+    assert machines.useful([1, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]) == 1
+
+
+def test_what_a_step_sums_up():
+    """All gradients, then all metrics: each as one array."""
+    class Two(Team):
+        def total(self, a):
+            return a + a
+    dataset = dataset_for("mnist", "vae")
+    net, adam = build("mnist", "vae", dataset)
+    team = Two(2, optimizer=adam)
+    sums = machines.note_sums(team)
+    metrics = training.step(net, adam, dataset.train_images[:8], training.generator(0, "step"),
+                            team=team)
+    team.agree(False)
+    assert sums == [4 * sum(p.size for p in net.parameters()), 4 * len(metrics), 1]
+
+
+def test_what_was_measured_and_modelled_is_shown(monkeypatch, tmp_path, capsys):
+    """strong = 400/250; weak = 2 * 300/250. With fixed = 50 ms and 200 ms for 128 images a step of
+    1, 2 ... 64 machines takes 250, 150, 100, 75, 62.5, 56.25, 53.1 ms; then each process has one
+    image, and 128 machines take as long. 250/56.25 = 4.4. Messages of a second: 6 for 64."""
+    monkeypatch.setattr(machines, "MODELS", {"vae": compare.MODELS["vae"]})
+    monkeypatch.setattr(machines, "NETWORKS", {"none": (0, 1e30), "slow": (1, 1e30)})
+    def rows(*ms): return {"vae": [[128 >> k, t / 1e3] for k, t in enumerate(ms)]}
+    rest = {"sums": {"vae": [2_000_000]}, "allreduce": [[4, 1e-6]], "add": 1e-30}
+    measured = {"1": rest | {"steps": rows(400, 300, 100, 50)},
+                "2": rest | {"steps": rows(250, 150, 100, 75)}}
+    machines.show(measured, tmp_path / "a.png")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "vae," in line]
+    assert lines == [["vae,", "128", "400.00", "250.00", "1.60", "2.40"],
+                     ["vae,", "128", "50.00", lines[1][3], "0%", "2.00", "32", "(4.4", "x)", "100%",
+                      "1", "(1.0", "x)", "4%"]]  # 250/6250
+    assert float(lines[1][3]) == pytest.approx(200 / 128, abs=1e-3)
+    assert (tmp_path / "a.png").stat().st_size > 10_000

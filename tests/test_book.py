@@ -4,7 +4,9 @@ formula has its line, its test and its picture. Its numbers are doctests: `pytes
 import ast
 import functools
 import importlib.util
+import itertools
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -262,6 +264,33 @@ def test_sums_by_hand_are_right():
         value = eval(left.replace(",", "").replace("·", "*").replace("\\cdot", "*"))
         digits = len(right.partition(".")[2])
         assert abs(value - float(right.replace(",", ""))) <= 10 ** -digits, f"{left} = {right}"
+
+
+NAMES = {name: getattr(math, name) for name in ("log", "sqrt", "exp", "tanh", "pi")}
+NAMES["logistic"] = lambda x: 1 / (1 + math.exp(-x))
+PYTHON = [(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))"),
+          (r"\\sqrt\{([^{}]*)\}", r" sqrt(\1)"), (r"e\^\{([^{}]*)\}", r"exp(\1)"),
+          (r"\^\{([^{}]*)\}|\^(\d)", r"**(\1\2)"), (r"\\cdot", "*"),
+          (r"\\sigma(?=\()", " logistic"), (r"\\(?=[a-z])", " "),
+          (r"(log|tanh) +([\d.]+)", r"\1(\2)"), (r"(?<=[\d)]) +(?=[(a-z])", "*")]
+
+
+def test_formulas_of_numbers_are_right():
+    """log(0.1 sqrt(2 pi)) = -1.38: each side without a letter, to one in its last digit."""
+    found = 0
+    for formula in re.findall(r"\$+([^$]+)\$+", "\n".join(map(prose, CHAPTERS))):
+        for part in re.split(r", |,? \\q?quad", " ".join(formula.split())):
+            sides = re.split(r"(?<![<>!])=|\\approx", part)
+            for left, right in itertools.pairwise(sides):
+                for latex, python in PYTHON:
+                    left = re.sub(latex, python, left)
+                letters = set(re.findall(r"[A-Za-z_]\w*|\\\W|[|{}]", left)) - set(NAMES)
+                if not letters and (number := re.fullmatch(rf"\s*(-?{NUMBER})[\s.]*", right)):
+                    digits = len(number[1].partition(".")[2])
+                    error = eval(left.strip(), NAMES) - float(number[1].replace(",", ""))
+                    assert abs(error) < 1.0001 * 10 ** -digits, part
+                    found += 1
+    assert found > 30
 
 
 @each_chapter

@@ -309,7 +309,9 @@ def test_variance_is_one_over_all_pixels_and_channels():
 
 def test_flipped_images_are_mirrored_half_of_the_time(rng):
     images = rng.integers(0, 256, (400, 3, 5, 2)).astype(np.uint8)
-    found = data.flipped(images, rng)
+    labels = np.zeros(400, np.uint8)
+    dataset = data.Dataset("", "", images, labels, images, labels, "")
+    found = dataset.flipped(np.arange(400), images, rng)
     same = (found == images).all(axis=(1, 2, 3))
     np.testing.assert_array_equal(found[~same], images[~same][:, :, ::-1])
     assert 140 < same.sum() < 260

@@ -28,6 +28,13 @@ def test_links_lead_somewhere(page):
     assert not missing
 
 
+def test_every_picture_is_shown():
+    """On another page than the slides, which are made of the chapters."""
+    shown = {name for page in PAGES if page.name != "slides.md"
+             for name in re.findall(r"!\[[^\]]+\]\((?:docs/)?images/(.*?)\)", page.read_text())}
+    assert shown == {p.name for p in (ROOT / "docs" / "images").iterdir()}
+
+
 def places(page):
     """What a link into a page may end in: its headings, as code hosts name them, and anchors."""
     text = CODE.sub("", page.read_text())

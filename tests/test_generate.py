@@ -244,7 +244,8 @@ def test_data_that_changed(capsys):
 
 def evaluated(name, *argv):
     assert call(evaluate, name, *argv, "--quiet") == 0
-    return json.loads(Path(name, "evaluation.json").read_text())
+    written = max(Path(name).glob("evaluation*.json"), key=lambda path: path.stat().st_mtime_ns)
+    return json.loads(written.read_text())
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -285,8 +286,20 @@ def test_standard_error_is_that_of_the_mean():
 
 def test_one_image_has_no_standard_error():
     for name, *argv in (["vae", "--importance-samples", 3], ["pixelcnn"]):
-        evaluated(name, *argv, "--limit", 1)
-        assert "NaN" not in Path(name, "evaluation.json").read_text()
+        assert "NaN" not in json.dumps(evaluated(name, *argv, "--limit", 1))
+
+
+def test_a_longer_or_shorter_measurement_replaces_none_but_its_like():
+    whole = evaluated("vae")
+    for argv in (["--limit", 7], ["--importance-samples", 2],
+                 ["--limit", 7, "--importance-samples", 2]):
+        call(evaluate, "vae", *argv, "--quiet")
+    assert json.loads(Path("vae/evaluation.json").read_text()) == whole
+    names = {path.name for path in Path("vae").glob("evaluation*.json")}
+    assert {"evaluation-first7.json", "evaluation-importance2.json",
+            "evaluation-first7-importance2.json"} <= names
+    assert evaluated("grey", "--binarize", "static")["binarised"]
+    assert Path("grey/evaluation-static.json").exists()
 
 
 def test_importance_samples_tighten_the_bound():
@@ -429,6 +442,26 @@ def test_prior_models_the_codes_of_its_vqvae():
     assert drawn.shape == (3, 28, 28, 1)  # decoded
 
 
+def test_a_mirrored_image_has_the_codes_that_its_vqvae_gives_it(rng):
+    """Which are not its own codes backwards; also where fewer are trained on."""
+    run = runs.open_run("vqvae", RECIPES)
+    images = data.load("synthetic", synthetic=few_digits)
+    backwards = run.model.codes(images.train_images[:, :, ::-1] / np.float32(255))[..., None]
+    whole = runs.encoded(images, run, flip=True)
+    for dataset in (whole, whole.limited(90), whole.with_validation(20)):
+        n = len(dataset.train_images)
+        assert dataset.train_mirrored.shape == dataset.train_images.shape
+        chosen = rng.permutation(n)[:50]
+        batch = dataset.train_images[chosen]
+        found = dataset.flipped(chosen, batch, rng)
+        mirrored = (found != batch).any(axis=(1, 2, 3))
+        assert 10 < mirrored.sum() < 40
+        assert_array_equal(found[mirrored], backwards[chosen][mirrored])
+        assert (found[mirrored] != batch[mirrored][:, :, ::-1]).any()
+    assert train(*RUNS["prior"], "--flip", "--steps", 2, "--out", "mirrored", "--quiet") == 0
+    assert_array_equal(runs.open_run("mirrored", RECIPES).dataset().test_images, whole.test_images)
+
+
 def test_codes_of_a_run_on_binary_images_are_those_of_binary_images():
     """Binarised once, whatever was drawn while the VQ-VAE learned."""
     train(*RUNS["vqvae"], "--dataset", "synthetic", "--binarize", "dynamic", "--epochs", 1, "--out",
@@ -469,7 +502,7 @@ def test_prior_goes_on_where_it_stopped(monkeypatch):
     (["--codes", "vae"], "that run is a vae, which has no codes; name the run of a VQ-VAE"),
     (["--codes", "nowhere"], "no run there (nowhere/config.json does not exist)"),
     (["--codes", "vqvae", "--dataset", "mnist"], "was trained on synthetic; leave out --dataset"),
-    (["--codes", "vqvae", "--flip"], "cannot be flipped or binarised"),
+    (["--codes", "vqvae", "--binarize", "static"], "cannot be binarised"),
     (["--codes", "vqvae", "--levels", "4"], "--levels means nothing to --model prior"),
 ])
 def test_wrong_prior(argv, words, capsys):

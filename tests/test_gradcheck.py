@@ -310,6 +310,20 @@ def test_nan_is_caught():
         gradcheck(broken, [1.0])
 
 
+@pytest.mark.parametrize("directions", [None, 2])
+def test_output_that_is_not_finite_is_refused(directions, backend):
+    """At the inputs, or a step from them: log is right at 1e-5, and -inf at 1e-5 - eps, where an
+    error of inf would be within rtol * inf."""
+    near, place = ((1e-5, r"x\[0\]\[1\] - 1e-05") if directions is None else
+                   (1e-7, r"these inputs [+-] 1e-05 times random direction 0"))
+    for at, message in ((0.0, "these inputs; check at others"), (-1.0, "these inputs; "),
+                        (near, place + "; check at other inputs")):
+        x = Tensor(np.array([[1.0, at]]), requires_grad=True)
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite at " + message):
+            gradcheck(ops.log, x, directions=directions)
+        assert to_numpy(x.data).tolist() == [[1.0, at]]
+
+
 def test_fn_that_draws_noise_is_refused(rng):
     with pytest.raises(ValueError, match="another result the second time"):
         gradcheck(lambda x: x * rng.standard_normal(3), [1.0, 2.0, 3.0])

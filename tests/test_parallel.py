@@ -129,10 +129,10 @@ def test_pieces_of_a_batch():
     assert pieces(slice(1, 1), 2, 4) == [(slice(0, 1), 0.0)]
     parts = []
     for rank in range(3):
-        team = Team(3)
-        team.rank = rank
-        parts.append(team.part(7))
+        parts.append(Team(3, rank).part(7))
     assert parts == [slice(0, 2), slice(2, 4), slice(4, 7)]
+    sizes = [part.stop - part.start for part in (Team(4, rank).part(7) for rank in range(4))]
+    assert sum(sizes) == 7 and max(sizes) == 2
 
 
 def test_shares_of_the_parameters_are_all_of_them_once(rng):

@@ -34,7 +34,7 @@ LAST_LEAVES = 0.2   # seconds for the others to end first, and for the launcher 
 def world():
     """The communicator of all processes that MPI started, or None if it started none: neither a
     launcher of several nor `python -m mpi4py` was used. Raises TeamError, once, if mpi4py cannot be
-    loaded."""
+    loaded, or knows nothing of the others."""
     if not _world:
         _world.append(None)
         _world[0] = find_world()
@@ -48,12 +48,16 @@ def find_world():
     try:
         from mpi4py import MPI
     except Exception as error:  # mpi4py, or the MPI library under it, is missing or broken
-        if any(os.environ.get(name, "0") != "0" for name in RANKS):
-            sys.exit(2)  # the first process says it
-        raise TeamError(f"mpiexec started several processes, but mpi4py cannot be loaded "
-                        f"({in_brief(error)}); install it with  pip install -r "
-                        f"requirements-mpi.txt, or start one without mpiexec") from None
-    return MPI.COMM_WORLD
+        trouble = (f"mpi4py cannot be loaded ({in_brief(error)}); install it with  pip install -r "
+                   f"requirements-mpi.txt, or start one without mpiexec")
+    else:
+        if MPI.COMM_WORLD.size > 1 or not several:
+            return MPI.COMM_WORLD
+        trouble = ("for mpi4py each is alone: mpiexec belongs to another MPI than mpi4py's; start "
+                   "them with that one's (pip puts it beside python)")
+    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+        sys.exit(2)  # the first process says it
+    raise TeamError(f"mpiexec started several processes, but {trouble}")
 
 
 class MPITeam(Team):

@@ -54,10 +54,9 @@ class ForkedTeam(Team):
         self.last_words = mmap.mmap(-1, MAIL)
         if self.optimizer is not None:
             share_memory(self.optimizer)
-            sizes = [p.data.nbytes for p in self.optimizer.parameters]
-            self.starts = [sum(sizes[:i]) for i in range(len(sizes))]  # of each among `gradients`
-            self.gradients = [mmap.mmap(-1, sum(sizes)) for _ in range(self.size)]
-            self.shares = shares(self.optimizer.parameters, self.size)
+            parameters = self.optimizer.parameters
+            self.gradients = [[shared_zeros(p.data) for p in parameters] for _ in range(self.size)]
+            self.shares = shares(parameters, self.size)
         try:
             for rank in range(1, self.size):
                 if self.rank == 0:
@@ -154,33 +153,27 @@ class ForkedTeam(Team):
             self.mailboxes.reverse()
             mail[self.rank][:] = flat[part]
             self.wait()
-            np.add(mail[0], mail[1], out=out[part])
-            for other in mail[2:]:
-                out[part] += other
+            out[part] = sum(mail[1:], mail[0])
         return out.reshape(a.shape)
 
     def add_gradients(self):
-        for rank in range(self.size):
-            if rank != self.rank:
-                for gradient, place in self.places(self.rank, rank):
-                    place[:] = gradient
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        for rank in others:
+            for gradient, place in self.places(self.rank, rank):
+                place[:] = gradient
         self.wait()
-        for rank in range(self.size):
-            if rank != self.rank:
-                for gradient, place in self.places(rank, self.rank):
-                    gradient += place
+        for rank in others:
+            for gradient, place in self.places(rank, self.rank):
+                gradient += place
 
     def places(self, sender, receiver):
         """[(gradient, its place in the sender's memory), ...] of what the receiver updates, as flat
         pieces."""
-        for p, part, start in zip(self.optimizer.parameters, self.shares[receiver], self.starts,
-                                  strict=True):
+        for p, place, part in zip(self.optimizer.parameters, self.gradients[sender],
+                                  self.shares[receiver], strict=True):
             if p.grad is not None and part.start < part.stop:
                 p.grad = np.ascontiguousarray(p.grad)
-                gradient = p.grad.reshape(-1)[part]
-                start += part.start * p.grad.itemsize
-                yield gradient, np.frombuffer(self.gradients[sender], gradient.dtype, gradient.size,
-                                              start)
+                yield p.grad.reshape(-1)[part], place.reshape(-1)[part]
 
 
 def start_team(size, optimizer=None):
@@ -222,8 +215,12 @@ def processes(batch_size):
     return max(1, min(cores(), MOST, batch_size // FEWEST))
 
 
+def shared_zeros(a):
+    """Zeros like the array in memory that forked processes share; none is used until written."""
+    return np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
+
+
 def shared_copy(a):
-    """A copy of the array in memory that forked processes share."""
-    copy = np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
+    copy = shared_zeros(a)
     copy[...] = a
     return copy

@@ -117,7 +117,7 @@ def load_images(flags, kind, recipes, named):
         flags.dataset = vqvae.trained_on["name"]
         dataset = load_data(flags, data.KINDS[kind], named=True)
         say(flags, f"Encoding {dataset.title} with {vqvae.folder}")
-        dataset = runs.encoded(dataset, vqvae)
+        dataset = runs.encoded(dataset, vqvae, flip=flags.flip)
     flags.dataset = dataset.name
     return dataset, vqvae
 
@@ -141,9 +141,9 @@ def find_vqvae(flags, kind, recipes):
         raise RunError(f"--model {flags.model} needs --codes RUN, the run of a VQ-VAE whose codes "
                        f"it is to model: train one first, with python {runs.script_of(kind)} "
                        f"--model vqvae")
-    if flags.flip or flags.binarize != "none":
+    if flags.binarize != "none":
         raise RunError(f"--model {flags.model}: its images are grids of codes, which cannot be "
-                       f"flipped or binarised; leave out --flip and --binarize")
+                       f"binarised; leave out --binarize")
     vqvae = runs.open_vqvae(flags.codes, {kind: recipes}, kind)
     if flags.dataset not in (None, vqvae.trained_on["name"]):
         raise RunError(f"--dataset {flags.dataset}: the VQ-VAE of --codes {flags.codes} was "

@@ -91,7 +91,8 @@ class Dataset:
     """Images uint8 (N, H, W, C), labels uint8 (N,), both split into train and test.
 
     title is what pictures say; sha256 identifies the exact content. held_out: what test_images are,
-    "test" or "validation".
+    "test" or "validation". train_mirrored: the training images in a mirror, where that is not each
+    row backwards (grids of codes).
     """
 
     name: str
@@ -102,6 +103,7 @@ class Dataset:
     test_labels: np.ndarray
     sha256: str
     held_out: str = field(default="test", kw_only=True)
+    train_mirrored: np.ndarray = field(default=None, kw_only=True)
 
     @property
     def image_shape(self):
@@ -130,14 +132,27 @@ class Dataset:
         if n >= len(self.train_images):
             raise RunError(f"--validation {n}: there are {len(self.train_images):,} training "
                            f"images, and some are to be trained on; give fewer")
-        return replace(self, train_images=self.train_images[:-n],
-                       train_labels=self.train_labels[:-n], test_images=self.train_images[-n:],
+        return replace(self.with_training(slice(-n)), test_images=self.train_images[-n:],
                        test_labels=self.train_labels[-n:], held_out="validation")
+
+    def with_training(self, part):
+        """Of the training images this slice."""
+        mirrored = self.train_mirrored
+        return replace(self, train_images=self.train_images[part],
+                       train_labels=self.train_labels[part],
+                       train_mirrored=None if mirrored is None else mirrored[part])
+
+    def flipped(self, chosen, batch, rng):
+        """The batch of these training images, each mirrored with probability 1/2."""
+        mirror = rng.random(len(batch)) < 0.5
+        mirrored = (batch[:, :, ::-1] if self.train_mirrored is None
+                    else self.train_mirrored[chosen])
+        return np.where(mirror[:, None, None, None], mirrored, batch)
 
     def limited(self, n):
         """The first n training images, and at most n test images."""
-        return replace(self, train_images=self.train_images[:n], train_labels=self.train_labels[:n],
-                       test_images=self.test_images[:n], test_labels=self.test_labels[:n])
+        return replace(self.with_training(slice(n)), test_images=self.test_images[:n],
+                       test_labels=self.test_labels[:n])
 
 
 def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
@@ -266,12 +281,6 @@ def binarise(images, rng):
     """Each pixel becomes 255 with probability value/255, else 0: a Bernoulli draw (uint8)."""
     return np.where(rng.integers(0, 255, images.shape, dtype=np.uint8) < images,
                     np.uint8(255), np.uint8(0))
-
-
-def flipped(images, rng):
-    """Each image left-right mirrored with probability 1/2."""
-    mirror = rng.random(len(images)) < 0.5
-    return np.where(mirror[:, None, None, None], images[:, :, ::-1], images)
 
 
 def statically_binarised(dataset, train=True):

@@ -143,9 +143,9 @@ def clear(folder):
     """Remove the files of the run that was there, if --overwrite was given; the checkpoint last,
     so that it can still go on until then. (config.json is about to be replaced.)"""
     try:
-        for old in [*folder.glob("*.png"), *(folder / n for n in (
-                "metrics.csv", "train.csv", "evaluation.json", "validation.json",
-                "checkpoint.npz"))]:
+        for old in [*folder.glob("*.png"), *folder.glob("evaluation*.json"),
+                    *folder.glob("validation*.json"),
+                    *(folder / n for n in ("metrics.csv", "train.csv", "checkpoint.npz"))]:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise not_writable(folder, error.strerror) from None

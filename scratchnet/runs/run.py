@@ -214,9 +214,10 @@ def codes_of(model, images):
     return np.concatenate([to_numpy(model.codes(to_batch(part))) for part in parts])
 
 
-def encoded(dataset, vqvae, train=True):
+def encoded(dataset, vqvae, train=True, flip=False):
     """The data set as the grids of codes that the VQ-VAE of this Run gives its images; train=False
-    leaves the training images out. Raises RunError if it was trained on other data."""
+    leaves the training images out, flip adds the codes of mirrored ones. Raises RunError if it was
+    trained on other data."""
     if dataset.sha256 != vqvae.trained_on["sha256"]:
         raise RunError(f"--codes {vqvae.folder}: that VQ-VAE was trained on "
                        f"{vqvae.trained_on['title']}; the data here is {dataset.title}, and other")
@@ -226,8 +227,10 @@ def encoded(dataset, vqvae, train=True):
         return codes_of(vqvae.model, images).astype(np.int32)[..., None]
     test = grids(dataset.test_images)
     train = grids(dataset.train_images) if train else test[:0]
+    mirrored = grids(dataset.train_images[:, :, ::-1]) if flip else None
     height, width = test.shape[1:3]
     return CodeDataset(dataset.name, f"{dataset.title}, as {height}x{width} codes of "
                        f"{vqvae.folder.name}", train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(vqvae),
-                       len(vqvae.model.e), vqvae.model.decode_codes, held_out=dataset.held_out)
+                       len(vqvae.model.e), vqvae.model.decode_codes, held_out=dataset.held_out,
+                       train_mirrored=mirrored)

@@ -74,7 +74,7 @@ def batches(dataset, flags, epoch, start, end):
         if flags.binarize == "dynamic":
             batch = data.binarise(batch, rng)
         if flags.flip:
-            batch = data.flipped(batch, rng)
+            batch = dataset.flipped(chosen, batch, rng)
         yield batch, dataset.train_labels[chosen], rng
 
 
