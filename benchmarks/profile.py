@@ -57,7 +57,7 @@ def wrap_all(clocks):
     xp.matmul  # noqa: B018  looked up once, so that it is an attribute to replace
     for place, names, label, count in (
             (products, ["matmul"], "product", flops), (xp, ["matmul"], "product", flops),
-            (products, ["gather"], "gather", None), (products, ["add_rows"], "scatter", None),
+            (products, ["gather"], "gather", None), (products, ["scatter"], "scatter", None),
             (ops, ["relu"], "ReLU, forward", None),
             (conv, ["column_sum"], "gradients of biases", None),
             (conv, ["gather_matmul", "matmul_scatter", "gather_t_matmul"],

@@ -78,7 +78,8 @@ def describe():
 def fused(fn):
     """A function of arrays and Python floats, of elementwise operations only, that becomes a single
     kernel on a GPU (cupy.fuse traces it once for each kind of arguments). On the host it is called
-    as it stands: what is written is what is computed. It may return a tuple, or write with out=.
+    as it stands: what is written is what is computed. It may return a tuple, or write into its
+    arrays, as in a += b and a[...] = b.
     """
     kernels = {}
     @functools.wraps(fn)
@@ -119,7 +120,8 @@ def _multiply(cupy, _):
 
 
 def _compile(cupy, _):
-    cupy.fuse(lambda a: a * a + 1)(cupy.zeros(2, "f")).get()
+    def probe(a): return a * a + 1  # with a name: it becomes the kernel's, and must be one in C
+    cupy.fuse(probe)(cupy.zeros(2, "f")).get()
 
 
 PROBES = (  # what a run does on a GPU; what is wrong where it fails; what to do then

@@ -25,6 +25,7 @@ from functools import cache
 import numpy as np
 
 from .backend import xp
+from .fast.kernels import placed
 from .fast.products import column_sum, gather_matmul, gather_t_matmul, matmul_scatter
 from .ops.inputs import as_tensor, operands
 from .tensor import raw, record
@@ -104,10 +105,9 @@ def take_taps(w, kept):
     w: (kh, kw, C, K); kept: a slice or an array of numbers of taps; W: (T*C, K).
     """
     kh, kw, C, K = w.shape
-    def dw(g):
-        out = xp.zeros((kh * kw, C, K), w.dtype)
-        out[kept] = g.reshape(-1, C, K)
-        return out.reshape(w.shape)
+    if isinstance(kept, slice) and kept.stop == kh * kw:  # all of them
+        return w.reshape(kh * kw * C, K)
+    def dw(g): return placed(g.reshape(-1, C, K), (kh * kw, C, K), kept).reshape(w.shape)
     return record(w.data.reshape(kh * kw, C, K)[kept].reshape(-1, K), (w, dw))
 
 

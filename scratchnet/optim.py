@@ -12,6 +12,7 @@ import numpy as np
 
 from .backend import fused, to_numpy, xp
 from .fast.blocks import adam_in_place, flush_tiny, in_blocks
+from .fast.flat import flat
 
 
 class Optimizer:
@@ -35,6 +36,7 @@ class Optimizer:
         self.state = {name: [xp.zeros_like(p.data, order="C") for p in self.parameters]
                       for name in self.slots}
         self.parts = [slice(None)] * len(self.parameters)  # what to update: a team shares it
+        self.flat = flat(self.parameters, self.state)
 
     def zero_grad(self):
         """Forget the gradients."""
@@ -43,6 +45,9 @@ class Optimizer:
 
     def step(self):
         """One update of every parameter that has a gradient."""
+        if self.flat and len(set(self.steps)) == 1 and (together := self.flat.blocks()):
+            self.steps = [t + 1 for t in self.steps]
+            return self.update(self.steps[0], *together)
         for i, p in enumerate(self.parameters):
             if p.grad is None:
                 continue

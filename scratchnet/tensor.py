@@ -127,9 +127,9 @@ class Tensor:
 
     def gradients(self, g):
         """{leaf: dL/d(leaf)} for g = dL/d(self), in arrays of their own: what backward() adds."""
-        leaves = {}
+        leaves, taken = {}, {id(_owner(g))}
         if self.node is None:
-            _add_to_leaf(leaves, self, g, g)
+            _add_to_leaf(leaves, self, g, taken)
             return leaves
 
         gradients = {self.node.number: g}
@@ -145,7 +145,7 @@ class Tensor:
                 gx = derivative(g)
                 _check(gx, source, derivative)
                 if isinstance(source, Tensor):
-                    _add_to_leaf(leaves, source, gx, g)
+                    _add_to_leaf(leaves, source, gx, taken)
                 elif source.number in gradients:
                     # A fresh array: gx or the sum so far may be another node's gradient, or a view.
                     gradients[source.number] = gradients[source.number] + gx
@@ -222,14 +222,23 @@ def raw(x):
     return x.data if isinstance(x, Tensor) else x
 
 
-def _add_to_leaf(leaves, leaf, gx, upstream):
+def _add_to_leaf(leaves, leaf, gx, taken):
+    """leaves[leaf] += gx, in memory of its own. taken: the ids of the arrays whose memory the
+    caller or another leaf has."""
     gx = xp.asarray(gx)  # NumPy turns arrays without axes into scalars
+    owner = _owner(gx)
     if leaf in leaves:
         leaves[leaf] = leaves[leaf] + gx
-    elif gx is upstream or gx.base is not None:
-        leaves[leaf] = gx.copy()  # another leaf may hold the same memory
+    elif id(owner) in taken or not (gx.flags.c_contiguous and getattr(gx.flags, "writeable", True)):
+        leaves[leaf] = gx.copy()
     else:
         leaves[leaf] = gx
+        taken.add(id(owner))
+
+
+def _owner(a):
+    """The array whose memory a shows."""
+    return a.base if isinstance(a.base, xp.ndarray) else a
 
 
 def _check(gx, source, derivative):

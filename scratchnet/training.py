@@ -73,7 +73,7 @@ def step(model, optimizer, batch, rng, labels=(), team=ALONE):
     optimizer.zero_grad()
     for piece, share, noise in deal(model, n, rng, team):
         loss, metrics = model.loss(to_batch(batch[piece]), noise, **classes(model, labels[piece]))
-        (share * loss).backward()
+        loss.backward(share)
         add(means, metrics, share)
     team.add_gradients()  # over its processes: for one there is nothing to add
     optimizer.step()
@@ -124,7 +124,7 @@ def deal(model, n, rng, team):
 def add(means, metrics, share):
     """means += share * metrics, for each name."""
     for name, value in metrics.items():
-        part = raw(value) * share
+        part = raw(value) if share == 1 else share * raw(value)
         means[name] = means[name] + part if name in means else part
 
 

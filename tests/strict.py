@@ -14,10 +14,18 @@ And what CuPy does otherwise than NumPy, without a word, this does so too: an in
 wraps around, the result of broadcast_to can be written to, that of as_strided has no .base.
 """
 
+import ctypes
+import shutil
+import subprocess
 import sys
+import tempfile
+import weakref
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from scratchnet.backend import xp
 
@@ -25,6 +33,8 @@ _lines = (Path(__file__).parent / "cupy_names.txt").read_text().splitlines()
 NAMES = set(_lines[1:])
 __version__ = f"(standing in for {_lines[0]})"
 moves = {"in": 0, "out": 0}  # host to device, device to host
+launches = Counter()  # {name: how often}: what would be a kernel, a copy or a fill on a GPU
+_owners = weakref.WeakValueDictionary()  # {id of a NumPy array: the first ndarray that wraps it}
 WAITING = {"bincount", "flatnonzero", "nonzero", "argwhere", "unique", "compress", "extract"}
 
 
@@ -36,11 +46,16 @@ def use():
 class ndarray:
     """An array "on the device": NumPy's, wrapped, and not let out."""
 
-    __slots__ = ("_a", "__weakref__")
+    __slots__ = ("_a", "_base", "__weakref__")
     __array_priority__ = 1000
 
     def __init__(self, a):
-        self._a = a
+        self._a, self._base = a, None
+        if isinstance(a.base, np.ndarray):
+            owner = _owners.get(id(a.base))
+            self._base = ndarray(a.base) if owner is None else owner
+        else:
+            _owners.setdefault(id(a), self)
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use "
@@ -58,8 +73,8 @@ class ndarray:
         value = getattr(self._a, name)
         return _function(value, name) if callable(value) else _wrap(value)
 
-    base = property(lambda self: None if self._a.base is None else self)
-    data = property(lambda self: MemoryPointer())
+    base = property(lambda self: self._base)
+    data = property(lambda self: MemoryPointer(self._a))
     dtype = property(lambda self: self._a.dtype)
     shape = property(lambda self: self._a.shape)
 
@@ -84,12 +99,13 @@ class ndarray:
         return len(self._a)
 
     def __getitem__(self, index):
-        return _wrap(self._a[_wrapped(index, self.shape)])
+        return _launched("getitem", _wrap(self._a[_wrapped(index, self.shape)]), self._a)
 
     def __setitem__(self, index, value):
         if isinstance(value, (np.ndarray, list, tuple)):
             raise TypeError(f"{type(value)} assigned into a device array")
         self._a[_wrapped(index, self.shape)] = _unwrap(value)
+        _launched("setitem", self)
 
     def __repr__(self):
         return f"strict({self._a!r})"
@@ -100,6 +116,7 @@ def _operator(name):
         _no_lists(others)
         _only_traced(self, *others)
         result = getattr(self._a, name)(*[_unwrap(o) for o in others])
+        _launched(name, self)
         if name.startswith("__i") and name not in ("__invert__",):
             return self
         return NotImplemented if result is NotImplemented else _wrap(
@@ -118,7 +135,10 @@ ndarray.__hash__ = None
 
 
 class MemoryPointer:
-    """What `a.data` is: no buffer, and nothing that can be made an array."""
+    """What `a.data` is: no buffer, and nothing that can be made an array. ptr: its address."""
+
+    def __init__(self, a):
+        self.ptr = a.ctypes.data
 
 
 def _unwrap(value):
@@ -151,6 +171,15 @@ def _wrapped(index, shape):
         at += axes(part)
     parts = [_unwrap(part) for part in parts]
     return tuple(parts) if isinstance(index, tuple) else parts[0]
+
+
+def _launched(name, result, *sources):
+    """The result; that it was computed is counted, unless it is a view of one of the sources (NumPy
+    arrays), or only traced."""
+    if type(result) is not Traced and not any(
+            np.may_share_memory(result._a, a) for a in sources):
+        launches[name] += 1
+    return result
 
 
 def _is_mask(part):
@@ -217,7 +246,12 @@ def _function(fn, name):
                             f"compiled")
         result = _wrap(fn(*[_unwrap(a) for a in args],
                           **{k: _unwrap(v) for k, v in kwargs.items()}), kind)
-        return result if kwargs.get("out") is None else kwargs["out"]
+        if kwargs.get("out") is not None:
+            return _launched(name, kwargs["out"])
+        if name.startswith("empty") or not isinstance(result, ndarray):
+            return result
+        of = [fn.__self__] if isinstance(getattr(fn, "__self__", None), np.ndarray) else []
+        return _launched(name, result, *of, *[a._a for a in _flat(args) if isinstance(a, ndarray)])
     call.__name__ = name
     if hasattr(fn, "at"):
         def at(a, index, b):
@@ -226,6 +260,7 @@ def _function(fn, name):
             if a.dtype.kind == "b" or a.dtype.itemsize < (2 if a.dtype.kind == "f" else 4):
                 raise TypeError(f"cupy.{name}.at does not take {a.dtype}")
             fn.at(a._a, _wrapped(index, a.shape), _unwrap(b))
+            launches[f"{name}.at"] += 1
         call.at = at
     return call
 
@@ -239,7 +274,10 @@ def fuse(fn):
                 raise TypeError(f"Invalid argument type for {fn.__name__!r}: {type(a)}")
         if any(type(a) is Traced for a in arguments):
             return fn(*arguments)  # within another one
+        launches[fn.__name__] += 1
         result = fn(*[Traced(a._a) if isinstance(a, ndarray) else a for a in arguments])
+        if not fn.__name__.isidentifier():
+            raise ValueError(f"{fn.__name__}: the kernel is named after the function, in C")
         def out(r):
             if not isinstance(r, ndarray):
                 raise TypeError(f"Fusion function can't return {type(r)}")
@@ -264,10 +302,64 @@ class Traced(ndarray):
     def unknown(self, *arguments):
         raise TypeError("a fused function uses an operator that cupy.fuse knows no kernel for")
 
+    def __setitem__(self, index, value):
+        if index is not Ellipsis:
+            self.refuse()
+        self._a[...] = _unwrap(value)
+
     shape = property(refuse)
     __abs__ = __pos__ = __rpow__ = unknown
-    __len__ = __iter__ = __getitem__ = __setitem__ = __bool__ = __float__ = __int__ = refuse
+    __len__ = __iter__ = __getitem__ = __bool__ = __float__ = __int__ = refuse
     item = tolist = refuse
+
+
+class ElementwiseKernel:
+    """cupy.ElementwiseKernel: its lines of C compiled for the host, in a loop over the elements of
+    the one output. Inputs: "raw" arrays, which must be contiguous here, and integers."""
+
+    def __init__(self, inputs, output, body, name):
+        self.inputs, self.output, self.body, self.__name__ = inputs, output, body, name
+
+    def __call__(self, *values):
+        dtype, parameters, names, given = values[-1].dtype, [], [], []
+        for parameter, value in zip([*self.inputs.split(", "), "raw " + self.output], values,
+                                    strict=True):
+            *raw, kind, name = parameter.split()
+            names.append(name)
+            parameters.append(f"{kind} {'*' * len(raw)}{name}")
+            if not raw:
+                given.append(ctypes.c_int(value))
+                continue
+            if not isinstance(value, ndarray) or not value._a.flags.c_contiguous:
+                raise TypeError(f"{self.__name__}: {name} must be a contiguous device array")
+            if value.dtype != (dtype if kind == "T" else kind):
+                raise TypeError(f"{self.__name__}: {name} is of {value.dtype}")
+            given.append(ctypes.c_void_p(value.data.ptr))
+        T = {"float32": "float", "float64": "double", "int32": "int"}[dtype.name]
+        run = _compiled(f"""
+            typedef {T} T; typedef int int32; typedef long long int64;
+            typedef unsigned long long uint64;
+            static void one(long long i, {", ".join(parameters[:-1])}, T &{names[-1]}) {{
+                {self.body}
+            }}
+            extern "C" void run(long long size, {", ".join(parameters)}) {{
+                for (long long i = 0; i < size; i++)
+                    one(i, {", ".join(names)}[i]);
+            }}""")
+        launches[self.__name__] += 1
+        run(ctypes.c_longlong(values[-1]._a.size), *given)
+
+
+@cache
+def _compiled(source):
+    compiler = shutil.which("c++")
+    if compiler is None:
+        pytest.skip("needs a C++ compiler")
+    with tempfile.TemporaryDirectory() as work:
+        library = Path(work, "kernel.so")
+        subprocess.run([compiler, "-O1", "-fPIC", "-shared", "-xc++", "-", "-o", library],
+                       input=source, text=True, check=True)
+        return ctypes.CDLL(str(library)).run
 
 
 def asarray(a, dtype=None):
@@ -276,7 +368,8 @@ def asarray(a, dtype=None):
         return a if dtype in (None, a.dtype) else ndarray(a._a.astype(dtype))
     if isinstance(a, MemoryPointer):
         raise TypeError("the memory of a device array is no array: use the array itself")
-    moves["in"] += 1
+    moves["in"] += not isinstance(a, (int, float))  # a number is filled in
+    launches["asarray"] += 1
     a = np.array(a, dtype=dtype)
     if a.dtype.kind not in "biufc":
         raise ValueError(f"Unsupported dtype {a.dtype}")

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scratchnet import Tensor, conv, nn, taps, to_numpy, xp
-from scratchnet.fast import memory, products
+from scratchnet.fast import kernels, memory, products
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -126,6 +126,24 @@ def test_products_are_the_plain_ones(offsets, stride, P, Q, H, W, C, K, N, block
              taps.gather_t_matmul(x, g, offsets, (sh, sw))),
         ):
             np.testing.assert_allclose(to_numpy(fast), to_numpy(plain), atol=1e-11)
+
+
+@pytest.mark.parametrize("K", [1, 3])
+def test_column_sum(K, backend, rng):
+    g = rng.standard_normal((2, 3, 4, K))
+    found = to_numpy(products.column_sum(xp.asarray(g)))
+    np.testing.assert_allclose(found, g.sum(axis=(0, 1, 2)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("index", [
+    slice(2), slice(1, 3), (slice(None), slice(-2, None)), (slice(None), slice(1, 2), slice(None)),
+    slice(None), slice(0, 4, 2), slice(None, None, -1), (slice(2), slice(1)), (Ellipsis, slice(1)),
+    (1, slice(2)), (slice(None), None, slice(1, 3)), slice(3, 1)])
+def test_placed_among_zeros(index, backend, rng):
+    expected = np.zeros((4, 3, 2))
+    expected[index] = g = rng.standard_normal(expected[index].shape)
+    found = kernels.placed(xp.asarray(g), expected.shape, index)
+    np.testing.assert_array_equal(to_numpy(found), expected)
 
 
 @pytest.mark.host_only

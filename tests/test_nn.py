@@ -114,6 +114,30 @@ def test_adam_against_the_algorithm_written_plainly(backend, rng):
     np.testing.assert_allclose(p.numpy(), theta, rtol=1e-10)
 
 
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.01),
+                                  lambda p: optim.Adam(p, 0.1, average=0.9)])
+def test_all_parameters_at_once_are_each_one_alone(make, backend, rng):
+    """On a GPU they lie in one array; 64 and more numbers, so that places are not all full."""
+    shapes = [(3, 5), (), (64,), (65, 2), (1, 1, 2)]
+    values = [rng.standard_normal(s).astype(np.float32) for s in shapes]
+    together, alone = ([Tensor(v.copy(), requires_grad=True) for v in values] for _ in range(2))
+    one, each = make(together), [make([p]) for p in alone]
+    assert (one.flat is not None) == (backend != "numpy")
+    for step in range(4):
+        for p, q in zip(together, alone, strict=True):
+            p.grad = q.grad = xp.asarray(rng.standard_normal(p.shape).astype(np.float32))
+        if step == 2:  # one without a gradient: each by itself
+            together[1].grad = alone[1].grad = None
+        for optimizer in [one, *each]:
+            optimizer.step()
+    for i, (p, q) in enumerate(zip(together, alone, strict=True)):
+        np.testing.assert_allclose(p.numpy(), q.numpy(), rtol=1e-6)
+        for name in one.slots:
+            np.testing.assert_allclose(*(to_numpy(a) for a in (
+                one.state[name][i], each[i].state[name][0])), rtol=1e-6)
+    assert one.steps == [4, 3, 4, 4, 4]
+
+
 def test_a_parameter_that_was_transposed_is_updated(backend):
     p = Tensor(Tensor(np.ones((2, 3))).T.data, requires_grad=True)
     (p * 2).sum().backward()
@@ -263,7 +287,7 @@ def test_adam_averages_the_parameters(backend, rng):
 @pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.05, momentum=0.9),
                                   lambda p: optim.Adam(p, 0.05),
                                   lambda p: optim.Adam(p, 0.05, average=0.5)])
-def test_optimiser_state_resumes_exactly(make, rng):
+def test_optimiser_state_resumes_exactly(make, backend, rng):
     gradients = [rng.standard_normal(4).astype(np.float32) for _ in range(6)]
     def run(p, optimizer, part):
         for g in part:

@@ -88,11 +88,44 @@ def test_leaves_do_not_share_gradient_memory(backend):
     assert to_numpy(b.grad).tolist() == [1.0, 1.0] and to_numpy(g).tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("op", [
+    lambda a, b: a.reshape(4) + b.reshape(4), lambda a, b: a + b.reshape(2, 2),
+    lambda a, b: (a.reshape(4).reshape(2, 2) + b).reshape(1, 4),
+    lambda a, b: (a.reshape(4) + b.reshape(4)) * 1.0, lambda a, b: (a.reshape(2, 2) + b) * 1.0,
+    lambda a, b: a.sum() + b.sum(), lambda a, b: ops.concatenate([a, b]) * 1.0,
+    lambda a, b: ops.concatenate([a, b]), lambda a, b: ops.stack([a, b])])
+def test_leaves_do_not_share_the_memory_of_a_view(op, backend):
+    """Nor with the g that was given."""
+    a, b = leaf(np.ones((2, 2), np.float32)), leaf(np.ones((2, 2), np.float32))
+    y = op(a, b)
+    g = xp.ones(y.shape, np.float32)
+    y.backward(g)
+    a.grad += 5
+    assert to_numpy(b.grad).tolist() == [[1, 1]] * 2 and float(g.sum()) == g.size
+    b.grad += 5
+    assert to_numpy(a.grad).tolist() == [[6, 6]] * 2 and float(g.sum()) == g.size
+
+
+def test_a_gradient_that_nobody_else_has_is_not_copied(backend):
+    """It comes through a reshape, as those of a convolution's weights do."""
+    given = []
+    def op(x):
+        def dx(g):
+            given.append(2 * g)
+            return given[0]
+        return record(2 * x.data, (x, dx))
+    w = leaf(np.ones((2, 3), np.float32))
+    op(w.reshape(6)).sum().backward()
+    w.grad += 1
+    assert to_numpy(given[0]).tolist() == [3] * 6 == to_numpy(w.grad).reshape(-1).tolist()
+
+
 def test_gradient_of_a_sum_is_writable(backend):
-    x = leaf([1.0, 2.0])
-    x.sum().backward()
-    x.grad += 1
-    assert to_numpy(x.grad).tolist() == [2.0, 2.0]
+    for values in ([1.0, 2.0], [1.0]):
+        x = leaf(values)
+        (x.mean() * len(values)).backward()
+        x.grad += 1
+        assert to_numpy(x.grad).tolist() == [2.0] * len(values)
 
 
 def test_a_long_chain_needs_no_recursion(backend):

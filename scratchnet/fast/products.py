@@ -12,6 +12,7 @@ import numpy as np
 
 from ..backend import xp
 from ..taps import as_matrix, places
+from . import kernels
 from .memory import empty, on_host
 
 BLOCK = 1 << 20  # numbers gathered at a time: 4 MB, about what stays in the cache
@@ -20,14 +21,14 @@ SMALL = 10 ** 6  # multiplications that OpenBLAS's small kernel takes
 
 def gather_matmul(x, W, taps, stride, size, b=None):
     """gather(x) W + b.   x: (N, H, W, C), W: (T*C, K), b: (K,) or None -> (N, P, Q, K)."""
-    if stride == (1, 1) and scatter_is_less(x.shape[3], W.shape[1]):
+    if stride == (1, 1) and scatter_is_less(len(taps), x.shape[3], W.shape[1]):
         return scattered(x, *mirror(W, taps), stride, size, b)
     return gathered(x, W, taps, stride, size, b)
 
 
 def matmul_scatter(g, W, taps, stride, size, b=None):
     """scatter(g W^T) + b.   g: (N, P, Q, K), W: (T*C, K), b: (C,) or None -> (N, H, W, C)."""
-    if stride == (1, 1) and not scatter_is_less(W.shape[1], len(W) // len(taps)):
+    if stride == (1, 1) and not scatter_is_less(len(taps), W.shape[1], len(W) // len(taps)):
         return gathered(g, *mirror(W, taps), stride, size, b)
     return scattered(g, W, taps, stride, size, b)
 
@@ -60,14 +61,17 @@ def mirrored(taps):
 def mirror(W, taps):
     """(T*A, B) -> (T*B, A), the matrix of the other map, and its taps."""
     T, B = len(taps), W.shape[1]
+    if T == 1 and not on_host():  # a launch less; OpenBLAS takes 1.5 times as long for such a view
+        return W.T, mirrored(taps)
     W = W.reshape(T, -1, B)[::-1].transpose(0, 2, 1).reshape(T * B, -1)
     return W, mirrored(taps)
 
 
-def scatter_is_less(read, written):
+def scatter_is_less(T, read, written):
     """Whether scattering is less work than gathering: it adds T numbers for each channel that is
-    written, gathering copies T for each that is read, and an addition costs about four copies."""
-    return 4 * written < read
+    written, gathering copies T for each that is read, and an addition costs about four copies; on a
+    GPU, where it is one kernel, about one. One tap is gathered without a copy."""
+    return T > 1 and (4 * written < read if on_host() else written <= read)
 
 
 def gathered(x, W, taps, stride, size, b):
@@ -89,13 +93,15 @@ def scattered(g, W, taps, stride, size, b):
     for part in blocks(N, P * Q * len(W)):
         rows = empty((len(g[part]) * P * Q, len(W)), g.dtype, "rows")
         matmul(g[part].reshape(-1, K), W.T, rows)
-        y[part] = 0 if b is None else b
-        add_rows(y[part], rows.reshape(-1, P, Q, T, len(W) // T), taps, stride)
+        scatter(rows.reshape(-1, P, Q, T, len(W) // T), taps, stride, b, y[part])
     return y
 
 
-def add_rows(y, rows, taps, stride):
-    """y += taps.scatter(rows)."""
+def scatter(rows, taps, stride, b, y):
+    """y[...] = taps.scatter(rows) + b."""
+    if not on_host():
+        return kernels.scatter(rows, taps, stride, b, y)
+    y[...] = 0 if b is None else b
     for t, (i, j, p, q) in enumerate(places(taps, stride, rows.shape[1:3], y.shape[1:3])):
         y[:, i, j] += rows[:, p, q, t]
 
@@ -108,11 +114,13 @@ def blocks(n, numbers):
 
 
 def gather(x, taps, stride, size):
-    """taps.gather(x), on the host in memory that the next call uses again."""
+    """taps.gather(x); on the host in memory that the next call uses again."""
     (sh, sw), (P, Q) = stride, size
     N, H, W, C = x.shape
     if taps == ((0, 0),) and (sh, sw) == (1, 1) and (P, Q) == (H, W):
         return x.reshape(N, P, Q, 1, C)  # a 1x1 convolution is a matrix product
+    if not on_host():
+        return kernels.gather(x, taps, stride, size)
     border = _border(taps, stride, size, (H, W))
     # Flattened and back: an axis of length 1 may come with any stride, which is read below.
     x = _with_border(xp.ascontiguousarray(x).reshape(-1).reshape(x.shape), border)
@@ -128,11 +136,11 @@ def gather(x, taps, stride, size):
 
 def windows(x, i, j, shape, strides):
     """The memory of x, which is contiguous, from pixel (i, j) on, read with other steps:
-    overlapping windows, no copy. (On the host the constructor does what as_strided does, in less
-    time: with small blocks the call itself counts.)"""
-    if isinstance(x, np.ndarray) and x.size:
+    overlapping windows, no copy. (The constructor does what as_strided does, in less time: with
+    small blocks the call itself counts.)"""
+    if x.size:
         return np.ndarray(shape, x.dtype, x, i * x.strides[1] + j * x.strides[2], strides)
-    return xp.lib.stride_tricks.as_strided(x[:, i:, j:], shape, strides)
+    return np.lib.stride_tricks.as_strided(x[:, i:, j:], shape, strides)
 
 
 def matmul(a, b, out):
@@ -154,7 +162,15 @@ def matmul(a, b, out):
 def column_sum(g):
     """The sum of g over all axes but the last, as a product with ones."""
     g = g.reshape(-1, g.shape[-1])
-    return xp.ones(len(g), g.dtype) @ g
+    if g.shape[1] == 1 and not on_host():
+        return g.sum(axis=0)  # CuPy would make the product in four steps
+    return ones(xp.ones, len(g), g.dtype) @ g
+
+
+@cache
+def ones(make, n, dtype):
+    """make(n, dtype), made once."""
+    return make(n, dtype)
 
 
 # ---------------------------------------------------------------- places

@@ -85,7 +85,10 @@ def gate(x):
     if x.shape[-1] != 2 * h:
         raise ValueError(f"gate: the last axis of {x.shape} cannot be halved")
     y, t, s = gate_of(x.data[..., :h], x.data[..., h:])
-    def dx(g): return xp.concatenate(gate_slopes(g, t, s), axis=-1)
+    def dx(g):
+        out = xp.empty(x.shape, x.dtype)
+        gate_slopes(g, t, s, out[..., :h], out[..., h:])
+        return out
     return record(y, (x, dx))
 
 
@@ -96,8 +99,9 @@ def gate_of(a, b):
 
 
 @fused
-def gate_slopes(g, t, s):
-    return g * s * (1 - t * t), g * t * s * (1 - s)
+def gate_slopes(g, t, s, da, db):
+    da[...] = g * s * (1 - t * t)
+    db[...] = g * t * s * (1 - s)
 
 
 def elu(x, alpha=1.0):
@@ -120,8 +124,13 @@ def clip(x, low=-math.inf, high=math.inf):
     if not low <= high:
         raise ValueError(f"clip: low = {low} is above high = {high}")
     x = as_tensor(x)
-    def dx(g): return g * ((x.data >= low) & (x.data <= high))
+    def dx(g): return where_between(g, x.data, low, high)
     return record(xp.clip(x.data, low, high), (x, dx))
+
+
+@fused
+def where_between(g, x, low, high):
+    return g * ((x >= low) & (x <= high))
 
 
 @fused

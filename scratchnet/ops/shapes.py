@@ -9,6 +9,7 @@ import numbers
 import numpy as np
 
 from ..backend import xp
+from ..fast.kernels import placed
 from ..tensor import record
 from .arithmetic import unbroadcast
 from .inputs import as_tensor, axis_index, operands
@@ -116,10 +117,9 @@ def getitem(x, index):
     index = tuple(axis_index(i) for i in parts)
     repeats = any(isinstance(i, xp.ndarray) and i.dtype.kind in "iu" for i in index)
     def dx(g):
+        if not repeats:
+            return placed(g, x.shape, index)
         out = xp.zeros(x.shape, x.dtype)
-        if repeats:
-            xp.add.at(out, index, g)
-        else:
-            out[index] = g
+        xp.add.at(out, index, g)
         return out
     return record(x.data[index], (x, dx))
