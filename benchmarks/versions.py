@@ -49,6 +49,7 @@ team.__exit__(None, None, None)
 
 class Side:
     def __init__(self, where, model):
+        self.where = where
         folder, _, line = where.partition(":")
         ranks, _, folder = folder.rpartition("@")
         by = ["mpiexec", "-n", ranks] if ranks else []
@@ -60,7 +61,10 @@ class Side:
     def run(self, count):
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
-        return tuple(map(float, self.process.stdout.readline().split()))
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"{self.where}: has ended; what it said is above")
+        return tuple(map(float, answer.split()))
 
 
 def main():
