@@ -11,6 +11,7 @@ the others the median ratio to it, with its range, and the peak memory of each.
 """
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -59,8 +60,9 @@ class Side:
                                         env={**os.environ, "PYTHONPATH": ""})
 
     def run(self, count):
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{count}\n")
+            self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             sys.exit(f"{self.where}: has ended; what it said is above")
