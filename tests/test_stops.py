@@ -49,6 +49,14 @@ Log.add = add_and_shout
 """
 
 
+@pytest.fixture(autouse=True, scope="module")
+def hang_ups_arrive():
+    """Also where the tests are run by nohup, whose programs' programs would ignore them, too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def command(tmp_path, *flags, extra="", epochs=2):
     (tmp_path / "train_mnist.py").write_text(PROGRAM.format(root=str(ROOT), extra=extra))
     return [sys.executable, "train_mnist.py", *FLAGS, "--epochs", str(epochs), *flags]
