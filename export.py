@@ -51,8 +51,9 @@ def main(argv):
         clear(out)
         checkpoint.save_weights(out / "checkpoint.npz", run.model, run.progress,
                                 half=run.flags.model != "vqvae")
-        for path in (path for pattern in KEPT for path in run.folder.glob(pattern)):
-            shutil.copyfile(path, out / path.name)
+        for pattern in KEPT:
+            for path in run.folder.glob(pattern):
+                shutil.copyfile(path, out / path.name)
         checkpoint.write_json(out / "config.json", config)
     if not flags.quiet:
         size = (out / "checkpoint.npz").stat().st_size

@@ -68,21 +68,25 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
         _check_directions(loss, tensors, analytic, eps, rtol, atol, directions, rng)
         return True
     for name, t, a in zip(names, tensors, analytic, strict=True):
-        n = np.zeros(t.shape)
-        asymmetry = np.zeros(t.shape)
-        here = loss()
-        for index in np.ndindex(*t.shape):
-            kept = t.data[index].item()
-            t.data[index] = kept + eps
-            above = loss()
-            t.data[index] = kept - eps
-            below = loss()
-            t.data[index] = kept
-            n[index] = (above - below) / (2 * eps)
-            asymmetry[index] = abs(above - 2 * here + below) / eps
-            _check_finite((above, below), f"{name}{_brackets(index)}", f"{eps:g}")
-        _compare(name, a, n, asymmetry, rtol, atol)
+        _compare(name, a, *_differences(loss, t, eps, name), rtol, atol)
     return True
+
+
+def _differences(loss, t, eps, name):
+    """n = dL/dt, an element at a time; and how far the slopes on its two sides are apart."""
+    n, asymmetry = np.zeros(t.shape), np.zeros(t.shape)
+    here = loss()
+    for index in np.ndindex(*t.shape):
+        kept = t.data[index].item()
+        t.data[index] = kept + eps
+        above = loss()
+        t.data[index] = kept - eps
+        below = loss()
+        t.data[index] = kept
+        n[index] = (above - below) / (2 * eps)
+        asymmetry[index] = abs(above - 2 * here + below) / eps
+        _check_finite((above, below), f"{name}{_brackets(index)}", f"{eps:g}")
+    return n, asymmetry
 
 
 def _check_directions(loss, tensors, analytic, eps, rtol, atol, directions, rng):

@@ -298,6 +298,8 @@ def test_a_longer_or_shorter_measurement_replaces_none_but_its_like():
     names = {path.name for path in Path("vae").glob("evaluation*.json")}
     assert {"evaluation-first7.json", "evaluation-importance2.json",
             "evaluation-first7-importance2.json"} <= names
+    exported("vae", "--overwrite")
+    assert {path.name for path in Path("out/vae").glob("evaluation*.json")} == names
     assert evaluated("grey", "--binarize", "static")["binarised"]
     assert Path("grey/evaluation-static.json").exists()
 

@@ -170,12 +170,16 @@ def test_a_default_name_never_takes_an_old_run():
 def test_overwrite_replaces_only_when_told(capsys):
     train("--model", "vae", *QUICK, "--epochs", 1, "--out", "a", "--quiet")
     before = state("a")
+    measured = {Path("a", n) for n in ("evaluation.json", "evaluation-first7.json")}
+    for path in measured:
+        path.write_text("{}")
     assert train("--model", "autoencoder", *QUICK, "--epochs", 1, "--out", "a") == 2
+    assert all(path.exists() for path in measured)
     assert "there is a run in it; go on with --resume a" in capsys.readouterr().err
     assert state("a").keys() == before.keys()
     assert train("--model", "autoencoder", *QUICK, "--epochs", 1, "--out", "a", "--overwrite",
                  "--quiet") == 0
-    assert not Path("a/samples.png").exists()
+    assert not any(path.exists() for path in {Path("a/samples.png"), *measured})
 
 
 @pytest.mark.parametrize("argv", [

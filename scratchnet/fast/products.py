@@ -6,7 +6,7 @@ each map is computed as the other one, through mirrored taps, where that takes l
 docs/09-speed.md derives them and says what each gains.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -167,9 +167,9 @@ def column_sum(g):
     return ones(xp.ones, len(g), g.dtype) @ g
 
 
-@cache
+@lru_cache(100)
 def ones(make, n, dtype):
-    """make(n, dtype), made once."""
+    """make(n, dtype), made once for each of the last hundred sizes."""
     return make(n, dtype)
 
 

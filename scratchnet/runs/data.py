@@ -91,8 +91,7 @@ class Dataset:
     """Images uint8 (N, H, W, C), labels uint8 (N,), both split into train and test.
 
     title is what pictures say; sha256 identifies the exact content. held_out: what test_images are,
-    "test" or "validation". train_mirrored: the training images in a mirror, where that is not each
-    row backwards (grids of codes).
+    "test" or "validation".
     """
 
     name: str
@@ -103,7 +102,6 @@ class Dataset:
     test_labels: np.ndarray
     sha256: str
     held_out: str = field(default="test", kw_only=True)
-    train_mirrored: np.ndarray = field(default=None, kw_only=True)
 
     @property
     def image_shape(self):
@@ -136,18 +134,19 @@ class Dataset:
                        test_labels=self.train_labels[-n:], held_out="validation")
 
     def with_training(self, part):
-        """Of the training images this slice."""
-        mirrored = self.train_mirrored
+        """The same, with this slice of the training images."""
         return replace(self, train_images=self.train_images[part],
-                       train_labels=self.train_labels[part],
-                       train_mirrored=None if mirrored is None else mirrored[part])
+                       train_labels=self.train_labels[part])
 
     def flipped(self, chosen, batch, rng):
-        """The batch of these training images, each mirrored with probability 1/2."""
+        """batch, (n, H, W, C), made of the training images of these numbers: each of them mirrored
+        with probability 1/2."""
         mirror = rng.random(len(batch)) < 0.5
-        mirrored = (batch[:, :, ::-1] if self.train_mirrored is None
-                    else self.train_mirrored[chosen])
-        return np.where(mirror[:, None, None, None], mirrored, batch)
+        return np.where(mirror[:, None, None, None], self.mirrored(chosen, batch), batch)
+
+    def mirrored(self, chosen, batch):
+        """All of the batch in a mirror: left is right."""
+        return batch[:, :, ::-1]
 
     def limited(self, n):
         """The first n training images, and at most n test images."""

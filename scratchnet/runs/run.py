@@ -7,7 +7,7 @@ weights. What generate.py, evaluate.py and a prior over a VQ-VAE's codes have in
 import hashlib
 import os
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,10 +84,21 @@ class Run:
 @dataclass(frozen=True)
 class CodeDataset(Dataset):
     """Grids of code indices, (N, h, w, 1), for images. levels: K. decode: indices (N, h, w) ->
-    images."""
+    images. train_mirrored: the codes of the training images in a mirror, if those are wanted, which
+    are others than the grids backwards."""
 
     levels: int
     decode: callable
+    train_mirrored: np.ndarray = field(default=None, kw_only=True)
+
+    def with_training(self, part):
+        found = super().with_training(part)
+        if self.train_mirrored is None:
+            return found
+        return replace(found, train_mirrored=self.train_mirrored[part])
+
+    def mirrored(self, chosen, batch):
+        return self.train_mirrored[chosen]
 
 
 def changed(path, why=""):
