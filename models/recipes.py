@@ -65,6 +65,7 @@ CODEBOOK = {
     "decay": (0.99, "between 0 and 1", "gamma of the codebook's running means"),
     "restart_below": (0.0, "not negative", "move a code that gets less than this part of a "
                       "fair share onto a random vector (0: never)"),
+    "residual": (0, "natural", "more residual blocks of the decoder"),
 }
 NETWORK = {
     "features": (32, "count", "channels of the PixelCNN's feature maps"),

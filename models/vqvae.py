@@ -38,9 +38,10 @@ class VQVAE(Model):
     """An encoder, a codebook, a decoder.
 
     image_shape: (H, W, C). architecture: a key of ARCHITECTURES. num_embeddings K,
-    embedding_dim D, commitment_cost beta. codebook: "gradient" or "ema"; decay: gamma of the
-    running means. restart_below: a code that gets less than this part of a fair share of the
-    vectors, on a running average, is moved onto a random vector of the batch (0: never).
+    embedding_dim D, commitment_cost beta. residual: more residual blocks of the decoder. codebook:
+    "gradient" or "ema"; decay: gamma of the running means. restart_below: a code that gets less
+    than this part of a fair share of the vectors, on a running average, is moved onto a random
+    vector of the batch (0: never).
     data_variance: of the training pixels in [0, 1]; the reconstruction term is the squared error
     divided by it. rng: for the initial weights.
 
@@ -59,13 +60,13 @@ class VQVAE(Model):
     gives = frozenset({"reconstructions", "codes"})
 
     def __init__(self, image_shape, architecture="sonnet", num_embeddings=512, embedding_dim=64,
-                 commitment_cost=0.25, codebook="ema", decay=0.99, restart_below=0.0,
+                 commitment_cost=0.25, codebook="ema", decay=0.99, restart_below=0.0, residual=0,
                  data_variance=1.0, rng=None):
         rng = rng or np.random.default_rng(0)
         height, width, channels = image_shape
-        if min(num_embeddings, embedding_dim) < 1:
-            raise ValueError(f"VQVAE: num_embeddings and embedding_dim must be 1 or more, not "
-                             f"{num_embeddings} and {embedding_dim}")
+        if min(num_embeddings, embedding_dim) < 1 or residual < 0:
+            raise ValueError(f"VQVAE: num_embeddings and embedding_dim must be 1 or more, residual "
+                             f"0 or more, not {num_embeddings}, {embedding_dim} and {residual}")
         if codebook not in CODEBOOKS or architecture not in ARCHITECTURES:
             raise ValueError(f"VQVAE: codebook {codebook!r} must be one of {', '.join(CODEBOOKS)}, "
                              f"architecture {architecture!r} one of {', '.join(ARCHITECTURES)}")
@@ -78,7 +79,7 @@ class VQVAE(Model):
         K, D = num_embeddings, embedding_dim
         self.image_shape, self.beta = tuple(image_shape), commitment_cost
         self.codebook, self.decay, self.restart_below = codebook, decay, restart_below
-        self.encoder, self.decoder = ARCHITECTURES[architecture](channels, D, rng)
+        self.encoder, self.decoder = ARCHITECTURES[architecture](channels, D, rng, residual)
         e = rng.uniform(-1 / K, 1 / K, (K, D)).astype(np.float32)
         self.e = Tensor(e, requires_grad=codebook == "gradient")
         self.data_variance = Tensor(np.array(data_variance, np.float32))
@@ -241,8 +242,9 @@ def residual_stack(channels, hidden, blocks, rng):
     return [*(ResidualBlock(channels, hidden, rng) for _ in range(blocks)), nn.Activation("relu")]
 
 
-def sonnet(C, D, rng, channels=(64, 128), hidden=32, blocks=2):
-    """Encoder and decoder of the paper's CIFAR-10 model, in the sizes of Sonnet's example."""
+def sonnet(C, D, rng, residual=0, channels=(64, 128), hidden=32, blocks=2):
+    """Encoder and decoder of the paper's CIFAR-10 model, in the sizes of Sonnet's example; the
+    decoder with `residual` blocks more."""
     c1, c2 = channels
     def relu(): return nn.Activation("relu")
     encoder = nn.Sequential(
@@ -251,22 +253,28 @@ def sonnet(C, D, rng, channels=(64, 128), hidden=32, blocks=2):
         nn.Conv2d(c2, c2, 3, rng, padding=1), *residual_stack(c2, hidden, blocks, rng),
         nn.Conv2d(c2, D, 1, rng))
     decoder = nn.Sequential(
-        nn.Conv2d(D, c2, 3, rng, padding=1), *residual_stack(c2, hidden, blocks, rng),
+        nn.Conv2d(D, c2, 3, rng, padding=1), *residual_stack(c2, hidden, blocks + residual, rng),
         nn.ConvTranspose2d(c2, c1, 4, rng, stride=2, padding=1), relu(),
         nn.ConvTranspose2d(c1, C, 4, rng, stride=2, padding=1))
     return encoder, decoder
 
 
-def keras(C, D, rng, channels=(32, 64)):
-    """Encoder and decoder of Keras's MNIST example: 3x3, no residual blocks."""
+def keras(C, D, rng, residual=0, channels=(32, 64), wide=128, hidden=32):
+    """Encoder and decoder of Keras's MNIST example: 3x3, no residual blocks. With `residual` of
+    them, the decoder first looks at each code's neighbours, in `wide` channels."""
     c1, c2 = channels
     def relu(): return nn.Activation("relu")
     def up(n, m): return nn.ConvTranspose2d(n, m, 3, rng, stride=2, padding=1, output_padding=1)
     encoder = nn.Sequential(
         nn.Conv2d(C, c1, 3, rng, stride=2, padding=1), relu(),
         nn.Conv2d(c1, c2, 3, rng, stride=2, padding=1), relu(), nn.Conv2d(c2, D, 1, rng))
+    neighbours = []
+    if residual:
+        neighbours = [nn.Conv2d(D, wide, 3, rng, padding=1),
+                      *residual_stack(wide, hidden, residual, rng)]
     decoder = nn.Sequential(
-        up(D, c2), relu(), up(c2, c1), relu(), nn.ConvTranspose2d(c1, C, 3, rng, padding=1))
+        *neighbours, up(wide if residual else D, c2), relu(), up(c2, c1), relu(),
+        nn.ConvTranspose2d(c1, C, 3, rng, padding=1))
     return encoder, decoder
 
 

@@ -164,20 +164,24 @@ def test_conv_vae(rng):
     same_gradients(ours, theirs, ours.loss(x, noise)[0], other, layout)
 
 
+@pytest.mark.parametrize("residual", [0, 1])
 @pytest.mark.parametrize("architecture", ["sonnet", "keras"])
-def test_vqvae(architecture, rng):
+def test_vqvae(architecture, residual, rng):
     """The loss, its gradients, and what becomes of the codebook."""
-    from benchmarks.torch_models import TorchVQVAE
+    from benchmarks.torch_models import TorchResidualBlock, TorchVQVAE
 
-    ours = VQVAE((8, 12, 3), architecture, 7, 4, data_variance=0.06, rng=rng)
+    ours = VQVAE((8, 12, 3), architecture, 7, 4, data_variance=0.06, residual=residual, rng=rng)
     theirs = TorchVQVAE(7, 4)
     if architecture == "keras":
         t = torch.nn
         theirs.encoder = t.Sequential(t.Conv2d(3, 32, 3, 2, 1), t.ReLU(), t.Conv2d(32, 64, 3, 2, 1),
                                       t.ReLU(), t.Conv2d(64, 4, 1))
+        wide = (t.Conv2d(4, 128, 3, 1, 1), TorchResidualBlock(128, 32), t.ReLU()) * residual
         theirs.decoder = t.Sequential(
-            t.ConvTranspose2d(4, 64, 3, 2, 1, 1), t.ReLU(), t.ConvTranspose2d(64, 32, 3, 2, 1, 1),
-            t.ReLU(), t.ConvTranspose2d(32, 3, 3, 1, 1))
+            *wide, t.ConvTranspose2d(128 if residual else 4, 64, 3, 2, 1, 1), t.ReLU(),
+            t.ConvTranspose2d(64, 32, 3, 2, 1, 1), t.ReLU(), t.ConvTranspose2d(32, 3, 3, 1, 1))
+    elif residual:
+        theirs.decoder.insert(3, TorchResidualBlock(128, 32))
     give_weights(ours, theirs, rng)
     ours.data_variance.data[...] = 0.06
     x = rng.uniform(size=(5, 8, 12, 3))

@@ -479,7 +479,8 @@ def test_the_codebook_starts_on_vectors_of_the_first_batch(backend, rng):
 
 
 @pytest.mark.parametrize("changes, words", [
-    ({"num_embeddings": 0}, "1 or more, not 0 and 3"), ({"embedding_dim": 0}, "1 or more"),
+    ({"num_embeddings": 0}, "1 or more, residual 0 or more, not 0, 3 and 0"),
+    ({"embedding_dim": 0}, "1 or more"), ({"residual": -1}, "residual 0 or more, not 6, 3 and -1"),
     ({"image_shape": (10, 8, 1)}, "10 x 8 do not fit.*multiples of 4"),
     ({"codebook": "kmeans"}, "must be one of gradient, ema"), ({"decay": 1.0}, "decay"),
     ({"architecture": "resnet"}, "one of sonnet, keras"), ({"commitment_cost": -1}, ">= 0")])
