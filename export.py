@@ -5,7 +5,7 @@
 
 The folder has the weights alone, the averaged ones where the run kept them, as float16 (a VQ-VAE's
 as they are: its codes must stay those that a prior was trained on); config.json, metrics.csv, the
-figures of evaluate.py, and the pictures of the run. generate.py and evaluate.py take it as they
+figures of evaluate.py, and pictures of what it draws. generate.py and evaluate.py take it as they
 take a run.
 """
 
@@ -27,7 +27,7 @@ from scratchnet.runs.folder import check_free, clear, locked, reported
 from scratchnet.runs.forms import read_json
 from scratchnet.runs.run import check_codes, open_run, open_vqvae
 
-KEPT = ("metrics.csv", "evaluation*.json", "validation*.json", "curves.png", "samples.png",
+KEPT = ("metrics.csv", "evaluation*.json", "validation*.json", "samples.png",
         "reconstructions.png", "manifold.png", "palette.png")
 
 
