@@ -38,12 +38,12 @@ class VQVAE(Model):
     """An encoder, a codebook, a decoder.
 
     image_shape: (H, W, C). architecture: a key of ARCHITECTURES. num_embeddings K,
-    embedding_dim D, commitment_cost beta. residual: more residual blocks of the decoder. codebook:
-    "gradient" or "ema"; decay: gamma of the running means. restart_below: a code that gets less
-    than this part of a fair share of the vectors, on a running average, is moved onto a random
-    vector of the batch (0: never).
-    data_variance: of the training pixels in [0, 1]; the reconstruction term is the squared error
-    divided by it. rng: for the initial weights.
+    embedding_dim D, commitment_cost beta. codebook: "gradient" or "ema"; decay: gamma of the
+    running means. restart_below: a code that gets less than this part of a fair share of the
+    vectors, on a running average, is moved onto a random vector of the batch (0: never). residual:
+    more residual blocks of the decoder, on the grid of codes, so that a code's picture depends on
+    its neighbours. data_variance: of the training pixels in [0, 1]; the reconstruction term is the
+    squared error divided by it. rng: for the initial weights.
 
     How the codebook starts: U(-1/K, 1/K); `prepare`, which training calls with each batch, puts it
     on vectors that the encoder gives for the first one. The encoder changes fast then and leaves
@@ -51,8 +51,8 @@ class VQVAE(Model):
     least FAIR_PART. On CIFAR-10, after 600 steps: perplexity 313 with this, 25 without (compare
     Lancucki et al. 2020, 2005.08520).
 
-    Raises ValueError for sizes below 1, a beta below 0, a decay outside (0, 1), an unknown
-    codebook or architecture, or images whose height or width is not a multiple of 4.
+    Raises ValueError for sizes below 1, a residual or beta below 0, a decay outside (0, 1), an
+    unknown codebook or architecture, or images whose height or width is not a multiple of 4.
     """
 
     table = ("recon_error", "vq", "perplexity", "codes_used")
@@ -261,7 +261,7 @@ def sonnet(C, D, rng, residual=0, channels=(64, 128), hidden=32, blocks=2):
 
 def keras(C, D, rng, residual=0, channels=(32, 64), wide=128, hidden=32):
     """Encoder and decoder of Keras's MNIST example: 3x3, no residual blocks. With `residual` of
-    them, the decoder first looks at each code's neighbours, in `wide` channels."""
+    them (ours, not Keras's), the decoder first looks at a code's neighbours, in `wide` channels."""
     c1, c2 = channels
     def relu(): return nn.Activation("relu")
     def up(n, m): return nn.ConvTranspose2d(n, m, 3, rng, stride=2, padding=1, output_padding=1)
