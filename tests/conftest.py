@@ -27,6 +27,7 @@ def backend(request):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "host_only: of what only the host does: on NumPy alone")
+    config.addinivalue_line("markers", "pictures: a run draws its pictures (tests/test_run.py)")
 
 
 def pytest_collection_modifyitems(items):

@@ -44,8 +44,12 @@ def few_scenes():
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Each test in a folder of its own, with no real data and no network in reach."""
+def here(tmp_path, monkeypatch, request):
+    """Each test in a folder of its own, with no real data and no network in reach. Pictures take
+    four fifths of so short a run: but in tests marked `pictures` their files are left blank."""
+    if request.node.get_closest_marker("pictures") is None:
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig",
+                            lambda figure, file, **how: file.write(b"blank"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCRATCHNET_DATA", str(tmp_path / "no data"))
     for name in ("mnist", "fashion-mnist"):
@@ -89,6 +93,7 @@ def assert_same_run(a, b):
 # ---------------------------------------------------------------- a run
 
 # The prior, which needs the run of a VQ-VAE, is in test_generate.py.
+@pytest.mark.pictures
 @pytest.mark.parametrize("model", [m for m in RECIPES["mnist"] if m != "prior"])
 def test_a_run_leaves_everything_it_promises(model, capsys):
     assert train("--model", model, *SIZES.get(model, QUICK), "--epochs", 2) == 0
