@@ -14,8 +14,9 @@ import sys
 if __name__ == "__main__":
     import early  # noqa: F401
 
-import shutil
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from models import RECIPES
 from scratchnet.errors import RunError
@@ -39,25 +40,48 @@ def main(argv):
         raise RunError("--out DIR is needed: the folder to write, such as pretrained/vae-mnist")
     run, out = open_run(flags.run, RECIPES), Path(flags.out)
     check_free(out, flags.overwrite)
-    if out.resolve() == run.folder.resolve():
-        raise RunError(f"--out {out}: is the run itself; name another folder")
     config = read_json(run.folder / "config.json")
+    sources = {run.folder: "is the run itself"}
+    if run.vqvae:
+        sources[run.vqvae.folder] = "is the run of its VQ-VAE"
     if flags.codes:
         if run.vqvae is None:
             raise RunError(f"--codes: means nothing to a {run.flags.model}, which models no codes")
         check_codes(run.folder, run.trained_on, open_vqvae(flags.codes, RECIPES, run.kind))
         config["flags"]["codes"] = flags.codes
-    with locked(out), reported(out):
-        clear(out)
-        checkpoint.save_weights(out / "checkpoint.npz", run.model, run.progress,
+        sources[Path(flags.codes)] = "is the run of its VQ-VAE"
+    for folder, what in sources.items():
+        if out.resolve() == folder.resolve():
+            raise RunError(f"--out {out}: {what}; name another folder")
+    files, left_out = kept(run)
+    with locked(out), reported(out), TemporaryDirectory(prefix=".scratchnet-", dir=out) as whole:
+        checkpoint.save_weights(Path(whole, "checkpoint.npz"), run.model, run.progress,
                                 half=run.flags.model != "vqvae")
-        for pattern in KEPT:
-            for path in run.folder.glob(pattern):
-                shutil.copyfile(path, out / path.name)
-        checkpoint.write_json(out / "config.json", config)
+        for name, content in files.items():
+            Path(whole, name).write_bytes(content)
+        checkpoint.write_json(Path(whole, "config.json"), config)
+        clear(out)  # what was there goes when all that is new is written
+        for path in Path(whole).iterdir():
+            os.replace(path, out / path.name)
     if not flags.quiet:
         size = (out / "checkpoint.npz").stat().st_size
         print(f"{run.title}, after step {run.progress['step']:,}: {size / 1e6:.2f} MB in {out}")
+        for name in left_out:
+            print(f"{name} was left out: it is of other weights; evaluate.py {out} measures these")
+
+
+def kept(run):
+    """The files to hand on beside the weights, {name: content}; and the names of those with
+    figures of other weights than the run's last. Raises RunError for one that cannot be read."""
+    files, left_out = {}, []
+    for path in (path for pattern in KEPT for path in run.folder.glob(pattern)):
+        try:
+            files[path.name] = path.read_bytes()
+            if path.suffix == ".json" and read_json(path).get("step") != run.progress["step"]:
+                left_out.append(path.name)
+        except (OSError, ValueError, AttributeError) as error:
+            raise RunError(f"{path}: cannot be read ({error}); mend or remove it") from None
+    return {name: files[name] for name in files if name not in left_out}, left_out
 
 
 def build_parser():

@@ -389,6 +389,62 @@ def test_an_exported_prior_looks_for_its_vqvae_where_it_was_exported_to(capsys):
     evaluated("elsewhere/prior")
 
 
+def test_a_prior_takes_the_vqvae_that_its_codes_are_of(monkeypatch, capsys):
+    """Of the one that its config names and the one beside it, from wherever it is asked."""
+    exported("vqvae")
+    exported("prior", "--codes", "out/vqvae")
+    monkeypatch.chdir("out/prior")
+    evaluated(".")  # it is next door
+    monkeypatch.chdir("../..")
+    shutil.copytree("out", "box")
+    for name in ("vae", "other"):  # what was put there since is no matter
+        shutil.rmtree("out/vqvae")
+        if name == "other":
+            train(*RUNS["vqvae"], "--dataset", "synthetic", "--seed", 1, "--steps", 1, "--out",
+                  "other", "--quiet")
+        shutil.copytree(name, "out/vqvae")
+        evaluated("box/prior")
+    shutil.copytree("vqvae", "named/vqvae")
+    exported("prior", "--codes", "named/vqvae", "--overwrite")
+    evaluated("out/prior")  # beside which is the other
+    shutil.rmtree("named")
+    assert "are no longer those of" in refused(capsys, partial(call, evaluate), "out/prior")
+    shutil.rmtree("out/vqvae")
+    message = refused(capsys, partial(call, evaluate), "out/prior")
+    assert "out/prior: its codes are those of a VQ-VAE that is neither at named/vqvae" in message
+
+
+def test_an_export_replaces_all_that_was_there_or_nothing(monkeypatch, capsys):
+    Path("vqvae/palette.png").write_bytes(b"codes")
+    exported("vqvae")
+    assert Path("out/vqvae/palette.png").read_bytes() == b"codes"
+    before = {path.name: path.read_bytes() for path in Path("out/vqvae").iterdir()}
+    with monkeypatch.context() as patch:  # the disk is full at the last file
+        patch.setattr(export.checkpoint, "write_json", full_disk)
+        for out in ("out/vqvae", "out/new"):
+            assert "cannot write" in refused(capsys, partial(call, export), "vae", "--out", out,
+                                             "--overwrite")
+    assert before == {path.name: path.read_bytes() for path in Path("out/vqvae").iterdir()}
+    assert call(export, "vae", "--out", "out/new", "--quiet") == 0  # with room again
+    assert call(export, "vae", "--out", "out/vqvae", "--overwrite", "--quiet") == 0
+    names = {path.name for path in Path("out/vqvae").iterdir()}
+    assert "palette.png" not in names and {"manifold.png", "checkpoint.npz"} <= names
+
+
+def full_disk(path, content):
+    raise OSError(28, "No space left on device")
+
+
+def test_figures_of_other_weights_are_not_handed_on(capsys):
+    evaluated("vae")
+    exported("vae")
+    assert Path("out/vae/evaluation.json").exists()
+    train("--resume", "vae", "--epochs", 2, "--quiet")
+    assert call(export, "vae", "--out", "out/vae", "--overwrite") == 0
+    assert "evaluation.json was left out: it is of other weights" in capsys.readouterr().out
+    assert not Path("out/vae/evaluation.json").exists()
+
+
 def test_an_exported_run_cannot_go_on_and_says_why(capsys):
     exported("vae")
     message = refused(capsys, train, "--resume", "out/vae", "--epochs", 2)
@@ -401,6 +457,8 @@ def test_an_exported_run_cannot_go_on_and_says_why(capsys):
     (["vae"], "--out DIR is needed"),
     (["vae", "--out", "grey"], "there is a run in it"),
     (["vae", "--out", "vae", "--overwrite"], "is the run itself"),
+    (["prior", "--out", "vqvae", "--overwrite"], "is the run of its VQ-VAE"),
+    (["prior", "--out", "vqvae", "--codes", "vqvae", "--overwrite"], "is the run of its VQ-VAE"),
     (["vae", "--out", "new", "--codes", "vqvae"], "means nothing to a vae"),
     (["prior", "--out", "new", "--codes", "vae"], "that run is a vae, which has no codes"),
     (["nowhere", "--out", "new"], "no run there"),

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..backend import to_numpy
-from ..errors import RunError, in_brief
+from ..errors import CheckpointError, RunError, in_brief
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
@@ -164,8 +164,7 @@ def open_run(folder, recipes):
     if "codes" in recipe.has:
         if run.flags.codes is None:
             raise changed(config, " (it names no --codes)")
-        run.vqvae = open_vqvae(run.flags.codes, recipes, run.kind, beside=run.folder)
-        check_codes(run.folder, run.trained_on, run.vqvae)
+        run.vqvae = own_vqvae(run, recipes)
         shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
     try:
         run.model = build_model(recipe, shape, run.flags, training=False)
@@ -190,11 +189,29 @@ def build_model(recipe, dataset, flags, training=True):
 
 # ---------------------------------------------------------------- the codes of a VQ-VAE
 
-def open_vqvae(folder, recipes, kind, beside=None):
-    """The Run of a VQ-VAE whose codes a prior is to model. beside: where else to look for a
-    folder of this name. Raises RunError if it is no VQ-VAE, or one of other images."""
-    if beside is not None and not os.path.exists(folder):
-        folder = beside.parent / Path(folder).name
+def own_vqvae(prior, recipes):
+    """The Run of the VQ-VAE whose codes the prior of this Run models: where its config.json says,
+    or in a folder of that name beside it. Raises RunError if neither is that VQ-VAE."""
+    named = Path(prior.flags.codes)
+    beside = prior.folder.resolve().parent / named.name
+    places = list(filter(os.path.exists, dict.fromkeys([named, beside])))
+    if not places:
+        raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at {named} "
+                       f"nor at {beside}; put its folder there")
+    wrong = []
+    for folder in places:
+        try:
+            vqvae = open_vqvae(folder, recipes, prior.kind)
+            check_codes(prior.folder, prior.trained_on, vqvae)
+            return vqvae
+        except (RunError, CheckpointError) as error:
+            wrong.append(error)
+    raise wrong[0]
+
+
+def open_vqvae(folder, recipes, kind):
+    """The Run of a VQ-VAE whose codes a prior is to model. Raises RunError if it is no VQ-VAE, or
+    one of other images."""
     run = read(folder)
     if run.flags.model != "vqvae":
         raise RunError(f"--codes {folder}: that run is a {run.flags.model}, which has no codes; "
