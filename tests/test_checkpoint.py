@@ -248,3 +248,12 @@ def test_a_bomb_is_not_unpacked(name, tmp_path):
     found = subprocess.run([sys.executable, "-c", BOMB.format(root=str(ROOT), path=str(path))],
                            capture_output=True, text=True, timeout=60)
     assert "bomb.npz is" in found.stdout, found.stderr
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(saved, monkeypatch):
+    path, model, _ = saved
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+    monkeypatch.setattr(checkpoint.zipfile, "ZipFile", forbidden)
+    with pytest.raises(CheckpointError, match="cannot be read: Permission denied$"):
+        checkpoint.load(path, model)

@@ -468,6 +468,14 @@ def test_residual_blocks_have_weights_of_their_own(rng):
     assert count == 2 * (3 * 3 * 128 * 32 + 32 + 32 * 128 + 128)
 
 
+@pytest.mark.parametrize("architecture, own", [("sonnet", 2), ("keras", 0)])
+def test_residual_blocks_are_added_to_the_decoder(architecture, own, rng):
+    for more in (0, 1, 3):
+        model = VQVAE((8, 8, 1), architecture, residual=more, rng=rng)
+        for part, expected in ((model.encoder, own), (model.decoder, own + more)):
+            assert sum(type(m).__name__ == "ResidualBlock" for m in part.layers) == expected
+
+
 def test_the_codebook_starts_on_vectors_of_the_first_batch(backend, rng):
     model, x = tiny(rng), pixels(rng, 3)
     model.prepare(x, rng)

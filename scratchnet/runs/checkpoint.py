@@ -91,6 +91,8 @@ def load(path, model, optimizer=None, averaged=False):
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist: the run saved no checkpoint yet; "
                               f"train it first") from None
+    except PermissionError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except Exception as error:  # zipfile, NumPy and json have a dozen kinds for a damaged file
         raise CheckpointError(f"{path} is damaged or no checkpoint ({type(error).__name__}: "
                               f"{in_brief(error)}); restore it from a copy, or train "
