@@ -588,7 +588,8 @@ def test_codes_that_changed_since(capsys):
 
 def test_vqvae_that_went_away(capsys):
     shutil.move("vqvae", "elsewhere")
-    assert "vqvae: no run there" in refused(capsys, partial(call, generate), "prior")
+    assert "of a VQ-VAE that is neither at vqvae nor at" in refused(
+        capsys, partial(call, generate), "prior")
     Path("under").mkdir()  # moved together, they find each other
     shutil.move("elsewhere", "under/vqvae")
     shutil.move("prior", "under/prior")
