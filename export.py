@@ -54,7 +54,7 @@ def main(argv):
         if out.resolve() == folder.resolve():
             raise RunError(f"--out {out}: {what}; name another folder")
     files, left_out = kept(run)
-    with locked(out), reported(out), TemporaryDirectory(prefix=".scratchnet-", dir=out) as whole:
+    with locked(out), reported(out), TemporaryDirectory(".part", ".scratchnet-", out) as whole:
         checkpoint.save_weights(Path(whole, "checkpoint.npz"), run.model, run.progress,
                                 half=run.flags.model != "vqvae")
         for name, content in files.items():
@@ -76,12 +76,13 @@ def kept(run):
     files, left_out = {}, []
     for path in (path for pattern in KEPT for path in run.folder.glob(pattern)):
         try:
-            files[path.name] = path.read_bytes()
             if path.suffix == ".json" and read_json(path).get("step") != run.progress["step"]:
                 left_out.append(path.name)
+            else:
+                files[path.name] = path.read_bytes()
         except (OSError, ValueError, AttributeError) as error:
             raise RunError(f"{path}: cannot be read ({error}); mend or remove it") from None
-    return {name: files[name] for name in files if name not in left_out}, left_out
+    return files, left_out
 
 
 def build_parser():

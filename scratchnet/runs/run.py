@@ -191,7 +191,8 @@ def build_model(recipe, dataset, flags, training=True):
 
 def own_vqvae(prior, recipes):
     """The Run of the VQ-VAE whose codes the prior of this Run models: where its config.json says,
-    or in a folder of that name beside it. Raises RunError if neither is that VQ-VAE."""
+    or in a folder of that name beside it. Raises RunError if neither is that VQ-VAE, or
+    CheckpointError if the first is damaged and the second is not it."""
     named = Path(prior.flags.codes)
     beside = prior.folder.resolve().parent / named.name
     places = list(filter(os.path.exists, dict.fromkeys([named, beside])))
