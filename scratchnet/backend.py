@@ -79,7 +79,9 @@ def fused(fn):
     """A function of arrays and Python floats, of elementwise operations only, that becomes a single
     kernel on a GPU (cupy.fuse traces it once for each kind of arguments). On the host it is called
     as it stands: what is written is what is computed. It may return a tuple, or write into its
-    arrays, as in a += b and a[...] = b.
+    arrays, as in a += b and a[...] = b. One operand of each operation at least must be an array:
+    between two numbers cupy.fuse computes in float16, so what is made of numbers alone is an
+    argument.
     """
     kernels = {}
     @functools.wraps(fn)

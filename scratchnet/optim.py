@@ -134,10 +134,10 @@ class Adam(Optimizer):
     def update(self, t, p, g, m, v, a=None):
         b1, b2 = self.betas
         step = adam_in_place if isinstance(p, np.ndarray) else adam_step  # the same
-        step(p, g, m, v, self.lr, b1, b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
+        step(p, g, m, v, self.lr, b1, 1 - b1, b2, 1 - b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
         flush_tiny([m, v], t)
         if a is not None:
-            move_average(a, p, min(self.average, (1 + t) / (10 + t)))
+            move_average(a, p, 1 - min(self.average, (1 + t) / (10 + t)))
 
     @contextlib.contextmanager
     def averaged(self):
@@ -154,19 +154,21 @@ class Adam(Optimizer):
 
 
 @fused
-def adam_step(p, g, m, v, lr, b1, b2, c1, c2, eps):
-    """Algorithm 1, in place. c1 = 1 - b1^t, c2 = 1 - b2^t, so (lr / c1) m is lr m_hat."""
+def adam_step(p, g, m, v, lr, b1, rest1, b2, rest2, c1, c2, eps):
+    """Algorithm 1, in place. rest1 = 1 - b1, rest2 = 1 - b2; c1 = 1 - b1^t, c2 = 1 - b2^t, so m / c1
+    is m_hat. They come as numbers: between two numbers in here CuPy would compute in float16
+    (backend.fused)."""
     m *= b1
-    m += (1 - b1) * g
+    m += rest1 * g
     v *= b2
-    v += (1 - b2) * (g * g)
-    p -= (lr / c1) * m / (xp.sqrt(v / c2) + eps)
+    v += rest2 * (g * g)
+    p -= lr * (m / c1) / (xp.sqrt(v / c2) + eps)
 
 
 @fused
-def move_average(a, p, d):
-    """a <- d a + (1 - d) p, in place."""
-    a += (1 - d) * (p - a)
+def move_average(a, p, rest):
+    """a <- d a + (1 - d) p, in place; rest = 1 - d."""
+    a += rest * (p - a)
 
 
 # ---------------------------------------------------------------- schedules: step -> lr

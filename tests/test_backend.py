@@ -277,7 +277,7 @@ FUSED = [(losses.bce_of, "aa", 1, 0), (losses.bce_slope, "aaa", 1, 0), (losses.k
          (elementwise.gate_of, "aa", 3, 0), (elementwise.gate_slopes, "aaaaa", 0, 2),
          (elementwise.where_between, "aass", 1, 0),
          (elementwise.softplus_of, "a", 1, 0), (elementwise.sigmoid_of, "a", 1, 0),
-         (optim.adam_step, "aaaassssss", 0, 3), (optim.move_average, "aas", 0, 1)]
+         (optim.adam_step, "aaaassssssss", 0, 3), (optim.move_average, "aas", 0, 1)]
 
 
 @pytest.mark.parametrize("fn, kinds, results, written", FUSED,

@@ -166,7 +166,7 @@ def test_adam_in_place_is_the_plain_one(dtype, rng):
     arrays = [rng.standard_normal(1000).astype(dtype) for _ in range(3)] + [
         rng.uniform(0, 1, 1000).astype(dtype)]
     copies = [a.copy() for a in arrays]
-    numbers = (3e-3, 0.9, 0.99, 1 - 0.9 ** 7, 1 - 0.99 ** 7, 1e-2)
+    numbers = (3e-3, 0.9, 1 - 0.9, 0.99, 1 - 0.99, 1 - 0.9 ** 7, 1 - 0.99 ** 7, 1e-2)
     optim.adam_step(*arrays, *numbers)
     blocks.adam_in_place(*copies, *numbers)
     for a, b in zip(arrays, copies, strict=True):

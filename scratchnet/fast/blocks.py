@@ -19,15 +19,16 @@ def in_blocks(arrays, part=slice(None)):
         yield [a[start:start + step] for a in flat]
 
 
-def adam_in_place(p, g, m, v, lr, b1, b2, c1, c2, eps):
-    """optim.adam_step(p, g, m, v, lr, b1, b2, c1, c2, eps), an operation at a time, in one passing
-    array, with both corrections in two numbers. On the host; 3 % of a step of the small VAE."""
+def adam_in_place(p, g, m, v, lr, b1, rest1, b2, rest2, c1, c2, eps):
+    """optim.adam_step(p, g, m, v, lr, b1, rest1, b2, rest2, c1, c2, eps), an operation at a
+    time, in one passing array, with both corrections in two numbers. On the host; 3 % of a step of the small
+    VAE."""
     root = c2 ** 0.5  # m / (sqrt(v / c2) + eps) = root m / (sqrt(v) + root eps)
-    a = (1 - b1) * g
+    a = rest1 * g
     m *= b1
     m += a
     np.multiply(g, g, out=a)
-    a *= 1 - b2
+    a *= rest2
     v *= b2
     v += a
     np.sqrt(v, out=a)
