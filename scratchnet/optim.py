@@ -155,8 +155,8 @@ class Adam(Optimizer):
 
 @fused
 def adam_step(p, g, m, v, lr, b1, rest1, b2, rest2, c1, c2, eps):
-    """Algorithm 1, in place. rest1 = 1 - b1, rest2 = 1 - b2; c1 = 1 - b1^t, c2 = 1 - b2^t, so m / c1
-    is m_hat. They come as numbers: between two numbers in here CuPy would compute in float16
+    """Algorithm 1, in place. rest1 = 1 - b1, rest2 = 1 - b2; c1 = 1 - b1^t, c2 = 1 - b2^t, so that
+    m / c1 is m_hat. They come as numbers: between two numbers in here CuPy would compute in float16
     (backend.fused)."""
     m *= b1
     m += rest1 * g
