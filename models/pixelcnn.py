@@ -34,7 +34,7 @@ from scratchnet.conv import pair
 from scratchnet.fast.stream import Stream
 from scratchnet.ops import relu
 from scratchnet.ops.elementwise import sigmoid_of
-from scratchnet.ops.inputs import in_unit_range
+from scratchnet.ops.inputs import in_unit_range, no_nan
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model
 
@@ -272,7 +272,8 @@ class PixelCNN(Model):
         probability exceeds u (not the likeliest level: that would draw the same image each time);
         with a mixture, one more picks the component. temperature divides the logits, and multiplies
         the scales of a mixture. labels: integers (n,). known: values (n, H, W, C), whose
-        first known_rows rows are kept as they are. progress: called after each row.
+        first known_rows rows are kept as they are. progress: called after each row. Raises
+        FloatingPointError for logits that are NaN (on the host only).
         """
         H, W, C = self.image_shape
         if not temperature > 0:
@@ -297,6 +298,7 @@ class PixelCNN(Model):
                 for c in range(0 if known_row else self.colours):
                     h = net.horizontal(self.inputs(values[:, i, j]), here, labels)
                     y = raw(net.output(h))[:, c]
+                    no_nan(f"{type(self).__name__}: logits", y)
                     if self.mixture:
                         values[:, i, j] = self.draw_mixture(y, u[i, j], temperature)
                     else:

@@ -20,7 +20,6 @@ import numpy as np
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.ops.inputs import images
-from scratchnet.ops.reductions import logsumexp_of
 from scratchnet.tensor import Tensor
 from scratchnet.training import Model
 
@@ -102,7 +101,8 @@ class VAE(Model):
         if likelihood == "logistic":
             self.table = ("bits_per_dim", *type(self).table)
         self.outputs = 2 if likelihood == "logistic" else 1  # numbers that describe one pixel
-        self.input_dim, self.input_shape, self.z_dim = input_dim, input_shape, z_dim
+        self.input_dim, self.input_shape = input_dim, input_shape
+        self.z_dim = self.noise_dim = z_dim
         if z_dim == 2:
             self.gives = self.gives | {"manifold"}
         self.likelihood, self.beta, self.sigma_x = likelihood, beta, sigma_x
@@ -221,7 +221,7 @@ class VAE(Model):
             # log p(z) - log q(z|x): the 2 pi of the two normals cancel
             log_ratio = 0.5 * (eps.data ** 2 + log_var.data - z.data ** 2).sum(axis=1)
             log_w.append(log_p_x + log_ratio)
-        return logsumexp_of(xp.stack(log_w), 0)[0] - math.log(num_samples)
+        return ops.logsumexp(xp.stack(log_w), axis=0).data - math.log(num_samples)
 
 
 class ConvVAE(VAE):

@@ -85,7 +85,7 @@ def masked_conv2d(x, w, mask, b=None, dilation=1):
 
     mask: bool (kh, kw), both odd. dilation: how many pixels lie from one tap to the next, a factor
     on their offsets: a 3x3 with dilation 4 reads the pixels at -4, 0 and 4. Raises ValueError if
-    shapes do not fit, or no tap is left.
+    shapes do not fit, no tap is left, or the dilation is below 1.
     """
     x, w = operands(x, w)
     _check_shapes("masked_conv2d", x, w, w.shape[2:3])
@@ -93,6 +93,8 @@ def masked_conv2d(x, w, mask, b=None, dilation=1):
     if mask.shape != w.shape[:2] or not mask.any() or not all(k % 2 for k in mask.shape):
         raise ValueError(f"masked_conv2d: the mask has shape {mask.shape} and {mask.sum()} taps; "
                          f"needs {w.shape[:2]}, both odd, and at least 1")
+    if dilation < 1:
+        raise ValueError(f"masked_conv2d: a dilation of {dilation}; needs 1 or more")
     taps, kept = masked_window(mask.tobytes(), mask.shape, dilation)
     kept = kept if isinstance(kept, slice) else xp.asarray(kept)
     return convolve(x, take_taps(w, kept), _bias("masked_conv2d", b, w.shape[3]), taps, (1, 1),

@@ -14,8 +14,8 @@ docs/06-vqvae.md the perplexity, docs/07-pixelcnn.md the mixture.
 
 from .backend import fused, xp
 from .ops.elementwise import clip, sigmoid_of, softplus_of, tanh
-from .ops.inputs import as_tensor, in_unit_range, integers, operands
-from .ops.reductions import log_softmax, logsumexp, logsumexp_of
+from .ops.inputs import floats, in_unit_range, integers, operands
+from .ops.reductions import largest, log_softmax, logsumexp
 from .ops.shapes import split, stack
 from .tensor import record
 
@@ -56,8 +56,9 @@ def bce_with_logits(logits, targets, reduction="mean"):
     -log Bernoulli(t; p), a likelihood; grey ones a loss only.
 
     With log p = -softplus(-l), log(1 - p) = -softplus(l) and softplus(-l) = softplus(l) - l:
-        y = softplus(l) - l t,
-    finite for every finite l.   dL/dl = g (sigmoid(l) - t),   dL/dt = -g l.
+        y = softplus(l) - l t = max(l, 0) - l t + log(1 + e^-|l|),
+    finite for every finite l, and right to its last digits where p is near t: the first two terms
+    are then 0.   dL/dl = g (sigmoid(l) - t),   dL/dt = -g l.
     Raises ValueError if the shapes differ or a target is outside [0, 1] (tested on the host only:
     asking a GPU would wait for it).
     """
@@ -72,7 +73,7 @@ def bce_with_logits(logits, targets, reduction="mean"):
 
 @fused
 def bce_of(l, t):  # noqa: E741
-    return softplus_of(l) - l * t
+    return xp.maximum(l, 0) - l * t + xp.log1p(xp.exp(-xp.abs(l)))
 
 
 @fused
@@ -84,11 +85,12 @@ def softmax_cross_entropy(logits, labels, reduction="mean"):
     """-log softmax(logits)[label] along the last axis, in nats, reduced (see above).
 
     logits: (..., K); labels: integers 0 .. K-1, shape (...). The losses have shape (...).
-        y = logsumexp(l) - l[label],   dL/dl_k = g (softmax(l)_k - [k = label]).
+        y = logsumexp(l) - l[label] = log sum e^(l - m) - (l[label] - m),   m = max l,
+        dL/dl_k = g (softmax(l)_k - [k = label]).
     Raises TypeError, ValueError or IndexError for labels of another type, shape or range (the
     last on the host only).
     """
-    logits = as_tensor(logits)
+    logits = floats(logits)
     K = logits.shape[-1]
     labels = integers("softmax_cross_entropy: labels", labels, K, "classes")
     if labels.shape != logits.shape[:-1]:
@@ -96,13 +98,14 @@ def softmax_cross_entropy(logits, labels, reduction="mean"):
                          f"{logits.shape}; expected {logits.shape[:-1]}")
     l = logits.data.reshape(labels.size, K)  # noqa: E741
     chosen = xp.arange(labels.size), labels.reshape(-1)  # l[chosen] is l[label], for every row
-    log_z = logsumexp_of(l, -1)
-    y = log_z[:, 0] - l[chosen]
+    m = largest(l, -1)
+    sum_ = xp.exp(l - m).sum(axis=-1, keepdims=True)
+    y = xp.log(sum_[:, 0]) - (l[chosen] - m[:, 0])
     def dlogits(g):
-        d = l - log_z
-        xp.exp(d, out=d)  # softmax(l), in place: logits are a model's largest arrays
-        d[chosen] -= 1
-        d *= g.reshape(-1, 1)
+        d = l - m
+        xp.exp(d, out=d)  # in place: logits are a model's largest arrays
+        d *= g.reshape(-1, 1) / sum_
+        d[chosen] -= g.reshape(-1)
         return d.reshape(logits.shape)
     return reduce(record(y.reshape(labels.shape), (logits, dlogits)), reduction)
 
@@ -126,12 +129,12 @@ def gaussian_kl(mu, log_var, reduction="batchmean"):
 
 @fused
 def kl_of(mu, log_var):
-    return 0.5 * (mu * mu + xp.exp(log_var) - 1 - log_var)
+    return 0.5 * (mu * mu + xp.expm1(log_var) - log_var)
 
 
 @fused
 def kl_slope(g, log_var):
-    return 0.5 * g * (xp.exp(log_var) - 1)
+    return 0.5 * g * xp.expm1(log_var)
 
 
 def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
@@ -166,7 +169,7 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
     lowest, highest = x < d / 2, x > 1 - d / 2
     w = d * inverse_s
     y = (xp.where(highest, 0, softplus_of(-a)) + xp.where(lowest, 0, softplus_of(b))
-         - xp.where(lowest | highest, 0, xp.log(-xp.expm1(-w))))
+         - xp.where(lowest | highest, 0, log_of_rest(w)))
     def above(): return xp.where(highest, 0, sigmoid_of(-a))
     def below(): return xp.where(lowest, 0, sigmoid_of(b))
     def dmean(g): return g * (above() - below()) * inverse_s
@@ -174,6 +177,13 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
         between = xp.where(lowest | highest, 0, w * xp.exp(-w) / -xp.expm1(-w))  # w / (e^w - 1)
         return g * (a * above() - b * below() + between)
     return reduce(record(y, (mean, dmean), (log_scale, dlog_scale)), reduction)
+
+
+@fused
+def log_of_rest(w):
+    """log(1 - e^-w) for w > 0. Where e^-w is near 1 the digits are in e^-w - 1; where it is near 0,
+    in e^-w itself."""
+    return xp.where(w < 0.7, xp.log(-xp.expm1(-w)), xp.log1p(-xp.exp(-w)))
 
 
 def logistic_mixture(y, x, reduction="batchmean", levels=256):
@@ -191,7 +201,7 @@ def logistic_mixture(y, x, reduction="batchmean", levels=256):
     Source: Salimans et al. 2017 (1701.05517), sections 2.1 and 2.2. Raises ValueError for a y that
     cannot be cut so, and as discretised_logistic does.
     """
-    y, x = as_tensor(y), as_tensor(x).data
+    y, x = floats(y), floats(x).data
     C = x.shape[-1]
     if y.shape[:-1] != x.shape[:-1]:
         raise ValueError(f"logistic_mixture: parameters {y.shape} for pixels {x.shape}")

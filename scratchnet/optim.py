@@ -26,7 +26,7 @@ class Optimizer:
     slots = ()  # names of the state arrays, one of each for each parameter
 
     def __init__(self, parameters, lr):
-        self.parameters = list(parameters)
+        self.parameters = list(dict.fromkeys(parameters))  # one that comes twice is updated once
         if not self.parameters:
             raise ValueError("optimiser: no parameters to train")
         if not lr >= 0:
@@ -37,6 +37,7 @@ class Optimizer:
                       for name in self.slots}
         self.parts = [slice(None)] * len(self.parameters)  # what to update: a team shares it
         self.flat = flat(self.parameters, self.state)
+        self.is_averaged = False
 
     def zero_grad(self):
         """Forget the gradients."""
@@ -44,7 +45,14 @@ class Optimizer:
             p.grad = None
 
     def step(self):
-        """One update of every parameter that has a gradient."""
+        """One update of every parameter that has a gradient. Raises ValueError for a gradient of
+        another shape than its parameter's, RuntimeError within averaged()."""
+        self.check_not_averaged("step")
+        for p in self.parameters:
+            if p.grad is not None and p.grad.shape != p.shape:
+                raise ValueError(f"optimiser: a gradient of shape {p.grad.shape} for a parameter "
+                                 f"of shape {p.shape}")
+            p.version += p.grad is not None
         if self.flat and len(set(self.steps)) == 1 and (together := self.flat.blocks()):
             self.steps = [t + 1 for t in self.steps]
             return self.update(self.steps[0], *together)
@@ -58,8 +66,15 @@ class Optimizer:
             for block in in_blocks([p.data, p.grad, *state], self.parts[i]):
                 self.update(self.steps[i], *block)
 
+    def check_not_averaged(self, what):
+        if self.is_averaged:
+            raise RuntimeError(f"{what}() within averaged(): the parameters are their running "
+                               f"means there; call it outside")
+
     def state_dict(self):
-        """{name: NumPy array}: the step counts and every state array, copies on the host."""
+        """{name: NumPy array}: the step counts and every state array, copies on the host. Raises
+        RuntimeError within averaged()."""
+        self.check_not_averaged("state_dict")
         state = {"steps": np.array(self.steps)}
         for name, arrays in self.state.items():
             state.update({f"{name}.{i}": np.array(to_numpy(a)) for i, a in enumerate(arrays)})
@@ -84,12 +99,17 @@ class SGD(Optimizer):
         g <- dL/dp + weight_decay p
         u <- momentum u + g
         p <- p - lr u
+
+    Raises ValueError for a momentum outside [0, 1) or a weight_decay below 0.
     """
 
     slots = ("u",)
 
     def __init__(self, parameters, lr, momentum=0.0, weight_decay=0.0):
         super().__init__(parameters, lr)
+        if not 0 <= momentum < 1 or not weight_decay >= 0:
+            raise ValueError(f"SGD: needs 0 <= momentum < 1 and weight_decay >= 0, not {momentum} "
+                             f"and {weight_decay}")
         self.momentum, self.weight_decay = momentum, weight_decay
 
     def update(self, t, p, g, u):
@@ -116,14 +136,16 @@ class Adam(Optimizer):
         a <- d' a + (1 - d') p,    d' = min(d, (1 + t) / (10 + t)): over few steps at first
 
     which jump about less than the parameters themselves, and are what to evaluate and to keep
-    (Polyak & Juditsky 1992): see `averaged`. Raises ValueError for an average outside [0, 1).
+    (Polyak & Juditsky 1992): see `averaged`. Raises ValueError for betas or an average outside
+    [0, 1), and for an eps below 0.
     """
 
     slots = ("m", "v")
 
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, average=0.0):
-        if not 0 <= average < 1:
-            raise ValueError(f"Adam: average must be 0 or more and below 1, not {average}")
+        if not all(0 <= b < 1 for b in (*betas, average)) or not eps >= 0:
+            raise ValueError(f"Adam: betas and average must be 0 or more and below 1, eps 0 or "
+                             f"more, not {betas}, {average} and {eps}")
         if average:
             self.slots = ("m", "v", "average")
         super().__init__(parameters, lr)
@@ -141,11 +163,16 @@ class Adam(Optimizer):
 
     @contextlib.contextmanager
     def averaged(self):
-        """Within `with optimizer.averaged():` the parameters are their running means, if kept."""
+        """Within `with optimizer.averaged():` the parameters are their running means, if kept; one
+        within another changes nothing."""
+        averages = self.state.get("average", [])
         def swap():
-            averages = self.state.get("average", [])
+            self.is_averaged = not self.is_averaged
             for i, (p, a) in enumerate(zip(self.parameters, averages, strict=False)):
                 p.data, averages[i] = a, p.data
+        if self.is_averaged:
+            yield
+            return
         swap()
         try:
             yield
@@ -194,7 +221,7 @@ def cooldown(lr, total_steps, share=0.2):
     """The same lr until the last `share` of the steps, then down to 0 in a straight line: most of
     the speed of a high rate, and most of the gain of a falling one. Hagele et al. 2024
     (2405.18392), section 3."""
-    return lambda step: lr * min(1.0, (total_steps - step) / (share * total_steps))
+    return lambda step: lr * min(1.0, max(0, total_steps - step) / (share * total_steps))
 
 
 def exponential(lr, total_steps, final=0.01):

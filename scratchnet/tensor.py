@@ -48,8 +48,8 @@ def recording():
 
 
 class Node:
-    """One op on the tape. `edges` is ((source, derivative), ...); a source is the
-    node that made the input, or the input itself if it is a leaf."""
+    """One op on the tape. `edges` is ((source, derivative, version), ...); a source is the
+    node that made the input, or the input itself if it is a leaf, whose data had this version."""
 
     __slots__ = ("number", "shape", "dtype", "edges")
 
@@ -66,16 +66,24 @@ class Tensor:
         arrays keep their dtype, so float64 inputs are computed in float64.
     requires_grad: True makes it a leaf whose `.grad` backward() adds to.
 
-    Raises TypeError for a gradient on data that is not floating point.
+    Data must not change between an op and its backward(): the derivative would be taken with the
+    new numbers. Of a leaf, `t.data = a`, `t.data *= 2` and an optimiser's step are noticed, and
+    backward() raises; what is written into an array, as in `t.data[0] = 1`, is not.
+
+    Raises TypeError for data that are no numbers or masked, and for a gradient on data that are not
+    floating point.
     """
 
-    __slots__ = ("data", "grad", "requires_grad", "node", "__weakref__")
+    __slots__ = ("_data", "version", "grad", "requires_grad", "node", "__weakref__")
     __array_ufunc__ = None  # so that `array * tensor` comes to Tensor.__rmul__
 
     def __init__(self, data, requires_grad=False):
         if isinstance(data, Tensor):
             raise TypeError("Tensor(data): data is already a Tensor; use .detach() for a copy "
                             "without history")
+        if isinstance(data, np.ma.MaskedArray):
+            raise TypeError("Tensor(data): data is a masked array, whose mask no op would see; "
+                            "fill it first, with .filled(0)")
         if not isinstance(data, xp.ndarray):
             typed = hasattr(data, "dtype")
             data = xp.asarray(data)
@@ -87,10 +95,20 @@ class Tensor:
         if requires_grad and data.dtype.kind != "f":
             raise TypeError(f"requires_grad=True needs floating-point data, not {data.dtype}; "
                             f"use data.astype(np.float32)")
-        self.data = data
+        self._data, self.version = data, 0
         self.grad = None
         self.requires_grad = requires_grad
         self.node = None  # None for a leaf
+
+    @property
+    def data(self):
+        """The array."""
+        return self._data
+
+    @data.setter
+    def data(self, array):
+        self._data = array
+        self.version += 1  # of the data: how often they were changed
 
     shape = property(lambda self: self.data.shape)
     ndim = property(lambda self: self.data.ndim)
@@ -105,9 +123,10 @@ class Tensor:
         g: dL/d(self), same shape; may be left out for a single number, where it is 1.
         The tape is used up: a second call on the same graph is an error.
 
-        Raises RuntimeError if nothing here needs a gradient or the tape is used
-        up, ValueError if g is missing or of the wrong shape, and GradientShapeError
-        (naming op and input) if an op's derivative does not fit its input.
+        Raises RuntimeError if nothing here needs a gradient, the tape is used up, or
+        a leaf's data were changed since; ValueError if g is missing or of the wrong
+        shape; and GradientShapeError (naming op and input) if an op's derivative does
+        not fit its input.
         """
         if not self.requires_grad:
             raise RuntimeError("backward(): this Tensor was not computed from any Tensor with "
@@ -141,7 +160,11 @@ class Tensor:
                 raise RuntimeError("backward(): this part of the graph was used up by an earlier "
                                    "backward(); compute the forward pass again")
             edges, node.edges = node.edges, None
-            for source, derivative in edges:
+            for source, derivative, version in edges:
+                if isinstance(source, Tensor) and source.version != version:
+                    raise RuntimeError(f"backward(): the data of a leaf of shape {source.shape} "
+                                       f"were changed after it was used, by hand or by a step of "
+                                       f"the optimiser; compute the forward pass again")
                 gx = derivative(g)
                 _check(gx, source, derivative)
                 if isinstance(source, Tensor):
@@ -172,6 +195,17 @@ class Tensor:
         if self.ndim == 0:
             raise TypeError("len() of a Tensor with no axes")
         return self.shape[0]
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __deepcopy__(self, memo):
+        if self.node is not None:
+            raise TypeError("deepcopy of a recorded Tensor: the gradients of the copy would go to "
+                            "copies of its leaves; use .detach()")
+        found = Tensor(self.data.copy(), self.requires_grad)
+        found.grad = None if self.grad is None else self.grad.copy()
+        return found
 
     def __bool__(self):
         return bool(self.data)
@@ -211,7 +245,8 @@ def record(y, *edges):
     """
     out = Tensor(y if isinstance(y, xp.ndarray) else xp.asarray(y))
     if _recording.get():
-        edges = tuple((t if t.node is None else t.node, d) for t, d in edges if t.requires_grad)
+        edges = tuple((t if t.node is None else t.node, d, t.version)
+                      for t, d in edges if t.requires_grad)
         if edges:
             out.requires_grad, out.node = True, Node(out.data, edges)
     return out

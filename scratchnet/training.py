@@ -12,7 +12,7 @@ import numpy as np
 
 from . import nn
 from .backend import to_numpy, xp
-from .fast.pieces import PieceGenerator, pieces
+from .fast.pieces import pieces
 from .fast.team import ALONE
 from .tensor import no_grad, raw
 
@@ -23,8 +23,9 @@ class Model(nn.Module):
     """What training asks of a model, and what a model says of itself.
 
     table: the metrics worth a column, the first foremost. units: of these. num_classes: above 0,
-    the loss and the samples also take `labels`. piece: images taken through it at a time (None: the
-    whole batch). gives: what can be made with it, of
+    the loss and the samples also take `labels`. noise_dim: how many N(0, 1) numbers the loss takes
+    for an image. piece: images taken through it at a time (None: the whole batch). gives: what can
+    be made with it, of
 
         samples         sample(n, rng)         latent          encode(x), vectors
         reconstructions reconstruct(x)         interpolation   and mean_image(z)
@@ -35,11 +36,11 @@ class Model(nn.Module):
     A model that gives completions draws its images in order, row by row.
     """
 
-    table, units, num_classes, gives, piece = (), "", 0, frozenset(), None
+    table, units, num_classes, noise_dim, gives, piece = (), "", 0, 0, frozenset(), None
 
     def loss(self, x, noise=None):
         """A batch -> (loss, metrics): the loss a Tensor, the metrics arrays; all are means over the
-        images. noise: a np.random.Generator, or the noise itself."""
+        images. noise: (n, noise_dim), N(0, 1), float32."""
         raise NotImplementedError(f"{type(self).__name__} has no loss()")
 
     def prepare(self, batch, rng):
@@ -71,8 +72,10 @@ def step(model, optimizer, batch, rng, labels=(), team=ALONE):
     n, means = len(batch), {}
     model.prepare(batch, rng)
     optimizer.zero_grad()
-    for piece, share, noise in deal(model, n, rng, team):
-        loss, metrics = model.loss(to_batch(batch[piece]), noise, **classes(model, labels[piece]))
+    noise = noise_for(model, n, rng)
+    for piece, share in pieces(team.part(n), n, model.piece):
+        loss, metrics = model.loss(to_batch(batch[piece]), noise[piece],
+                                   **classes(model, labels[piece]))
         loss.backward(share)
         add(means, metrics, share)
     team.add_gradients()  # over its processes: for one there is nothing to add
@@ -92,8 +95,9 @@ def evaluate(model, images, batch_size, labels=(), team=ALONE):
         for start in range(0, len(images), batch_size):
             batch, of_batch = (a[start:start + batch_size] for a in (images, labels))
             n, means = len(batch), {}
-            for piece, share, noise in deal(model, n, rng, team):
-                _, metrics = model.loss(to_batch(batch[piece]), noise,
+            noise = noise_for(model, n, rng)
+            for piece, share in pieces(team.part(n), n, model.piece):
+                _, metrics = model.loss(to_batch(batch[piece]), noise[piece],
                                         **classes(model, of_batch[piece]))
                 add(means, metrics, share)
             for name, value in model.batch_metrics(team.add_up(means)).items():
@@ -112,13 +116,10 @@ def evaluating(model):
         model.train(before)
 
 
-def deal(model, n, rng, team):
-    """This process's pieces of a batch of n images: a slice, its share n_piece/n, its noise. rng
-    goes on from one batch to the next, but begins anew with each piece."""
-    before = rng.bit_generator.state
-    for piece, share in pieces(team.part(n), n, model.piece):
-        rng.bit_generator.state = before
-        yield piece, share, PieceGenerator(rng, piece, n)
+def noise_for(model, n, rng):
+    """N(0, 1) for a batch of n images, (n, noise_dim). It is drawn whole, on the host, before the
+    batch is cut: an image's noise depends neither on the pieces nor on processes or backend."""
+    return rng.standard_normal((n, model.noise_dim), dtype=np.float32)
 
 
 def add(means, metrics, share):

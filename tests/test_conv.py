@@ -157,6 +157,13 @@ def test_memory_is_used_again_for_one_purpose_dtype_and_thread():
         assert not np.shares_memory(first, other)
 
 
+@pytest.mark.parametrize("dilation", [0, -1])
+def test_a_dilation_below_1_is_refused(dilation):
+    with pytest.raises(ValueError, match=f"dilation of {dilation}; needs 1 or more"):
+        conv.masked_conv2d(np.ones((1, 3, 3, 1)), np.ones((3, 3, 1, 1)), np.ones((3, 3)), None,
+                           dilation)
+
+
 @pytest.mark.parametrize("dilation", [2, 3])
 def test_dilated_taps_by_loops(dilation, rng):
     """The mask's middle stays where it is; the other taps move away from it."""

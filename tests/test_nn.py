@@ -329,6 +329,7 @@ def test_schedules():
     assert rates[549] == pytest.approx(0.6, abs=2e-3) and rates[-1] == pytest.approx(0.2, abs=1e-3)
     cooldown = optim.cooldown(1.0, 100)
     assert [cooldown(s) for s in (0, 80, 90, 99)] == pytest.approx([1, 1, 0.5, 0.05])
+    assert [f(1.0, 100)(130) >= 0 for f in optim.SCHEDULES.values()] == [True] * 4  # never uphill
     falling = optim.exponential(1.0, 100, final=0.01)
     assert falling(50) == pytest.approx(0.1) and falling(100) == pytest.approx(0.01)
 
@@ -343,10 +344,55 @@ def test_clipping_scales_all_gradients_by_one_factor(backend):
 
 @pytest.mark.parametrize("make, words", [
     (lambda: optim.Adam([]), "no parameters"),
-    (lambda: optim.Adam([Tensor([1.0], requires_grad=True)], lr=-1), "lr must be 0 or more")])
+    (lambda: optim.Adam([leaf_of_ones()], lr=-1), "lr must be 0 or more"),
+    (lambda: optim.Adam([leaf_of_ones()], betas=(0.9, 1)), "betas and average must be"),
+    (lambda: optim.Adam([leaf_of_ones()], betas=(-0.1, 0.9)), "betas and average must be"),
+    (lambda: optim.Adam([leaf_of_ones()], average=1), "betas and average must be"),
+    (lambda: optim.Adam([leaf_of_ones()], eps=-1e-8), "eps 0 or more"),
+    (lambda: optim.SGD([leaf_of_ones()], 1, momentum=1), "momentum < 1"),
+    (lambda: optim.SGD([leaf_of_ones()], 1, weight_decay=-1), "weight_decay >= 0")])
 def test_wrong_optimisers_are_explained(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.1), lambda p: optim.Adam(p, 0.1)])
+def test_what_an_optimiser_does_not_take(make, backend):
+    """A gradient that would be broadcast; and a parameter that comes twice moves once."""
+    p, q = leaf_of_ones(), leaf_of_ones()
+    p.grad = q.grad = xp.ones((2, 3), np.float32)
+    make([p, p]).step()
+    make([q]).step()
+    np.testing.assert_array_equal(p.numpy(), q.numpy())
+    before = p.numpy().copy()
+    p.grad = xp.ones((1, 3), np.float32)
+    with pytest.raises(ValueError, match=r"gradient of shape \(1, 3\) for a parameter"):
+        make([p]).step()
+    np.testing.assert_array_equal(p.numpy(), before)
+
+
+def test_within_averaged(backend):
+    """Nothing is trained or saved, and one within another changes nothing."""
+    p = leaf_of_ones()
+    adam = optim.Adam([p], 0.1, average=0.9)
+    p.grad = xp.ones((2, 3), np.float32)
+    adam.step()
+    last = p.numpy().copy()
+    with adam.averaged():
+        mean = p.numpy().copy()
+        with adam.averaged():
+            np.testing.assert_array_equal(p.numpy(), mean)
+        np.testing.assert_array_equal(p.numpy(), mean)
+        for call in (adam.step, adam.state_dict):
+            with pytest.raises(RuntimeError, match="within averaged"):
+                call()
+    np.testing.assert_array_equal(p.numpy(), last)
+    assert not (mean == last).any()
+    adam.step()
+
+
+def leaf_of_ones():
+    return Tensor(np.ones((2, 3), np.float32), requires_grad=True)
 
 
 def test_a_small_network_learns_xor(backend, rng):

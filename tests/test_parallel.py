@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from test_backend import build, dataset_for
 
-from models.vae import draw_noise
-from scratchnet import Tensor, training
+from scratchnet import Tensor, nn, optim, training
 from scratchnet.errors import DivergenceError, TeamError
 from scratchnet.fast import blas
 from scratchnet.fast import processes as parallel
-from scratchnet.fast.pieces import PieceGenerator, pieces
+from scratchnet.fast.pieces import pieces
 from scratchnet.fast.processes import ForkedTeam, shares, start_team
 from scratchnet.fast.team import Team
 from scratchnet.runs import log as runs_log
@@ -86,22 +85,34 @@ def test_gradients_of_unequal_parts_count_by_their_images(rng, monkeypatch, tmp_
         np.testing.assert_allclose(found[1][name], value, atol=1e-6, err_msg=name)
 
 
-def test_an_images_noise_does_not_depend_on_the_pieces():
+class Noisy(training.Model):
+    """Keeps the noise that its loss gets."""
+
+    noise_dim = 3
+
+    def __init__(self, piece):
+        self.piece, self.w, self.seen = piece, nn.parameter(np.zeros(1)), []
+
+    def loss(self, x, noise):
+        self.seen.append(noise)
+        return (self.w * x).mean(), {}
+
+
+@pytest.mark.parametrize("size, piece", [(1, None), (1, 3), (2, None), (2, 3), (3, 2)])
+def test_an_images_noise_does_not_depend_on_the_pieces(size, piece):
     """Nor on the number of processes; and every process goes on from the same place."""
-    rng = np.random.default_rng(3)
-    whole, after = rng.standard_normal((8, 3), dtype=np.float32), rng.random()
-    for size, piece in ((1, None), (1, 3), (2, None), (2, 3), (3, 2)):
-        parts = []
-        for rank in range(size):
-            team, rng = Team(size), np.random.default_rng(3)
-            team.rank = rank
-            for part, _, noise in training.deal(SimpleNamespace(piece=piece), 8, rng, team):
-                shape = Tensor(np.zeros((part.stop - part.start, 3), np.float32))
-                parts.append(draw_noise(noise, shape).numpy())
-            assert rng.random() == after
-        np.testing.assert_array_equal(np.concatenate(parts), whole)
-    numbers = PieceGenerator(np.random.default_rng(3), slice(4, 8), 8).standard_normal(4)
-    np.testing.assert_array_equal(numbers, np.random.default_rng(3).standard_normal(8)[4:])
+    images, expected = np.zeros((8, 2, 2, 1), np.uint8), np.random.default_rng(3)
+    whole, after = expected.standard_normal((8, 3), dtype=np.float32), expected.random()
+    of_test = training.generator(0, "evaluation").standard_normal((8, 3), dtype=np.float32)
+    trained, evaluated = Noisy(piece), Noisy(piece)
+    for rank in range(size):
+        team, rng = Team(size), np.random.default_rng(3)
+        team.rank, team.add_up, team.add_gradients = rank, dict, lambda: None
+        training.step(trained, optim.SGD([trained.w], 0.1), images, rng, team=team)
+        assert rng.random() == after
+        training.evaluate(evaluated, images, 8, team=team)
+    np.testing.assert_array_equal(np.concatenate(trained.seen), whole)
+    np.testing.assert_array_equal(np.concatenate(evaluated.seen), of_test)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

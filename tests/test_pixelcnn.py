@@ -323,6 +323,16 @@ def test_completion_keeps_the_seen_rows(variant, rng):
     assert_allclose(np.stack(forced.logits, 1).reshape(logits.shape), logits, atol=1e-12)
 
 
+@pytest.mark.host_only
+@pytest.mark.parametrize("name", ["plain", "plain, 3 levels", "plain, mixture", "gated, codes, "
+                                  "conditional"])
+def test_nothing_is_drawn_from_nan(name, rng):
+    model = build(name, rng)
+    model.head.b.data[...] = np.nan
+    with pytest.raises(FloatingPointError, match="PixelCNN: logits have NaN in them"):
+        model.sample(2, rng, labels=some_labels(model, 2))
+
+
 def test_draws_at_the_edges(backend, rng):
     """Level k is drawn for u from the cumulative probability before it on, so that one of
     probability 0 never is; large logits do not overflow."""
@@ -368,7 +378,7 @@ def test_the_tape_of_a_loss_is_complete(rng):
         node = waiting.pop()
         if node.number not in seen:
             seen.add(node.number)
-            waiting += [source for source, _ in node.edges if not isinstance(source, Tensor)]
+            waiting += [source for source, *_ in node.edges if not isinstance(source, Tensor)]
     assert len(seen) > 25
     with no_grad():
         assert not model.loss(np.zeros((1, 3, 4, 1), np.int32))[0].requires_grad

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models import RECIPES
+from models import RECIPES, VQVAE
 from scratchnet import optim, training
 from scratchnet.errors import CheckpointError
 from scratchnet.runs import checkpoint, cli, data
@@ -283,11 +283,13 @@ def test_images_are_trained_on_with_their_labels(monkeypatch):
 
 def test_evaluation_draws_other_noise_for_every_batch_and_the_same_each_time():
     class Noisy(training.Model):
+        noise_dim = 3
+
         def __init__(self):
             self.drawn = []
 
         def loss(self, x, noise):
-            self.drawn.append(noise.standard_normal(3).tolist())
+            self.drawn.append(noise[0].tolist())
             return None, {"loss": np.zeros(())}
 
     model = Noisy()
@@ -655,6 +657,17 @@ def test_divergence_names_step_and_term_and_keeps_the_last_good_checkpoint(capsy
     err = refused(capsys, "--model", "vae", *QUICK, "--epochs", 3, "--out", "a", "--quiet")
     assert "step 8: the term 'kl' of the loss became inf" in err
     assert len(figures("a")) == 1 and np.isfinite(state("a")["model/pixels.w"]).all()
+
+
+def test_divergence_that_an_op_refuses_is_a_divergence(capsys, monkeypatch):
+    """A VQ-VAE looks for the nearest code of NaN before its loss is NaN."""
+    encode = VQVAE.encode
+    monkeypatch.setattr(VQVAE, "encode", lambda net, x: encode(net, x) * (
+        np.nan if net.steps_done == 7 else 1))
+    err = refused(capsys, "--model", "vqvae", *SIZES["vqvae"], "--epochs", 3, "--out", "a",
+                  "--quiet")
+    assert "step 8: nearest_code: vectors have NaN in them" in err and err.count("\n") == 1
+    assert len(figures("a")) == 1
 
 
 def test_weights_that_are_not_finite_are_not_saved(capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """The tape: Tensor, backward, no_grad."""
 
+import copy
 import gc
 import threading
 import weakref
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from scratchnet import Tensor, no_grad, ops, to_numpy, xp
+from scratchnet import Tensor, no_grad, ops, optim, to_numpy, xp
 from scratchnet.tensor import GradientShapeError, record
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -272,6 +273,70 @@ def test_wrong_uses_are_explained():
         Tensor(x)
     with pytest.raises(TypeError, match="float32 and float64"):
         x * Tensor(np.ones(2))
+
+
+def by_a_step(w):
+    w.grad = xp.ones_like(w.data)
+    optim.SGD([w], 0.1).step()
+
+
+def by_another(w):
+    w.data = 2 * w.data
+
+
+def in_place(w):
+    w.data *= 10
+
+
+def within_averages(w):
+    adam = optim.Adam([w], average=0.5)
+    with adam.averaged():
+        assert w.numpy() is not None
+
+
+@pytest.mark.parametrize("change", [by_a_step, by_another, in_place, within_averages])
+def test_data_changed_between_forward_and_backward_are_noticed(change, backend):
+    """The derivative would be taken with the new numbers: 2 w x instead of that of the forward
+    pass."""
+    w, x = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    loss = (w * w * x).sum()
+    change(w)
+    with pytest.raises(RuntimeError, match=r"leaf of shape \(2,\) were changed after it was used"):
+        loss.backward()
+    w.grad = None
+    (w * w * x).sum().backward()  # computed again, all is well
+    np.testing.assert_allclose(to_numpy(w.grad), 2 * w.numpy() * x.numpy(), rtol=1e-6)
+
+
+def test_two_losses_of_one_model_want_both_backwards_before_the_step(backend):
+    w = leaf([1.0, 2.0])
+    sgd = optim.SGD([w], 0.1)
+    first, second = (w * w).sum(), (w * w * w).sum()
+    first.backward()
+    sgd.step()
+    with pytest.raises(RuntimeError, match="a step of the optimiser; compute the forward"):
+        second.backward()
+
+
+def test_copies_and_lists(backend):
+    x = leaf([1.0, 2.0])
+    assert [v.item() for v in x] == [1.0, 2.0]
+    with pytest.raises(TypeError, match="no axes"):
+        list(x.sum())
+    x.grad = 2 * x.data
+    again = copy.deepcopy([x, x])
+    assert again[0] is again[1] is not x and again[0].requires_grad
+    again[0].data[...] = 7
+    again[0].grad[...] = 7
+    assert (x.numpy().tolist(), to_numpy(x.grad).tolist()) == ([1.0, 2.0], [2.0, 4.0])
+    with pytest.raises(TypeError, match="use .detach"):
+        copy.deepcopy(x * 2)
+    assert copy.deepcopy((x * 2).detach()).numpy().tolist() == [2.0, 4.0]
+
+
+def test_a_masked_array_is_refused(backend):
+    with pytest.raises(TypeError, match="filled"):
+        Tensor(np.ma.masked_array([1.0, 2.0], [True, False]))
 
 
 @pytest.mark.host_only

@@ -44,6 +44,14 @@ def test_nearest_code_in_blocks(rng, monkeypatch):
     np.testing.assert_array_equal(to_numpy(ops.nearest_code(z, codebook)), to_numpy(whole))
 
 
+@pytest.mark.host_only
+def test_nan_is_near_to_no_code():
+    z = np.ones((3, 2))
+    z[1, 0] = np.nan
+    with pytest.raises(FloatingPointError, match="nearest_code: vectors have NaN"):
+        ops.nearest_code(z, np.eye(2))
+
+
 def test_a_tie_goes_to_the_lower_index(backend):
     codebook = np.array([[5.0, 0], [1, 0], [-1, 0], [1, 0]])
     assert to_numpy(ops.nearest_code(np.array([[0.0, 3], [2, 0]]), codebook)).tolist() == [1, 1]

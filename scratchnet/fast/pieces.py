@@ -4,8 +4,6 @@ when its backward pass reads it, and only the activations of one piece are ever 
 docs/09-speed.md derives the sum.
 """
 
-import numpy as np
-
 from .memory import on_host
 
 
@@ -22,18 +20,3 @@ def pieces(part, n, size):
     count = -(-images // size) if size and on_host() else 1
     ends = [part.start + images * k // count for k in range(count + 1)]
     return [(slice(a, b), (b - a) / n) for a, b in zip(ends, ends[1:], strict=False)]
-
-
-class PieceGenerator(np.random.Generator):
-    """rng for a piece of n images: it draws for all of them and hands out the piece's rows, so that
-    an image's noise does not depend on how the batch is cut. Other distributions than the normal
-    are drawn as by rng."""
-
-    def __init__(self, rng, piece, n):
-        super().__init__(rng.bit_generator)
-        self.piece, self.n = piece, n
-
-    def standard_normal(self, size, dtype=np.float64):
-        """N(0, 1) numbers for the piece's images; size: how many, or a shape that begins so."""
-        of_each = () if isinstance(size, int) else size[1:]
-        return super().standard_normal((self.n, *of_each), dtype=dtype)[self.piece]

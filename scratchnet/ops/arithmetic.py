@@ -7,7 +7,7 @@ what broadcasting does to it.
 
 from ..backend import xp
 from ..tensor import raw, record
-from .inputs import as_tensor, operands
+from .inputs import floats, operands
 
 
 def add(a, b):
@@ -60,7 +60,7 @@ def div(a, b):
 
 def neg(x):
     """y = -x.   dL/dx = -g."""
-    x = as_tensor(x)
+    x = floats(x)
     def dx(g): return -g
     return record(-x.data, (x, dx))
 
@@ -102,7 +102,7 @@ def where(condition, a, b):
     condition: array of bool, broadcasting with a and b.
     """
     condition = xp.asarray(raw(condition), dtype=bool)
-    a, b = operands(a, b)
+    a, b = operands(a, b, whole=True)
     a_shape, b_shape = a.shape, b.shape
     def da(g): return unbroadcast(xp.where(condition, g, 0), a_shape)
     def db(g): return unbroadcast(xp.where(condition, 0, g), b_shape)

@@ -8,14 +8,16 @@ how sigmoid and softplus keep their digits.
 
 import math
 
+import numpy as np
+
 from ..backend import fused, xp
 from ..tensor import record
-from .inputs import as_tensor, number
+from .inputs import as_tensor, floats, number
 
 
 def exp(x):
     """y = e^x.   dL/dx = g * y."""
-    x = as_tensor(x)
+    x = floats(x)
     y = xp.exp(x.data)
     def dx(g): return g * y
     return record(y, (x, dx))
@@ -23,14 +25,14 @@ def exp(x):
 
 def log(x):
     """y = ln x.   dL/dx = g / x."""
-    x = as_tensor(x)
+    x = floats(x)
     def dx(g): return g / x.data
     return record(xp.log(x.data), (x, dx))
 
 
 def sqrt(x):
     """y = sqrt(x).   dL/dx = g / (2 y)."""
-    x = as_tensor(x)
+    x = floats(x)
     y = xp.sqrt(x.data)
     def dx(g): return g / (2 * y)
     return record(y, (x, dx))
@@ -38,7 +40,7 @@ def sqrt(x):
 
 def tanh(x):
     """y = tanh(x).   dL/dx = g * (1 - y^2)."""
-    x = as_tensor(x)
+    x = floats(x)
     y = xp.tanh(x.data)
     def dx(g): return g * (1 - y * y)
     return record(y, (x, dx))
@@ -46,7 +48,7 @@ def tanh(x):
 
 def sigmoid(x):
     """y = 1 / (1 + e^-x).   dL/dx = g * y * (1 - y), for e^-x / (1 + e^-x) is 1 - y."""
-    x = as_tensor(x)
+    x = floats(x)
     y = sigmoid_of(x.data)
     def dx(g): return g * y * (1 - y)
     return record(y, (x, dx))
@@ -54,14 +56,14 @@ def sigmoid(x):
 
 def softplus(x):
     """y = log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).   dL/dx = g * sigmoid(x)."""
-    x = as_tensor(x)
+    x = floats(x)
     def dx(g): return g * sigmoid_of(x.data)
     return record(softplus_of(x.data), (x, dx))
 
 
 def relu(x):
     """y = max(x, 0).   dL/dx = g where x > 0, else 0 (also at x = 0, where no slope exists)."""
-    x = as_tensor(x)
+    x = floats(x)
     y = xp.maximum(x.data, 0)
     def dx(g): return where_positive(g, y)
     return record(y, (x, dx))
@@ -80,7 +82,7 @@ def gate(x):
     docs/07-pixelcnn.md derives it.
     Raises ValueError if the last axis cannot be halved.
     """
-    x = as_tensor(x)
+    x = floats(x)
     h = x.shape[-1] // 2
     if x.shape[-1] != 2 * h:
         raise ValueError(f"gate: the last axis of {x.shape} cannot be halved")
@@ -105,13 +107,15 @@ def gate_slopes(g, t, s, da, db):
 
 
 def elu(x, alpha=1.0):
-    """y = x for x > 0, else alpha (e^x - 1).   dL/dx = g for x > 0, else g * (y + alpha).
+    """y = x for x > 0, else alpha (e^x - 1).   dL/dx = g for x > 0, else g * alpha e^x.
+
+    (Not g (y + alpha), the same but for digits: y is near -alpha for small x.)
 
     Source: Clevert et al. 2015 (1511.07289).
     """
-    x, alpha = as_tensor(x), number(alpha)
+    x, alpha = floats(x), number(alpha)
     y = xp.where(x.data > 0, x.data, alpha * xp.expm1(xp.minimum(x.data, 0)))
-    def dx(g): return xp.where(x.data > 0, g, g * (y + alpha))
+    def dx(g): return xp.where(x.data > 0, g, g * (alpha * xp.exp(xp.minimum(x.data, 0))))
     return record(y, (x, dx))
 
 
@@ -135,8 +139,9 @@ def where_between(g, x, low, high):
 
 @fused
 def sigmoid_of(x):
-    """1 / (1 + e^-x) of an array, as (1 + tanh(x/2)) / 2: no overflow at any x."""
-    return 0.5 + 0.5 * xp.tanh(0.5 * x)
+    """1 / (1 + e^-x) of an array. Where e^-x overflows it is infinite, and this 0."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + xp.exp(-x))
 
 
 @fused

@@ -19,32 +19,35 @@ class Scalar:
         self.data = data
 
 
-def operands(*inputs):
+def operands(*inputs, whole=False):
     """Make each input a Tensor or Scalar, in the precision of the Tensors among them.
 
-    Arrays and lists take the dtype of the floating-point Tensors present. Raises
-    TypeError where float32 and float64 Tensors meet: a silent promotion would
-    double the cost of everything that follows; and for uint8 beside floats: images
-    of 0 to 255 that nobody divided by 255 would train, to no purpose.
+    Arrays and lists take the dtype of the floating-point Tensors present; without one,
+    whole numbers become float32 (`floats`), unless whole=True keeps them. Raises TypeError
+    where float32 and float64 Tensors meet: a silent promotion would double the cost of
+    everything that follows; and for uint8 beside floats: images of 0 to 255 that nobody
+    divided by 255 would train, to no purpose.
     """
     dtypes = {x.data.dtype for x in inputs if isinstance(x, Tensor)}
-    if len(dtypes) == 1 and all(isinstance(x, Tensor) for x in inputs):
+    found = {d for d in dtypes if d.kind == "f"}
+    if len(dtypes) == len(found) == 1 and all(isinstance(x, Tensor) for x in inputs):
         return inputs  # nothing to convert: nearly always so
-    dtypes = {d for d in dtypes if d.kind == "f"}
-    if len(dtypes) > 1:
-        names = " and ".join(sorted(str(d) for d in dtypes))
+    if len(found) > 1:
+        names = " and ".join(sorted(str(d) for d in found))
         raise TypeError(f"operands of {names} in one op: convert one, "
                         f"with Tensor(x.data.astype(...))")
-    dtype = dtypes.pop() if dtypes else None
-    return tuple(_operand(x, dtype) for x in inputs)
+    dtype = found.pop() if found else None
+    return tuple(_operand(x, dtype, whole) for x in inputs)
 
 
-def _operand(x, dtype):
+def _operand(x, dtype, whole):
     if not isinstance(x, Tensor):
         if isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
             return Scalar(x)
         x = Tensor(x)
-    if dtype is not None and x.dtype != dtype:  # an integer Tensor, or an array of another float
+    if dtype is None:
+        return x if whole else floats(x)
+    if x.dtype != dtype:  # an integer Tensor, or an array of another float
         if x.dtype == np.uint8:
             raise TypeError("uint8 and floats in one op: divide images by 255 first, to numbers in "
                             "[0, 1]; other numbers need .astype(np.float32)")
@@ -55,6 +58,13 @@ def _operand(x, dtype):
 def as_tensor(x):
     """x itself if it is a Tensor, else a Tensor of it."""
     return x if isinstance(x, Tensor) else Tensor(x)
+
+
+def floats(x):
+    """x as a Tensor that can be computed with: whole numbers become float32. In their own type
+    NumPy would wrap 0 - 200 around, and make float64 or float16 of a quotient."""
+    x = as_tensor(x)
+    return Tensor(x.data.astype(np.float32)) if x.dtype.kind in "biu" else x
 
 
 def number(x):
@@ -85,6 +95,13 @@ def in_unit_range(name, x):
     if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and x.max() <= 1):
         raise ValueError(f"{name} from {x.min():g} to {x.max():g}; it needs values in [0, 1]: "
                          f"divide images of 0 to 255 by 255")
+
+
+def no_nan(name, x):
+    """Raises FloatingPointError for an array with NaN in it, on the host only: asking a GPU would
+    wait for it."""
+    if isinstance(x, np.ndarray) and np.isnan(x).any():
+        raise FloatingPointError(f"{name} have NaN in them: the model diverged, or was given NaN")
 
 
 def images(name, x):

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from ..backend import xp
+from ..fast.products import column_sum
 from ..tensor import record
 from .arithmetic import unbroadcast
 from .inputs import as_tensor, integers, operands
@@ -56,7 +57,7 @@ def linear(x, w, b=None):
     y = rows @ w.data
     def dx(g): return (g.reshape(n, n_out) @ w.data.T).reshape(x.shape)
     def dw(g): return rows.T @ g.reshape(n, n_out)
-    def db(g): return g.reshape(n, n_out).sum(axis=0)
+    def db(g): return column_sum(g)
     edges = [(x, dx), (w, dw)]
     if b is not None:
         b, _ = operands(b, w)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..backend import xp
 from ..tensor import raw, record
-from .inputs import operands
+from .inputs import no_nan, operands
 
 BLOCK = 1 << 19  # distances in memory at a time (2 MB in float32)
 
@@ -22,12 +22,14 @@ def nearest_code(z, codebook):
     far from the origin ||e||^2 is so large that float32 has no digits left for the differences.
     Made in blocks of rows: memory is bounded by BLOCK, not by the number of vectors times K.
     A tie goes to the lower index. Nothing is recorded: argmin is constant almost everywhere, and
-    its derivative, where it has one, is 0. Raises ValueError if the sizes do not fit.
+    its derivative, where it has one, is 0. Raises ValueError if the sizes do not fit, and
+    FloatingPointError for vectors with NaN in them (on the host only), which are near to no code.
     """
     z, codebook = xp.asarray(raw(z)), xp.asarray(raw(codebook))
     if codebook.ndim != 2 or z.ndim < 1 or z.shape[-1] != codebook.shape[1]:
         raise ValueError(f"nearest_code: z {z.shape} and codebook {codebook.shape} do not fit; "
                          f"needs (..., D) and (K, D)")
+    no_nan("nearest_code: vectors", z)
     rows = z.reshape(-1, codebook.shape[1])
     mean = codebook.mean(axis=0)
     e = codebook - mean

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..backend import xp
 from ..tensor import record
-from .inputs import as_tensor
+from .inputs import floats
 
 
 def spread(g, shape, axis, keepdims):
@@ -28,7 +28,7 @@ def spread(g, shape, axis, keepdims):
 
 def sum(x, axis=None, keepdims=False):
     """y = sum of x along axis.   dL/dx = g, the same for every element that was summed."""
-    x = as_tensor(x)
+    x = floats(x)
     shape = x.shape
     def dx(g): return xp.broadcast_to(spread(g, shape, axis, keepdims), shape)
     return record(x.data.sum(axis=axis, keepdims=keepdims), (x, dx))
@@ -36,7 +36,7 @@ def sum(x, axis=None, keepdims=False):
 
 def mean(x, axis=None, keepdims=False):
     """y = (sum of x along axis) / n.   dL/dx = g / n, n the number of elements in one mean."""
-    x = as_tensor(x)
+    x = floats(x)
     shape = x.shape
     y = x.data.mean(axis=axis, keepdims=keepdims)
     n = math.prod(shape) // (y.size or 1)
@@ -46,7 +46,7 @@ def mean(x, axis=None, keepdims=False):
 
 def max(x, axis=None, keepdims=False):
     """y = largest element along axis.   dL/dx = g at the largest, shared equally at a tie."""
-    x = as_tensor(x)
+    x = floats(x)
     y = x.data.max(axis=axis, keepdims=True)
     def dx(g):
         largest = x.data == y
@@ -58,44 +58,55 @@ def max(x, axis=None, keepdims=False):
 def logsumexp(x, axis=-1, keepdims=False):
     """y = log sum e^x = m + log sum e^(x - m), m = max x.   dL/dx = g * e^(x - y) = g * softmax(x).
 
-    The slope is e^x_k / sum e^x, and sum e^x is e^y. Subtracting m keeps every exponent at or below
-    0: nothing overflows.
+    The slope is e^x_k / sum e^x. Subtracting m keeps every exponent at or below 0: nothing
+    overflows, and large x keep their digits.
     """
-    x = as_tensor(x)
-    y = logsumexp_of(x.data, axis)
-    def dx(g): return spread(g, x.shape, axis, keepdims) * xp.exp(x.data - y)
+    x = floats(x)
+    m = largest(x.data, axis)
+    e = xp.exp(x.data - m)
+    sum_ = e.sum(axis=axis, keepdims=True)
+    def dx(g): return spread(g, x.shape, axis, keepdims) * (e / sum_)
+    y = m + log_of_sum(sum_)
     return record(y if keepdims else drop_axes(y, axis), (x, dx))
 
 
 def softmax(x, axis=-1):
-    """y_i = e^(x_i) / sum_j e^(x_j).   dL/dx_i = y_i * (g_i - sum_j g_j y_j).
+    """y_i = e^(x_i - m) / sum_j e^(x_j - m), m = max x.   dL/dx_i = y_i * (g_i - sum_j g_j y_j).
 
     Every output depends on every input:  dy_j/dx_i = y_j ([i = j] - y_i),  and dL/dx_i is the sum
-    of g_j dy_j/dx_i over j. Saves y.
+    of g_j dy_j/dx_i over j. m cancels; without it e^x would overflow. Saves y.
     """
-    x = as_tensor(x)
-    y = xp.exp(x.data - logsumexp_of(x.data, axis))
+    x = floats(x)
+    y = xp.exp(x.data - largest(x.data, axis))
+    y /= y.sum(axis=axis, keepdims=True)
     def dx(g): return y * (g - (g * y).sum(axis=axis, keepdims=True))
     return record(y, (x, dx))
 
 
 def log_softmax(x, axis=-1):
-    """y = x - logsumexp(x).   dL/dx_i = g_i - softmax(x)_i * sum_j g_j.
+    """y = (x - m) - log sum e^(x - m), m = max x.   dL/dx_i = g_i - softmax(x)_i * sum_j g_j.
 
-    For dy_j/dx_i = [i = j] - softmax(x)_i. Saves y, of which e^y is the softmax.
+    For dy_j/dx_i = [i = j] - softmax(x)_i. The two parts stay apart: added to the logarithm first,
+    as in x - logsumexp(x), a large m would take its digits. Saves y, of which e^y is the softmax.
     """
-    x = as_tensor(x)
-    y = x.data - logsumexp_of(x.data, axis)
+    x = floats(x)
+    y = x.data - largest(x.data, axis)
+    y -= log_of_sum(xp.exp(y).sum(axis=axis, keepdims=True))
     def dx(g): return g - xp.exp(y) * g.sum(axis=axis, keepdims=True)
     return record(y, (x, dx))
 
 
-def logsumexp_of(x, axis):
-    """logsumexp of an array, the reduced axes kept with length 1. All -inf gives -inf."""
+def largest(x, axis):
+    """The maximum of an array along axis, with length 1; 0 where it is infinite: x - m stays a
+    number."""
     m = x.max(axis=axis, keepdims=True)
-    m = xp.where(xp.isfinite(m), m, 0)
+    return xp.where(xp.isfinite(m), m, 0)
+
+
+def log_of_sum(sum_):
+    """log of a sum of exponentials; -inf where all were 0."""
     with np.errstate(divide="ignore"):
-        return m + xp.log(xp.exp(x - m).sum(axis=axis, keepdims=True))
+        return xp.log(sum_)
 
 
 def drop_axes(y, axis):

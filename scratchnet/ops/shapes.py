@@ -50,7 +50,7 @@ def concatenate(tensors, axis=0):
 
     dL/d(tensor k) = its stretch of g.
     """
-    tensors = operands(*tensors)
+    tensors = operands(*tensors, whole=True)
     ends = list(itertools.accumulate(t.shape[axis] for t in tensors))
     def piece(start, end):
         def dx(g): return g[(slice(None),) * (axis % g.ndim) + (slice(start, end),)]
@@ -62,7 +62,7 @@ def concatenate(tensors, axis=0):
 
 def stack(tensors, axis=0):
     """Tensors of one shape along a new axis.   dL/d(tensor k) = g at position k of that axis."""
-    tensors = operands(*tensors)
+    tensors = operands(*tensors, whole=True)
     def at(k):
         def dx(g): return g[(slice(None),) * (axis % g.ndim) + (k,)]
         return dx

@@ -1,5 +1,6 @@
 """The training loop of a run, in the order in which things happen."""
 
+import contextlib
 import math
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ..optim import SCHEDULES
 from ..training import evaluate, generator, step
 from . import data
 from .console import stop_signals
-from .log import Log, Table
+from .log import Log, Table, diverged
 
 SAVE_EVERY = 60       # seconds between checkpoints within an epoch
 LOOK_EVERY = 50       # steps between looks at the losses: on a GPU each look waits for it
@@ -36,7 +37,7 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
     log = Log(progress, Path(folder), model, optimizer, dataset.held_out)
 
-    with (quiet_overflow(), stop_signals(patience=1) as stop_asked,
+    with (diverging(log), stop_signals(patience=1) as stop_asked,
           start_team(processes(flags.batch_size), optimizer) as team):
         if team.rank == 0:
             log.write_tables()  # a run killed after its checkpoint has older ones
@@ -89,6 +90,13 @@ def after_step(log, table, bar, team, stop_asked):
     return stop
 
 
-def quiet_overflow():
-    """A loss that overflows is reported once, with its step and term, not by NumPy line by line."""
-    return np.errstate(over="ignore", invalid="ignore")
+@contextlib.contextmanager
+def diverging(log):
+    """A loss that overflows is reported once, with its step and term, not by NumPy line by line;
+    NaN that an op refuses, as what it is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        try:
+            yield
+        except FloatingPointError as error:
+            log.look()
+            raise diverged(log.step + 1, str(error)) from None
