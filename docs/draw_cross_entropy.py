@@ -70,7 +70,7 @@ FORMS = [  # how it is written, what it computes of a Tensor l, colour, width
     ("bce_with_logits(l, 1)", lambda x: losses.bce_with_logits(x, np.ones(x.shape), "none"),
      BLUE, 5),
     ("-log(1 / (1 + e^-l))", lambda x: -ops.log(1 / (1 + ops.exp(-x))), ORANGE, 2.2),
-    ("-log(sigmoid(l))", lambda x: -ops.log(ops.sigmoid(x)), RED, 1.5),
+    ("-log(1/2 + 1/2 tanh(l/2))", lambda x: -ops.log(0.5 + 0.5 * ops.tanh(0.5 * x)), RED, 1.5),
 ]
 
 

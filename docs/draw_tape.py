@@ -29,7 +29,7 @@ def main():
     gradients, parts, passed = {"L": 1.0}, {}, {}
     for node in (L.node, b.node, a.node):
         name = names[node]
-        for source, derivative, _ in node.edges:
+        for source, derivative in node.edges:
             part = float(derivative(np.array(gradients[name])))
             source = names[source]
             passed[source, name] = part, part / gradients[name]

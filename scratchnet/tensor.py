@@ -48,14 +48,15 @@ def recording():
 
 
 class Node:
-    """One op on the tape. `edges` is ((source, derivative, version), ...); a source is the
-    node that made the input, or the input itself if it is a leaf, whose data had this version."""
+    """One op on the tape. `edges` is ((source, derivative), ...); a source is the
+    node that made the input, or the input itself if it is a leaf. versions: of the
+    inputs' data."""
 
-    __slots__ = ("number", "shape", "dtype", "edges")
+    __slots__ = ("number", "shape", "dtype", "edges", "versions")
 
-    def __init__(self, y, edges):
+    def __init__(self, y, edges, versions):
         self.number, self.shape, self.dtype = next(_numbers), y.shape, y.dtype
-        self.edges = edges
+        self.edges, self.versions = edges, versions
 
 
 class Tensor:
@@ -160,11 +161,8 @@ class Tensor:
                 raise RuntimeError("backward(): this part of the graph was used up by an earlier "
                                    "backward(); compute the forward pass again")
             edges, node.edges = node.edges, None
-            for source, derivative, version in edges:
-                if isinstance(source, Tensor) and source.version != version:
-                    raise RuntimeError(f"backward(): the data of a leaf of shape {source.shape} "
-                                       f"were changed after it was used, by hand or by a step of "
-                                       f"the optimiser; compute the forward pass again")
+            _check_unchanged(edges, node.versions)
+            for source, derivative in edges:
                 gx = derivative(g)
                 _check(gx, source, derivative)
                 if isinstance(source, Tensor):
@@ -245,10 +243,11 @@ def record(y, *edges):
     """
     out = Tensor(y if isinstance(y, xp.ndarray) else xp.asarray(y))
     if _recording.get():
-        edges = tuple((t if t.node is None else t.node, d, t.version)
-                      for t, d in edges if t.requires_grad)
+        edges = [(t, d) for t, d in edges if t.requires_grad]
         if edges:
-            out.requires_grad, out.node = True, Node(out.data, edges)
+            out.requires_grad, out.node = True, Node(
+                out.data, tuple((t if t.node is None else t.node, d) for t, d in edges),
+                [t.version for t, _ in edges])
     return out
 
 
@@ -274,6 +273,14 @@ def _add_to_leaf(leaves, leaf, gx, taken):
 def _owner(a):
     """The array whose memory a shows."""
     return a.base if isinstance(a.base, xp.ndarray) else a
+
+
+def _check_unchanged(edges, versions):
+    for (source, _), version in zip(edges, versions, strict=True):
+        if isinstance(source, Tensor) and source.version != version:
+            raise RuntimeError(f"backward(): the data of a leaf of shape {source.shape} were "
+                               f"changed after it was used, by hand or by a step of the optimiser; "
+                               f"compute the forward pass again")
 
 
 def _check(gx, source, derivative):

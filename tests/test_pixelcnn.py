@@ -378,7 +378,7 @@ def test_the_tape_of_a_loss_is_complete(rng):
         node = waiting.pop()
         if node.number not in seen:
             seen.add(node.number)
-            waiting += [source for source, *_ in node.edges if not isinstance(source, Tensor)]
+            waiting += [source for source, _ in node.edges if not isinstance(source, Tensor)]
     assert len(seen) > 25
     with no_grad():
         assert not model.loss(np.zeros((1, 3, 4, 1), np.int32))[0].requires_grad
