@@ -42,11 +42,6 @@ def no_grad():
         _recording.reset(before)
 
 
-def recording():
-    """Whether ops are put on the tape."""
-    return _recording.get()
-
-
 class Node:
     """One op on the tape. `edges` is ((source, derivative), ...); a source is the
     node that made the input, or the input itself if it is a leaf. versions: of the
@@ -79,20 +74,8 @@ class Tensor:
     __array_ufunc__ = None  # so that `array * tensor` comes to Tensor.__rmul__
 
     def __init__(self, data, requires_grad=False):
-        if isinstance(data, Tensor):
-            raise TypeError("Tensor(data): data is already a Tensor; use .detach() for a copy "
-                            "without history")
-        if isinstance(data, np.ma.MaskedArray):
-            raise TypeError("Tensor(data): data is a masked array, whose mask no op would see; "
-                            "fill it first, with .filled(0)")
-        if not isinstance(data, xp.ndarray):
-            typed = hasattr(data, "dtype")
-            data = xp.asarray(data)
-            if data.dtype.kind not in "biufc":
-                raise TypeError(f"Tensor(data): data must be numbers, not {data.dtype}; for a list "
-                                f"of Tensors use ops.stack")
-            if not typed and data.dtype == np.float64:
-                data = data.astype(np.float32)
+        if not isinstance(data, xp.ndarray) or type(data) is np.ma.MaskedArray:
+            data = _as_array(data)
         if requires_grad and data.dtype.kind != "f":
             raise TypeError(f"requires_grad=True needs floating-point data, not {data.dtype}; "
                             f"use data.astype(np.float32)")
@@ -109,12 +92,12 @@ class Tensor:
     @data.setter
     def data(self, array):
         self._data = array
-        self.version += 1  # of the data: how often they were changed
+        self.version += 1  # how often the data were changed
 
-    shape = property(lambda self: self.data.shape)
-    ndim = property(lambda self: self.data.ndim)
-    dtype = property(lambda self: self.data.dtype)
-    size = property(lambda self: self.data.size)
+    shape = property(lambda self: self._data.shape)
+    ndim = property(lambda self: self._data.ndim)
+    dtype = property(lambda self: self._data.dtype)
+    size = property(lambda self: self._data.size)
 
     # ------------------------------------------------------------ backward
 
@@ -129,51 +112,27 @@ class Tensor:
         shape; and GradientShapeError (naming op and input) if an op's derivative does
         not fit its input.
         """
-        if not self.requires_grad:
-            raise RuntimeError("backward(): this Tensor was not computed from any Tensor with "
-                               "requires_grad=True (or it was computed under no_grad())")
-        if g is None:
-            if self.size != 1:
-                raise ValueError(f"backward() without an argument needs a single number, but this "
-                                 f"Tensor has shape {self.shape}: reduce it with .sum() or "
-                                 f".mean(), or pass dL/d(self)")
-            g = xp.ones_like(self.data)
-        else:
-            g = xp.asarray(g.data if isinstance(g, Tensor) else g, dtype=self.dtype)
-            if g.shape != self.shape:
-                raise ValueError(f"backward(g): g has shape {g.shape}, expected {self.shape}")
-        for leaf, gx in self.gradients(g).items():
-            leaf.grad = gx if leaf.grad is None else leaf.grad + gx
-
-    def gradients(self, g):
-        """{leaf: dL/d(leaf)} for g = dL/d(self), in arrays of their own: what backward() adds."""
-        leaves, taken = {}, {id(_owner(g))}
+        g = _upstream(self, g)
         if self.node is None:
-            _add_to_leaf(leaves, self, g, taken)
-            return leaves
-
+            return _add_to_leaf(self, g, g)
         gradients = {self.node.number: g}
         queue = [(-self.node.number, self.node)]  # newest first
         while queue:
             _, node = heapq.heappop(queue)
             g = gradients.pop(node.number)
-            if node.edges is None:
-                raise RuntimeError("backward(): this part of the graph was used up by an earlier "
-                                   "backward(); compute the forward pass again")
             edges, node.edges = node.edges, None
             _check_unchanged(edges, node.versions)
             for source, derivative in edges:
                 gx = derivative(g)
-                _check(gx, source, derivative)
+                _check_shape(gx, source, derivative)
                 if isinstance(source, Tensor):
-                    _add_to_leaf(leaves, source, gx, taken)
+                    _add_to_leaf(source, gx, g)
                 elif source.number in gradients:
                     # A fresh array: gx or the sum so far may be another node's gradient, or a view.
                     gradients[source.number] = gradients[source.number] + gx
                 else:
                     gradients[source.number] = gx
                     heapq.heappush(queue, (-source.number, source))
-        return leaves
 
     # ------------------------------------------------------------ leaving the tape
 
@@ -188,6 +147,9 @@ class Tensor:
     def item(self):
         """The single value as a Python number."""
         return self.data.item()
+
+    def __float__(self): return float(self.item())
+    def __bool__(self): return bool(self.data)
 
     def __len__(self):
         if self.ndim == 0:
@@ -204,12 +166,6 @@ class Tensor:
         found = Tensor(self.data.copy(), self.requires_grad)
         found.grad = None if self.grad is None else self.grad.copy()
         return found
-
-    def __bool__(self):
-        return bool(self.data)
-
-    def __float__(self):
-        return float(self.item())
 
     def __repr__(self):
         text = np.array2string(self.numpy(), precision=4, threshold=20, edgeitems=3,
@@ -230,10 +186,6 @@ class Tensor:
     # Operators and methods that are ops (x + y, x.sum(), x[0]) are attached by ops/__init__.py.
 
 
-class GradientShapeError(AssertionError):
-    """A derivative returned an array whose shape or dtype is not its input's."""
-
-
 def record(y, *edges):
     """Wrap the array y, computed by an op, in a Tensor, and put the op on the tape.
 
@@ -242,12 +194,11 @@ def record(y, *edges):
     is saved or computed for a batch of images or a frozen codebook.
     """
     out = Tensor(y if isinstance(y, xp.ndarray) else xp.asarray(y))
-    if _recording.get():
-        edges = [(t, d) for t, d in edges if t.requires_grad]
-        if edges:
-            out.requires_grad, out.node = True, Node(
-                out.data, tuple((t if t.node is None else t.node, d) for t, d in edges),
-                [t.version for t, _ in edges])
+    edges = [(t, d) for t, d in edges if t.requires_grad] if _recording.get() else []
+    if edges:
+        out.requires_grad, out.node = True, Node(
+            out.data, tuple((t if t.node is None else t.node, d) for t, d in edges),
+            [t.version for t, _ in edges])
     return out
 
 
@@ -256,26 +207,56 @@ def raw(x):
     return x.data if isinstance(x, Tensor) else x
 
 
-def _add_to_leaf(leaves, leaf, gx, taken):
-    """leaves[leaf] += gx, in memory of its own. taken: the ids of the arrays whose memory the
-    caller or another leaf has."""
+def _add_to_leaf(leaf, gx, g):
+    """leaf.grad += gx, in memory of its own: gx may be g, which others get too, or a view."""
     gx = xp.asarray(gx)  # NumPy turns arrays without axes into scalars
-    owner = _owner(gx)
-    if leaf in leaves:
-        leaves[leaf] = leaves[leaf] + gx
-    elif id(owner) in taken or not (gx.flags.c_contiguous and getattr(gx.flags, "writeable", True)):
-        leaves[leaf] = gx.copy()
+    if leaf.grad is not None:
+        leaf.grad = leaf.grad + gx
     else:
-        leaves[leaf] = gx
-        taken.add(id(owner))
+        leaf.grad = gx.copy() if gx is g or gx.base is not None else gx
 
 
-def _owner(a):
-    """The array whose memory a shows."""
-    return a.base if isinstance(a.base, xp.ndarray) else a
+# ---------------------------------------------------------------- what is refused
+
+class GradientShapeError(AssertionError):
+    """A derivative returned an array whose shape or dtype is not its input's."""
+
+
+def _as_array(data):
+    """Numbers, lists and NumPy arrays as an array of the backend."""
+    if isinstance(data, Tensor):
+        raise TypeError("Tensor(data): data is already a Tensor; use .detach() for a copy without "
+                        "history")
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("Tensor(data): data is a masked array, whose mask no op would see; fill it "
+                        "first, with .filled(0)")
+    array = xp.asarray(data)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"Tensor(data): data must be numbers, not {array.dtype}; for a list of "
+                        f"Tensors use ops.stack")
+    plain = not hasattr(data, "dtype") and array.dtype == np.float64
+    return array.astype(np.float32) if plain else array
+
+
+def _upstream(y, g):
+    """dL/dy to begin with, as an array of y's shape and dtype."""
+    if not y.requires_grad:
+        raise RuntimeError("backward(): this Tensor was not computed from any Tensor with "
+                           "requires_grad=True (or it was computed under no_grad())")
+    if g is None and y.size != 1:
+        raise ValueError(f"backward() without an argument needs a single number, but this Tensor "
+                         f"has shape {y.shape}: reduce it with .sum() or .mean(), or pass "
+                         f"dL/d(self)")
+    g = xp.ones_like(y.data) if g is None else xp.asarray(raw(g), dtype=y.dtype)
+    if g.shape != y.shape:
+        raise ValueError(f"backward(g): g has shape {g.shape}, expected {y.shape}")
+    return g
 
 
 def _check_unchanged(edges, versions):
+    if edges is None:
+        raise RuntimeError("backward(): this part of the graph was used up by an earlier "
+                           "backward(); compute the forward pass again")
     for (source, _), version in zip(edges, versions, strict=True):
         if isinstance(source, Tensor) and source.version != version:
             raise RuntimeError(f"backward(): the data of a leaf of shape {source.shape} were "
@@ -283,7 +264,7 @@ def _check_unchanged(edges, versions):
                                f"compute the forward pass again")
 
 
-def _check(gx, source, derivative):
+def _check_shape(gx, source, derivative):
     if gx.shape == source.shape and gx.dtype == source.dtype:
         return
     op, name = ("op." + derivative.__qualname__.replace(".<locals>", "")).split(".")[-2:]

@@ -396,7 +396,9 @@ class Strided(ndarray):
 def broadcast_to(a, shape):
     """Here it can be written to, and so can what it shows several times."""
     strides = np.broadcast_to(a._a, shape).strides
-    return ndarray(np.lib.stride_tricks.as_strided(a._a, shape, strides))
+    found = ndarray(np.lib.stride_tricks.as_strided(a._a, shape, strides))
+    found._base = a
+    return found
 
 
 class lib:
