@@ -72,21 +72,21 @@ def bce_with_logits(logits, targets, reduction="mean"):
 
 
 @fused
-def bce_of(l, t):  # noqa: E741
-    return xp.maximum(l, 0) - l * t + xp.log1p(xp.exp(-xp.abs(l)))
+def bce_of(logits, t):
+    return xp.maximum(logits, 0) - logits * t + xp.log1p(xp.exp(-xp.abs(logits)))
 
 
 @fused
-def bce_slope(g, l, t):  # noqa: E741
-    return g * (sigmoid_of(l) - t)
+def bce_slope(g, logits, t):
+    return g * (sigmoid_of(logits) - t)
 
 
 def softmax_cross_entropy(logits, labels, reduction="mean"):
     """-log softmax(logits)[label] along the last axis, in nats, reduced (see above).
 
     logits: (..., K); labels: integers 0 .. K-1, shape (...). The losses have shape (...).
-        y = logsumexp(l) - l[label] = log sum e^(l - m) - (l[label] - m),   m = max l,
-        dL/dl_k = g (softmax(l)_k - [k = label]).
+        y = logsumexp(z) - z[label] = log sum e^(z - m) - (z[label] - m),   m = max z,
+        dL/dz_k = g (softmax(z)_k - [k = label]),   z the logits.
     Raises TypeError, ValueError or IndexError for labels of another type, shape or range (the
     last on the host only).
     """
@@ -96,13 +96,13 @@ def softmax_cross_entropy(logits, labels, reduction="mean"):
     if labels.shape != logits.shape[:-1]:
         raise ValueError(f"softmax_cross_entropy: labels of shape {labels.shape} for logits "
                          f"{logits.shape}; expected {logits.shape[:-1]}")
-    l = logits.data.reshape(labels.size, K)  # noqa: E741
-    chosen = xp.arange(labels.size), labels.reshape(-1)  # l[chosen] is l[label], for every row
-    m = largest(l, -1)
-    sum_ = xp.exp(l - m).sum(axis=-1, keepdims=True)
-    y = xp.log(sum_[:, 0]) - (l[chosen] - m[:, 0])
+    z = logits.data.reshape(labels.size, K)
+    chosen = xp.arange(labels.size), labels.reshape(-1)  # z[chosen] is z[label], for every row
+    m = largest(z, -1)
+    sum_ = xp.exp(z - m).sum(axis=-1, keepdims=True)
+    y = xp.log(sum_[:, 0]) - (z[chosen] - m[:, 0])
     def dlogits(g):
-        d = l - m
+        d = z - m
         xp.exp(d, out=d)  # in place: logits are a model's largest arrays
         d *= g.reshape(-1, 1) / sum_
         d[chosen] -= g.reshape(-1)
