@@ -9,7 +9,7 @@ from: that is what the VAE (models/vae.py) adds. docs/05-vae.md shows both side 
 import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
-from scratchnet.ops.inputs import images
+from scratchnet.inputs import images
 from scratchnet.tensor import Tensor
 from scratchnet.training import Model
 

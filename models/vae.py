@@ -19,7 +19,7 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
-from scratchnet.ops.inputs import images
+from scratchnet.inputs import images
 from scratchnet.tensor import Tensor
 from scratchnet.training import Model
 

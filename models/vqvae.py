@@ -21,8 +21,8 @@ import numpy as np
 
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
+from scratchnet.inputs import images
 from scratchnet.losses import perplexity
-from scratchnet.ops.inputs import images
 from scratchnet.ops.products import count, sum_rows
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model, to_batch

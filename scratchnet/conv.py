@@ -27,7 +27,7 @@ import numpy as np
 from .backend import xp
 from .fast.kernels import placed
 from .fast.products import column_sum, gather_matmul, gather_t_matmul, matmul_scatter
-from .ops.inputs import as_tensor, operands
+from .inputs import as_tensor, operands
 from .tensor import raw, record
 
 # ---------------------------------------------------------------- the two ops

@@ -13,8 +13,8 @@ docs/06-vqvae.md the perplexity, docs/07-pixelcnn.md the mixture.
 """
 
 from .backend import fused, xp
+from .inputs import floats, in_unit_range, integers, operands
 from .ops.elementwise import clip, sigmoid_of, softplus_of, tanh
-from .ops.inputs import floats, in_unit_range, integers, operands
 from .ops.reductions import largest, log_softmax, logsumexp
 from .ops.shapes import split, stack
 from .tensor import record

@@ -7,8 +7,6 @@ average, say) is saved and loaded with the rest but not trained. docs/03-convolu
 of the convolutions, docs/07-pixelcnn.md of masks and embeddings.
 """
 
-import copy
-
 import numpy as np
 
 from . import conv, ops
@@ -122,36 +120,14 @@ class Module:
         """Set evaluation mode here and below. Returns self."""
         return self.train(False)
 
-    def replaced(self, swap):
-        """A copy of the tree below this module, with swap(layer) for each layer where that is not
-        None. Tensors are not copied."""
-        def change(value):
-            if isinstance(value, Module):
-                new = swap(value)
-                return value.replaced(swap) if new is None else new
-            if isinstance(value, (list, tuple)):
-                return type(value)(change(v) for v in value)
-            return value
-        new = copy.copy(self)
-        vars(new).update({name: change(value) for name, value in vars(self).items()})
-        return new
-
-    def extra_repr(self):
-        """What __repr__ says of this module besides its Tensors."""
-        return ""
-
     def __repr__(self):
-        return "\n".join(self._tree(""))
-
-    def _tree(self, name):
+        own = [f"{n} {getattr(v, 'shape', v)}" for n, v in vars(self).items()
+               if isinstance(v, (Tensor, int, str, tuple))]
         count = sum(p.size for p in self.parameters())
-        own = [f"{n} {t.shape}" for n, t in vars(self).items() if isinstance(t, Tensor)]
-        inside = ", ".join(([self.extra_repr()] if self.extra_repr() else []) + own)
-        line = f"{name + ': ' if name else ''}{type(self).__name__}({inside})"
-        lines = [f"{line}  {count:,} parameters" if count else line]
-        for child_name, child in self.children():
-            lines += ["  " + below for below in child._tree(child_name)]
-        return lines
+        below = "".join(f"\n{name}: {child!r}".replace("\n", "\n  ")
+                        for name, child in self.children())
+        return (f"{type(self).__name__}({', '.join(own)})"
+                + f"  {count:,} parameters" * (count > 0) + below)
 
 
 class Linear(Module):
@@ -200,9 +176,6 @@ class Conv2d(Module):
     def forward(self, x):
         return conv.conv2d(x, self.w, self.b, self.stride, self.padding)
 
-    def extra_repr(self):
-        return f"stride {self.stride}, padding {self.padding}"
-
 
 class ConvTranspose2d(Module):
     """conv.conv_transpose2d with weights w (kh, kw, C_out, C_in) and bias b (C_out,)."""
@@ -220,9 +193,6 @@ class ConvTranspose2d(Module):
     def forward(self, x):
         return conv.conv_transpose2d(x, self.w, self.b, self.stride, self.padding,
                                      self.output_padding)
-
-    def extra_repr(self):
-        return f"stride {self.stride}, padding {self.padding}"
 
 
 class MaskedConv2d(Module):
@@ -251,15 +221,10 @@ class MaskedConv2d(Module):
     def forward(self, x):
         return conv.masked_conv2d(x, self.weights(), self.mask, self.b, self.dilation)
 
-    def streamed(self, stream):
-        """This layer for an image that is being drawn (fast/stream.py)."""
+    def kept(self):
+        """Its taps, and the rows of w that belong to them, (T*C, K)."""
         taps, kept = conv.masked_window(self.mask.tobytes(), self.mask.shape, self.dilation)
-        return stream.conv(taps, conv.take_taps(self.weights(), kept).data,
-                           None if self.b is None else self.b.data)
-
-    def extra_repr(self):
-        return (f"{int(self.mask.sum())} of {self.mask.size} taps"
-                + f", dilation {self.dilation}" * (self.dilation > 1))
+        return taps, conv.take_taps(self.weights(), kept)
 
 
 class Reshape(Module):
@@ -270,9 +235,6 @@ class Reshape(Module):
 
     def forward(self, x):
         return x.reshape(x.shape[0], *self.shape)
-
-    def extra_repr(self):
-        return f"{self.shape}"
 
 
 class Sequential(Module):
@@ -297,9 +259,6 @@ class Activation(Module):
 
     def forward(self, x):
         return ACTIVATIONS[self.name](x)
-
-    def extra_repr(self):
-        return self.name
 
 
 ACTIVATIONS = {"relu": ops.relu, "tanh": ops.tanh, "sigmoid": ops.sigmoid, "elu": ops.elu,

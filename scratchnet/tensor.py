@@ -193,9 +193,8 @@ def record(y, *edges):
     dL/d(input). Pairs whose input needs no gradient are dropped here, so nothing
     is saved or computed for a batch of images or a frozen codebook.
     """
-    out = Tensor(y if isinstance(y, xp.ndarray) else xp.asarray(y))
-    edges = [(t, d) for t, d in edges if t.requires_grad] if _recording.get() else []
-    if edges:
+    out = Tensor(y)
+    if _recording.get() and (edges := [(t, d) for t, d in edges if t.requires_grad]):
         out.requires_grad, out.node = True, Node(
             out.data, tuple((t if t.node is None else t.node, d) for t, d in edges),
             [t.version for t, _ in edges])

@@ -12,8 +12,25 @@ Nothing is approximated: the sums are those of conv.convolve, in another order. 
 every layer, for all images. docs/07-pixelcnn.md counts the multiplications.
 """
 
+import copy
+
 from ..backend import xp
 from .products import gather_matmul
+
+
+def streaming(network, stream):
+    """A copy of the network that draws where `stream` is: its masked convolutions are StreamedConv,
+    with the same weights. Nothing else is copied."""
+    def change(value):
+        if hasattr(value, "kept"):
+            taps, W = value.kept()
+            return stream.conv(taps, W.data, None if value.b is None else value.b.data)
+        if isinstance(value, (list, tuple)):
+            return type(value)(change(v) for v in value)
+        return streaming(value, stream) if hasattr(value, "children") else value
+    found = copy.copy(network)
+    vars(found).update({name: change(value) for name, value in vars(network).items()})
+    return found
 
 
 class Stream:

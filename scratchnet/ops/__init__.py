@@ -1,14 +1,14 @@
 """Every differentiable op. One op is one function: its docstring is the math, its
 first lines the forward pass, and each nested function one derivative.
 
-Read in this order: arithmetic, elementwise, reductions, shapes, products, quantise. What turns
-numbers and arrays into Tensors, and checks indices, stands apart: inputs.
+Read in this order: arithmetic, elementwise, reductions, shapes, products, quantise. What makes
+Tensors of what an op is given, and refuses what it cannot take, stands apart: ../inputs.py.
 """
 
+from ..inputs import as_tensor
 from ..tensor import Tensor
 from .arithmetic import add, div, maximum, mul, neg, power, sub, unbroadcast, where
 from .elementwise import clip, elu, exp, gate, log, relu, sigmoid, softplus, sqrt, tanh
-from .inputs import as_tensor
 from .products import embedding, linear, matmul
 from .quantise import nearest_code, straight_through
 from .reductions import log_softmax, logsumexp, max, mean, softmax, sum

@@ -6,8 +6,8 @@ what broadcasting does to it.
 """
 
 from ..backend import xp
+from ..inputs import floats, operands
 from ..tensor import raw, record
-from .inputs import floats, operands
 
 
 def add(a, b):

@@ -11,8 +11,8 @@ import math
 import numpy as np
 
 from ..backend import fused, xp
+from ..inputs import as_tensor, floats, number
 from ..tensor import record
-from .inputs import as_tensor, floats, number
 
 
 def exp(x):

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..backend import xp
 from ..fast.products import column_sum
+from ..inputs import as_tensor, integers, operands
 from ..tensor import record
 from .arithmetic import unbroadcast
-from .inputs import as_tensor, integers, operands
 
 
 def matmul(a, b):

@@ -6,8 +6,8 @@ Source: van den Oord et al. 2017 (1711.00937), section 3.1; docs/06-vqvae.md der
 import numpy as np
 
 from ..backend import xp
+from ..inputs import no_nan, operands
 from ..tensor import raw, record
-from .inputs import no_nan, operands
 
 BLOCK = 1 << 19  # distances in memory at a time (2 MB in float32)
 

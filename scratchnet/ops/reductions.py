@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from ..backend import xp
+from ..inputs import floats
 from ..tensor import record
-from .inputs import floats
 
 
 def spread(g, shape, axis, keepdims):

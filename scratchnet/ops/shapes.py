@@ -10,9 +10,9 @@ import numpy as np
 
 from ..backend import xp
 from ..fast.kernels import placed
+from ..inputs import as_tensor, axis_index, operands
 from ..tensor import record
 from .arithmetic import unbroadcast
-from .inputs import as_tensor, axis_index, operands
 
 
 def reshape(x, *shape):

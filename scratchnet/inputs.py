@@ -4,8 +4,8 @@ import numbers
 
 import numpy as np
 
-from ..backend import xp
-from ..tensor import Tensor, raw
+from .backend import xp
+from .tensor import Tensor, raw
 
 
 class Scalar:
@@ -63,8 +63,8 @@ def as_tensor(x):
 def floats(x):
     """x as a Tensor that can be computed with: whole numbers become float32. In their own type
     NumPy would wrap 0 - 200 around, and make float64 or float16 of a quotient."""
-    x = as_tensor(x)
-    return Tensor(x.data.astype(np.float32)) if x.dtype.kind in "biu" else x
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    return Tensor(x.data.astype(np.float32)) if x.data.dtype.kind in "biu" else x
 
 
 def number(x):
