@@ -20,7 +20,7 @@ from scratchnet import Tensor
 from scratchnet.fast.processes import blas_threads
 from scratchnet.fast.products import gather_matmul
 from scratchnet.runs.figures import plain
-from scratchnet.taps import convolve_by_loops
+from tests.loops import convolve_by_loops
 
 NUMBERS = 1 << 24  # of the large arrays: 64 MB of float32
 

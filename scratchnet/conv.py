@@ -187,32 +187,3 @@ def _out_size(name, axis, n, k, s, p):
                          f"filter does not fit into the image; needs stride >= 1, padding >= 0 and "
                          f"size + 2 * padding >= kernel")
     return out
-
-
-# ---------------------------------------------------------------- pooling
-
-def avg_pool2d(x, k):
-    """y = mean of each k x k block, (N, H, W, C) -> (N, H/k, W/k, C).   dx = g / k^2, repeated.
-
-    Raises ValueError if k does not divide H and W.
-    """
-    x = as_tensor(x)
-    N, H, W, C = x.shape
-    if H % k or W % k:
-        raise ValueError(f"avg_pool2d: {H} x {W} is not a multiple of {k} x {k}")
-    y = x.data.reshape(N, H // k, k, W // k, k, C).mean(axis=(2, 4))
-    def dx(g): return _repeat(g / (k * k), k)
-    return record(y, (x, dx))
-
-
-def upsample_nearest(x, k):
-    """Every pixel becomes a k x k block, (N, H, W, C) -> (N, kH, kW, C).   dx = its sum of g."""
-    x = as_tensor(x)
-    N, H, W, C = x.shape
-    def dx(g): return g.reshape(N, H, k, W, k, C).sum(axis=(2, 4))
-    return record(_repeat(x.data, k), (x, dx))
-
-
-def _repeat(a, k):
-    N, H, W, C = a.shape
-    return xp.broadcast_to(a[:, :, None, :, None], (N, H, k, W, k, C)).reshape(N, H * k, W * k, C)

@@ -11,48 +11,14 @@ Both walk the same list of places, so that for all x and r   < gather(x), r >  =
 
 x: (N, H, W, C); rows: (N, P, Q, T, C), a row of T*C numbers for each output position; size: (P, Q)
 or (H, W), of the result. fast/products.py computes the same products sooner; conv.py calls those.
-docs/03-convolution.md derives both maps, with numbers.
+The first is known as im2col, the second as col2im. docs/03-convolution.md derives both, with
+numbers.
 """
 
 from functools import cache
 
-import numpy as np
-
 from .backend import xp
 
-
-def convolve_by_loops(x, W, taps, stride, size):
-    """What a convolution is, a pixel at a time: y[n, p, q] = sum over t of x[under tap t] W[t].
-
-    x: (N, H, W, C); W: (T, C, K), a matrix for each tap; y: (N, P, Q, K). Nobody calls this but the
-    tests, which compare everything with it.
-    """
-    N, height, width, _ = x.shape
-    y = np.zeros((N, *size, W.shape[2]), x.dtype)
-    for n, p, q in np.ndindex(N, *size):
-        for t, (i, j) in enumerate(taps):
-            row, column = p * stride[0] + i, q * stride[1] + j
-            if 0 <= row < height and 0 <= column < width:
-                y[n, p, q] += x[n, row, column] @ W[t]
-    return y
-
-
-def transposed_by_loops(x, W, taps, stride, size):
-    """What its transpose is: each pixel x[n, p, q] adds W[t] x[n, p, q] to the pixel under tap t.
-
-    x: (N, P, Q, C); W: (T, K, C); y: (N, *size, K).
-    """
-    N, P, Q, _ = x.shape
-    y = np.zeros((N, *size, W.shape[1]), x.dtype)
-    for n, p, q in np.ndindex(N, P, Q):
-        for t, (i, j) in enumerate(taps):
-            row, column = p * stride[0] + i, q * stride[1] + j
-            if 0 <= row < size[0] and 0 <= column < size[1]:
-                y[n, row, column] += W[t] @ x[n, p, q]
-    return y
-
-
-# The same with one copy and one matrix product.
 
 def gather(x, taps, stride, size):
     """The pixels under every tap at every output position: (N, H, W, C) -> (N, P, Q, T, C)."""

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import loops
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -25,7 +26,7 @@ def test_conv2d_by_loops(n, h, w, kh, kw, sh, sw, ph, pw, c, k):
     rng = np.random.default_rng(h + 10 * w)
     x, f, b = (rng.standard_normal(s) for s in ((n, h, w, c), (kh, kw, c, k), (k,)))
     y = conv.conv2d(x, f, b, (sh, sw), (ph, pw))
-    expected = taps.convolve_by_loops(x, f.reshape(-1, c, k), conv.window((kh, kw), (ph, pw)),
+    expected = loops.convolve_by_loops(x, f.reshape(-1, c, k), conv.window((kh, kw), (ph, pw)),
                                       (sh, sw), y.shape[1:3]) + b
     np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
 
@@ -40,7 +41,7 @@ def test_conv_transpose2d_by_loops(n, h, w, kh, kw, sh, sw, ph, pw, c, k, data):
     x, f, b = (rng.standard_normal(s) for s in ((n, h, w, c), (kh, kw, k, c), (k,)))
     y = conv.conv_transpose2d(x, f, b, (sh, sw), (ph, pw), extra)
     assert y.shape[1:3] == size
-    expected = taps.transposed_by_loops(x, f.reshape(-1, k, c), conv.window((kh, kw), (ph, pw)),
+    expected = loops.transposed_by_loops(x, f.reshape(-1, k, c), conv.window((kh, kw), (ph, pw)),
                                         (sh, sw), size) + b
     np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
 
@@ -171,7 +172,7 @@ def test_dilated_taps_by_loops(dilation, rng):
     x, f, b = (rng.standard_normal(s) for s in ((2, 7, 8, 2), (3, 3, 2, 3), (3,)))
     offsets = tuple((dilation * i, dilation * j)
                     for i, j in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0)))
-    expected = taps.convolve_by_loops(x, f.reshape(9, 2, 3)[:5], offsets, (1, 1), (7, 8)) + b
+    expected = loops.convolve_by_loops(x, f.reshape(9, 2, 3)[:5], offsets, (1, 1), (7, 8)) + b
     y = conv.masked_conv2d(x, f, mask, b, dilation)
     np.testing.assert_allclose(y.numpy(), expected, atol=1e-12)
 
@@ -244,16 +245,6 @@ def test_blocks_change_nothing_but_the_order_of_sums(op, rng, monkeypatch):
             np.testing.assert_allclose(a, b, atol=1e-11)
 
 
-def test_pooling_and_upsampling_by_loops(backend, rng):
-    x = rng.standard_normal((2, 4, 6, 3))
-    y, z = conv.avg_pool2d(x, 2).numpy(), conv.upsample_nearest(x, 3).numpy()
-    assert y.shape == (2, 2, 3, 3) and z.shape == (2, 12, 18, 3)
-    for n, i, j, c in np.ndindex(y.shape):
-        assert y[n, i, j, c] == pytest.approx(x[n, 2 * i:2 * i + 2, 2 * j:2 * j + 2, c].mean())
-    for n, i, j, c in np.ndindex(z.shape):
-        assert z[n, i, j, c] == x[n, i // 3, j // 3, c]
-
-
 def test_layers_start_with_the_variance_that_keeps_the_signal(backend, rng):
     x = Tensor(rng.standard_normal((4, 16, 16, 8)).astype(np.float32))
     for layer in (nn.Conv2d(8, 64, 3, rng, padding=1), nn.ConvTranspose2d(8, 64, 4, rng, 2, 1),
@@ -279,7 +270,6 @@ def test_layers_start_with_the_variance_that_keeps_the_signal(backend, rng):
                                 np.zeros((3, 3))), "0 taps"),
     (lambda: conv.masked_conv2d(np.ones((1, 4, 4, 1)), np.ones((2, 3, 1, 1)),
                                 np.ones((2, 3))), "both odd"),
-    (lambda: conv.avg_pool2d(np.ones((1, 5, 4, 1)), 2), "5 x 4 is not a multiple of 2 x 2"),
 ])
 def test_sizes_that_do_not_fit_are_explained(call, words):
     with pytest.raises(ValueError, match=words):
