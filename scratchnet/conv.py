@@ -27,7 +27,7 @@ import numpy as np
 from .backend import xp
 from .fast.kernels import placed
 from .fast.products import column_sum, gather_matmul, gather_t_matmul, matmul_scatter
-from .inputs import as_tensor, operands
+from .inputs import operands, shapes
 from .tensor import raw, record
 
 # ---------------------------------------------------------------- the two ops
@@ -42,7 +42,7 @@ def convolve(x, W, b, taps, stride, size):
     def dW(g): return gather_t_matmul(x.data, g, taps, stride)
     def db(g): return column_sum(g)
     y = gather_matmul(x.data, W.data, taps, stride, size, raw(b))
-    return record(y, (x, dx), (W, dW), *([(b, db)] if b is not None else []))
+    return record(y, (x, dx), (W, dW), (b, db))
 
 
 def convolve_transposed(x, W, b, taps, stride, size):
@@ -54,7 +54,7 @@ def convolve_transposed(x, W, b, taps, stride, size):
     def dW(g): return gather_t_matmul(g, x.data, taps, stride)
     def db(g): return column_sum(g)
     y = matmul_scatter(x.data, W.data, taps, stride, size, raw(b))
-    return record(y, (x, dx), (W, dW), *([(b, db)] if b is not None else []))
+    return record(y, (x, dx), (W, dW), (b, db))
 
 
 # ---------------------------------------------------------------- as layers call them
@@ -70,13 +70,12 @@ def conv2d(x, w, b=None, stride=1, padding=0):
     Derivatives: `convolve`. Raises ValueError if shapes or sizes do not fit, printing the
     arithmetic.
     """
-    x, w = operands(x, w)
-    _check_shapes("conv2d", x, w, w.shape[2:3])
+    x, w, b = operands(x, w, b)
+    shapes("conv2d: x (N, H, W, C_in), w (kh, kw, C_in, C_out), b (C_out)", x, w, b)
     stride, padding, K = pair(stride), pair(padding), w.shape[3]
-    size = tuple(_out_size("conv2d", *v) for v in
+    size = tuple(_out_size(*v) for v in
                  zip("HW", x.shape[1:3], w.shape[:2], stride, padding, strict=True))
-    return convolve(x, w.reshape(-1, K), _bias("conv2d", b, K), window(w.shape[:2], padding),
-                    stride, size)
+    return convolve(x, w.reshape(-1, K), b, window(w.shape[:2], padding), stride, size)
 
 
 def masked_conv2d(x, w, mask, b=None, dilation=1):
@@ -87,18 +86,16 @@ def masked_conv2d(x, w, mask, b=None, dilation=1):
     on their offsets: a 3x3 with dilation 4 reads the pixels at -4, 0 and 4. Raises ValueError if
     shapes do not fit, no tap is left, or the dilation is below 1.
     """
-    x, w = operands(x, w)
-    _check_shapes("masked_conv2d", x, w, w.shape[2:3])
+    x, w, b = operands(x, w, b)
     mask = np.asarray(mask, dtype=bool)
-    if mask.shape != w.shape[:2] or not mask.any() or not all(k % 2 for k in mask.shape):
-        raise ValueError(f"masked_conv2d: the mask has shape {mask.shape} and {mask.sum()} taps; "
-                         f"needs {w.shape[:2]}, both odd, and at least 1")
-    if dilation < 1:
-        raise ValueError(f"masked_conv2d: a dilation of {dilation}; needs 1 or more")
+    shapes("masked_conv2d: x (N, H, W, C_in), w (kh, kw, C_in, C_out), mask (kh, kw), b (C_out)",
+           x, w, mask, b)
+    if not mask.any() or not all(k % 2 for k in mask.shape) or dilation < 1:
+        raise ValueError(f"masked_conv2d: given a mask {mask.shape} of {mask.sum()} taps and a "
+                         f"dilation of {dilation}; needs odd sizes, and 1 or more of both")
     taps, kept = masked_window(mask.tobytes(), mask.shape, dilation)
     kept = kept if isinstance(kept, slice) else xp.asarray(kept)
-    return convolve(x, take_taps(w, kept), _bias("masked_conv2d", b, w.shape[3]), taps, (1, 1),
-                    x.shape[1:3])
+    return convolve(x, take_taps(w, kept), b, taps, (1, 1), x.shape[1:3])
 
 
 def take_taps(w, kept):
@@ -125,21 +122,13 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0):
     Derivatives: `convolve_transposed`. Raises ValueError if shapes or sizes do not fit, printing
     the arithmetic.
     """
-    x, w = operands(x, w)
-    _check_shapes("conv_transpose2d", x, w, w.shape[3:4])
+    x, w, b = operands(x, w, b)
+    shapes("conv_transpose2d: x (N, H, W, C_in), w (kh, kw, C_out, C_in), b (C_out)", x, w, b)
     stride, padding, extra = pair(stride), pair(padding), pair(output_padding)
-    size = tuple((n - 1) * s + k - 2 * p + e for n, s, k, p, e in
-                 zip(x.shape[1:3], stride, w.shape[:2], padding, extra, strict=True))
-    for axis, n, s, k, p, e, out in zip("HW", x.shape[1:3], stride, w.shape[:2], padding, extra,
-                                        size, strict=True):
-        if out < 1 or not 0 <= e < s:
-            raise ValueError(
-                f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
-                f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 or more, "
-                f"and 0 <= output_padding < stride")
-    return convolve_transposed(x, w.reshape(-1, w.shape[3]),
-                               _bias("conv_transpose2d", b, w.shape[2]),
-                               window(w.shape[:2], padding), stride, size)
+    size = tuple(_transposed_size(*v) for v in
+                 zip("HW", x.shape[1:3], w.shape[:2], stride, padding, extra, strict=True))
+    return convolve_transposed(x, w.reshape(-1, w.shape[3]), b, window(w.shape[:2], padding),
+                               stride, size)
 
 
 # ---------------------------------------------------------------- taps and sizes
@@ -164,26 +153,20 @@ def pair(v):
     return (int(v), int(v)) if isinstance(v, numbers.Integral) else tuple(v)
 
 
-def _bias(name, b, K):
-    """b as a Tensor, which must be (K,), or None."""
-    b = b if b is None else as_tensor(b)
-    if b is not None and b.shape != (K,):
-        raise ValueError(f"{name}: b has shape {b.shape}, expected {(K,)}")
-    return b
-
-
-def _check_shapes(name, x, w, channels):
-    if x.ndim != 4 or w.ndim != 4 or x.shape[3:] != tuple(channels):
-        raise ValueError(f"{name}: x {x.shape} and w {w.shape} do not fit; needs x (N, H, W, C_in) "
-                         f"and w (kh, kw, "
-                         f"{'C_out, C_in' if 'transpose' in name else 'C_in, C_out'})")
-
-
-def _out_size(name, axis, n, k, s, p):
+def _out_size(axis, n, k, s, p):
     out = (n + 2 * p - k) // s + 1 if s > 0 else 0
     if s < 1 or p < 0 or n + 2 * p < k:
-        raise ValueError(f"{name}: {axis}: floor((size + 2 * padding - kernel) / stride) + 1 = "
+        raise ValueError(f"conv2d: {axis}: floor((size + 2 * padding - kernel) / stride) + 1 = "
                          f"floor(({n} + 2 * {p} - {k}) / {s}) + 1 = {out}: the "
                          f"filter does not fit into the image; needs stride >= 1, padding >= 0 and "
                          f"size + 2 * padding >= kernel")
+    return out
+
+
+def _transposed_size(axis, n, k, s, p, e):
+    out = (n - 1) * s + k - 2 * p + e
+    if out < 1 or not 0 <= e < s:
+        raise ValueError(f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
+                         f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 "
+                         f"or more, and 0 <= output_padding < stride")
     return out

@@ -1,6 +1,9 @@
-"""What an op may be given besides Tensors: numbers, arrays, lists, indices. No math is here."""
+"""What an op may be given besides Tensors: numbers, arrays, lists, indices; and what it refuses.
+Each check is one call at the top of an op. No math is here."""
 
 import numbers
+import re
+from functools import cache
 
 import numpy as np
 
@@ -20,7 +23,7 @@ class Scalar:
 
 
 def operands(*inputs, whole=False):
-    """Make each input a Tensor or Scalar, in the precision of the Tensors among them.
+    """Make each input a Tensor or Scalar, in the precision of the Tensors among them; None stays.
 
     Arrays and lists take the dtype of the floating-point Tensors present; without one,
     whole numbers become float32 (`floats`), unless whole=True keeps them. Raises TypeError
@@ -30,7 +33,7 @@ def operands(*inputs, whole=False):
     """
     dtypes = {x.data.dtype for x in inputs if isinstance(x, Tensor)}
     found = {d for d in dtypes if d.kind == "f"}
-    if len(dtypes) == len(found) == 1 and all(isinstance(x, Tensor) for x in inputs):
+    if len(dtypes) == len(found) == 1 and all(x is None or isinstance(x, Tensor) for x in inputs):
         return inputs  # nothing to convert: nearly always so
     if len(found) > 1:
         names = " and ".join(sorted(str(d) for d in found))
@@ -42,8 +45,8 @@ def operands(*inputs, whole=False):
 
 def _operand(x, dtype, whole):
     if not isinstance(x, Tensor):
-        if isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
-            return Scalar(x)
+        if x is None or isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
+            return None if x is None else Scalar(x)
         x = Tensor(x)
     if dtype is None:
         return x if whole else floats(x)
@@ -70,6 +73,35 @@ def floats(x):
 def number(x):
     """x as a Python number: np.float64(1) would turn a float32 result into float64."""
     return x.item() if hasattr(x, "dtype") else x
+
+
+def shapes(form, *inputs):
+    """Raise ValueError unless the inputs have the shapes that the form gives them. A letter stands
+    for one size, wherever it comes; "..." for any axes, the same ones; None has any shape.
+
+        shapes("linear: x (..., n_in), w (n_in, n_out), b (n_out)", x, w, b)
+    """
+    wanted, sizes = _wanted(form), {}
+    for (_, axes), x in zip(wanted, inputs, strict=True):
+        if x is None:
+            continue
+        found = x.shape
+        if axes[:1] == ["..."]:
+            end = len(found) - len(axes) + 1
+            found = (found[:max(0, end)], *found[max(0, end):])
+        if len(found) != len(axes) or any(
+                sizes.setdefault(axis, n) != n for axis, n in zip(axes, found, strict=True)):
+            given = ", ".join(f"{name} {x.shape}" for (name, _), x in
+                              zip(wanted, inputs, strict=True) if x is not None)
+            op, _, needs = form.partition(": ")
+            raise ValueError(f"{op}: given {given}; needs {needs}")
+
+
+@cache
+def _wanted(form):
+    """[(name, [axis, ...]), ...] of a form."""
+    return [(name, axes.replace(" ", "").split(",")) for name, axes in
+            re.findall(r"(\w+) \(([^)]*)\)", form)]
 
 
 def integers(name, indices, count, kind):

@@ -13,7 +13,7 @@ docs/06-vqvae.md the perplexity, docs/07-pixelcnn.md the mixture.
 """
 
 from .backend import fused, xp
-from .inputs import floats, in_unit_range, integers, operands
+from .inputs import floats, in_unit_range, integers, operands, shapes
 from .ops.elementwise import clip, sigmoid_of, softplus_of, tanh
 from .ops.reductions import largest, log_softmax, logsumexp
 from .ops.shapes import split, stack
@@ -42,7 +42,7 @@ def mse(x_hat, x, reduction="mean"):
     Raises ValueError if the shapes differ: broadcasting here is nearly always a mistake.
     """
     x_hat, x = operands(x_hat, x)
-    _same_shape("mse", x_hat, x)
+    shapes("mse: x_hat (...), x (...), of one shape", x_hat, x)
     difference = x_hat.data - x.data
     def dx_hat(g): return 2 * g * difference
     def dx(g): return -2 * g * difference
@@ -63,7 +63,7 @@ def bce_with_logits(logits, targets, reduction="mean"):
     asking a GPU would wait for it).
     """
     logits, targets = operands(logits, targets)
-    _same_shape("bce_with_logits", logits, targets)
+    shapes("bce_with_logits: logits (...), targets (...), of one shape", logits, targets)
     in_unit_range("bce_with_logits: targets", targets.data)
     def dlogits(g): return bce_slope(g, logits.data, targets.data)
     def dtargets(g): return -g * logits.data
@@ -93,9 +93,7 @@ def softmax_cross_entropy(logits, labels, reduction="mean"):
     logits = floats(logits)
     K = logits.shape[-1]
     labels = integers("softmax_cross_entropy: labels", labels, K, "classes")
-    if labels.shape != logits.shape[:-1]:
-        raise ValueError(f"softmax_cross_entropy: labels of shape {labels.shape} for logits "
-                         f"{logits.shape}; expected {logits.shape[:-1]}")
+    shapes("softmax_cross_entropy: logits (..., K), labels (...)", logits, labels)
     z = logits.data.reshape(labels.size, K)
     chosen = xp.arange(labels.size), labels.reshape(-1)  # z[chosen] is z[label], for every row
     m = largest(z, -1)
@@ -120,7 +118,7 @@ def gaussian_kl(mu, log_var, reduction="batchmean"):
     Raises ValueError if the shapes differ.
     """
     mu, log_var = operands(mu, log_var)
-    _same_shape("gaussian_kl", mu, log_var)
+    shapes("gaussian_kl: mu (...), log_var (...), of one shape", mu, log_var)
     def dmu(g): return g * mu.data
     def dlog_var(g): return kl_slope(g, log_var.data)
     y = kl_of(mu.data, log_var.data)
@@ -161,8 +159,8 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
     """
     mean, log_scale = operands(mean, log_scale)
     x = operands(x, mean)[0].data
-    _same_shape("discretised_logistic", mean, log_scale)
-    _same_shape("discretised_logistic", mean, x)
+    shapes("discretised_logistic: mean (...), log_scale (...), x (...), of one shape", mean,
+           log_scale, x)
     in_unit_range("discretised_logistic: targets", x)
     d, inverse_s = 1 / (levels - 1), xp.exp(-log_scale.data)
     a, b = (x - mean.data + d / 2) * inverse_s, (x - mean.data - d / 2) * inverse_s
@@ -203,8 +201,7 @@ def logistic_mixture(y, x, reduction="batchmean", levels=256):
     """
     y, x = floats(y), floats(x).data
     C = x.shape[-1]
-    if y.shape[:-1] != x.shape[:-1]:
-        raise ValueError(f"logistic_mixture: parameters {y.shape} for pixels {x.shape}")
+    shapes("logistic_mixture: y (..., numbers), x (..., C)", y, x)
     log_pi, m, log_scale, a = mixture_parts(y, C)
     mean = stack([mixture_mean(m, a, x, c) for c in range(C)], axis=-2)
     x = xp.broadcast_to(x[..., None], mean.shape)
@@ -249,8 +246,3 @@ def perplexity(usage):
     """
     log_p = xp.log(xp.where(usage > 0, usage, 1))
     return xp.exp(-(usage * log_p).sum())
-
-
-def _same_shape(name, a, b):
-    if a.shape != b.shape:
-        raise ValueError(f"{name}: shapes {a.shape} and {b.shape} differ")

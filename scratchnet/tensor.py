@@ -190,11 +190,12 @@ def record(y, *edges):
     """Wrap the array y, computed by an op, in a Tensor, and put the op on the tape.
 
     edges: (input, derivative) pairs. The derivative takes g = dL/dy and returns
-    dL/d(input). Pairs whose input needs no gradient are dropped here, so nothing
-    is saved or computed for a batch of images or a frozen codebook.
+    dL/d(input). Pairs whose input is None or needs no gradient are dropped here, so
+    nothing is saved or computed for a batch of images or a frozen codebook.
     """
     out = Tensor(y)
-    if _recording.get() and (edges := [(t, d) for t, d in edges if t.requires_grad]):
+    if _recording.get() and (edges := [(t, d) for t, d in edges if t is not None
+                                       and t.requires_grad]):
         out.requires_grad, out.node = True, Node(
             out.data, tuple((t if t.node is None else t.node, d) for t, d in edges),
             [t.version for t, _ in edges])

@@ -160,7 +160,7 @@ def test_memory_is_used_again_for_one_purpose_dtype_and_thread():
 
 @pytest.mark.parametrize("dilation", [0, -1])
 def test_a_dilation_below_1_is_refused(dilation):
-    with pytest.raises(ValueError, match=f"dilation of {dilation}; needs 1 or more"):
+    with pytest.raises(ValueError, match=f"dilation of {dilation}; needs odd sizes"):
         conv.masked_conv2d(np.ones((1, 3, 3, 1)), np.ones((3, 3, 1, 1)), np.ones((3, 3)), None,
                            dilation)
 
@@ -254,13 +254,14 @@ def test_layers_start_with_the_variance_that_keeps_the_signal(backend, rng):
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: conv.conv2d(np.ones((1, 4, 4, 2)), np.ones((3, 3, 1, 1))), "do not fit"),
+    (lambda: conv.conv2d(np.ones((1, 4, 4, 2)), np.ones((3, 3, 1, 1))),
+     r"given x \(1, 4, 4, 2\), w \(3, 3, 1, 1\); needs x \(N, H, W, C_in\), w"),
     (lambda: conv.conv2d(np.ones((1, 4, 2, 1)), np.ones((3, 3, 1, 1))),
      r"W: floor\(\(size \+ 2 \* padding - kernel\) / stride\) \+ 1 = "
      r"floor\(\(2 \+ 2 \* 0 - 3\) / 1\) \+ 1 = 0: the filter does not fit"),
     (lambda: conv.conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)), stride=0), "stride >= 1"),
     (lambda: conv.conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 2)), np.ones(3)),
-     r"b has shape \(3,\), expected \(2,\)"),
+     r"b \(3,\); needs .* b \(C_out\)"),
     (lambda: conv.conv_transpose2d(np.ones((1, 1, 1, 1)), np.ones((2, 2, 1, 1)), padding=1),
      r"\(1 - 1\) \* 1 \+ 2 - 2 \* 1 \+ 0 = 0; needs 1 or more"),
     (lambda: conv.conv_transpose2d(np.ones((1, 2, 2, 1)), np.ones((2, 2, 1, 1)), stride=2,
@@ -269,7 +270,7 @@ def test_layers_start_with_the_variance_that_keeps_the_signal(backend, rng):
     (lambda: conv.masked_conv2d(np.ones((1, 4, 4, 1)), np.ones((3, 3, 1, 1)),
                                 np.zeros((3, 3))), "0 taps"),
     (lambda: conv.masked_conv2d(np.ones((1, 4, 4, 1)), np.ones((2, 3, 1, 1)),
-                                np.ones((2, 3))), "both odd"),
+                                np.ones((2, 3))), "needs odd sizes"),
 ])
 def test_sizes_that_do_not_fit_are_explained(call, words):
     with pytest.raises(ValueError, match=words):

@@ -5,6 +5,7 @@ A gradient check cannot see a forward pass that computes the wrong function.
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, mutually_broadcastable_shapes
 
 from scratchnet import Tensor, losses, ops, to_numpy, xp
+from scratchnet.inputs import shapes
 from scratchnet.ops import unbroadcast
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -158,8 +160,9 @@ def test_ties():
 
 @pytest.mark.parametrize("call, words", [
     (lambda: ops.matmul(np.ones((2, 3)), np.ones((2, 3))), r"\(2, 3\) and \(2, 3\) do not fit"),
-    (lambda: ops.linear(np.ones((2, 3)), np.ones((4, 3))), "do not fit"),
-    (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), np.ones(3)), r"expected \(4,\)"),
+    (lambda: ops.linear(np.ones((2, 3)), np.ones((4, 3))),
+     r"linear: given x \(2, 3\), w \(4, 3\); needs x \(..., n_in\)"),
+    (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), np.ones(3)), r"b \(3,\); needs"),
     (lambda: ops.split(np.ones(5), 2), "no 2 equal pieces"),
     (lambda: ops.split(np.ones(5), [2, 2]), "add up to 4"),
     (lambda: ops.split(np.ones(5), [6, -1]), "below 0"),
@@ -168,11 +171,13 @@ def test_ties():
     (lambda: ops.pad(np.ones((2, 2)), [(1, 1)]), "1 .* pairs for a Tensor of 2 axes"),
     (lambda: ops.clip(np.ones(2), 1, 0), "low = 1 is above high = 0"),
     (lambda: ops.embedding(np.array([0.5]), np.ones((5, 2))), "must be integers"),
-    (lambda: ops.embedding(np.array([0]), np.ones(5)), r"\(5,\); needs \(K, D\)"),
-    (lambda: losses.mse(np.ones(2), np.ones((2, 1))), "differ"),
+    (lambda: ops.embedding(np.array([0]), np.ones(5)), r"table \(5,\); needs table \(K, D\)"),
+    (lambda: losses.mse(np.ones(2), np.ones((2, 1))),
+     r"x_hat \(2,\), x \(2, 1\); needs .* of one shape"),
     (lambda: losses.mse(np.ones(2), np.ones(2), "total"), "unknown reduction 'total'"),
     (lambda: losses.softmax_cross_entropy(np.ones((2, 3)), np.ones(2)), "must be integers"),
-    (lambda: losses.softmax_cross_entropy(np.ones((2, 3)), np.array([[1, 1]])), "expected"),
+    (lambda: losses.softmax_cross_entropy(np.ones((2, 3)), np.array([[1, 1]])),
+     r"labels \(1, 2\); needs"),
 ])
 def test_wrong_input_is_explained(call, words):
     with pytest.raises((ValueError, TypeError, IndexError), match=words):
@@ -361,7 +366,7 @@ def test_logistic_mixture_says_what_does_not_fit(backend):
     with pytest.raises(ValueError, match="19 numbers for a pixel of 3 channels: needs a multiple "
                                          "of 10"):
         losses.logistic_mixture(np.zeros((2, 19)), np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"parameters \(1, 20\) for pixels \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"given y \(1, 20\), x \(2, 3\); needs"):
         losses.logistic_mixture(np.zeros((1, 20)), np.zeros((2, 3)))
 
 
@@ -431,3 +436,25 @@ def test_cross_entropy_is_smallest_at_the_shares(backend, rng):
         found = losses.softmax_cross_entropy(Tensor(logits), labels).item()
         assert found == pytest.approx(entropy + kl, rel=1e-12)
         assert found > entropy or p is q
+
+
+def of(*shape):
+    return np.empty(shape)
+
+
+@pytest.mark.parametrize("form, fits, inputs", [
+    ("x (..., n), w (n, m), b (m)", True, (of(4, 2, 3), of(3, 5), of(5))),
+    ("x (..., n), w (n, m), b (m)", True, (of(3), of(3, 5), None)),
+    ("x (...), y (...)", True, (of(), of())), ("x (...), y (...)", True, (of(2, 1), of(2, 1))),
+    ("z (..., K), k (...)", True, (of(2, 3, 7), of(2, 3))),
+    ("x (..., n), w (n, m)", False, (of(4, 2), of(3, 5))),
+    ("x (..., n), w (n, m)", False, (of(), of(3, 5))), ("x (n, n)", False, (of(2, 3),)),
+    ("x (n)", False, (of(2, 3),)), ("x (n)", False, (of(),)),
+    ("x (...), y (...)", False, (of(2, 1), of(2))), ("x (...), y (...)", False, (of(2), of(3))),
+    ("z (..., K), k (...)", False, (of(2, 3, 7), of(3, 2)))])
+def test_shapes_that_a_form_wants(form, fits, inputs):
+    """Each letter is one size wherever it comes, "..." the same axes; None has any shape."""
+    if fits:
+        return shapes(f"op: {form}", *inputs)
+    with pytest.raises(ValueError, match=f"^op: given {form[0]} .*; needs {re.escape(form)}$"):
+        shapes(f"op: {form}", *inputs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import xp
 from ..fast.products import column_sum
-from ..inputs import as_tensor, integers, operands
+from ..inputs import as_tensor, integers, operands, shapes
 from ..tensor import record
 from .arithmetic import unbroadcast
 
@@ -47,25 +47,18 @@ def linear(x, w, b=None):
     The leading axes of x are rows of one matrix: a single product, however many there are.
     Raises ValueError if the sizes do not fit.
     """
-    x, w = operands(x, w)
-    if w.ndim != 2 or x.ndim < 1 or x.shape[-1] != w.shape[0]:
-        raise ValueError(f"linear: x {x.shape} and w {w.shape} do not fit; "
-                         f"needs (..., n_in) and (n_in, n_out)")
+    x, w, b = operands(x, w, b)
+    shapes("linear: x (..., n_in), w (n_in, n_out), b (n_out)", x, w, b)
     n_in, n_out = w.shape
     n = math.prod(x.shape[:-1])
     rows = x.data.reshape(n, n_in)
     y = rows @ w.data
+    if b is not None:
+        y += b.data
     def dx(g): return (g.reshape(n, n_out) @ w.data.T).reshape(x.shape)
     def dw(g): return rows.T @ g.reshape(n, n_out)
     def db(g): return column_sum(g)
-    edges = [(x, dx), (w, dw)]
-    if b is not None:
-        b, _ = operands(b, w)
-        if b.shape != (n_out,):
-            raise ValueError(f"linear: b has shape {b.shape}, expected ({n_out},)")
-        y += b.data
-        edges.append((b, db))
-    return record(y.reshape(*x.shape[:-1], n_out), *edges)
+    return record(y.reshape(*x.shape[:-1], n_out), (x, dx), (w, dw), (b, db))
 
 
 def embedding(indices, table):
@@ -77,8 +70,7 @@ def embedding(indices, table):
     on the host only), ValueError for a table that is no matrix.
     """
     table = as_tensor(table)
-    if table.ndim != 2:
-        raise ValueError(f"embedding: the table has shape {table.shape}; needs (K, D)")
+    shapes("embedding: table (K, D)", table)
     K, D = table.shape
     indices = integers("embedding: indices", indices, K, "rows")
     def dtable(g): return sum_rows(indices.reshape(-1), g.reshape(indices.size, D), K)

@@ -6,7 +6,7 @@ Source: van den Oord et al. 2017 (1711.00937), section 3.1; docs/06-vqvae.md der
 import numpy as np
 
 from ..backend import xp
-from ..inputs import no_nan, operands
+from ..inputs import no_nan, operands, shapes
 from ..tensor import raw, record
 
 BLOCK = 1 << 19  # distances in memory at a time (2 MB in float32)
@@ -26,9 +26,7 @@ def nearest_code(z, codebook):
     FloatingPointError for vectors with NaN in them (on the host only), which are near to no code.
     """
     z, codebook = xp.asarray(raw(z)), xp.asarray(raw(codebook))
-    if codebook.ndim != 2 or z.ndim < 1 or z.shape[-1] != codebook.shape[1]:
-        raise ValueError(f"nearest_code: z {z.shape} and codebook {codebook.shape} do not fit; "
-                         f"needs (..., D) and (K, D)")
+    shapes("nearest_code: z (..., D), codebook (K, D)", z, codebook)
     no_nan("nearest_code: vectors", z)
     rows = z.reshape(-1, codebook.shape[1])
     mean = codebook.mean(axis=0)
@@ -59,7 +57,6 @@ def straight_through(quantised, z):
     Raises ValueError if the shapes differ.
     """
     quantised, z = operands(quantised, z)
-    if quantised.shape != z.shape:
-        raise ValueError(f"straight_through: shapes {quantised.shape} and {z.shape} differ")
+    shapes("straight_through: quantised (...), z (...), of one shape", quantised, z)
     def dz(g): return g
     return record(quantised.data, (z, dz))
