@@ -74,6 +74,7 @@ CASES = [
     ("softmax", ops.softmax, (2, 4)),
     ("softmax axis 0", lambda a: ops.softmax(a, axis=0), (3, 2)),
     ("log_softmax", ops.log_softmax, (2, 4)),
+    ("log_softmax axis 0", lambda a: ops.log_softmax(a, axis=0), (3, 2)),
     # shapes
     ("reshape", lambda a: a.reshape(3, -1), (2, 3)),
     ("transpose", ops.transpose, (2, 3)),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from test_backend import build, dataset_for
 
+import evaluate
 from models.vae import draw_noise
 from scratchnet import Tensor, training
 from scratchnet.errors import DivergenceError, TeamError
@@ -115,6 +116,10 @@ def test_sums_over_the_team(size, monkeypatch, forked):
             expected = size * np.arange(n) + 1000.0 * ranks
             np.testing.assert_array_equal(team.total(a), expected)
         assert team.total(np.float32([[team.rank]])).tolist() == [[ranks]]
+        assert team.total(np.ones(150, np.int8)).tolist() == [size] * 150
+        # evaluate.py: each process takes its parts, the last of which is smaller, and has them all
+        found = evaluate.dealt(lambda part: np.arange(part.start, part.stop) ** 2, 7, 2, team)
+        assert found.tolist() == [0, 1, 4, 9, 16, 25, 36]
         assert [team.agree(team.rank == 0), team.agree(team.rank == 1)] == [True, False]
         sums = team.add_up({"a": np.float64(team.rank), "b": np.ones((2, 3))})
         assert float(sums["a"]) == ranks and sums["b"].tolist() == [[size] * 3] * 2

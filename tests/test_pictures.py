@@ -63,7 +63,8 @@ def test_a_manifold_is_at_the_priors_quantiles_and_its_ticks_say_so(rng):
         z = [NormalDist().inv_cdf((n + 0.5) / 5) for n in (column, 4 - row)]
         expected = pictures.host(ask.model.mean_image(np.array([z], np.float32))).reshape(3, 4)
         assert_allclose(images[5 * row + column, ..., 0], expected, rtol=1e-5)
-        assert_allclose(picture[3 * row:3 * row + 3, 4 * column:4 * column + 4], expected, rtol=1e-5)
+        cell = picture[3 * row:3 * row + 3, 4 * column:4 * column + 4]
+        assert_allclose(cell, expected, rtol=1e-5)
         assert float(at["x"].get(column, z[0])) == pytest.approx(z[0], abs=0.05)
         assert float(at["y"].get(row, z[1])) == pytest.approx(z[1], abs=0.05)
     assert len(at["x"]) == len(at["y"]) == 2
