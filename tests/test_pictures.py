@@ -46,7 +46,7 @@ def test_a_mosaic_is_filled_row_by_row(pairs):
         rows, columns = np.nonzero(np.isclose(canvas[..., 0], value))
         assert (rows.min(), np.ptp(rows)) == (k // 3 * 7, 1)
         assert (columns.min(), np.ptp(columns)) == (k % 3 * 9, 3)
-    assert canvas.shape == (16 + 6 * pairs, 22, 3) and canvas.max() == 1
+    assert canvas.shape == (16 + 6 * pairs, 22, 3) and (canvas[-2:] == 1).all()
 
 
 def test_a_manifold_is_at_the_priors_quantiles_and_its_ticks_say_so(rng):
