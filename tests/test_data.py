@@ -288,6 +288,14 @@ def test_synthetic_digits_are_reproducible_and_told_apart():
 
 
 @pytest.mark.parametrize("draw", [synthetic_digits, synthetic_scenes])
+def test_synthetic_images_keep_their_labels_wherever_they_are_cut(draw):
+    _, (images, labels, more_images, more_labels) = draw(train=20, test=10)
+    _, (all_images, all_labels, *none) = draw(train=30, test=0)
+    np.testing.assert_array_equal([*images, *more_images], all_images)
+    assert [*labels, *more_labels] == all_labels.tolist() and not any(map(len, none))
+
+
+@pytest.mark.parametrize("draw", [synthetic_digits, synthetic_scenes])
 def test_synthetic_test_images_are_not_training_images(draw):
     a = drawn(draw, train=2000, test=500)
     train = {image.tobytes() for image in a.train_images}

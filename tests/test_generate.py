@@ -121,6 +121,11 @@ def test_every_run_gives_what_it_can_and_says_what_it_cannot(name, capsys):
     assert Path(name, f"{first}-seed0-2.png").is_file()  # beside the first, not over it
 
 
+def test_what_generate_says_of_an_array(capsys):
+    assert call(generate, "vae", "--num", 3, "--out", "x.npy") == 0
+    assert "samples of vae on synthetic digits: x.npy (3 x 28 x 28 x 1)" in capsys.readouterr().out
+
+
 def draw(name, *argv):
     assert call(generate, name, *argv, "--quiet", "--overwrite", "--out", "x.npy") == 0
     return np.load("x.npy")
@@ -368,6 +373,7 @@ def test_a_longer_or_shorter_measurement_replaces_none_but_its_like():
                  ["--limit", 7, "--importance-samples", 2]):
         call(evaluate, "vae", *argv, "--quiet")
     assert json.loads(Path("vae/evaluation.json").read_text()) == whole
+    assert json.loads(Path("vae/evaluation-first7.json").read_text())["test_images"] == 7
     names = {path.name for path in Path("vae").glob("evaluation*.json")}
     assert {"evaluation-first7.json", "evaluation-importance2.json",
             "evaluation-first7-importance2.json"} <= names

@@ -293,6 +293,9 @@ def test_adam_averages_the_parameters(backend, rng):
     with adam.averaged():
         np.testing.assert_allclose(p.numpy(), mean, rtol=1e-10)
     np.testing.assert_array_equal(p.numpy(), last)
+    with pytest.raises(KeyError), adam.averaged():
+        raise KeyError
+    np.testing.assert_array_equal(p.numpy(), last)  # as after anything else
     with optim.Adam([p]).averaged():  # keeps none: nothing changes
         np.testing.assert_array_equal(p.numpy(), last)
 

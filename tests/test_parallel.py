@@ -74,11 +74,12 @@ def test_the_same_number_of_processes_gives_the_same_bits(tmp_path, monkeypatch)
 
 
 def test_gradients_of_unequal_parts_count_by_their_images(rng, monkeypatch, tmp_path):
-    """Seven images in parts of three and four; and afterwards one process goes on alone."""
+    """Seven images in parts of three and four; before and afterwards one process is alone."""
     dataset = dataset_for("mnist", "vae")
     found = []
     for size in (1, 2):
         net, adam = build("mnist", "vae", dataset)
+        training.step(net, adam, dataset.train_images[:7], np.random.default_rng(4))
         with start_team(size, adam) as team:
             training.step(net, adam, dataset.train_images[:7], np.random.default_rng(5), team=team)
         training.step(net, adam, dataset.train_images[:7], np.random.default_rng(6))

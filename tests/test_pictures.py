@@ -22,14 +22,15 @@ def asked(model, shape, rng, **how):
 
 
 def drawn(what, ask, monkeypatch):
-    """The array of a picture, and its figure as rows of images: (rows, columns, H, W, C)."""
+    """The array of a picture, and its figure: rows of images (rows, columns, H, W, C), the title,
+    the note."""
     shown = []
     with monkeypatch.context() as patch:
         patch.setattr(figures, "grid", lambda images, columns, *rest, **how: shown.append(
-            np.reshape(images, (-1, columns, *images.shape[1:]))))
+            (np.reshape(images, (-1, columns, *images.shape[1:])), *rest)))
         array, figure = pictures.make(what, ask)
         figure()
-    return array, shown[0] if shown else figure()
+    return array, *shown[0]
 
 
 def vae(rng, z_dim=2):
@@ -85,7 +86,7 @@ def test_test_images_are_drawn_by_the_seed_and_come_class_by_class(rng):
 
 def test_reconstructions_stand_below_their_images(rng, monkeypatch):
     ask = asked(vae(rng), (3, 4, 1), rng, num=23)
-    pairs, rows = drawn("reconstructions", ask, monkeypatch)
+    pairs, rows, *_ = drawn("reconstructions", ask, monkeypatch)
     images = ask.test_images(usual=60)[0] / np.float32(255)
     assert rows.shape == (4, 20, 3, 4, 1)
     for k in range(23):
@@ -98,7 +99,7 @@ def test_reconstructions_stand_below_their_images(rng, monkeypatch):
 
 def test_between_two_images_z_moves_in_equal_steps(rng, monkeypatch):
     ask = asked(vae(rng), (3, 4, 1), rng, num=6)
-    found, rows = drawn("interpolation", ask, monkeypatch)
+    found, rows, *_ = drawn("interpolation", ask, monkeypatch)
     z = pictures.host(ask.model.encode(to_batch(ask.test_images(usual=20, each=2)[0]))[0])
     for k in range(6):
         for step in range(11):
@@ -117,10 +118,12 @@ def test_samples_have_a_column_for_each_class(label, rng, monkeypatch):
         return np.tile(labels[:, None, None, None] / 10, (1, 3, 4, 1))
     monkeypatch.setattr(model, "sample", sample)
     ask = asked(model, (3, 4, 1), rng, num=12, label=label, temperature=0.5)
-    _, rows = drawn("samples", ask, monkeypatch)
+    _, rows, title, note = drawn("samples", ask, monkeypatch)
     expected = np.arange(3) if label is None else np.full(rows.shape[1], label)
     assert_allclose(rows[..., 0, 0, 0], np.broadcast_to(expected / 10, rows.shape[:2]))
     assert given == {"temperature": 0.5}
+    assert title == "t: samples, temperature 0.5" + ", label 1" * (label == 1)
+    assert ("a class for each column" in note) == (label is None)
 
 
 def test_completions_are_of_the_image_above_with_its_label(rng, monkeypatch):
@@ -131,7 +134,7 @@ def test_completions_are_of_the_image_above_with_its_label(rng, monkeypatch):
         return complete(x, rng, labels=labels, temperature=temperature, **how)
     monkeypatch.setattr(model, "complete", noted)
     ask = asked(model, (4, 3, 1), rng, temperature=2.0)
-    found, rows = drawn("completion", ask, monkeypatch)
+    found, rows, *_ = drawn("completion", ask, monkeypatch)
     images, labels = ask.test_images(usual=16)
     assert given == 4 * [(2.0, labels.tolist())]
     assert_array_equal(rows, found.swapaxes(0, 1))
@@ -162,7 +165,7 @@ def test_usage_is_a_distribution_and_its_figure_says_how_many(rng):
 
 def test_a_palette_has_the_middle_of_each_code_from_dark_to_light(rng, monkeypatch):
     ask = asked(vqvae(rng), (16, 12, 1), rng)
-    images, rows = drawn("palette", ask, monkeypatch)
+    images, rows, *_ = drawn("palette", ask, monkeypatch)
     for k in range(16):
         assert_allclose(images[k], pictures.host(ask.model.decode_codes(
             np.full((1, 4, 3), k)))[0], atol=1e-6)
@@ -170,6 +173,17 @@ def test_a_palette_has_the_middle_of_each_code_from_dark_to_light(rng, monkeypat
     order = np.argsort(middle.mean(axis=(1, 2, 3)))
     assert_array_equal(rows.reshape(middle.shape), middle[order])
     assert (np.diff(middle.mean(axis=(1, 2, 3))[order]) >= 0).all()
+
+
+def test_codes_stand_between_their_images_and_what_they_decode_to(rng):
+    ask = asked(vqvae(rng), (16, 12, 1), rng, num=3)
+    codes, figure = pictures.make("codes", ask)
+    images = ask.test_images(usual=10)[0] / 255
+    again = np.clip(pictures.host(ask.model.decode_codes(codes)), 0, 1)
+    for k, axes in enumerate(np.reshape(figure().axes, (3, 3)).T):
+        assert_allclose(axes[0].images[0].get_array(), images[k, ..., 0])
+        assert_allclose(axes[2].images[0].get_array(), again[k, ..., 0], atol=1e-6)
+        assert axes[1].images[0].get_array().shape == (4, 3)
 
 
 def test_codes_are_shown_at_their_places():
@@ -221,9 +235,20 @@ def test_curves_are_those_of_the_csv_files():
         assert axes.get_title() == f"{name}  (validation: {last})"
 
 
-def test_an_image_that_is_drawn_in_order_is_shown_as_such(rng, monkeypatch):
-    """Of a plain PixelCNN: as many columns as rows, and no class."""
-    model = PixelCNN((3, 4, 1), features=4, blocks=1, head=4, rng=rng)
-    images, rows = drawn("samples", asked(model, (3, 4, 1), rng, num=16), monkeypatch)
+@pytest.mark.parametrize("decode, says", [
+    (None, "drawn pixel by pixel"), (lambda codes: codes[..., None] / 7, "grids of codes")])
+def test_samples_that_are_drawn_in_order_say_of_what(decode, says, rng, monkeypatch):
+    model = PixelCNN((3, 4, 1), 3, 4, 1, 4, embedding_dim=2, decode=decode, rng=rng)
+    images, rows, _, note = drawn("samples", asked(model, (3, 4, 1), rng, num=16), monkeypatch)
     assert_array_equal(rows.reshape(images.shape), images)
-    assert rows.shape[:2] == (4, 4)
+    assert rows.shape[:2] == (4, 4) and note.startswith(says)
+    assert np.isin(images, np.arange(3) / (7 if decode else 2)).all()
+
+
+def test_grey_is_shown_as_grey():
+    """Not stretched to black and white."""
+    grey = np.full((4, 2, 3, 1), 0.5)
+    grey[0] = 0.4
+    for figure in (figures.grid(grey, 2, ""), figures.manifold(grey, ""),
+                   figures.code_maps(grey, np.zeros((4, 1, 1), int), grey, 4, "")):
+        assert {axes.images[0].get_clim() for axes in figure.axes} == {(0, 1)}

@@ -470,6 +470,11 @@ def test_metrics_and_units(rng):
     loss, metrics = model.loss(x)
     assert_allclose(metrics["nll"].item(), nll.mean())
     assert_allclose(metrics["bits_per_dim"].item(), nll.mean() / (18 * np.log(2)))
+    for name, metric, unit in (("plain, mixture", "bits_per_dim", 36 * np.log(2)),
+                               ("plain, codes", "nats_per_code", 12)):
+        other = build(name, rng)
+        loss, metrics = other.loss(rng.integers(0, 5, (3, *other.image_shape)).astype(np.int32))
+        assert_allclose(metrics[metric].item(), loss.item() / unit)
     # 4 levels: [0, 1/4) is 0, ..., 1 is 3; the network sees them evenly from -1 to 1
     assert_allclose(host(model.inputs(xp.asarray(np.arange(4)))), [-1, -1 / 3, 1 / 3, 1])
     assert_array_equal(host(model.values_of(np.full((1, 2, 3, 3), 0.5)))[0, 0, 0], 2)

@@ -18,7 +18,7 @@ import pytest
 
 from models import RECIPES
 from scratchnet import optim, training
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import CheckpointError, DivergenceError
 from scratchnet.runs import checkpoint, cli, data
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
@@ -86,6 +86,8 @@ def figures(folder):
 
 def assert_same_run(a, b):
     assert figures(a) == figures(b)
+    assert [p.read_text() for p in Path(a).glob("train.csv")] == [
+        p.read_text() for p in Path(b).glob("train.csv")]
     assert state(a).keys() == state(b).keys()
     for name, array in state(a).items():
         np.testing.assert_array_equal(array, state(b)[name], err_msg=name)
@@ -112,7 +114,7 @@ def test_a_run_leaves_everything_it_promises(model, capsys):
     assert [r["epoch"] for r in rows] == ["1", "2"] and rows[1]["step"] == "10"
     out = capsys.readouterr().out
     assert f"{model} on synthetic digits" in out and "Test set after 2 epochs" in out
-    assert "--resume runs/" in out
+    assert f"--resume {folder} --epochs 4" in out  # what to try next
     config = json.loads((folder / "config.json").read_text())
     assert config["dataset"]["title"] == "synthetic digits" and config["flags"]["seed"] == 0
     assert {"numpy", "python", "commit", "backend"} <= set(config["versions"])
@@ -385,7 +387,9 @@ def test_what_a_run_says_is_what_it_did(monkeypatch, capsys):
         said, = (words for words in map(str.split, lines) if words[:1] == [row["epoch"]])
         assert said[2:] == [f"{float(row[f'{p}_{n}']):.5g}" for p in ("train", "test")
                             for n in shown]
-    assert next(line.split() for line in lines if "train ─" in line)[0::2] == ["train", "test"]
+    at = next(k for k, line in enumerate(lines) if "train ─" in line)
+    assert lines[at].split()[0::2] == ["train", "test"]
+    assert lines[at + 1].split() == ["epoch", "time", *2 * ["-ELBO", "recon.", "KL"]]
     assert "   ".join(f"{label} {float(rows[-1][f'test_{n}']):.5g}" for label, n in zip(
         ("-ELBO", "recon.", "KL"), shown, strict=True)) in lines[lines.index(
             f"Test set after 8 steps, in {build('vae', None).units}:") + 1]
@@ -411,6 +415,8 @@ def test_the_time_of_a_run_is_that_of_all_its_parts(monkeypatch, rng, tmp_path, 
     log = runs_log.Log({"step": 1, "seconds": 30.0, "epoch": {}, "window": {}, "counts": [0, 0],
                         "history": [], "trace": []}, tmp_path, model, optimizer)
     now[0] = 195.5
+    with pytest.raises(DivergenceError, match="the test figure 'loss' became inf"):
+        log.end_epoch(1, 1e-3, {"loss": np.inf})
     row = log.end_epoch(1, 1e-3, {"loss": 2.0})
     saved = checkpoint.load(tmp_path / "checkpoint.npz", model, optimizer)
     assert row["seconds"] == saved["seconds"] == saved["history"][0]["seconds"] == 125.5

@@ -10,6 +10,8 @@ from models import RECIPES, VAE, VQVAE, Autoencoder, ConvVAE
 from models.vae import draw_noise, reparameterise
 from models.vqvae import ResidualBlock
 from scratchnet import Tensor, gradcheck, losses, nn, no_grad, ops, optim, to_numpy, training, xp
+from scratchnet.runs.flags import DEFAULTS
+from scratchnet.runs.log import TRACE_EVERY
 from scratchnet.training import generator
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -380,6 +382,8 @@ def test_recipes_have_the_published_sizes(name, layers):
 def test_recipes_have_the_published_numbers(kind, name, sizes, training):
     recipe = RECIPES[kind][name]
     assert recipe.sizes | sizes == recipe.sizes and recipe.training | training == recipe.training
+    usual = {"epochs": 10, "batch_size": 128, "lr": 1e-3, "average": 0, "seed": 0}  # of the others
+    assert usual | DEFAULTS == DEFAULTS | usual and TRACE_EVERY == 100
 
 
 @pytest.mark.parametrize("make", [

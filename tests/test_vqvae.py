@@ -391,8 +391,10 @@ def test_when_codes_are_moved(steps_done, restart_below, codes_moved, rng):
 def test_moved_codes_come_from_images_of_the_whole_batch(rng):
     """Six images have four vectors for each of the 6 codes; which six of the 40 is drawn."""
     model, x = tiny(rng), pixels(rng, 40)
-    rows = model.encode(x).numpy().reshape(40, 4, 3)
+    rows, encode, encoded = model.encode(x).numpy().reshape(40, 4, 3), model.encode, []
+    model.encode = lambda x: encoded.append(len(x)) or encode(x)
     model.move_codes(x, rng, math.inf, 1.0)
+    assert encoded == [6]
     found = {int(np.abs(rows - code).max(axis=2).min(axis=1).argmin()) for code in model.e.numpy()}
     assert max(found) >= 6 and len(found) > 1
 
