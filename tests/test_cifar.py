@@ -47,6 +47,7 @@ def test_cifar_planes_become_channels(cifar):
     archive_of(cifar.archive, {f"{data.CIFAR_FOLDER}/{n}": c for n, c in cifar.files.items()})
     dataset = data.load("cifar10", cifar.root)
     np.testing.assert_array_equal(dataset.train_images, cifar.images[:5].reshape(20, 32, 32, 3))
+    np.testing.assert_array_equal(dataset.train_labels, cifar.labels[:5].reshape(20))
     np.testing.assert_array_equal(dataset.test_images, cifar.images[5])
     np.testing.assert_array_equal(dataset.test_labels, cifar.labels[5])
     assert unpacked(cifar) == sorted(cifar.files)

@@ -14,10 +14,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 import evaluate
 import export
 import generate
-from models import RECIPES, PixelCNN
+from models import RECIPES, VAE, PixelCNN
 from scratchnet.runs import cli, data, pictures
 from scratchnet.runs import run as runs
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
+from scratchnet.training import PURPOSES, generator, to_batch
 
 PIXELS = ["--features", "8", "--blocks", "1", "--head", "8", "--batch-size", "64"]
 RUNS = {  # name: flags of train_mnist.py
@@ -118,6 +119,11 @@ def test_every_run_gives_what_it_can_and_says_what_it_cannot(name, capsys):
     assert Path(name, f"{first}-seed0.png").is_file()
     call(generate, name)
     assert Path(name, f"{first}-seed0-2.png").is_file()  # beside the first, not over it
+
+
+def test_what_generate_says_of_an_array(capsys):
+    assert call(generate, "vae", "--num", 3, "--out", "x.npy") == 0
+    assert "samples of vae on synthetic digits: x.npy (3 x 28 x 28 x 1)" in capsys.readouterr().out
 
 
 def draw(name, *argv):
@@ -286,6 +292,76 @@ def test_standard_error_is_that_of_the_mean():
     assert_allclose(evaluate.standard_error(values), np.sqrt(7 / 3) / np.sqrt(3))
 
 
+NATS, GIVEN = "nats per image", ", given its class"
+LINES = {  # run: {metric: (what it is called on the screen, its unit)}, with batches of 16
+    "autoencoder": {"loss": ("loss", f"{NATS} (BCE: a loss, not a likelihood)")},
+    "vae": {"neg_elbo": ("-ELBO", NATS), "kl": ("KL", NATS), "reconstruction": ("recon.", NATS)},
+    "grey": {"neg_elbo": ("-ELBO", f"{NATS} (grey pixels: a loss)")},
+    "vqvae": {"recon_error": ("recon. err", "squared error / data variance"), "vq": ("VQ loss", ""),
+              "perplexity": ("perplexity, mean over batches of 16", ""),
+              "epoch_perplexity": ("perplexity of the whole test set", ""),
+              "codes_used": ("codes used", "of 16")},
+    "pixelcnn": {"nll": ("NLL", NATS), "bits_per_dim": ("bits/dim", "bits per dimension")},
+    "gated": {"nll": ("NLL", NATS + GIVEN),
+              "bits_per_dim": ("bits/dim", "bits per dimension" + GIVEN)},
+    "prior": {"nll": ("NLL", "nats per grid of codes" + GIVEN),
+              "nats_per_code": ("nats/code", "nats per code" + GIVEN)},
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
+    """60 test images, the last batch of 12; likelihoods and perplexities by their definitions."""
+    assert call(evaluate, name, "--batch-size", 16) == 0
+    out, found = capsys.readouterr().out, json.loads(Path(name, "evaluation.json").read_text())
+    figures = found["figures"]
+    for metric, (called, unit) in LINES[name].items():
+        value, error = figures[metric]["value"], figures[metric].get("standard_error")
+        error = f" +- {error:.2g}" if error else ""
+        assert f"  {called:<42} {value:.6g}{error} {unit}\n" in out
+    assert (found["batch_size"], found["test_images"], found["model"]) == (
+        16, 60, RUNS[name][1])
+    assert ("  loss  " in out) == (name == "autoencoder")
+    run = runs.open_run(name, RECIPES)
+    dataset, model = run.dataset(), run.model
+    if name == "vqvae":
+        shares = [np.bincount(runs.codes_of(model, dataset.test_images[part]).ravel(),
+                              minlength=16) / (len(dataset.test_images[part]) * 49)
+                  for part in (slice(16), slice(16, 32), slice(32, 48), slice(48, 60))]
+        def perplexity(p): return np.prod(p[p > 0] ** -p[p > 0])
+        n = np.array([16, 16, 16, 12]) / 60
+        assert figures["perplexity"]["value"] == pytest.approx(
+            n @ [perplexity(p) for p in shares], rel=1e-4)
+        assert figures["epoch_perplexity"]["value"] == pytest.approx(perplexity(n @ shares))
+        assert figures["codes_used"]["value"] == np.count_nonzero(n @ shares)
+    if "exact_nll" in model.gives:
+        labels = {"labels": dataset.test_labels} if model.num_classes else {}
+        nll = pictures.host(model.neg_log_likelihood(to_batch(dataset.test_images), **labels))
+        assert figures["nll"]["value"] == pytest.approx(nll.mean(), rel=1e-5)
+        assert figures["nll"]["standard_error"] == pytest.approx(
+            nll.std(ddof=1) / np.sqrt(60), rel=1e-3)
+
+
+def test_importance_sampling_sees_every_image_once_with_noise_of_its_own(monkeypatch):
+    given = []
+    def log_likelihood(model, x, num_samples, rng):
+        given.append((len(x), num_samples, rng.random()))
+        return -x.reshape(len(x), -1).sum(axis=1)
+    monkeypatch.setattr(evaluate, "IMAGES", 25)
+    monkeypatch.setattr(evaluate, "processes", lambda batch_size: 1)
+    monkeypatch.setattr(VAE, "log_likelihood", log_likelihood)
+    found = evaluated("vae", "--importance-samples", 7)
+    assert found["importance_samples"] == 7
+    assert [(n, samples) for n, samples, _ in given] == [(25, 7), (25, 7), (10, 7)]
+    first = {u for _, _, u in given} | {generator(0, purpose, k).random() for k in range(4)
+                                        for purpose in PURPOSES if purpose != "evaluation"}
+    assert len(first) == 3 + 4 * (len(PURPOSES) - 1)  # nor with that of training with seed 0
+    nll = (runs.open_run("vae", RECIPES).dataset().test_images / 255).sum(axis=(1, 2, 3))
+    figure = found["figures"]["importance_nll"]
+    assert figure["value"] == pytest.approx(nll.mean(), rel=1e-5)
+    assert figure["standard_error"] == pytest.approx(nll.std(ddof=1) / np.sqrt(60), rel=1e-5)
+
+
 def test_one_image_has_no_standard_error():
     for name, *argv in (["vae", "--importance-samples", 3], ["pixelcnn"]):
         assert "NaN" not in json.dumps(evaluated(name, *argv, "--limit", 1))
@@ -297,6 +373,7 @@ def test_a_longer_or_shorter_measurement_replaces_none_but_its_like():
                  ["--limit", 7, "--importance-samples", 2]):
         call(evaluate, "vae", *argv, "--quiet")
     assert json.loads(Path("vae/evaluation.json").read_text()) == whole
+    assert json.loads(Path("vae/evaluation-first7.json").read_text())["test_images"] == 7
     names = {path.name for path in Path("vae").glob("evaluation*.json")}
     assert {"evaluation-first7.json", "evaluation-importance2.json",
             "evaluation-first7-importance2.json"} <= names

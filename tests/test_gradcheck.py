@@ -74,6 +74,7 @@ CASES = [
     ("softmax", ops.softmax, (2, 4)),
     ("softmax axis 0", lambda a: ops.softmax(a, axis=0), (3, 2)),
     ("log_softmax", ops.log_softmax, (2, 4)),
+    ("log_softmax axis 0", lambda a: ops.log_softmax(a, axis=0), (3, 2)),
     # shapes
     ("reshape", lambda a: a.reshape(3, -1), (2, 3)),
     ("transpose", ops.transpose, (2, 3)),
@@ -294,6 +295,17 @@ def test_failure_names_input_index_values_and_error():
                                             r"worst at factor\[1\]: the derivative gives 7, "
                                             r"finite differences .*, error .*allowed"):
         gradcheck(scaled, [1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+
+
+@pytest.mark.parametrize("directions", [None, 3])
+def test_its_tolerance_is_what_it_is_told(directions):
+    def times_3(error):
+        def fn(x): return record(3 * x.data, (x, lambda g: 3 * (1 + error) * g))
+        return gradcheck(fn, np.ones(4), rtol=1e-3, atol=0, directions=directions)
+    assert times_3(0) and times_3(0.9e-3) and times_3(-0.9e-3)
+    for error in (1.1e-3, -1.1e-3):
+        with pytest.raises(GradientError):
+            times_3(error)
 
 
 def test_kink_is_suggested():

@@ -100,6 +100,17 @@ def test_initial_variance_is_the_authors(init, variance, rng):
     assert math.isclose(w.var(), variance, rel_tol=0.03) and abs(w.mean()) < 1e-3
 
 
+def test_layers_start_as_they_say(rng):
+    """Glorot's before an activation, LeCun's for a layer alone; biases at 0; rows N(0, 1)."""
+    hidden, alone = nn.mlp([300, 200], "tanh", rng).layers[0], nn.Linear(300, 200, rng)
+    rows = nn.Embedding(300, 200, rng).table
+    for w, variance in (hidden.w, 2 / 500), (alone.w, 1 / 900), (rows, 1):
+        assert w.numpy().var() == pytest.approx(variance, rel=0.03)
+    for layer in (hidden, alone, nn.Conv2d(2, 3, 3, rng), nn.ConvTranspose2d(2, 3, 3, rng),
+                  nn.MaskedConv2d(2, 3, np.ones((3, 3)), rng)):
+        assert not to_numpy(layer.b.data).any()
+
+
 # ---------------------------------------------------------------- optimisers
 
 def test_adam_against_the_algorithm_written_plainly(backend, rng):
@@ -149,7 +160,7 @@ def test_a_parameter_that_was_transposed_is_updated(backend):
 def test_adam_gives_the_same_in_blocks(rng, monkeypatch):
     gradients = [rng.standard_normal((7, 9)) for _ in range(3)]
     found = []
-    for block in (5, 10 ** 6):
+    for block in (10 ** 6, 62, 31, 9, 5):  # two blocks and one number more, whole blocks, ...
         monkeypatch.setattr(blocks, "BLOCK", block)
         p = Tensor(np.ones((7, 9)), requires_grad=True)
         adam = optim.Adam([p])
@@ -157,7 +168,8 @@ def test_adam_gives_the_same_in_blocks(rng, monkeypatch):
             p.grad = xp.asarray(g)
             adam.step()
         found.append(p.numpy().copy())
-    np.testing.assert_array_equal(*found)
+    for in_small_blocks in found[1:]:
+        np.testing.assert_array_equal(in_small_blocks, found[0])
 
 
 @pytest.mark.host_only
@@ -267,10 +279,14 @@ def test_adam_averages_the_parameters(backend, rng):
         adam.step()
         d = min(0.9, (1 + t) / (10 + t))
         mean = d * mean + (1 - d) * p.numpy()
+        np.testing.assert_allclose(to_numpy(adam.state["average"][0]), mean, rtol=1e-10)
     last = p.numpy().copy()
     with adam.averaged():
         np.testing.assert_allclose(p.numpy(), mean, rtol=1e-10)
     np.testing.assert_array_equal(p.numpy(), last)
+    with pytest.raises(KeyError), adam.averaged():
+        raise KeyError
+    np.testing.assert_array_equal(p.numpy(), last)  # as after anything else
     with optim.Adam([p]).averaged():  # keeps none: nothing changes
         np.testing.assert_array_equal(p.numpy(), last)
 
@@ -323,6 +339,14 @@ def test_schedules():
     assert [f(1.0, 100)(130) >= 0 for f in optim.SCHEDULES.values()] == [True] * 4  # never uphill
     falling = optim.exponential(1.0, 100, final=0.01)
     assert falling(50) == pytest.approx(0.1) and falling(100) == pytest.approx(0.01)
+    usual = optim.cosine(1.0, 1000)  # the defaults: 2 % warm-up, down to 1 %
+    assert [usual(s) for s in (9, 19, 510, 1000)] == pytest.approx([0.5, 1, 0.505, 0.01])
+    assert optim.exponential(1.0, 100)(50) == pytest.approx(0.1)
+
+
+def test_adams_defaults_are_the_papers():
+    adam = optim.Adam([Tensor(np.ones(1), requires_grad=True)])
+    assert (adam.lr, adam.betas, adam.eps, adam.average) == (1e-3, (0.9, 0.999), 1e-8, 0)
 
 
 def test_clipping_scales_all_gradients_by_one_factor(backend):

@@ -144,6 +144,21 @@ def test_nothing_overflows_at_1000(dtype, backend):
         np.testing.assert_allclose(Tensor(x.grad).numpy(), slope, atol=1e-6)
 
 
+def test_no_digit_is_lost_where_values_are_small(backend):
+    """log(1 + e^x) is e^x where 1 + e^x is 1; no epsilon is added to a root or a logarithm."""
+    for op, x, value, slope in (
+            (ops.softplus, [-80, -20, -9], lambda x: np.log1p(np.exp(x)), None),
+            (ops.sqrt, [1e-30, 1e-12, 1e-3], np.sqrt, lambda x: 0.5 / np.sqrt(x)),
+            (ops.log, [1e-30, 1e-12, 1e-3], np.log, lambda x: 1 / x)):
+        x = np.array(x, np.float32)
+        leaf, exact = Tensor(x, requires_grad=True), x.astype(np.float64)
+        y = op(leaf)
+        np.testing.assert_allclose(y.numpy(), value(exact), rtol=1e-6)
+        y.sum().backward()
+        if slope:
+            np.testing.assert_allclose(to_numpy(leaf.grad), slope(exact), rtol=1e-6)
+
+
 def test_logsumexp_of_impossible_events():
     assert ops.logsumexp(Tensor([-math.inf, -math.inf])).item() == -math.inf
     assert ops.logsumexp(Tensor([-math.inf, 2.0])).item() == 2.0
@@ -343,17 +358,19 @@ def mixture_by_loops(y, pixel, levels):
             for j in range(c):
                 mean += math.tanh(y[pair, k]) * (pixel[j] - 0.5)
                 pair += 1
-            def below(v, mean=mean, scale=scale): return 1 / (1 + math.exp(-(v - mean) / scale))
+            def below(v, mean=mean, scale=scale): return (1 + math.tanh((v - mean) / scale / 2)) / 2
             half = 0.5 / (levels - 1)
             p *= (1 if x == 1 else below(x + half)) - (0 if x == 0 else below(x - half))
         total += p
     return total
 
 
-@pytest.mark.parametrize("C, K, levels", [(1, 3, 256), (2, 2, 6), (3, 4, 5)])
+@pytest.mark.parametrize("C, K, levels", [(1, 3, 256), (2, 2, 6), (3, 4, 5), (5, 2, 2), (4, 3, 3)])
 def test_logistic_mixture_is_a_distribution(C, K, levels, backend, rng):
-    """The probabilities of all values of a pixel sum to one; each is what its sigmoids say."""
+    """The probabilities of all values of a pixel sum to one; each is what its sigmoids say, also
+    where scales are beyond their bounds."""
     rows = 1.5 * rng.standard_normal((1 + 2 * C + C * (C - 1) // 2, K))
+    rows[1 + C, [0, -1]] = 9, -9
     pixels = np.array(list(itertools.product(np.arange(levels) / (levels - 1), repeat=C)))
     y = np.broadcast_to(rows.reshape(-1), (len(pixels), rows.size))
     p = np.exp(-losses.logistic_mixture(y, pixels, "none", levels).numpy())
@@ -415,6 +432,9 @@ def test_loss_values_by_loops(backend, rng):
                                (losses.gaussian_kl, kl)]:
             np.testing.assert_allclose(loss(Tensor(l), Tensor(t), reduction).numpy(),
                                        reduce(expected), rtol=1e-9)
+    for loss, expected in (losses.mse, ((l - t) ** 2).mean()), (losses.bce_with_logits,
+                          bce.mean()), (losses.gaussian_kl, kl.sum() / 3):  # without being told
+        assert loss(Tensor(l), Tensor(t)).item() == pytest.approx(expected)
 
 
 def test_softmax_cross_entropy_by_loops(backend, rng):

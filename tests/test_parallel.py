@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from test_backend import build, dataset_for
 
+import evaluate
 from scratchnet import Tensor, nn, optim, training
 from scratchnet.errors import DivergenceError, TeamError
 from scratchnet.fast import blas
@@ -72,11 +73,12 @@ def test_the_same_number_of_processes_gives_the_same_bits(tmp_path, monkeypatch)
 
 
 def test_gradients_of_unequal_parts_count_by_their_images(rng, monkeypatch, tmp_path):
-    """Seven images in parts of three and four; and afterwards one process goes on alone."""
+    """Seven images in parts of three and four; before and afterwards one process is alone."""
     dataset = dataset_for("mnist", "vae")
     found = []
     for size in (1, 2):
         net, adam = build("mnist", "vae", dataset)
+        training.step(net, adam, dataset.train_images[:7], np.random.default_rng(4))
         with start_team(size, adam) as team:
             training.step(net, adam, dataset.train_images[:7], np.random.default_rng(5), team=team)
         training.step(net, adam, dataset.train_images[:7], np.random.default_rng(6))
@@ -126,6 +128,10 @@ def test_sums_over_the_team(size, monkeypatch, forked):
             expected = size * np.arange(n) + 1000.0 * ranks
             np.testing.assert_array_equal(team.total(a), expected)
         assert team.total(np.float32([[team.rank]])).tolist() == [[ranks]]
+        assert team.total(np.ones(150, np.int8)).tolist() == [size] * 150
+        # evaluate.py: each process takes its parts, the last of which is smaller, and has them all
+        found = evaluate.dealt(lambda part: np.arange(part.start, part.stop) ** 2, 7, 2, team)
+        assert found.tolist() == [0, 1, 4, 9, 16, 25, 36]
         assert [team.agree(team.rank == 0), team.agree(team.rank == 1)] == [True, False]
         sums = team.add_up({"a": np.float64(team.rank), "b": np.ones((2, 3))})
         assert float(sums["a"]) == ranks and sums["b"].tolist() == [[size] * 3] * 2

@@ -369,6 +369,36 @@ def test_link_is_taken_before_the_gate(rng):
                     h + gate(y_h) @ host(block.out.w)[0, 0] + host(block.out.b))
 
 
+def test_residual_block_and_head_by_their_formulas(rng):
+    """h + conv 1x1 (ReLU (conv 3x3 (ReLU (conv 1x1 (ReLU h))))); ReLU before each layer of the
+    head."""
+    model = build("plain, RGB, 4 levels", rng)
+    h, block = rng.standard_normal((2, 2, 3, 6)), model.blocks[1]
+    def after_relu(layer, x): return host(layer(Tensor(np.maximum(x, 0))))
+    y = after_relu(block.widen, after_relu(block.middle, after_relu(block.narrow, h)))
+    assert_allclose(host(block(Tensor(h))), h + y)
+    logits = after_relu(model.logits_of, after_relu(model.head, h))
+    assert_allclose(host(model.output(Tensor(h))), logits.reshape(2, 2, 3, 3, 4))
+
+
+@pytest.mark.host_only
+def test_layers_start_with_the_variance_of_what_follows(rng):
+    """He's before a ReLU, Glorot's before a gate, LeCun's where neither follows."""
+    sizes = {"levels": 64, "features": 64, "blocks": 1, "head": 64, "rng": rng}
+    plain, gated = PixelCNN((4, 4, 1), **sizes), GatedPixelCNN((4, 4, 1), num_classes=9, **sizes)
+    (residual,), (block,) = plain.blocks, gated.blocks
+    for layers, variance in (
+            ((plain.first, residual.narrow, residual.middle, plain.head, gated.first_v,
+              gated.first, gated.head), lambda n_in, n_out: 2 / n_in),
+            ((block.v, block.h, block.link, block.out), lambda n_in, n_out: 2 / (n_in + n_out)),
+            ((residual.widen, plain.logits_of, gated.logits_of),
+             lambda n_in, n_out: 1 / (3 * n_in))):
+        for layer in layers:
+            taps, (n_in, n_out) = layer.mask.sum(), layer.w.shape[2:]
+            assert layer.w.numpy()[layer.mask].var() == pytest.approx(
+                variance(taps * n_in, taps * n_out), rel=0.15)
+
+
 def test_the_tape_of_a_loss_is_complete(rng):
     """One node for each op of the network, down to the first layer."""
     model = build("plain", rng)
@@ -450,10 +480,17 @@ def test_metrics_and_units(rng):
     loss, metrics = model.loss(x)
     assert_allclose(metrics["nll"].item(), nll.mean())
     assert_allclose(metrics["bits_per_dim"].item(), nll.mean() / (18 * np.log(2)))
+    for name, metric, unit in (("plain, mixture", "bits_per_dim", 36 * np.log(2)),
+                               ("plain, codes", "nats_per_code", 12)):
+        other = build(name, rng)
+        loss, metrics = other.loss(rng.integers(0, 5, (3, *other.image_shape)).astype(np.int32))
+        assert_allclose(metrics[metric].item(), loss.item() / unit)
     # 4 levels: [0, 1/4) is 0, ..., 1 is 3; the network sees them evenly from -1 to 1
     assert_allclose(host(model.inputs(xp.asarray(np.arange(4)))), [-1, -1 / 3, 1 / 3, 1])
     assert_array_equal(host(model.values_of(np.full((1, 2, 3, 3), 0.5)))[0, 0, 0], 2)
     assert_array_equal(host(model.values_of(np.ones((1, 2, 3, 3))))[0, 0, 0], 3)
+    grey = np.reshape([0.24, 0.26, 0.49, 0.51, 0.74, 0.76] * 3, (1, 2, 3, 3))
+    assert host(model.values_of(grey)).reshape(-1)[:6].tolist() == [0, 1, 1, 2, 2, 3]
     eight_bits = PixelCNN((1, 256, 1), levels=256, features=2, blocks=1, head=2)
     grey = (np.arange(256, dtype=np.float32) / np.float32(255)).reshape(1, 1, 256, 1)
     assert_array_equal(host(eight_bits.values_of(grey)).reshape(-1), np.arange(256))

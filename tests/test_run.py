@@ -1,6 +1,7 @@
 """The training script as a person uses it: runs, resumes, interruptions, mistakes."""
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from models import RECIPES, VQVAE
 from scratchnet import optim, training
-from scratchnet.errors import CheckpointError
+from scratchnet.errors import CheckpointError, DivergenceError
 from scratchnet.runs import checkpoint, cli, data
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
@@ -85,6 +86,8 @@ def figures(folder):
 
 def assert_same_run(a, b):
     assert figures(a) == figures(b)
+    assert [p.read_text() for p in Path(a).glob("train.csv")] == [
+        p.read_text() for p in Path(b).glob("train.csv")]
     assert state(a).keys() == state(b).keys()
     for name, array in state(a).items():
         np.testing.assert_array_equal(array, state(b)[name], err_msg=name)
@@ -111,10 +114,13 @@ def test_a_run_leaves_everything_it_promises(model, capsys):
     assert [r["epoch"] for r in rows] == ["1", "2"] and rows[1]["step"] == "10"
     out = capsys.readouterr().out
     assert f"{model} on synthetic digits" in out and "Test set after 2 epochs" in out
-    assert "--resume runs/" in out
+    assert f"--resume {folder} --epochs 4" in out  # what to try next
     config = json.loads((folder / "config.json").read_text())
     assert config["dataset"]["title"] == "synthetic digits" and config["flags"]["seed"] == 0
     assert {"numpy", "python", "commit", "backend"} <= set(config["versions"])
+    if model == "vqvae":  # its squared error is divided by the variance of the training pixels
+        assert state(folder)["model/data_variance"] == pytest.approx(
+            (few_digits()[1][0] / 255).var(), rel=1e-6)
 
 
 def test_grey_levels_are_not_binarised():
@@ -272,6 +278,45 @@ def test_every_step_of_the_run_has_noise_of_its_own(monkeypatch):
     assert len(set(seen)) == 10
 
 
+def test_no_two_generators_are_the_same():
+    """Neither of two seeds, nor of two purposes, nor of two numbers."""
+    first = [training.generator(*names).random() for names in itertools.product(
+        range(3), training.PURPOSES, range(3))]
+    assert len(set(first)) == 9 * len(training.PURPOSES)
+
+
+def test_weights_order_and_noise_each_depend_on_the_seed(monkeypatch):
+    seen = []
+    def step(model, optimizer, batch, rng, labels, team):
+        seen.append((model.state_dict()["code.w"], batch, rng.random(), optimizer.average))
+        return {"loss": np.zeros(())}
+    record_steps(monkeypatch, None)
+    monkeypatch.setattr(runs_train, "step", step)
+    for seed in (0, 1):
+        train("--model", "autoencoder", *QUICK, "--steps", 1, "--seed", seed, "--average", 0.9995,
+              "--quiet")
+    *differ, average = zip(*seen, strict=True)
+    assert all(np.any(a != b) for a, b in differ) and average == (0.9995, 0.9995)
+
+
+@pytest.mark.parametrize("how", ["", "--flip", "--binarize static", "--binarize dynamic"])
+def test_what_the_steps_are_given_of_one_image(how, monkeypatch):
+    """As it is; or it and its mirror image; or one draw of binary pixels; or one for each step."""
+    image, seen = few_digits()[1][0][0], []
+    record_steps(monkeypatch, lambda batch, rng, labels: seen.append(batch[0]))
+    monkeypatch.setattr(runs_log.Log, "save", lambda log: None)
+    train("--model", "autoencoder", *QUICK, "--limit", 1, "--epochs", 40, *how.split(), "--quiet")
+    found, times = np.unique(seen, axis=0, return_counts=True)
+    expected = {"": [image], "--flip": [image, image[:, ::-1]]}
+    if how in expected:
+        np.testing.assert_array_equal(found, np.unique(expected[how], axis=0))
+        assert min(times) > 7
+    else:
+        assert set(np.unique(seen)) == {0, 255} and len(found) == (40 if "dynamic" in how else 1)
+        p, n = image / 255, len(found)
+        assert (np.abs(found.mean(axis=0) / 255 - p) <= 6 * np.sqrt(p * (1 - p) / n)).all()
+
+
 def test_images_are_trained_on_with_their_labels(monkeypatch):
     _, (images, labels, _, _) = few_digits()
     label_of, seen = dict(zip(map(bytes, images), labels, strict=True)), []
@@ -289,14 +334,17 @@ def test_evaluation_draws_other_noise_for_every_batch_and_the_same_each_time():
             self.drawn = []
 
         def loss(self, x, noise):
-            self.drawn.append(noise[0].tolist())
-            return None, {"loss": np.zeros(())}
+            self.drawn.append(noise.tolist())
+            return None, {"loss": np.asarray(0.1, np.float32)}
 
-    model = Noisy()
-    for _ in range(2):
-        training.evaluate(model, np.zeros((12, 2, 2, 1), np.uint8), 4)
-    first, second = model.drawn[:3], model.drawn[3:]
-    assert first == second and len(set(map(tuple, first))) == 3
+    model, noise = Noisy(), training.generator(0, "evaluation")
+    for _ in range(2):  # the sum is kept in float64
+        assert training.evaluate(model, np.zeros((400, 2, 2, 1), np.uint8), 4)["loss"] == (
+            pytest.approx(float(np.float32(0.1)), rel=1e-14))
+    first, second = model.drawn[:100], model.drawn[100:]
+    assert first == second == [noise.standard_normal((4, 3), dtype=np.float32).tolist()
+                               for _ in range(100)]
+    assert len(set(map(str, first))) == 100
 
 
 def test_the_mean_over_the_epoch_does_not_depend_on_when_it_is_looked_at(monkeypatch):
@@ -304,6 +352,81 @@ def test_the_mean_over_the_epoch_does_not_depend_on_when_it_is_looked_at(monkeyp
         monkeypatch.setattr(runs_train, "LOOK_EVERY", look_every)
         train("--model", "vae", *QUICK, "--epochs", 1, "--out", name, "--quiet")
     assert_same_run("a", "b")
+
+
+# ---------------------------------------------------------------- what a run says
+
+def test_what_a_run_says_is_what_it_did(monkeypatch, capsys):
+    """The csv files, the table and the summary, from what each step was given and gave."""
+    real, did = runs_train.step, []
+    def step(model, optimizer, batch, *rest):
+        metrics = real(model, optimizer, batch, *rest)
+        did.append((optimizer.lr, len(batch), {n: float(v) for n, v in metrics.items()}))
+        return metrics
+    def mean(name, steps):
+        return sum(n * m[name] for _, n, m in did[steps]) / sum(n for _, n, _ in did[steps])
+    monkeypatch.setattr(runs_train, "processes", lambda batch_size: 1)
+    monkeypatch.setattr(runs_train, "step", step)
+    monkeypatch.setattr(runs_log, "TRACE_EVERY", 3)
+    monkeypatch.setattr("scratchnet.runs.pictures.draw_all", lambda *a: [])
+    assert train("--model", "vae", *QUICK, "--warmup", 3, "--schedule", "exponential", "--lr", 1e-2,
+                 "--steps", 8, "--out", "a") == 0
+    assert [n for _, n, _ in did] == [64, 64, 64, 64, 44, 64, 64, 64]
+    assert [lr for lr, _, _ in did] == pytest.approx([1e-2 * 0.01 ** (t / 8) for t in range(8)])
+    rows, (_, _, metrics) = figures("a"), did[0]
+    for row, steps in zip(rows, (slice(5), slice(5, 8)), strict=True):
+        assert float(row["lr"]) == did[steps][-1][0]
+        for name in metrics:
+            assert float(row[f"train_{name}"]) == pytest.approx(mean(name, steps), rel=1e-12)
+    with open("a/train.csv", newline="") as file:
+        for row, steps in zip(csv.DictReader(file), (slice(3), slice(3, 6)), strict=True):
+            for name in metrics:
+                assert float(row[name]) == pytest.approx(mean(name, steps), rel=1e-12)
+    out = capsys.readouterr().out
+    learned = sum(a.size for n, a in state("a").items() if n.startswith("model/")) - 1  # a count
+    assert f"300 training and 120 test images; {learned:,} parameters" in out
+    lines, shown = out.splitlines(), ("neg_elbo", "reconstruction", "kl")
+    for row in rows:
+        said, = (words for words in map(str.split, lines) if words[:1] == [row["epoch"]])
+        assert said[2:] == [f"{float(row[f'{p}_{n}']):.5g}" for p in ("train", "test")
+                            for n in shown]
+    at = next(k for k, line in enumerate(lines) if "train ─" in line)
+    assert lines[at].split()[0::2] == ["train", "test"]
+    assert lines[at + 1].split() == ["epoch", "time", *2 * ["-ELBO", "recon.", "KL"]]
+    assert "   ".join(f"{label} {float(rows[-1][f'test_{n}']):.5g}" for label, n in zip(
+        ("-ELBO", "recon.", "KL"), shown, strict=True)) in lines[lines.index(
+            f"Test set after 8 steps, in {build('vae', None).units}:") + 1]
+
+
+def test_pictures_of_a_run_are_of_its_averaged_weights_and_take_its_seed(monkeypatch):
+    seen = []
+    monkeypatch.setattr("scratchnet.runs.pictures.draw_all", lambda model, *rest: seen.append(
+        (model.state_dict(), rest[-1])) or [])
+    train("--model", "autoencoder", *QUICK, "--epochs", 1, "--average", 0.9, "--seed", 4, "--out",
+          "a", "--quiet")
+    (drawn, seed), saved = *seen, state("a")
+    for i, (name, array) in enumerate(drawn.items()):
+        np.testing.assert_array_equal(array, saved[f"optimizer/average.{i}"])
+        assert (array != saved[f"model/{name}"]).any()
+    assert seed == 4
+
+
+def test_the_time_of_a_run_is_that_of_all_its_parts(monkeypatch, rng, tmp_path, capsys):
+    now, model = [100.0], build("autoencoder", rng, h_dim=3, z_dim=2)
+    monkeypatch.setattr(runs_log, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    optimizer = optim.Adam(model.parameters())
+    log = runs_log.Log({"step": 1, "seconds": 30.0, "epoch": {}, "window": {}, "counts": [0, 0],
+                        "history": [], "trace": []}, tmp_path, model, optimizer)
+    now[0] = 195.5
+    with pytest.raises(DivergenceError, match="the test figure 'loss' became inf"):
+        log.end_epoch(1, 1e-3, {"loss": np.inf})
+    row = log.end_epoch(1, 1e-3, {"loss": 2.0})
+    saved = checkpoint.load(tmp_path / "checkpoint.npz", model, optimizer)
+    assert row["seconds"] == saved["seconds"] == saved["history"][0]["seconds"] == 125.5
+    table = runs_log.Table(("kl", "neg_elbo"), "test", 3, quiet=False)
+    table.row(row | {f"{p}_{n}": 1.0 for p in ("train", "test") for n in ("kl", "neg_elbo")})
+    assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["1", "2:05"]
+    assert table.short({"neg_elbo": 3.0, "loss": 9.0, "kl": 2.0}) == "KL 2  -ELBO 3"
 
 
 # ---------------------------------------------------------------- interruption and resumption
@@ -398,6 +521,9 @@ def test_validation_images_are_the_last_training_images_and_not_trained_on(monke
     out = capsys.readouterr().out
     assert "230 training and 70 validation images" in out and "Validation set after 1 epoch" in out
     assert "test" not in out.lower()
+    train(*VALIDATED, "--limit", 100, "--quiet")  # fewer to train on; the others are the same
+    np.testing.assert_array_equal(seen["set"].train_images, images[:100])
+    np.testing.assert_array_equal(seen["set"].test_images, images[230:])
 
 
 def test_validation_figures_are_called_so_and_go_on():

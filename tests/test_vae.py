@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models import RECIPES, VAE, Autoencoder, ConvVAE
+from models import RECIPES, VAE, VQVAE, Autoencoder, ConvVAE
 from models.vae import draw_noise, reparameterise
 from models.vqvae import ResidualBlock
 from scratchnet import Tensor, gradcheck, losses, nn, no_grad, ops, optim, to_numpy, training, xp
+from scratchnet.runs.flags import DEFAULTS
+from scratchnet.runs.log import TRACE_EVERY
 from scratchnet.training import generator
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -370,6 +372,47 @@ def test_recipes_have_the_published_sizes(name, layers):
     recipe, dataset = RECIPES["mnist"][name], SimpleNamespace(image_shape=(28, 28, 1))
     model = recipe.build(dataset, np.random.default_rng(0), **recipe.sizes)
     assert [p.shape for p in model.parameters() if p.ndim == 2] == layers
+
+
+@pytest.mark.parametrize("kind, name, sizes, training", [
+    ("mnist", "vae-paper", {"activation": "tanh"}, {"batch_size": 100}),
+    ("mnist", "vae-iwae", {"activation": "tanh"}, {"batch_size": 100, "binarize": "dynamic"}),
+    ("cifar", "vqvae", {"num_embeddings": 512, "embedding_dim": 64, "commitment_cost": 0.25,
+                        "decay": 0.99}, {"batch_size": 32, "lr": 3e-4})])
+def test_recipes_have_the_published_numbers(kind, name, sizes, training):
+    recipe = RECIPES[kind][name]
+    assert recipe.sizes | sizes == recipe.sizes and recipe.training | training == recipe.training
+    usual = {"epochs": 10, "batch_size": 128, "lr": 1e-3, "average": 0, "seed": 0}  # of the others
+    assert usual | DEFAULTS == DEFAULTS | usual and TRACE_EVERY == 100
+
+
+@pytest.mark.parametrize("make", [
+    lambda rng: Autoencoder(12, [7, 5], 3, rng=rng), small,
+    *(lambda rng, residual=residual, latent=latent: ConvVAE(
+        (8, 8, 1), (3, 4), [6, 5], 2, residual, latent, rng=rng)
+      for residual in (0, 2) for latent in ("vector", "map")),
+    *(lambda rng, name=name, residual=residual: VQVAE((8, 8, 1), name, 6, 3, residual=residual,
+                                                      rng=rng)
+      for residual in (0, 1) for name in ("keras", "sonnet"))])
+def test_no_two_linear_layers_follow_each_other(make, rng):
+    """They would be one. A residual block begins with a ReLU, and its sum needs one after it."""
+    model, layers = make(rng), []
+    def walk(module):
+        inside = [] if isinstance(module, ResidualBlock) else module.children()
+        for _, child in inside:
+            walk(child)
+        if not inside and not isinstance(module, nn.Reshape):
+            layers.append(module)
+    ends = {"code": "encoder", "posterior": "encoder", "logits": "decoder", "pixels": "decoder"}
+    for part in ("encoder", "decoder"):
+        layers.clear()
+        walk(getattr(model, part))
+        for name, of in ends.items():
+            if of == part and hasattr(model, name):
+                layers.append(getattr(model, name))
+        assert len(layers) > 2
+        for a, b in zip(layers, layers[1:], strict=False):
+            assert isinstance(a, nn.Activation) or isinstance(b, (nn.Activation, ResidualBlock))
 
 
 def test_images_keep_their_shape_through_reconstruct(backend, rng):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models import VQVAE
-from models.vqvae import EPS, mean_square, perplexity
+from models.vqvae import EPS, ResidualBlock, mean_square, perplexity
 from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
 from scratchnet.ops.products import count, sum_rows
 from scratchnet.tensor import raw
@@ -115,8 +115,8 @@ def test_encoder_gets_the_decoders_gradient(backend, rng):
 # ---------------------------------------------------------------- the loss
 
 def terms(model, x, rng):
-    """z_e and the codes chosen, as arrays."""
-    z_e = model.encode(x)
+    """z_e and the codes chosen, as arrays. The network sees images about 0."""
+    z_e = model.encoder(Tensor(x - x.dtype.type(0.5)))
     return z_e.numpy(), model.e.numpy()[to_numpy(ops.nearest_code(z_e, model.e))]
 
 
@@ -126,7 +126,8 @@ def test_loss_by_its_definition(backend, rng):
         model = tiny(rng, codebook=codebook, data_variance=0.07)
         loss, metrics = model.loss(x, rng)
         z_e, e = terms(model, x, rng)
-        x_hat = model.reconstruct(x).numpy()
+        x_hat = model.decoder(Tensor(e)).numpy() + 0.5
+        np.testing.assert_allclose(model.reconstruct(x).numpy(), x_hat, rtol=1e-4, atol=1e-6)
         recon_error = ((x_hat - x) ** 2).mean() / 0.07
         vq = factor * ((z_e - e) ** 2).mean()
         assert metrics["recon_error"].item() == pytest.approx(recon_error, rel=1e-4)
@@ -398,8 +399,10 @@ def test_when_codes_are_moved(steps_done, restart_below, codes_moved, rng):
 def test_moved_codes_come_from_images_of_the_whole_batch(rng):
     """Six images have four vectors for each of the 6 codes; which six of the 40 is drawn."""
     model, x = tiny(rng), pixels(rng, 40)
-    rows = model.encode(x).numpy().reshape(40, 4, 3)
+    rows, encode, encoded = model.encode(x).numpy().reshape(40, 4, 3), model.encode, []
+    model.encode = lambda x: encoded.append(len(x)) or encode(x)
     model.move_codes(x, rng, math.inf, 1.0)
+    assert encoded == [6]
     found = {int(np.abs(rows - code).max(axis=2).min(axis=1).argmin()) for code in model.e.numpy()}
     assert max(found) >= 6 and len(found) > 1
 
@@ -457,6 +460,8 @@ def test_codes_used_are_those_of_the_whole_epoch(rng):
         math.exp(1.5 * math.log(2)), rel=1e-6)
     found = model.epoch_metrics({"usage": usage, "loss": 1.0})
     assert found["codes_used"] == 3 and "usage" not in found
+    rare = np.array([1 - 1e-6, 0, 1e-6, 0, 0, 0])  # one vector of a million
+    assert model.epoch_metrics({"usage": rare})["codes_used"] == 2
     assert found["epoch_perplexity"] == pytest.approx(math.exp(1.5 * math.log(2)), rel=1e-6)
 
 
@@ -466,6 +471,13 @@ def test_sonnet_sizes(rng):
     x = pixels(rng, 2, (32, 32, 3))
     assert model.encode(x).shape == (2, 8, 8, 64) and model.codes(x).shape == (2, 8, 8)
     assert model.reconstruct(x).shape == (2, 32, 32, 3)
+
+
+def test_residual_block_by_its_formula(backend, rng):
+    block, x = ResidualBlock(4, 3, rng), rng.standard_normal((2, 3, 5, 4)).astype(np.float32)
+    y = np.maximum(block.narrow(Tensor(np.maximum(x, 0))).numpy(), 0)
+    np.testing.assert_allclose(block(Tensor(x)).numpy(), x + block.widen(Tensor(y)).numpy(),
+                               rtol=1e-5, atol=1e-6)
 
 
 def test_residual_blocks_have_weights_of_their_own(rng):
@@ -486,6 +498,9 @@ def test_residual_blocks_are_added_to_the_decoder(architecture, own, rng):
 
 def test_the_codebook_starts_on_vectors_of_the_first_batch(backend, rng):
     model, x = tiny(rng), pixels(rng, 3)
+    fresh = VQVAE((8, 8, 1), "keras", 6, 3, rng=rng).state_dict()  # before it: within 1/K
+    np.testing.assert_array_equal(fresh["e"], fresh["m"] / fresh["N"][:, None])
+    assert 0.1 < np.abs(fresh["e"]).max() <= 1 / 6
     model.prepare(x, rng)
     rows = model.encode(x).numpy().reshape(-1, 3)
     for code in model.e.numpy():

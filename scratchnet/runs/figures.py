@@ -87,11 +87,11 @@ def manifold(images, title):
     figure = new_figure(7.2, 7.6, title)
     axes = figure.subplots()
     axes.imshow(mosaic(images, side, gap=0), cmap="gray", vmin=0, vmax=1)
-    cells = np.arange(side) * images.shape[1] + images.shape[1] / 2
+    down, across = (np.arange(side) * n + n / 2 for n in images.shape[1:3])
     shown = slice(1, None, 3)
     ticks = [f"{q:.1f}" for q in quantiles]
-    axes.set_xticks(cells[shown], ticks[shown])
-    axes.set_yticks(cells[shown], ticks[::-1][shown])
+    axes.set_xticks(across[shown], ticks[shown])
+    axes.set_yticks(down[shown], ticks[::-1][shown])
     axes.set(xlabel="$z_1$, at equal steps of the prior's probability", ylabel="$z_2$")
     return figure
 

@@ -1,0 +1,254 @@
+"""What pictures show: which image stands where, what the labels say. On models that learned
+nothing, beside a few lines of NumPy."""
+
+from statistics import NormalDist
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from models import VAE, VQVAE, GatedPixelCNN, PixelCNN
+from scratchnet.runs import data, figures, pictures
+from scratchnet.training import to_batch
+
+
+def asked(model, shape, rng, **how):
+    """A Request of the model, with 45 images of each of three classes in no order."""
+    labels = rng.permutation(np.repeat(np.arange(3), 45)).astype(np.uint8)
+    images = rng.integers(0, 256, (135, *shape)).astype(np.uint8)
+    dataset = data.Dataset("", "", images, labels, images, labels, "")
+    return pictures.Request(model, "t", shape, lambda: dataset, **how)
+
+
+def drawn(what, ask, monkeypatch):
+    """The array of a picture, and its figure: rows of images (rows, columns, H, W, C), the title,
+    the note."""
+    shown = []
+    with monkeypatch.context() as patch:
+        patch.setattr(figures, "grid", lambda images, columns, *rest, **how: shown.append(
+            (np.reshape(images, (-1, columns, *images.shape[1:])), *rest)))
+        array, figure = pictures.make(what, ask)
+        figure()
+    return array, *shown[0]
+
+
+def vae(rng, z_dim=2):
+    return VAE(12, h_dim=8, z_dim=z_dim, activation="tanh", rng=rng)
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_mosaic_is_filled_row_by_row(pairs):
+    """Five images in three columns; rows 0 and 1 are a pair, 2 stands apart. Beyond [0, 1] is cut
+    off."""
+    values = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.25])
+    canvas = figures.mosaic(np.tile(values[:, None, None, None], (1, 2, 4, 3)), 3, 5, pairs)
+    for k, value in enumerate(values[:-1]):
+        rows, columns = np.nonzero(np.isclose(canvas[..., 0], value))
+        assert (rows.min(), np.ptp(rows)) == (k // 3 * 7, 1)
+        assert (columns.min(), np.ptp(columns)) == (k % 3 * 9, 3)
+    assert canvas.shape == (16 + 6 * pairs, 22, 3) and (canvas[-2:] == 1).all()
+
+
+def test_a_manifold_is_at_the_priors_quantiles_and_its_ticks_say_so(rng):
+    """Each cell has a share of 1/5 by 1/5 of the prior; z_1 rises to the right, z_2 upwards."""
+    ask = asked(vae(rng), (3, 4, 1), rng, num=5)
+    images, figure = pictures.make("manifold", ask)
+    axes = figure().axes[0]
+    picture, at = axes.images[0].get_array(), {}
+    for axis, ticks, size in ("x", axes.get_xticks(), 4), ("y", axes.get_yticks(), 3):
+        texts = [t.get_text() for t in getattr(axes, f"get_{axis}ticklabels")()]
+        at[axis] = {int(tick // size): text for tick, text in zip(ticks, texts, strict=True)}
+        assert_allclose(ticks % size, (size - 1) / 2, atol=0.5)  # in the middle of a cell
+    for row, column in np.ndindex(5, 5):
+        z = [NormalDist().inv_cdf((n + 0.5) / 5) for n in (column, 4 - row)]
+        expected = pictures.host(ask.model.mean_image(np.array([z], np.float32))).reshape(3, 4)
+        assert_allclose(images[5 * row + column, ..., 0], expected, rtol=1e-5)
+        cell = picture[3 * row:3 * row + 3, 4 * column:4 * column + 4]
+        assert_allclose(cell, expected, rtol=1e-5)
+        assert float(at["x"].get(column, z[0])) == pytest.approx(z[0], abs=0.05)
+        assert float(at["y"].get(row, z[1])) == pytest.approx(z[1], abs=0.05)
+    assert len(at["x"]) == len(at["y"]) == 2
+    assert [axes.get_xlabel()[:5], axes.get_ylabel()] == ["$z_1$", "$z_2$"]
+
+
+def test_test_images_are_drawn_by_the_seed_and_come_class_by_class(rng):
+    """In turn: one of each class, another of each, ...; with their own labels."""
+    ask = asked(None, (3, 4, 1), rng)
+    label_of = dict(zip(map(bytes, ask.dataset().test_images), ask.dataset().test_labels,
+                        strict=True))
+    images, labels = ask.test_images(usual=60)
+    assert labels.tolist() == [0, 1, 2] * 20 == [label_of[bytes(image)] for image in images]
+    ask.seed = 1
+    assert (ask.test_images(usual=60)[0] != images).any()
+    assert len(ask.test_images(usual=1000, each=2)[0]) == 134
+
+
+def test_reconstructions_stand_below_their_images(rng, monkeypatch):
+    ask = asked(vae(rng), (3, 4, 1), rng, num=23)
+    pairs, rows, *_ = drawn("reconstructions", ask, monkeypatch)
+    images = ask.test_images(usual=60)[0] / np.float32(255)
+    assert rows.shape == (4, 20, 3, 4, 1)
+    for k in range(23):
+        for which, expected in enumerate((images[k], pictures.host(
+                ask.model.reconstruct(images[k:k + 1]))[0])):
+            assert_allclose(pairs[k, which], expected, atol=1e-6)
+            assert_allclose(rows[2 * (k // 20) + which, k % 20], expected, atol=1e-6)
+    assert (rows[2:, 3:] == 1).all()
+
+
+def test_between_two_images_z_moves_in_equal_steps(rng, monkeypatch):
+    ask = asked(vae(rng), (3, 4, 1), rng, num=6)
+    found, rows, *_ = drawn("interpolation", ask, monkeypatch)
+    z = pictures.host(ask.model.encode(to_batch(ask.test_images(usual=20, each=2)[0]))[0])
+    for k in range(6):
+        for step in range(11):
+            a, b = z[k], z[6 + (k + 1) % 6]
+            expected = ask.model.mean_image((a + step / 10 * (b - a))[None])
+            assert_allclose(found[k, step].reshape(1, -1), pictures.host(expected), rtol=1e-4)
+    assert_array_equal(rows, found)
+
+
+@pytest.mark.parametrize("label", [None, 1])
+def test_samples_have_a_column_for_each_class(label, rng, monkeypatch):
+    model = GatedPixelCNN((3, 4, 1), features=4, blocks=1, head=4, num_classes=3, rng=rng)
+    given = {}
+    def sample(n, rng, labels, progress, **how):  # images that show their label
+        given.update(how)
+        return np.tile(labels[:, None, None, None] / 10, (1, 3, 4, 1))
+    monkeypatch.setattr(model, "sample", sample)
+    ask = asked(model, (3, 4, 1), rng, num=12, label=label, temperature=0.5)
+    _, rows, title, note = drawn("samples", ask, monkeypatch)
+    expected = np.arange(3) if label is None else np.full(rows.shape[1], label)
+    assert_allclose(rows[..., 0, 0, 0], np.broadcast_to(expected / 10, rows.shape[:2]))
+    assert given == {"temperature": 0.5}
+    assert title == "t: samples, temperature 0.5" + ", label 1" * (label == 1)
+    assert ("a class for each column" in note) == (label is None)
+
+
+def test_completions_are_of_the_image_above_with_its_label(rng, monkeypatch):
+    model = GatedPixelCNN((4, 3, 1), features=4, blocks=1, head=4, num_classes=3, rng=rng)
+    complete, given = model.complete, []
+    def noted(x, rng, labels, temperature, **how):
+        given.append((temperature, labels.tolist()))
+        return complete(x, rng, labels=labels, temperature=temperature, **how)
+    monkeypatch.setattr(model, "complete", noted)
+    ask = asked(model, (4, 3, 1), rng, temperature=2.0)
+    found, rows, *_ = drawn("completion", ask, monkeypatch)
+    images, labels = ask.test_images(usual=16)
+    assert given == 4 * [(2.0, labels.tolist())]
+    assert_array_equal(rows, found.swapaxes(0, 1))
+    whole = images >= 128  # of two levels
+    assert_array_equal(found[:, -1], whole)
+    assert_array_equal(found[:, :-1, :2], np.broadcast_to(whole[:, None, :2], (16, 5, 2, 3, 1)))
+    assert len({found[:, k].tobytes() for k in (1, 2, 3, 4)}) == 4  # drawn anew each time
+
+
+def vqvae(rng):
+    model = VQVAE((16, 12, 1), "keras", 16, 3, rng=rng)
+    model.prepare(rng.uniform(size=(9, 16, 12, 1)).astype(np.float32), rng)
+    return model.eval()
+
+
+def test_usage_is_a_distribution_and_its_figure_says_how_many(rng):
+    ask = asked(vqvae(rng), (16, 12, 1), rng)
+    parts, figure = pictures.make("usage", ask)
+    codes = pictures.host(ask.model.codes(to_batch(ask.dataset().test_images)))
+    assert_allclose(parts, [(codes == k).mean() for k in range(16)])
+    assert parts.sum() == pytest.approx(1) and figure()
+    axes = figures.usage(np.array([0.1, 0.5, 0, 0.4]), "").axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.4, 0.1, 0]
+    perplexity = 0.1 ** -0.1 * 0.5 ** -0.5 * 0.4 ** -0.4
+    assert f"3 of 4 used, perplexity {perplexity:.1f}" in axes.get_xlabel()
+    assert axes.lines[0].get_ydata()[0] == 1 / 4
+
+
+def test_a_palette_has_the_middle_of_each_code_from_dark_to_light(rng, monkeypatch):
+    ask = asked(vqvae(rng), (16, 12, 1), rng)
+    images, rows, *_ = drawn("palette", ask, monkeypatch)
+    for k in range(16):
+        assert_allclose(images[k], pictures.host(ask.model.decode_codes(
+            np.full((1, 4, 3), k)))[0], atol=1e-6)
+    middle = images[:, 4:12, 2:10]
+    order = np.argsort(middle.mean(axis=(1, 2, 3)))
+    assert_array_equal(rows.reshape(middle.shape), middle[order])
+    assert (np.diff(middle.mean(axis=(1, 2, 3))[order]) >= 0).all()
+
+
+def test_codes_stand_between_their_images_and_what_they_decode_to(rng):
+    ask = asked(vqvae(rng), (16, 12, 1), rng, num=3)
+    codes, figure = pictures.make("codes", ask)
+    images = ask.test_images(usual=10)[0] / 255
+    again = np.clip(pictures.host(ask.model.decode_codes(codes)), 0, 1)
+    for k, axes in enumerate(np.reshape(figure().axes, (3, 3)).T):
+        assert_allclose(axes[0].images[0].get_array(), images[k, ..., 0])
+        assert_allclose(axes[2].images[0].get_array(), again[k, ..., 0], atol=1e-6)
+        assert axes[1].images[0].get_array().shape == (4, 3)
+
+
+def test_codes_are_shown_at_their_places():
+    grids = np.array([[[0, 1, 2], [3, 0, 1]], [[2, 2, 2], [1, 3, 0]]])
+    images, again = np.full((2, 4, 6, 1), 0.25), np.full((2, 4, 6, 1), 0.75)
+    axes = np.reshape(figures.code_maps(images, grids, again, 4, "").axes, (3, 2))
+    shown = [[np.asarray(a.images[0].get_array()) for a in row] for row in axes]
+    assert {a.mean() for a in shown[0]} == {0.25} and {a.mean() for a in shown[2]} == {0.75}
+    colours = {(k, c) for grid, map in zip(grids, shown[1], strict=True)
+               for k, c in zip(grid.ravel(), map.ravel(), strict=True)}
+    assert len(colours) == len({c for _, c in colours}) == 4 and shown[1][0].shape == (2, 3)
+
+
+def test_points_of_the_latent_plane_have_the_colours_of_their_classes(rng):
+    ask = asked(vae(rng), (3, 4, 1), rng)
+    codes, figure = pictures.make("latent", ask)
+    assert_allclose(codes, pictures.host(ask.model.encode(to_batch(
+        ask.dataset().test_images))[0]), rtol=1e-4, atol=1e-6)
+    points, *legend = figure().axes[0].collections
+    colour_of = {int(c.get_label()): c.get_facecolor()[0, :3] for c in legend}
+    assert sorted(colour_of) == [0, 1, 2]
+    for place, colour in zip(points.get_offsets(), points.get_facecolor(), strict=True):
+        k = np.abs(codes - place).sum(axis=1).argmin()
+        assert_allclose(colour[:3], colour_of[ask.dataset().test_labels[k]])
+
+
+def test_more_than_two_dimensions_are_shown_by_their_principal_components(rng):
+    codes = rng.standard_normal((40, 4)) * [3, 0.5, 2, 1]
+    axes = figures.latent_plane(codes, np.zeros(40, int), "").axes[0]
+    variances = np.linalg.eigvalsh(np.cov(codes.T))[::-1]
+    names = [axes.get_xlabel(), axes.get_ylabel()]
+    for k in (0, 1):
+        assert f"{k + 1} ({variances[k] / variances.sum():.0%} of the variance)" in names[k]
+    assert_allclose(axes.collections[0].get_offsets().var(axis=0, ddof=1), variances[:2])
+
+
+def test_curves_are_those_of_the_csv_files():
+    log = SimpleNamespace(held_out="validation", trace=[
+        {"step": s, "a": 1 / s, "b": s} for s in (100, 200, 300)], history=[
+        {"epoch": e, "step": 150 * e, "validation_a": 0.1 * e, "validation_b": 7 - e}
+        for e in (1, 2)])
+    panels = figures.curves(log, ("a", "b"), "").axes
+    for axes, name, last in zip(panels, "ab", ("0.2", "5"), strict=True):
+        batches, held_out = axes.lines
+        assert_array_equal(batches.get_xydata(), [[r["step"], r[name]] for r in log.trace])
+        assert_array_equal(held_out.get_xydata(), [[r["step"], r[f"validation_{name}"]]
+                                                   for r in log.history])
+        assert held_out.get_label() == "validation set"
+        assert axes.get_title() == f"{name}  (validation: {last})"
+
+
+@pytest.mark.parametrize("decode, says", [
+    (None, "drawn pixel by pixel"), (lambda codes: codes[..., None] / 7, "grids of codes")])
+def test_samples_that_are_drawn_in_order_say_of_what(decode, says, rng, monkeypatch):
+    model = PixelCNN((3, 4, 1), 3, 4, 1, 4, embedding_dim=2, decode=decode, rng=rng)
+    images, rows, _, note = drawn("samples", asked(model, (3, 4, 1), rng, num=16), monkeypatch)
+    assert_array_equal(rows.reshape(images.shape), images)
+    assert rows.shape[:2] == (4, 4) and note.startswith(says)
+    assert np.isin(images, np.arange(3) / (7 if decode else 2)).all()
+
+
+def test_grey_is_shown_as_grey():
+    """Not stretched to black and white."""
+    grey = np.full((4, 2, 3, 1), 0.5)
+    grey[0] = 0.4
+    for figure in (figures.grid(grey, 2, ""), figures.manifold(grey, ""),
+                   figures.code_maps(grey, np.zeros((4, 1, 1), int), grey, 4, "")):
+        assert {axes.images[0].get_clim() for axes in figure.axes} == {(0, 1)}
