@@ -232,10 +232,8 @@ def _function(fn, name):
         if kind is Traced and not isinstance(fn, np.ufunc) and name != "where":
             raise TypeError(f"a fused function calls {name!r}: only elementwise operations can be "
                             f"compiled")
-        if kind is Traced and len(args) == 3 and not any(type(a) is Traced for a in args[1:]):
-            Number.refuse()  # where(condition, number, number)
-        if kind is not Traced and any(type(a) is Number for a in args):
-            Number.refuse()
+        if kind is Traced or any(type(a) is Number for a in args):
+            Number.refuse(*args[name == "where":])  # of where, the condition does not count
         result = _wrap(fn(*[_unwrap(a) for a in args],
                           **{k: _unwrap(v) for k, v in kwargs.items()}), kind)
         if kwargs.get("out") is not None:
