@@ -29,8 +29,8 @@ from scratchnet.errors import BackendError
 
 MODELS = [(script, model) for script, recipes in RECIPES.items() for model in recipes]
 CODES = 128
-FIRST, LATER = 1e-4, 0.02  # relative differences allowed, of the first loss and of the 50th
 LOSSES = 50
+FIRST, LATER = 1e-6, 1e-3  # relative differences allowed: of the first two losses, of all of them
 
 
 def environment():
@@ -75,8 +75,16 @@ def fresh(script, model, batch_size=None):
 
 
 def losses(models):
-    """The same steps on both, 4 images each: to rounding at first, and close at the end."""
-    print(f"{'':24} {'first loss':>11} {'difference':>11} {'50th loss':>11} {'difference':>11}")
+    """The same steps on both, 4 images each: to rounding at first, and close to the end.
+
+    How much rounding does was measured on NumPy, from weights that differ in the last bit: up to
+    2e-7 of the first two losses, up to 3e-4 of the 50. For Adam moves a weight whose gradient is
+    nothing but rounding by a whole lr; and after one step on this noise a fifth of the CIFAR-10
+    VQ-VAE's vectors lie so close to two codes that they change. An Adam whose 1 - b2 is off by 2 %
+    changes the second loss by 3e-6 or more, of every model.
+    """
+    print(f"{'':24} {'first loss':>11} {'first two':>11} {'50th loss':>11} {'all':>11}"
+          "   (of two, of all: largest difference)")
     good = True
     for script, model in models:
         found = []
@@ -86,10 +94,11 @@ def losses(models):
             found.append([float(step(i)) for i in range(LOSSES)])
         ours, theirs = np.array(found)
         apart = np.abs(theirs - ours) / np.abs(ours)
-        fine = apart[0] < FIRST and apart[-1] < LATER  # NaN is not
+        first, largest = apart[:2].max(), apart.max()
+        fine = first < FIRST and largest < LATER  # NaN is not
         good = good and fine
-        print(f"{f'{script} {model}':24} {theirs[0]:11.5g} {apart[0]:11.1e} {theirs[-1]:11.5g} "
-              f"{apart[-1]:11.1e}{'' if fine else '   *** differs'}", flush=True)
+        print(f"{f'{script} {model}':24} {theirs[0]:11.5g} {first:11.1e} {theirs[-1]:11.5g} "
+              f"{largest:11.1e}{'' if fine else '   *** differs'}", flush=True)
     return good
 
 

@@ -1,7 +1,9 @@
 """The backend switch, and whole training runs on the strict stand-in for CuPy (tests/strict.py)."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +14,7 @@ import scratchnet
 from benchmarks import compare, gpu, machines
 from models import RECIPES
 from scratchnet import Tensor, backend, losses, ops, optim, training, xp
+from scratchnet.backend import fused
 from scratchnet.errors import BackendError
 from scratchnet.fast.team import Team
 from scratchnet.ops import elementwise
@@ -117,7 +120,8 @@ def test_a_gpu_that_fails_is_explained(capsys):
 @pytest.mark.parametrize("planted", [
     lambda a: np.exp(a), lambda a: np.sum(a), lambda a: np.asarray(a), lambda a: a + np.ones(2),
     lambda a: np.ones(2) * a, lambda a: xp.maximum(a, np.ones(2)), lambda a: a[np.array([0])],
-    lambda a: a.__setitem__(0, np.ones(1)), lambda a: xp.concatenate([a, np.ones(2)])])
+    lambda a: a.__setitem__(0, np.ones(1)), lambda a: xp.concatenate([a, np.ones(2)]),
+    lambda a: xp.asarray(a.data, dtype=bool)])  # CuPy makes a True of it, and nobody means that
 def test_a_planted_numpy_call_on_a_device_array_is_caught(planted, device):
     with pytest.raises(TypeError):
         planted(xp.zeros(2))
@@ -131,13 +135,16 @@ def test_a_planted_numpy_call_on_a_device_array_is_caught(planted, device):
     lambda a: xp.exp(a, where=a > 0), lambda a: xp.subtract(a, a, order="C"),
     lambda a: xp.take(a, xp.asarray(0), mode="clip"), lambda a: xp.indices((2, 3), sparse=True),
     lambda a: xp.asarray(["a"]), lambda a: xp.asarray([None]), lambda a: hash(a),
-    lambda a: xp.asarray(a.data), lambda a: xp.asarray(a.data, dtype=bool),
+    lambda a: xp.asarray(a.data),
     lambda a: xp.zeros(xp.asarray(3)), lambda a: xp.zeros((2, xp.asarray(3))),
     lambda a: a.reshape(xp.asarray(2)), lambda a: range(xp.asarray(2)),
-    lambda a: xp.multiply.at(a, xp.asarray([0]), 2),
-    lambda a: xp.add.at(a.astype(np.int8), xp.asarray([0]), 1)])
-def test_what_cupy_refuses_is_refused(planted, device):
-    """Each was tried on CuPy 14.2, which makes a True of a.data as bool: no mask is meant by it."""
+    lambda a: xp.multiply.at(a, xp.asarray([0]), 2), lambda a: xp.concatenate([a, [1.0]]),
+    *[lambda a, fn=fn, kind=kind: getattr(xp, fn).at(a.astype(kind), xp.asarray([0]), 1)
+      for fn, kinds in (("add", "? i1 u1 i2 u2 c8 c16"), ("subtract", "? i1 i2 i8 u8 f2 f4 f8 c8"),
+                        ("maximum", "? i1 u2 f2 c8"), ("minimum", "? i1 u2 f2 c8"))
+      for kind in kinds.split()]])
+@pytest.mark.parametrize("backend", ["strict", "cupy"], indirect=True)
+def test_what_cupy_refuses_is_refused(planted, backend):
     with pytest.raises((TypeError, ValueError, NotImplementedError, AttributeError)):
         planted(xp.zeros(2))
 
@@ -149,7 +156,8 @@ def test_a_strided_view_does_not_say_so(device):
     assert xp.lib.stride_tricks.as_strided(a, (2, 2), (8, 8)).base is None
 
 
-def test_what_cupy_does_without_a_word(device):
+@pytest.mark.parametrize("backend", ["strict", "cupy"], indirect=True)
+def test_what_cupy_does_without_a_word(backend):
     a = xp.arange(6).reshape(2, 3)
     assert a[xp.asarray([1, 2]), xp.asarray([-1, 3])].tolist() == [5, 0]
     a[..., xp.asarray([4])] = 7
@@ -283,8 +291,17 @@ FUSED = [(losses.bce_of, "aa", 1, 0), (losses.bce_slope, "aaa", 1, 0), (losses.k
 @pytest.mark.parametrize("fn, kinds, results, written", FUSED,
                          ids=[row[0].__name__ for row in FUSED])
 def test_fused_functions_become_one_float32_kernel(fn, kinds, results, written):
-    """CuPy itself traces each, which needs no GPU: a: a float32 array, s: a Python float. Nothing
-    is computed in float64, and the arrays written to are those that should be."""
+    """Everything is computed in float32, and the arrays written to are those that should be."""
+    found, parameters, dtypes = trace(fn.__wrapped__, kinds)
+    assert [v.dtype for v in found] == [np.float32] * results
+    assert sum(p.mutable for p in parameters) == written
+    assert dtypes <= {"float32", "bool"}
+
+
+def trace(fn, kinds):
+    """What fn returns, its parameters, and the dtypes of all that it computes, as CuPy itself
+    traces it, which needs no GPU. kinds: of its arguments, a: a float32 array, s: a Python float.
+    """
     cupy = pytest.importorskip("cupy")
     fusion = pytest.importorskip("cupy._core.fusion")
     thread_local = fusion._fusion_thread_local.thread_local
@@ -294,7 +311,7 @@ def test_fused_functions_become_one_float32_kernel(fn, kinds, results, written):
     try:
         parameters = [history._fresh_premap_param(np.dtype("f" if k == "a" else "d"))
                       for k in kinds]
-        found = fn.__wrapped__(*(
+        found = fn(*(
             fusion._FusionVarArray(p, 2, False) if k == "a" else
             fusion._FusionVarScalar(p, -1, False, float)
             for k, p in zip(kinds, parameters, strict=True)))
@@ -302,29 +319,65 @@ def test_fused_functions_become_one_float32_kernel(fn, kinds, results, written):
         thread_local.history, thread_local.is_old_fusing = None, False
         scratchnet.use("numpy")
     found = () if found is None else found if isinstance(found, tuple) else (found,)
-    assert [v.dtype for v in found] == [np.float32] * results
-    assert sum(p.mutable for p in parameters) == written
-    assert not any(d == np.float64 for op in history.op_list for d in op.dtypes)
+    return found, parameters, {d.name for op in history.op_list for d in op.dtypes}
+
+
+def test_every_fused_function_is_in_the_table():
+    root = Path(backend.__file__).parent.parent
+    sources = [path.read_text() for part in ("scratchnet", "models")
+               for path in root.glob(f"{part}/**/*.py")]
+    found = [name for s in sources for name in re.findall(r"@(?:backend\.)?fused\s+def (\w+)", s)]
+    assert sorted(found) == sorted(row[0].__name__ for row in FUSED)
+    assert sum(len(re.findall(r"(?<!def )\bfused\(", s)) for s in sources) == 0  # but as decorators
+
+
+NUMBERS_ALONE = [lambda a, b: a * (1 - b), lambda a, b: a * -b, lambda a, b: a * b ** 0.5,
+                 lambda a, b: a * xp.sqrt(b), lambda a, b: xp.maximum(a, xp.maximum(b, 1)),
+                 lambda a, b: xp.where(a > b, 1.0, 0.0)]
+
+
+@pytest.mark.parametrize("planted", NUMBERS_ALONE)
+def test_cupy_computes_with_numbers_alone_in_half_precision(planted):
+    """Within cupy.fuse: what the table of fused functions would show."""
+    assert "float16" in trace(planted, "as")[2]
+
+
+@pytest.mark.parametrize("planted", [
+    *NUMBERS_ALONE, lambda a, b: a if b > 0 else -a, lambda a, b: a * float(b),
+    lambda a, b: a * min(b, 0.5), lambda a, b: a * (b and 2), lambda a, b: a * round(b)])
+def test_numbers_of_a_fused_function_meet_no_other(planted, device):
+    """The first ones would be computed in float16, the others are errors in CuPy, too."""
+    def named(*arguments): return planted(*arguments)
+    with pytest.raises(TypeError, match="numbers alone, which CuPy does in float16"):
+        fused(named)(xp.ones(2, np.float32), 0.25)
+
+
+@pytest.mark.parametrize("backend", ["strict", "cupy"], indirect=True)
+def test_numbers_of_a_fused_function_meet_arrays(backend):
+    def named(a, b): return b - a, a ** b, xp.maximum(a, b), xp.where(a > b, a, b), (b < a) * a
+    found = fused(named)(xp.asarray(np.array([0.25, 4], np.float32)), 0.5)
+    assert [a.dtype for a in found] == [np.float32] * 5
+    assert [a.tolist() for a in found] == [[0.25, -3.5], [0.5, 2], [0.5, 4], [0.5, 4], [0, 4]]
 
 
 def test_what_cannot_be_fused_is_caught(device):
     x = xp.zeros((2, 3))
     with pytest.raises(AttributeError, match="'sum'.*only elementwise"):
-        backend.fused(lambda a: a.sum())(x)
+        fused(lambda a: a.sum())(x)
     with pytest.raises(TypeError, match="'concatenate'"):
-        backend.fused(lambda a: xp.concatenate([a, a]))(x)
+        fused(lambda a: xp.concatenate([a, a]))(x)
     with pytest.raises(TypeError, match="an element"):
-        backend.fused(lambda a: a[:1])(x)
+        fused(lambda a: a[:1])(x)
     with pytest.raises(TypeError, match="Invalid argument type"):
-        backend.fused(lambda a, b: a + b)(x, "b")
+        fused(lambda a, b: a + b)(x, "b")
     for mixed in (lambda a: a + x, lambda a: xp.maximum(a, x)):
         with pytest.raises(TypeError, match="not supported in fusion"):
-            backend.fused(mixed)(x)
-    for unknown in (lambda a: 2 ** a, lambda a: abs(a), lambda a: +a):
+            fused(mixed)(x)
+    for unknown in (lambda a: 2 ** a, lambda a: abs(a), lambda a: +a, lambda a: a @ a):
         with pytest.raises(TypeError, match="knows no"):
-            backend.fused(unknown)(x)
+            fused(unknown)(x)
     with pytest.raises(ValueError, match="<lambda>: the kernel is named after"):
-        backend.fused(lambda a: a * a)(x)
+        fused(lambda a: a * a)(x)
 
 
 # ---------------------------------------------------------------- the benchmarks
@@ -350,9 +403,17 @@ def test_the_check_of_a_gpu_compares_losses(monkeypatch, capsys):
         monkeypatch.setattr(losses, "softplus_of", lambda x: softplus(x) if isinstance(
             x, np.ndarray) else softplus(x) * 1.001)
         assert not gpu.losses([("mnist", "vae")])
+        monkeypatch.setattr(losses, "softplus_of", softplus)
+        step = optim.adam_step
+        def in_half(p, g, m, v, lr, b1, rest1, b2, rest2, *more):  # as if it computed 1 - b itself
+            rest1, rest2 = (float(np.float16(1) - np.float16(b)) for b in (b1, b2))
+            step(p, g, m, v, lr, b1, rest1, b2, rest2, *more)
+        monkeypatch.setattr(optim, "adam_step", in_half)
+        for model in (("mnist", "vae"), ("mnist", "conv-vae"), ("cifar", "conv-vae")):
+            assert not gpu.losses([model])
     finally:
         scratchnet.use("numpy")
-    assert capsys.readouterr().out.count("*** differs") == 1
+    assert capsys.readouterr().out.count("*** differs") == 4
 
 
 def test_the_model_of_a_step_by_hand():
