@@ -113,8 +113,9 @@ class Tensor:
         not fit its input.
         """
         g = _upstream(self, g)
+        taken = {_owner(g)}  # memory that somebody has: the caller, or a leaf
         if self.node is None:
-            return _add_to_leaf(self, g, g)
+            return _add_to_leaf(self, g, taken)
         gradients = {self.node.number: g}
         queue = [(-self.node.number, self.node)]  # newest first
         while queue:
@@ -126,7 +127,7 @@ class Tensor:
                 gx = derivative(g)
                 _check_shape(gx, source, derivative)
                 if isinstance(source, Tensor):
-                    _add_to_leaf(source, gx, g)
+                    _add_to_leaf(source, gx, taken)
                 elif source.number in gradients:
                     # A fresh array: gx or the sum so far may be another node's gradient, or a view.
                     gradients[source.number] = gradients[source.number] + gx
@@ -207,13 +208,20 @@ def raw(x):
     return x.data if isinstance(x, Tensor) else x
 
 
-def _add_to_leaf(leaf, gx, g):
-    """leaf.grad += gx, in memory of its own: gx may be g, which others get too, or a view."""
+def _add_to_leaf(leaf, gx, taken):
+    """leaf.grad += gx, in memory of its own: gx may show what another has, too."""
     gx = xp.asarray(gx)  # NumPy turns arrays without axes into scalars
     if leaf.grad is not None:
         leaf.grad = leaf.grad + gx
-    else:
-        leaf.grad = gx.copy() if gx is g or gx.base is not None else gx
+        return
+    own = gx.flags.c_contiguous and getattr(gx.flags, "writeable", True)
+    leaf.grad = gx if own and _owner(gx) not in taken else gx.copy()
+    taken.add(_owner(leaf.grad))
+
+
+def _owner(a):
+    """Which array has the memory that a shows."""
+    return id(a if a.base is None else a.base)
 
 
 # ---------------------------------------------------------------- what is refused
