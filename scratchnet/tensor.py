@@ -112,11 +112,11 @@ class Tensor:
         shape; and GradientShapeError (naming op and input) if an op's derivative does
         not fit its input.
         """
-        g = _upstream(self, g)
-        taken = {_owner(g)}  # memory that somebody has: the caller, or a leaf
+        first = _upstream(self, g)
+        taken = {_owner(first)}  # memory that somebody has: the caller, or a leaf
         if self.node is None:
-            return _add_to_leaf(self, g, taken)
-        gradients = {self.node.number: g}
+            return _add_to_leaf(self, first, taken)
+        gradients = {self.node.number: first}
         queue = [(-self.node.number, self.node)]  # newest first
         while queue:
             _, node = heapq.heappop(queue)
