@@ -137,7 +137,8 @@ def test_all_parameters_at_once_are_each_one_alone(make, backend, rng):
     assert (one.flat is not None) == (backend != "numpy")
     for step in range(4):
         for p, q in zip(together, alone, strict=True):
-            p.grad = q.grad = xp.asarray(rng.standard_normal(p.shape).astype(np.float32))
+            g = rng.standard_normal(p.shape).astype(np.float32)
+            p.grad, q.grad = xp.asarray(g.T.copy()).T, xp.asarray(g)  # in another order in memory
         if step == 2:  # one without a gradient: each by itself
             together[1].grad = alone[1].grad = None
         for optimizer in [one, *each]:

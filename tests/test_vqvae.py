@@ -37,7 +37,7 @@ def test_nearest_code_by_brute_force(backend, rng):
     np.testing.assert_array_equal(found, distance.argmin(-1))
 
 
-def test_nearest_code_in_blocks(rng, monkeypatch):
+def test_nearest_code_in_blocks(backend, rng, monkeypatch):
     z, codebook = rng.standard_normal((1000, 4)), rng.standard_normal((7, 4))
     whole = ops.nearest_code(z, codebook)
     monkeypatch.setattr(ops.quantise, "BLOCK", 50)
