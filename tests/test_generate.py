@@ -321,6 +321,14 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
         assert f"  {called:<42} {value:.6g}{error} {unit}\n" in out
     assert (found["batch_size"], found["test_images"], found["model"]) == (
         16, 60, RUNS[name][1])
+    data_set = "synthetic digits" + ", as 7x7 codes of vqvae" * (name == "prior")
+    binary = ", binarised once (--binarize static)"
+    assert (found["dataset"], found["binarised"]) == (data_set, binary in out)
+    assert (binary in out) == (name in ("vae", "pixelcnn", "gated"))
+    if "vae" in RUNS[name]:
+        assert found["units"] == LINES[name]["neg_elbo"][1]
+    assert f"{RUNS[name][1]} on {data_set}: 60 test images" in out
+    assert f"after step {found['step']:,}; numpy" in out
     assert ("  loss  " in out) == (name == "autoencoder")
     run = runs.open_run(name, RECIPES)
     dataset, model = run.dataset(), run.model

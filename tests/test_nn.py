@@ -87,6 +87,14 @@ def test_embedding_looks_rows_up_and_learns_only_those(backend, rng):
     assert to_numpy(table.table.grad).tolist() == [[0, 0], [2, 2], [0, 0], [1, 1], [0, 0]]
 
 
+def test_activations_have_the_names_of_their_ops(rng):
+    x = Tensor(rng.standard_normal(9))
+    for name in nn.ACTIVATIONS:
+        np.testing.assert_array_equal(nn.Activation(name)(x).numpy(), getattr(ops, name)(x).numpy())
+    for name, schedule in optim.SCHEDULES.items():
+        assert schedule is getattr(optim, name)
+
+
 def test_unknown_activation_is_explained():
     with pytest.raises(ValueError, match="choose one of relu, tanh"):
         nn.Activation("rleu")

@@ -14,9 +14,10 @@ from scratchnet.training import to_batch
 
 
 def asked(model, shape, rng, **how):
-    """A Request of the model, with 45 images of each of three classes in no order."""
-    labels = rng.permutation(np.repeat(np.arange(3), 45)).astype(np.uint8)
-    images = rng.integers(0, 256, (135, *shape)).astype(np.uint8)
+    """A Request of the model, with 167 images of each of three classes in no order: too many to be
+    encoded at a time."""
+    labels = rng.permutation(np.repeat(np.arange(3), 167)).astype(np.uint8)
+    images = rng.integers(0, 256, (501, *shape)).astype(np.uint8)
     dataset = data.Dataset("", "", images, labels, images, labels, "")
     return pictures.Request(model, "t", shape, lambda: dataset, **how)
 
@@ -81,7 +82,7 @@ def test_test_images_are_drawn_by_the_seed_and_come_class_by_class(rng):
     assert labels.tolist() == [0, 1, 2] * 20 == [label_of[bytes(image)] for image in images]
     ask.seed = 1
     assert (ask.test_images(usual=60)[0] != images).any()
-    assert len(ask.test_images(usual=1000, each=2)[0]) == 134
+    assert len(ask.test_images(usual=1000, each=2)[0]) == 500
 
 
 def test_reconstructions_stand_below_their_images(rng, monkeypatch):
@@ -145,7 +146,7 @@ def test_completions_are_of_the_image_above_with_its_label(rng, monkeypatch):
 
 
 def vqvae(rng):
-    model = VQVAE((16, 12, 1), "keras", 16, 3, rng=rng)
+    model = VQVAE((16, 12, 1), "keras", 80, 3, rng=rng)
     model.prepare(rng.uniform(size=(9, 16, 12, 1)).astype(np.float32), rng)
     return model.eval()
 
@@ -154,7 +155,7 @@ def test_usage_is_a_distribution_and_its_figure_says_how_many(rng):
     ask = asked(vqvae(rng), (16, 12, 1), rng)
     parts, figure = pictures.make("usage", ask)
     codes = pictures.host(ask.model.codes(to_batch(ask.dataset().test_images)))
-    assert_allclose(parts, [(codes == k).mean() for k in range(16)])
+    assert_allclose(parts, [(codes == k).mean() for k in range(80)])
     assert parts.sum() == pytest.approx(1) and figure()
     axes = figures.usage(np.array([0.1, 0.5, 0, 0.4]), "").axes[0]
     assert [bar.get_height() for bar in axes.patches] == [0.5, 0.4, 0.1, 0]
@@ -166,7 +167,7 @@ def test_usage_is_a_distribution_and_its_figure_says_how_many(rng):
 def test_a_palette_has_the_middle_of_each_code_from_dark_to_light(rng, monkeypatch):
     ask = asked(vqvae(rng), (16, 12, 1), rng)
     images, rows, *_ = drawn("palette", ask, monkeypatch)
-    for k in range(16):
+    for k in range(80):
         assert_allclose(images[k], pictures.host(ask.model.decode_codes(
             np.full((1, 4, 3), k)))[0], atol=1e-6)
     middle = images[:, 4:12, 2:10]
@@ -232,6 +233,8 @@ def test_curves_are_those_of_the_csv_files():
         assert_array_equal(held_out.get_xydata(), [[r["step"], r[f"validation_{name}"]]
                                                    for r in log.history])
         assert held_out.get_label() == "validation set"
+        low, high = axes.get_ylim()
+        assert all(low < v < high for v in held_out.get_ydata())
         assert axes.get_title() == f"{name}  (validation: {last})"
 
 

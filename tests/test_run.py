@@ -283,6 +283,8 @@ def test_no_two_generators_are_the_same():
     first = [training.generator(*names).random() for names in itertools.product(
         range(3), training.PURPOSES, range(3))]
     assert len(set(first)) == 9 * len(training.PURPOSES)
+    # Runs that began before go on with the same ones: a new purpose comes last.
+    assert training.PURPOSES[:5] == ("weights", "order", "step", "evaluation", "pictures")
 
 
 def test_weights_order_and_noise_each_depend_on_the_seed(monkeypatch):
@@ -401,14 +403,14 @@ def test_what_a_run_says_is_what_it_did(monkeypatch, capsys):
 def test_pictures_of_a_run_are_of_its_averaged_weights_and_take_its_seed(monkeypatch):
     seen = []
     monkeypatch.setattr("scratchnet.runs.pictures.draw_all", lambda model, *rest: seen.append(
-        (model.state_dict(), rest[-1])) or [])
+        (model.state_dict(), rest[-2:])) or [])
     train("--model", "autoencoder", *QUICK, "--epochs", 1, "--average", 0.9, "--seed", 4, "--out",
           "a", "--quiet")
-    (drawn, seed), saved = *seen, state("a")
+    (drawn, how), saved = *seen, state("a")
     for i, (name, array) in enumerate(drawn.items()):
         np.testing.assert_array_equal(array, saved[f"optimizer/average.{i}"])
         assert (array != saved[f"model/{name}"]).any()
-    assert seed == 4
+    assert how == ("autoencoder on synthetic digits", 4)
 
 
 def test_the_time_of_a_run_is_that_of_all_its_parts(monkeypatch, rng, tmp_path, capsys):
