@@ -149,8 +149,16 @@ class Tensor:
         """The single value as a Python number."""
         return self.data.item()
 
-    def __float__(self): return float(self.item())
+    def __array__(self, dtype=None, copy=None):
+        _check_detached(self)
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __float__(self):
+        _check_detached(self)  # array[i] = tensor asks for this
+        return float(self.item())
+
     def __bool__(self): return bool(self.data)
+    def __format__(self, spec): return format(self.item(), spec) if spec else repr(self)
 
     def __len__(self):
         if self.ndim == 0:
@@ -238,12 +246,20 @@ def _as_array(data):
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("Tensor(data): data is a masked array, whose mask no op would see; fill it "
                         "first, with .filled(0)")
+    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
+        raise TypeError("Tensor(data): data is a list of Tensors; use ops.stack")
     array = xp.asarray(data)
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"Tensor(data): data must be numbers, not {array.dtype}; for a list of "
-                        f"Tensors use ops.stack")
+        raise TypeError(f"Tensor(data): data must be numbers, not {array.dtype}")
     plain = not hasattr(data, "dtype") and array.dtype == np.float64
     return array.astype(np.float32) if plain else array
+
+
+def _check_detached(t):
+    if t.requires_grad:
+        raise TypeError("a Tensor that needs a gradient does not become a number or a NumPy array "
+                        "unasked, as its gradient would be lost: use .numpy() or .item() for the "
+                        "values, .detach() for a Tensor without history, scratchnet.ops for np")
 
 
 def _upstream(y, g):

@@ -55,7 +55,7 @@ def test_attributes(backend):
     x = leaf(np.ones((2, 3), np.float32))
     assert (x.shape, x.ndim, x.size, x.dtype, len(x)) == ((2, 3), 2, 6, np.float32, 2)
     assert x.T.shape == (3, 2) and x.transpose(1, 0).shape == (3, 2) and x.reshape(6).shape == (6,)
-    assert x.sum().item() == 6.0 and x.mean().item() == 1.0 and float(x.max()) == 1.0
+    assert x.sum().item() == 6.0 and x.mean().item() == 1.0 and float(x.max().detach()) == 1.0
 
 
 def test_fan_out_sums(backend):
@@ -339,10 +339,39 @@ def test_a_masked_array_is_refused(backend):
 
 
 @pytest.mark.host_only
-@pytest.mark.parametrize("data", [None, "a", [Tensor(1.0), Tensor(2.0)]])
-def test_what_is_no_number_is_refused(data):
-    with pytest.raises(TypeError, match="numbers, not.*ops.stack"):
+@pytest.mark.parametrize("data, words", [
+    (None, "must be numbers, not object"), ("a", "must be numbers"),
+    ([Tensor(1.0), Tensor(2.0)], "list of Tensors; use ops.stack")])
+def test_what_is_no_number_is_refused(data, words):
+    with pytest.raises(TypeError, match=words):
         Tensor(data)
+
+
+def test_numpy_gets_the_values_of_a_tensor_without_history(tmp_path):
+    t = leaf([1.0, 2.0]).detach()
+    np.save(tmp_path / "t.npy", t)
+    assert np.load(tmp_path / "t.npy").tolist() == [1.0, 2.0]  # no pickle, no objects
+    assert np.concatenate([t, t]).dtype == np.asarray(t).dtype == np.float32
+    assert np.asarray(t, dtype=np.float64).tolist() == [1.0, 2.0]
+    copied = np.array(t)
+    copied[0] = 5
+    assert t.numpy()[0] == 1
+
+
+@pytest.mark.parametrize("use", [
+    np.asarray, lambda t: np.concatenate([t, t]), lambda t: np.where([True, False], t, 0),
+    lambda t: np.dot(t, t), lambda t: np.zeros(2).__setitem__(0, t[0] * t[0])])
+def test_numpy_does_not_take_a_gradient_away_without_a_word(use):
+    """r[i] = p[i] * p[i] would keep a number, and p would learn nothing."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        use(leaf([1.0, 2.0]))
+    error = caught.value.__cause__ or caught.value
+    assert "its gradient would be lost: use .numpy" in str(error)
+
+
+def test_a_loss_can_be_printed_like_a_number():
+    assert f"{(leaf([1.0, 2.0]) * 2).sum():.3f}" == "6.000"
+    assert f"{leaf([1.0])}".startswith("Tensor(")
 
 
 @pytest.mark.parametrize("bad", [lambda g: g[:1], lambda g: g.astype(np.float64)])
