@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scratchnet import Tensor, conv, losses, ops, to_numpy
+from scratchnet.fast.products import column_sum
 
 SMALL = np.geomspace(1e-30, 85, 200)
 WIDE = np.r_[np.linspace(-85, 85, 3401), SMALL, -SMALL]
@@ -143,6 +144,13 @@ def test_a_gradient_of_many_rows_does_not_saturate(layer):
     y = layer(Tensor(np.zeros((n, 1), np.float32)), w, b)
     y.backward(np.ones(y.shape, np.float32))
     assert b.grad.item() == n
+
+
+@pytest.mark.host_only
+def test_a_gradient_of_many_rows_keeps_its_digits():
+    g = np.random.default_rng(0).random((100_352, 3, 8), dtype=np.float32)
+    found = to_numpy(column_sum(Tensor(g).data))
+    np.testing.assert_allclose(found, g.sum(axis=(0, 1), dtype=np.float64), rtol=4e-7)
 
 
 def test_whole_numbers_are_computed_with_as_float32(backend):

@@ -303,7 +303,7 @@ def test_data_changed_between_forward_and_backward_are_noticed(change, backend):
     with pytest.raises(RuntimeError, match=r"leaf of shape \(2,\) were changed after it was used"):
         loss.backward()
     w.grad = None
-    (w * w * x).sum().backward()  # computed again, all is well
+    (w * x * w).sum().backward()  # computed again, all is well, though w has changed and x has not
     np.testing.assert_allclose(to_numpy(w.grad), 2 * w.numpy() * x.numpy(), rtol=1e-6)
 
 
