@@ -16,11 +16,11 @@ import unicodedata
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, shown
+from ..errors import RunError, in_brief, shown
 from ..optim import SCHEDULES
 from . import data
 from .data import script_of
-from .forms import read_json
+from .forms import read_config, read_json
 
 # ---------------------------------------------------------------- what flags take
 
@@ -268,13 +268,9 @@ def show_help(kind, about, recipes, argv):
 def earlier_flags(parser, given, recipes):
     """The flags of the run that is resumed, or of the file --config; none without either."""
     if "resume" not in given:
-        return read_config(Path(given.config), parser) if "config" in given else \
-            argparse.Namespace()
-    path = Path(given.resume) / "config.json"
-    if not os.path.isfile(path):
-        raise RunError(f"--resume {given.resume}: no run there ({path} does not exist); name "
-                       f"the folder of a run, such as runs/vae-mnist")
-    before = read_config(path, parser)
+        return read_file(given.config, parser) if "config" in given else argparse.Namespace()
+    path = Path(given.resume, "config.json")
+    before = flags_in(path, read_config(given.resume), parser)
     recipe = recipes.get(getattr(before, "model", None))
     for name, (default, *_) in recipe.has.items() if recipe else ():
         if name not in before:  # a size that is younger than the run
@@ -305,14 +301,17 @@ def completed(merged, recipe):
     return flags
 
 
-def read_config(path, parser):
-    """Flags from a JSON file: an object of flags, or one whose "flags" is that object."""
+def read_file(path, parser):
+    """The flags in the file --config."""
     try:
-        content = read_json(path)
-    except OSError as error:
-        raise RunError(f"--config {path}: cannot be read: {error.strerror}") from None
+        return flags_in(path, read_json(path), parser)
     except ValueError as error:
-        raise RunError(f"{path}: is not JSON: {error}") from None
+        raise RunError(f"--config {path}: is not JSON: {in_brief(error)}; name a file like the "
+                       f"config.json of a run") from None
+
+
+def flags_in(path, content, parser):
+    """Flags from what is in a JSON file: an object of flags, or one whose "flags" is that."""
     entries = content.get("flags", content) if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise RunError(f'{path}: needs a JSON object of flags, such as {{"model": "vae"}}')
