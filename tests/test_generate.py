@@ -422,7 +422,7 @@ def test_an_export_replaces_all_that_was_there_or_nothing(monkeypatch, capsys):
     with monkeypatch.context() as patch:  # the disk is full at the last file
         patch.setattr(export.checkpoint, "write_json", full_disk)
         for out in ("out/vqvae", "out/new"):
-            assert "cannot write" in refused(capsys, partial(call, export), "vae", "--out", out,
+            assert "No space left" in refused(capsys, partial(call, export), "vae", "--out", out,
                                              "--overwrite")
     assert before == {path.name: path.read_bytes() for path in Path("out/vqvae").iterdir()}
     assert call(export, "vae", "--out", "out/new", "--quiet") == 0  # with room again
