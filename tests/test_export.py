@@ -1,6 +1,8 @@
 """export.py --out, and --overwrite: all of the new or all of the old, and nobody else's files."""
 
 import errno
+import io
+import json
 import os
 import shutil
 import signal
@@ -16,6 +18,7 @@ import pytest
 
 import evaluate
 import export
+import generate
 from models import RECIPES
 from scratchnet.runs import cli, data, files, folder, pictures
 from scratchnet.runs.synthetic import synthetic_digits
@@ -68,24 +71,24 @@ def names(path):
 POINTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "fcntl.flock"}
 
 
-class Ended:
-    """A file whose writes are points, too."""
-
-    def __init__(self, file, point):
-        self.file, self.point = file, point
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.file.close()
+class Raw(io.FileIO):
+    """A file whose writes, the system's, are points, too."""
 
     def write(self, content):
         self.point("write")
-        return self.file.write(content)
+        return super().write(content)
 
-    def __getattr__(self, name):
-        return getattr(self.file, name)
+
+def opened(point):
+    """open, for files.py."""
+    def open_raw(path, mode="r", **how):
+        if "x" not in mode:
+            return open(path, mode, **how)
+        raw = Raw(path, "x")
+        raw.point = point
+        file = io.BufferedWriter(raw)
+        return file if "b" in mode else io.TextIOWrapper(file, **how)
+    return open_raw
 
 
 def trap(number, end):
@@ -114,7 +117,7 @@ def trap(number, end):
 
     os.fsync = lambda handle: point("fsync")  # which is slow, and for machines that are killed
     folder.ctypes.CDLL = Library
-    files.open = lambda *a, **how: Ended(open(*a, **how), point)
+    files.open = opened(point)
     sys.addaudithook(lambda event, args: event in POINTS and point(event, *args))
     return lambda: passed
 
@@ -189,3 +192,167 @@ def test_an_export_ended_at_any_call_is_the_old_or_the_new_one(end, code, overwr
         assert whole(out) == new, story
         assert names("box") == {"it"}, story
     assert number > 40
+
+
+# ---------------------------------------------------------------- whose files they are
+
+USERS = ["holiday.png", "my-slide.png", "evaluation-of-my-thesis.json", "evaluations.json",
+         "samples-seed.png", "samples-seed01.png", "samples-seed0-.png", "samples-seed0-2-3.png",
+         "curves-seed0.png", "xsamples.png", "samples.png.bak", "evaluation-first.json",
+         "evaluation-first07.json", "evaluation-first5-static.json", "validation-importance.json",
+         "train.csv.old", "notes.txt", "checkpoint.npz~", "samples-seed0.PNG", "test.csv"]
+
+
+def run_of_seed(path):
+    return json.loads(Path(path, "config.json").read_text())["flags"]["seed"]
+
+
+@pytest.fixture
+def two_runs():
+    for run, seed in ((OLD, 1), (NEW, 2)):
+        assert train(*VAE, "--seed", seed, "--out", run) == 0
+
+
+def test_overwrite_erases_what_a_run_can_name_and_no_more(two_runs):
+    own = ["samples.png", "latent.png", "palette-seed0.png", "samples-seed12-2.png",
+           "evaluation-static-first5-importance10.json", "validation-first7.json"]
+    for name in own + USERS:
+        Path(OLD, name).write_text(name)
+    Path(OLD, "manifold.png").mkdir()
+    assert train(*VAE, "--seed", 3, "--out", OLD, "--overwrite") == 0
+    assert run_of_seed(OLD) == 3
+    assert names(OLD) == {"config.json", "checkpoint.npz", "metrics.csv", "curves.png",
+                          "manifold.png", *USERS}
+    assert all(Path(OLD, name).read_text() == name for name in USERS)
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_an_export_does_not_take_the_place_of_a_folder_with_other_files(name, two_runs, capsys):
+    assert call(export, OLD, "--out", "box", "--quiet") == 0
+    Path("box", name).write_text("mine")
+    before = whole(Path("box"))
+    err = refused(capsys, call(export, NEW, "--out", "box", "--overwrite"))
+    assert f"{name!r} in it is not the run's; move it, or name another folder" in err
+    assert whole(Path("box")) == before
+
+
+@pytest.mark.parametrize("config", ['{"site": 1}', "[]", "", '{"flags": {"model": "vae"}}'])
+def test_a_folder_that_is_no_run_is_not_overwritten(config, two_runs, capsys):
+    Path("site").mkdir()
+    for name in ("metrics.csv", "samples.png", "holiday.png"):
+        Path("site", name).write_text("mine")
+    Path("site/config.json").write_text(config)
+    for script in (lambda *argv: train(*VAE, *argv), lambda *argv: call(export, NEW, *argv)):
+        err = refused(capsys, script("--out", "site", "--overwrite"))
+        assert "--out site: the folder has files in it and is no run" in err
+    assert len(names("site")) == 4 and Path("site/config.json").read_text() == config
+
+
+def test_what_the_scripts_write_has_the_names_of_a_run(two_runs):
+    argv = (["--limit", 5], ["--importance-samples", 2, "--binarize", "static"], [])
+    for flags in argv:
+        assert call(evaluate, OLD, *flags, "--quiet") == 0
+    for _ in range(3):
+        path = folder.unused(Path(OLD, "samples-seed0.png"))
+        path.write_text("")
+    for what in pictures.PICTURES:
+        Path(OLD, f"{what}.png").write_text("")
+    assert len(names(OLD)) == 4 + 3 + 3 + 9 and folder.own(Path(OLD)) == names(OLD)
+
+
+def test_an_export_under_a_link_and_from_inside(two_runs, monkeypatch):
+    Path("deep").mkdir()
+    os.symlink("deep/real", "link")
+    for run in (OLD, NEW):
+        assert call(export, run, "--out", "link", "--overwrite", "--quiet") == 0
+        assert os.path.islink("link") and run_of_seed("deep/real") == {OLD: 1, NEW: 2}[run]
+    os.chmod("deep/real", 0o700)
+    monkeypatch.chdir("deep/real")
+    assert call(export, f"../../{OLD}", "--out", ".", "--overwrite", "--quiet") == 0
+    monkeypatch.chdir("../..")
+    assert run_of_seed("deep/real") == 1 and names("deep") == {"real"}
+    assert os.stat("deep/real").st_mode & 0o777 == 0o700
+
+
+def test_an_export_into_a_folder_that_is_trained_into(two_runs, capsys):
+    before = whole(Path(OLD))
+    with folder.locked(Path(OLD)):
+        err = refused(capsys, call(export, NEW, "--out", OLD, "--overwrite"))
+    assert "another process is training into this folder" in err and whole(Path(OLD)) == before
+
+
+def test_an_export_that_is_being_written_is_not_cleaned_away(two_runs, monkeypatch):
+    real = export.checkpoint.save_weights
+    def meanwhile(path, *args, **how):
+        found = real(path, *args, **how)
+        monkeypatch.setattr(export.checkpoint, "save_weights", real)
+        assert call(export, OLD, "--out", "box/other", "--quiet") == 0
+        return found
+    monkeypatch.setattr(export.checkpoint, "save_weights", meanwhile)
+    assert call(export, NEW, "--out", "box/it", "--quiet") == 0
+    assert names("box") == {"it", "other"} and run_of_seed("box/it") == 2
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_what_comes_into_the_folder_meanwhile_is_not_lost(overwrite, two_runs, monkeypatch, capsys):
+    if overwrite:
+        assert call(export, OLD, "--out", "box", "--quiet") == 0
+    def meanwhile(*args, **how):
+        Path("box").mkdir(exist_ok=True)
+        Path("box/mine.txt").write_text("mine")
+        return []
+    monkeypatch.setattr(export.checkpoint, "write_json", meanwhile)
+    refused(capsys, call(export, NEW, "--out", "box", *["--overwrite"] * overwrite))
+    assert Path("box/mine.txt").read_text() == "mine" and names(".") == {OLD, NEW, "box"}
+
+
+# ---------------------------------------------------------------- numbers that do not survive
+
+def changed_weights(run, change):
+    """Change the weights of a run, as a training would have: its digests fit."""
+    opened = export.open_run(run, RECIPES)
+    arrays = {f"model/{n}": a for n, a in opened.model.state_dict().items()}
+    change(arrays)
+    progress = {n: v for n, v in opened.progress.items() if n != "digests"}
+    export.checkpoint.write(Path(run, "checkpoint.npz"), arrays, progress)
+
+
+@pytest.mark.parametrize("scale", [1e6, 1e-9])
+def test_weights_that_float16_does_not_hold_are_kept_in_float32(scale, two_runs, capsys):
+    with np.load(f"{NEW}/checkpoint.npz") as file:
+        first = next(n for n in file.files if n.startswith("model/") and file[n].size > 5)
+    changed_weights(NEW, lambda arrays: arrays.update({first: arrays[first] * np.float32(scale)}))
+    assert call(export, NEW, "--out", "box", "--quiet") == 0
+    err = capsys.readouterr().err
+    assert f"NOTE: {first.removeprefix('model/')} is as it was" in err and err.count("\n") == 1
+    with np.load("box/checkpoint.npz") as half, np.load(f"{NEW}/checkpoint.npz") as full:
+        assert half[first].dtype == np.float32 and (half[first] == full[first]).all()
+        others = [half[n] for n in half.files if n.startswith("model/") and n != first]
+        assert all(a.dtype == np.float16 for a in others)
+    assert call(generate, "box", "--what", "samples", "--num", 2, "--out", "x.npy", "--quiet") == 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_averaged_weights_that_are_not_finite_are_not_handed_on(value, capsys):
+    assert train(*VAE, "--average", "0.9", "--out", "a") == 0
+    with np.load("a/checkpoint.npz") as file:
+        arrays = {n: file[n] for n in file.files if n != "progress"}
+        progress = json.loads(file["progress"].item().partition("\n")[0])
+    arrays["optimizer/average.0"].flat[3] = value
+    del progress["digests"]
+    export.checkpoint.write("a/checkpoint.npz", arrays, progress)
+    for script, *argv in ((generate,), (evaluate,), (export, "--out", "b"), (None,)):
+        err = refused(capsys, call(script, "a", *argv) if script else
+                      train("--resume", "a", "--epochs", 2))
+        assert "checkpoint.npz is damaged" in err and "average.0: has values" in err
+    assert names(".") == {"a"}
+
+
+def test_figures_that_are_not_finite_are_said_and_not_written(two_runs, capsys):
+    def change(arrays):
+        for array in arrays.values():
+            array *= np.float32(1e30)
+    changed_weights(NEW, change)
+    with np.errstate(all="ignore"):
+        assert "the training diverged" in refused(capsys, call(evaluate, NEW, "--quiet"))
+    assert "evaluation.json" not in names(NEW)
