@@ -91,15 +91,15 @@ def opened(point):
     return open_raw
 
 
-def trap(number, end):
+def trap(number, end, box):
     """Call end() before the call of this number of those that change files, or look at those in
-    box/; a function that tells how many there were."""
-    box, passed = str(Path("box").resolve()), 0
+    the folder `box`; a function that tells how many there were."""
+    whole, passed = str(Path(box).resolve()), 0
 
     def point(event, path=None, *_):
         nonlocal passed
         if event == "open" and isinstance(path, str) and "/" in path and not path.startswith(
-                ("box", box)):
+                (f"{box}/", whole)):
             return  # the run's own, a module
         passed += 1
         if passed == number:
@@ -134,17 +134,17 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def ended(argv, number, end, swaps):
-    """Export in a process of its own, ended at this point. Its exit code, how many points it
-    passed (0: killed), what it said."""
+def ended(work, number, end, box="box", swaps=True):
+    """work() in a process of its own, ended at this point. Its exit code, how many points it passed
+    (0: killed), what it said."""
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as count:
         if (pid := os.fork()) == 0:
             try:
                 sys.stdout = sys.stderr = said
-                passed = trap(number, end)
+                passed = trap(number, end, box)
                 if not swaps:  # as where the system cannot exchange two folders
                     folder.ctypes.CDLL = lambda name: object()
-                code = call(export, *argv)
+                code = work()
                 count.write(str(passed()))
             except BaseException:
                 traceback.print_exc(file=said)
@@ -175,7 +175,8 @@ def test_an_export_ended_at_any_call_is_the_old_or_the_new_one(end, code, overwr
         shutil.rmtree("box", ignore_errors=True)
         if overwrite:
             shutil.copytree(f"kept/{OLD}", out)
-        found, passed, said = ended(argv + ["--overwrite"] * overwrite, number, end, swaps)
+        found, passed, said = ended(
+            lambda: call(export, *argv, *["--overwrite"] * overwrite), number, end, swaps=swaps)
         story = f"point {number}: {found}, {said}"
         assert "Traceback" not in said and "Exception ignored" not in said, story
         assert found in (code, 0) and said.count("\n") == bool(found and code != 77), story

@@ -101,9 +101,10 @@ def stop_signals(patience=0):
         last = time.monotonic()
         asked.append(number)
         if len(asked) > patience:
+            sys.unraisablehook = lambda lost: None  # what half-made objects say when they go
             raise Stopped(number)
 
-    before = {n: signal.getsignal(n) for n in STOPS}
+    before, hook = {n: signal.getsignal(n) for n in STOPS}, sys.unraisablehook
     if before.get(getattr(signal, "SIGHUP", None)) == signal.SIG_IGN:
         del before[signal.SIGHUP]  # nohup
     try:
@@ -114,5 +115,6 @@ def stop_signals(patience=0):
     try:
         yield lambda: asked[0] if asked else None
     finally:
+        sys.unraisablehook = hook
         for n, handler in before.items():
             signal.signal(n, handler)
