@@ -101,10 +101,10 @@ def stop_signals(patience=0):
         last = time.monotonic()
         asked.append(number)
         if len(asked) > patience:
-            sys.unraisablehook = lambda lost: None  # what half-made objects say when they go
+            sys.unraisablehook = lambda lost: None  # what half-made objects say as all ends
             raise Stopped(number)
 
-    before, hook = {n: signal.getsignal(n) for n in STOPS}, sys.unraisablehook
+    before = {n: signal.getsignal(n) for n in STOPS}
     if before.get(getattr(signal, "SIGHUP", None)) == signal.SIG_IGN:
         del before[signal.SIGHUP]  # nohup
     try:
@@ -115,6 +115,5 @@ def stop_signals(patience=0):
     try:
         yield lambda: asked[0] if asked else None
     finally:
-        sys.unraisablehook = hook
         for n, handler in before.items():
             signal.signal(n, handler)
