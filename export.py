@@ -17,7 +17,7 @@ if __name__ == "__main__":
 from pathlib import Path
 
 from models import RECIPES
-from scratchnet.errors import RunError, in_brief
+from scratchnet.errors import RunError
 from scratchnet.fast.mpi import from_first
 from scratchnet.runs import checkpoint
 from scratchnet.runs.cli import guarded, usage
@@ -75,21 +75,21 @@ def kept(run):
     why}. Raises RunError for one that no run wrote."""
     files, left_out = {}, {}
     for name in sorted(own(run.folder)):
-        path = run.folder / name
-        if name not in KEPT and not name.startswith(("evaluation", "validation")):
+        path, figures = run.folder / name, name.startswith(("evaluation", "validation"))
+        if not figures and name not in KEPT:
             continue
         if path.is_symlink():
-            left_out[name] = "it is a link, and might lead to what is nobody else's business"
-            continue
-        try:
+            left_out[name] = "it is a link, and may lead to what is nobody else's business"
+        else:
             files[name] = read(path, LARGEST)
-            if path.suffix == ".json" and parsed(files[name]).get("step") != run.progress["step"]:
+            if figures and not of_step(parsed(path, files[name]), run.progress["step"]):
                 del files[name]
-                left_out[name] = "it is of other weights; evaluate.py measures the exported ones"
-        except (ValueError, AttributeError) as error:
-            raise RunError(f"{path}: is no file of a run ({in_brief(error)}); mend or remove it"
-                           ) from None
+                left_out[name] = "it is of other weights; evaluate.py measures these"
     return files, left_out
+
+
+def of_step(content, step):
+    return isinstance(content, dict) and content.get("step") == step
 
 
 def build_parser():

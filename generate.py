@@ -108,8 +108,6 @@ def check_out(out, overwrite):
         return
     if out.suffix not in (".png", ".npy"):
         raise RunError(f"--out {out}: must end in .png (a picture) or .npy (an array)")
-    if not out.parent.is_dir():
-        raise RunError(f"--out {out}: there is no folder {out.parent}")
     if out.is_dir():
         raise RunError(f"--out {out}: is a folder; name a file")
     if out.exists() and not overwrite:

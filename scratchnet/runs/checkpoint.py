@@ -81,8 +81,8 @@ def load(path, model, optimizer=None, averaged=False):
     averaged: give the model the running means of its parameters, if the optimiser kept them: for
     a model that is to be used, not trained on.
 
-    Raises CheckpointError if the file is missing, damaged, or of another model; then
-    neither has been changed.
+    Raises CheckpointError if the file is damaged, or of another model; then neither has been
+    changed.
     """
     try:
         with zipfile.ZipFile(path) as file, warnings.catch_warnings():
@@ -94,11 +94,8 @@ def load(path, model, optimizer=None, averaged=False):
         if digests is not None and digests.keys() != members.keys() - {"progress"}:
             raise ValueError("its arrays are not those that were saved")
         check_values(arrays)
-    except (CheckpointError, PermissionError):
+    except (CheckpointError, FileNotFoundError, PermissionError):
         raise
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint yet; "
-                              f"train it first") from None
     except Exception as error:  # zipfile, NumPy and json have a dozen kinds for a damaged file
         raise CheckpointError(f"{path} is damaged or no checkpoint ({type(error).__name__}: "
                               f"{in_brief(error)}); restore it from a copy, or train "

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, UserError, in_brief, printable
+from ..errors import RunError, UserError, in_brief, printable, shown
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
@@ -69,7 +69,8 @@ def explained(error):
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
+        name = str(error.filename or "")
+        where = f"{name if len(name) <= 300 else shown(name, 300)}: " if name else ""
         return f"{where}{error.strerror or in_brief(error)}; mend that, or name another place"
     if isinstance(error, ImportError):
         return (f"{in_brief(error)}; install what is missing with pip install -r requirements.txt, "
@@ -203,7 +204,7 @@ def go_on(run, flags, dataset, model, optimizer):
     Raises RunError if the run cannot go on with these flags."""
     folder, continued = run.folder, run.config.get("continued", [])
     if not isinstance(continued, list):
-        raise changed(folder / "config.json", " ('continued' is not a list)")
+        raise changed(folder / "config.json", "'continued' is not a list")
     runs.check_data(folder, run.trained_on, dataset)
     if barely_begun(folder):
         return None, []
@@ -217,7 +218,7 @@ def go_on(run, flags, dataset, model, optimizer):
                            f"--{name} above {count} to go on")
     part = "validation" if flags.validation else "test"
     if any(f"{part}_{model.table[0]}" not in row for row in progress["history"]):
-        raise changed(folder / "config.json", f" (the run has no {part} figures)")
+        raise changed(folder / "config.json", f"the run has no {part} figures")
     before = run.config["flags"]
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
            if before.get(n) != getattr(flags, n)}

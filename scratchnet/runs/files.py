@@ -14,6 +14,8 @@ import shutil
 import stat
 from pathlib import Path
 
+from ..errors import RunError
+
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
 except ImportError:  # Windows
@@ -58,15 +60,15 @@ def about(path):
 
 
 def read(path, most):
-    """The bytes of a file. Raises ValueError for one with more than `most`, and for what is none: a
+    """The bytes of a file. Raises RunError for one with more than `most`, and for what is none: a
     pipe, which would be waited for for ever, or a device."""
     def at_once(name, flags): return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
     with open(path, "rb", opener=at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is a pipe or a device")
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"it has more than {most:,} bytes")
+        is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        content = file.read(most + 1) if is_file else b""
+    if not is_file or len(content) > most:
+        what = f"has more than {most:,} bytes" if is_file else "is a pipe or a device, and no file"
+        raise RunError(f"{path}: {what}; mend or remove it, or name another")
     return content
 
 

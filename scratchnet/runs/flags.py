@@ -16,7 +16,7 @@ import unicodedata
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, in_brief, shown
+from ..errors import RunError, shown
 from ..optim import SCHEDULES
 from . import data
 from .data import script_of
@@ -268,9 +268,9 @@ def show_help(kind, about, recipes, argv):
 def earlier_flags(parser, given, recipes):
     """The flags of the run that is resumed, or of the file --config; none without either."""
     if "resume" not in given:
-        return read_file(given.config, parser) if "config" in given else argparse.Namespace()
-    path = Path(given.resume, "config.json")
-    before = flags_in(path, read_config(given.resume), parser)
+        return flags_in(given.config, read_json(given.config), parser) if "config" in given else \
+            argparse.Namespace()
+    before = flags_in(Path(given.resume, "config.json"), read_config(given.resume), parser)
     recipe = recipes.get(getattr(before, "model", None))
     for name, (default, *_) in recipe.has.items() if recipe else ():
         if name not in before:  # a size that is younger than the run
@@ -299,15 +299,6 @@ def completed(merged, recipe):
                            f"have 2 levels; give --levels 2 or --binarize none")
         flags.binarize = "none"
     return flags
-
-
-def read_file(path, parser):
-    """The flags in the file --config."""
-    try:
-        return flags_in(path, read_json(path), parser)
-    except ValueError as error:
-        raise RunError(f"--config {path}: is not JSON: {in_brief(error)}; name a file like the "
-                       f"config.json of a run") from None
 
 
 def flags_in(path, content, parser):

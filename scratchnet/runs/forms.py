@@ -43,27 +43,26 @@ def read_config(folder):
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{folder}: no run there ({path} does not exist); name the folder of a "
                        f"run, such as runs/vae-mnist") from None
-    except ValueError as error:
-        raise changed(path, f" ({in_brief(error)})") from None
 
 
-def changed(path, why=""):
+def changed(path, why):
     """What to raise for a config.json that a run did not write."""
-    return RunError(f"{path}: is no longer the file that the run wrote{why}; restore it, or train "
-                    f"again")
+    return RunError(f"{path}: is no longer the file that the run wrote ({why}); restore it, or "
+                    f"train again")
 
 
 def read_json(path):
-    """What is in a JSON file. Raises ValueError if it is none, OSError if it cannot be read."""
-    return parsed(read(path, LONGEST))
+    """What is in a JSON file. Raises RunError if it is none."""
+    return parsed(path, read(path, LONGEST))
 
 
-def parsed(content):
-    """What bytes say in JSON, in UTF-8, with or without a byte order mark. Raises ValueError."""
+def parsed(path, content):
+    """What the bytes of a file say in JSON; in UTF-8, with a byte order mark or without."""
     try:
         return json.loads(content.decode("utf-8-sig"), parse_constant=not_json)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: is not JSON: {in_brief(error)}; restore it, or name another file"
+                       ) from None
 
 
 def not_json(name):

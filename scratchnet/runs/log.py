@@ -26,8 +26,8 @@ class Sums:
 
     def add(self, metrics, images):
         for name, value in metrics.items():
-            before = self.values.get(name, np.zeros_like(value))
-            if before.shape != value.shape:
+            before = self.values.get(name, 0.0 * value)
+            if np.shape(before) != np.shape(value):
                 raise CheckpointError(f"the checkpoint's sum of {name!r} is of another shape: it is "
                                       f"damaged; restore it from a copy, or train again")
             self.values[name] = before + value * images

@@ -79,7 +79,7 @@ class Run:
         else:
             check_data(self.folder, self.trained_on, found)
         if found.image_shape != self.image_shape:
-            raise changed(self.folder / "config.json", " (its images have another shape)")
+            raise changed(self.folder / "config.json", "its images have another shape")
         grey = self.vqvae is not None or self.flags.binarize == "none"
         return found if grey else data.statically_binarised(found)
 
@@ -119,7 +119,7 @@ def read(folder):
     """The Run in a folder, without its model. Raises RunError if there is none."""
     folder, config = Path(folder), read_config(folder)
     if problem := misfit(config, CONFIG):
-        raise changed(folder / "config.json", f" ({problem})")
+        raise changed(folder / "config.json", problem)
     config["dataset"]["title"] = printable(config["dataset"]["title"])
     kind = config["script"].removeprefix("train_").removesuffix(".py")
     return Run(folder, config, kind, Namespace(**config["flags"]), config["dataset"])
@@ -141,7 +141,7 @@ def open_run(folder, recipes):
         given = flags_in(config, run.config, build_parser(run.kind, "", recipes[run.kind]))
         run.flags = completed(vars(given), recipe)
     except RunError as error:
-        raise changed(config, f" ({error})") from None
+        raise changed(config, error) from None
     if not os.path.isfile(run.folder / "checkpoint.npz"):
         raise RunError(f"{run.folder}: the run has no checkpoint yet ({run.folder}/checkpoint.npz "
                        f"does not exist); train it first, with python {run.script} --resume "
@@ -151,13 +151,13 @@ def open_run(folder, recipes):
                             num_classes=run.trained_on["num_classes"])
     if "codes" in recipe.has:
         if run.flags.codes is None:
-            raise changed(config, " (it names no --codes)")
+            raise changed(config, "it names no --codes")
         run.vqvae = own_vqvae(run, recipes)
         shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
     try:
         run.model = build_model(recipe, shape, run.flags, training=False)
     except RunError as error:
-        raise changed(config, f" ({error})") from None
+        raise changed(config, error) from None
     run.progress = checkpoint.load(run.folder / "checkpoint.npz", run.model, averaged=True)
     run.model.eval()
     return run
