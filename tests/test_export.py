@@ -12,6 +12,7 @@ import traceback
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -142,8 +143,9 @@ def ended(work, number, end, box="box", swaps=True):
             try:
                 sys.stdout = sys.stderr = said
                 passed = trap(number, end, box)
-                if not swaps:  # as where the system cannot exchange two folders
-                    folder.ctypes.CDLL = lambda name: object()
+                if not swaps:  # as where the system, or its file system, cannot exchange folders
+                    cannot = SimpleNamespace(**{"renameat2": lambda *_: -1} if number % 2 else {})
+                    folder.ctypes.CDLL = lambda name: cannot
                 code = work()
                 count.write(str(passed()))
             except BaseException:
@@ -186,6 +188,7 @@ def test_an_export_ended_at_any_call_is_the_old_or_the_new_one(end, code, overwr
             assert left == new or found, story
         else:
             assert found and (not overwrite or not swaps and end is kill), story
+        assert passed >= number or not passed or names("box") == {"it"}, story
         if end is not kill and found:
             assert overwrite or not out.exists(), story
         again = ["--overwrite"] if overwrite or out.exists() else []
@@ -235,6 +238,36 @@ def test_an_export_does_not_take_the_place_of_a_folder_with_other_files(name, tw
     err = refused(capsys, call(export, NEW, "--out", "box", "--overwrite"))
     assert f"{name!r} in it is not the run's; move it, or name another folder" in err
     assert whole(Path("box")) == before
+
+
+def test_a_run_that_is_to_be_replaced_has_its_checkpoint_to_the_last(two_runs, monkeypatch, capsys):
+    """It can still go on if the rest cannot be removed."""
+    Path(OLD, "validation.json").write_text("{}")
+    before, real = names(OLD), Path.unlink
+    for left in range(len(before) - 1):
+        calls = []
+        def unlink(path, left=left, calls=calls, **how):
+            calls.append(path.name)
+            if len(calls) > left:
+                raise PermissionError(13, "Permission denied", str(path))
+            real(path, **how)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", unlink)
+            assert f"{OLD}/" in refused(capsys, train(*VAE, "--out", OLD, "--overwrite"))
+        assert {"config.json", "checkpoint.npz"} <= names(OLD)
+        Path(OLD, "validation.json").write_text("{}")
+        assert train("--resume", OLD, "--quiet") == 0 and names(OLD) == before
+
+
+@pytest.mark.parametrize("dangling", ["runs", "runs/vae-synthetic"])
+def test_a_link_to_nowhere_is_no_free_name(dangling, capsys):
+    Path(dangling).parent.mkdir(exist_ok=True)
+    os.symlink("nowhere/at/all", dangling)
+    code = train(*VAE)
+    if dangling == "runs":
+        assert "runs: File exists" in refused(capsys, code)
+    else:
+        assert code == 0 and names("runs") == {"vae-synthetic", "vae-synthetic-2"}
 
 
 @pytest.mark.parametrize("config", ['{"site": 1}', "[]", "", '{"flags": {"model": "vae"}}'])
