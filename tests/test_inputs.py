@@ -79,7 +79,7 @@ def refused(capsys, code):
     (["--seed", "1" * 400], "is not a whole number, 0 or more, below 2^63"),
     (["--sigma-x", "1e-200"], "'1e-200' is not a number above 0, 1e-18 to 1e+18"),
     (["--lr", "1e300"], "is not a number above 0"), (["--beta", "1e-300"], "0, or 1e-18 to 1e+18"),
-    (["--out", "x" * 256], "is too long for a name"), (["--out", "y/" * 2100], "is too long"),
+    (["--out", "x" * 256], "File name too long"), (["--out", "y/" * 2100], "File name too long"),
     (["--out", ""], "it is empty"), (["--resume", ""], "it is empty"),
     (["--out", "a\nb"], "control characters"), (["--config", "\0"], "control characters"),
     (["--codes", "\ud800"], "cannot be a name here"), (["--a\nb=3"], "there is no such flag"),

@@ -50,12 +50,9 @@ def one_of(choices):
 def path(text):
     """How argparse reads the name of a file or folder: one that the system can have."""
     try:
-        too_long = len(os.fsencode(text)) > 2000 or any(
-            len(os.fsencode(part)) > 240 for part in text.split(os.sep))  # parts get longer names
+        os.fsencode(text)
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{shown(text)} cannot be a name here") from None
-    if too_long:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is too long for a name")
     if not text or any(unicodedata.category(c) == "Cc" for c in text):
         raise argparse.ArgumentTypeError(f"{shown(text)} cannot be a name: it is empty, or has "
                                          f"control characters in it")
