@@ -204,7 +204,8 @@ USERS = ["holiday.png", "my-slide.png", "evaluation-of-my-thesis.json", "evaluat
          "samples-seed.png", "samples-seed01.png", "samples-seed0-.png", "samples-seed0-2-3.png",
          "curves-seed0.png", "xsamples.png", "samples.png.bak", "evaluation-first.json",
          "evaluation-first07.json", "evaluation-first5-static.json", "validation-importance.json",
-         "train.csv.old", "notes.txt", "checkpoint.npz~", "samples-seed0.PNG", "test.csv"]
+         "train.csv.old", "notes.txt", "checkpoint.npz~", "samples-seed0.PNG", "test.csv",
+         "samples-seed0xpng", "curvesxpng", "metricsxcsv", "evaluationxjson", "trainxcsv"]
 
 
 def run_of_seed(path):
