@@ -34,12 +34,33 @@ def few_digits():
     return synthetic_digits(train=64, test=20)
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def quick(monkeypatch):
+    """Runs are quick: few images, no pictures, nothing waits for the disk."""
     monkeypatch.setitem(data.KINDS, "mnist", replace(data.KINDS["mnist"], synthetic=few_digits))
     monkeypatch.setattr(pictures, "possible", lambda model: [])
     monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    quick(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        quick(patch)
+        for run, seed in ((OLD, 1), (NEW, 2)):
+            assert train(*VAE, "--seed", seed, "--out", run) == 0
+    return folder
+
+
+@pytest.fixture
+def two_runs(trained):
+    shutil.copytree(trained, ".", dirs_exist_ok=True)
 
 
 def train(*argv):
@@ -164,10 +185,10 @@ def ended(work, number, end, box="box", swaps=True):
 @pytest.mark.parametrize("overwrite, swaps", [(False, True), (True, True), (True, False)],
                          ids=["fresh", "overwrite", "overwrite in two steps"])
 @pytest.mark.parametrize("end, code", [(kill, 77), (fail, 2), (interrupt, 130)])
-def test_an_export_ended_at_any_call_is_the_old_or_the_new_one(end, code, overwrite, swaps):
-    for run, seed in ((OLD, 1), (NEW, 2)):
-        assert train(*VAE, "--seed", seed, "--out", run) == 0
-        assert call(evaluate, run, "--limit", 10 * seed, "--quiet") == 0
+def test_an_export_ended_at_any_call_is_the_old_or_the_new_one(end, code, overwrite, swaps,
+                                                               two_runs):
+    for run, limit in ((OLD, 10), (NEW, 20)):
+        assert call(evaluate, run, "--limit", limit, "--quiet") == 0
         assert call(export, run, "--out", f"kept/{run}", "--quiet") == 0
     old, new = whole(Path("kept", OLD)), whole(Path("kept", NEW))
     out, argv = Path("box/it"), [NEW, "--out", "box/it", "--quiet"]
@@ -210,12 +231,6 @@ USERS = ["holiday.png", "my-slide.png", "evaluation-of-my-thesis.json", "evaluat
 
 def run_of_seed(path):
     return json.loads(Path(path, "config.json").read_text())["flags"]["seed"]
-
-
-@pytest.fixture
-def two_runs():
-    for run, seed in ((OLD, 1), (NEW, 2)):
-        assert train(*VAE, "--seed", seed, "--out", run) == 0
 
 
 def test_overwrite_erases_what_a_run_can_name_and_no_more(two_runs):
