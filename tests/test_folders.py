@@ -166,7 +166,7 @@ def test_unpacking_that_fails_leaves_nothing(monkeypatch):
     def full(*a):
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(data.DataError, match="No space left"):
+    with pytest.raises(OSError, match="No space left"):
         data.unpack("x.tar.gz", Path("to"), {"data_batch_1.bin": None})
     assert not names("to")
 
