@@ -23,14 +23,14 @@ import numpy as np
 
 from models import RECIPES
 from scratchnet import backend, no_grad
-from scratchnet.errors import RunError
+from scratchnet.errors import DivergenceError, RunError
 from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_team
 from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
-from scratchnet.runs.folder import check_has_room, reported
+from scratchnet.runs.folder import check_has_room
 from scratchnet.runs.log import label, progress_bar
 from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
@@ -65,6 +65,10 @@ def main(argv):
     if bernoulli(run.model):
         units = "nats per image" if binarised else "nats per image (grey pixels: a loss)"
     show(run, figures, units, flags)
+    if wrong := [name for name, figure in figures.items() if not math.isfinite(figure["value"])]:
+        raise DivergenceError(f"{run.folder}: {wrong[0]!r} is {figures[wrong[0]]['value']}, no "
+                              f"figure to keep: the training diverged; train again, with a lower "
+                              f"--lr")
 
     content = {"run": str(run.folder), "model": run.flags.model, "units": units,
                "dataset": dataset.title, "binarised": binarised,
@@ -72,8 +76,7 @@ def main(argv):
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
                "versions": backend.versions()}
-    with reported(out):
-        write_json(out, content)
+    write_json(out, content)
     if not flags.quiet:
         print(f"In {out}")
 

@@ -14,22 +14,21 @@ import sys
 if __name__ == "__main__":
     import early  # noqa: F401
 
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from models import RECIPES
 from scratchnet.errors import RunError
 from scratchnet.fast.mpi import from_first
 from scratchnet.runs import checkpoint
 from scratchnet.runs.cli import guarded, usage
+from scratchnet.runs.files import read, replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
-from scratchnet.runs.folder import check_free, clear, locked, reported
-from scratchnet.runs.forms import read_json
+from scratchnet.runs.folder import check_free, own, replacing_folder
+from scratchnet.runs.forms import parsed
 from scratchnet.runs.run import check_codes, open_run, open_vqvae
 
-KEPT = ("metrics.csv", "evaluation*.json", "validation*.json", "samples.png",
-        "reconstructions.png", "manifold.png", "palette.png")
+KEPT = ("metrics.csv", "samples.png", "reconstructions.png", "manifold.png", "palette.png")
+LARGEST = 1 << 26  # bytes of one of them: a thousand times what they have
 
 
 def main(argv):
@@ -39,8 +38,7 @@ def main(argv):
     if not flags.out:
         raise RunError("--out DIR is needed: the folder to write, such as pretrained/vae-mnist")
     run, out = open_run(flags.run, RECIPES), Path(flags.out)
-    check_free(out, flags.overwrite)
-    config = read_json(run.folder / "config.json")
+    check_free(out, flags.overwrite, whole=True)
     sources = {run.folder: "is the run itself"}
     if run.vqvae:
         sources[run.vqvae.folder] = "is the run of its VQ-VAE"
@@ -48,41 +46,50 @@ def main(argv):
         if run.vqvae is None:
             raise RunError(f"--codes: means nothing to a {run.flags.model}, which models no codes")
         check_codes(run.folder, run.trained_on, open_vqvae(flags.codes, RECIPES, run.kind))
-        config["flags"]["codes"] = flags.codes
+        run.config["flags"]["codes"] = flags.codes
         sources[Path(flags.codes)] = "is the run of its VQ-VAE"
     for folder, what in sources.items():
         if out.resolve() == folder.resolve():
             raise RunError(f"--out {out}: {what}; name another folder")
     files, left_out = kept(run)
-    with locked(out), reported(out), TemporaryDirectory(".part", ".scratchnet-", out) as whole:
-        checkpoint.save_weights(Path(whole, "checkpoint.npz"), run.model, run.progress,
-                                half=run.flags.model != "vqvae")
+    with replacing_folder(out) as whole:
+        wide = checkpoint.save_weights(whole / "checkpoint.npz", run.model, run.progress,
+                                       half=run.flags.model != "vqvae")
         for name, content in files.items():
-            Path(whole, name).write_bytes(content)
-        checkpoint.write_json(Path(whole, "config.json"), config)
-        clear(out)  # what was there goes when all that is new is written
-        for path in Path(whole).iterdir():
-            os.replace(path, out / path.name)
+            with replacing(whole / name) as file:
+                file.write(content)
+        checkpoint.write_json(whole / "config.json", run.config)
+        size = (whole / "checkpoint.npz").stat().st_size
+        check_free(out, flags.overwrite, whole=True)  # now that nobody else can begin there
+    for name in wide:
+        print(f"NOTE: {name} is as it was: it has weights that float16 does not hold",
+              file=sys.stderr)
     if not flags.quiet:
-        size = (out / "checkpoint.npz").stat().st_size
         print(f"{run.title}, after step {run.progress['step']:,}: {size / 1e6:.2f} MB in {out}")
-        for name in left_out:
-            print(f"{name} was left out: it is of other weights; evaluate.py {out} measures these")
+        for name, why in left_out.items():
+            print(f"{name} was left out: {why}")
 
 
 def kept(run):
-    """The files to hand on beside the weights, {name: content}; and the names of those with
-    figures of other weights than the run's last. Raises RunError for one that cannot be read."""
-    files, left_out = {}, []
-    for path in (path for pattern in KEPT for path in run.folder.glob(pattern)):
-        try:
-            if path.suffix == ".json" and read_json(path).get("step") != run.progress["step"]:
-                left_out.append(path.name)
-            else:
-                files[path.name] = path.read_bytes()
-        except (OSError, ValueError, AttributeError) as error:
-            raise RunError(f"{path}: cannot be read ({error}); mend or remove it") from None
+    """The files to hand on beside the weights, {name: content}; and those that are not, {name:
+    why}. Raises RunError for one that no run wrote."""
+    files, left_out = {}, {}
+    for name in sorted(own(run.folder)):
+        path, figures = run.folder / name, name.startswith(("evaluation", "validation"))
+        if not figures and name not in KEPT:
+            continue
+        if path.is_symlink():
+            left_out[name] = "it is a link, and may lead to what is nobody else's business"
+        else:
+            files[name] = read(path, LARGEST)
+            if figures and not of_step(parsed(path, files[name]), run.progress["step"]):
+                del files[name]
+                left_out[name] = "it is of other weights; evaluate.py measures these"
     return files, left_out
+
+
+def of_step(content, step):
+    return isinstance(content, dict) and content.get("step") == step
 
 
 def build_parser():

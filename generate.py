@@ -25,7 +25,7 @@ from scratchnet.fast.mpi import from_first
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
-from scratchnet.runs.folder import check_has_room, reported, unused
+from scratchnet.runs.folder import check_has_room, unused
 from scratchnet.runs.memory import check_memory
 from scratchnet.runs.pictures import PICTURES, Request, in_order, make, possible, write_figure
 from scratchnet.runs.run import open_run
@@ -47,12 +47,11 @@ def main(argv):
     def dataset(): return run.dataset(flags.data_dir, not flags.quiet)
     array, figure = make(what, Request(run.model, run.title, run.image_shape, dataset, flags.seed,
                                        flags.num, flags.label, flags.temperature, flags.quiet))
-    with reported(out):
-        if out.suffix == ".npy":
-            with replacing(out) as file:
-                np.save(file, array)
-        else:
-            write_figure(out, figure())
+    if out.suffix == ".npy":
+        with replacing(out) as file:
+            np.save(file, array)
+    else:
+        write_figure(out, figure())
     if not flags.quiet:
         size = " x ".join(map(str, array.shape))
         print(f"{what} of {run.title}: {out}" + (f" ({size})" if out.suffix == ".npy" else ""))
@@ -109,13 +108,10 @@ def check_out(out, overwrite):
         return
     if out.suffix not in (".png", ".npy"):
         raise RunError(f"--out {out}: must end in .png (a picture) or .npy (an array)")
-    with reported(out):
-        if not out.parent.is_dir():
-            raise RunError(f"--out {out}: there is no folder {out.parent}")
-        if out.is_dir():
-            raise RunError(f"--out {out}: is a folder; name a file")
-        if out.exists() and not overwrite:
-            raise RunError(f"--out {out}: exists; name another file, or give --overwrite")
+    if out.is_dir():
+        raise RunError(f"--out {out}: is a folder; name a file")
+    if out.exists() and not overwrite:
+        raise RunError(f"--out {out}: exists; name another file, or give --overwrite")
 
 
 def build_parser():

@@ -21,6 +21,7 @@ import numpy as np
 from .errors import BackendError, in_brief
 
 BACKENDS = ("numpy", "cupy", "auto")
+UNKNOWN = "unknown (no git)"  # what commit_of says where there is no answer
 
 
 class ArrayModule:
@@ -192,4 +193,4 @@ def commit_of(checkout):
             env=env | {"GIT_OPTIONAL_LOCKS": "0"}, capture_output=True, text=True, timeout=5)
         return described.stdout.strip()
     except (OSError, ValueError, subprocess.SubprocessError):
-        return "unknown (no git)"
+        return UNKNOWN

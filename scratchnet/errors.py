@@ -11,6 +11,12 @@ def shown(text, longest=60):
     return repr(text if len(text) <= longest else f"{text[:longest - 10]}...")
 
 
+def printable(text):
+    """Text that somebody else wrote (the name of a file, say), with what a terminal would obey and
+    what nothing can show (an undecodable byte) as escape codes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def in_brief(error):
     """What another library's error says, in one line."""
     words = " ".join(str(error).split()) or type(error).__name__

@@ -1,5 +1,7 @@
 """Fixtures. A test that takes `backend` runs once on each array library there is."""
 
+import sys
+
 import numpy as np
 import pytest
 import strict
@@ -35,6 +37,12 @@ def pytest_collection_modifyitems(items):
     items[:] = [item for item in items if item.get_closest_marker("host_only") is None
                 or getattr(item, "callspec", None) is None
                 or item.callspec.params.get("backend", "numpy") == "numpy"]
+
+
+@pytest.fixture(autouse=True)
+def quiet_no_longer(monkeypatch):
+    """A script that was stopped keeps quiet about what Python cannot raise, until it ends."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
     python -m tests.fuzz --cases 20000             each case a number; the seed is printed
     python -m tests.fuzz --seed 7 --case 1234      one case again, with its traceback
 
-A case passes if the reader gives the right result, or a UserError of one line. It fails if anything
-else is raised, if what was damaged is accepted with another value in it, if a file appears outside
-the folder that is written to, or if more than MEMORY is taken. A case follows from the seed and its
-number alone. tests/readers.py has the readers and what is done to their inputs.
+A case passes if the reader gives the right result, or what the scripts explain in one line: a
+UserError, or what the system refuses. It fails if anything else is raised, if what was damaged is
+accepted with another value in it, if a file appears outside the folder that is written to, or if
+more than MEMORY is taken. A case follows from the seed and its number alone. tests/readers.py has
+the readers and what is done to their inputs.
 """
 
 import argparse
@@ -29,6 +30,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 import readers  # noqa: E402
 
 from scratchnet.errors import UserError  # noqa: E402
+from scratchnet.runs.cli import explained  # noqa: E402
 from scratchnet.runs.data import MissingDataError  # noqa: E402
 
 MEMORY = 200 << 20  # bytes above what the process took before
@@ -46,8 +48,8 @@ def run_case(world, seed, number):
     try:
         with contextlib.redirect_stdout(said):
             outcome = readers.READERS[name](world, rng) or "accepted"
-    except UserError as error:
-        message = str(error)
+    except (UserError, OSError) as error:
+        message = explained(error)
         if len(message) > 1000 or "\n" in message and not isinstance(error, MissingDataError):
             raise Failure(f"{name}: a message of several lines: {message!r}") from error
         outcome = "refused"

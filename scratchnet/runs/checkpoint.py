@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CheckpointError, in_brief, shown
+from ..training import summarise
 from .files import replacing
 from .forms import COUNT, NUMBER, TEXT, misfit
 
@@ -36,7 +37,7 @@ TRACE = {"step": COUNT, str: NUMBER}
 def save(path, model, optimizer, progress):
     """Write a checkpoint atomically. progress: a dict that JSON can hold.
 
-    Raises CheckpointError if the file cannot be written; the old one is then untouched.
+    Raises OSError if the file cannot be written; the old one is then untouched.
     """
     arrays = {f"model/{n}": a for n, a in model.state_dict().items()}
     arrays.update({f"optimizer/{n}": a for n, a in optimizer.state_dict().items()})
@@ -45,26 +46,33 @@ def save(path, model, optimizer, progress):
 
 def save_weights(path, model, progress, half):
     """Write a checkpoint without an optimiser, and without the history of the training: to use a
-    model, not to train it on. half: parameters as float16; they are float32 again when loaded."""
+    model, not to train it on. half: parameters as float16; they are float32 again when loaded.
+    Returns the names of those that float16 does not hold, and that were written as they are."""
     arrays = {f"model/{n}": a for n, a in model.state_dict().items()}
-    if half:
-        arrays |= {f"model/{n}": arrays[f"model/{n}"].astype(np.float16)
-                   for n in model.named_parameters()}
+    names = list(model.named_parameters()) if half else []
+    with np.errstate(over="ignore"):
+        rounded = {n: arrays[f"model/{n}"].astype(np.float16) for n in names}
+    kept = [n for n in names if not holds(rounded[n], arrays[f"model/{n}"])]
+    arrays |= {f"model/{n}": rounded[n] for n in names if n not in kept}
     write(path, arrays, progress | {"counts": [0, 0], "epoch": {}, "window": {}, "history": [],
                                     "trace": []})
+    return kept
+
+
+def holds(rounded, array):
+    """Whether rounding changed no value by more than a thousandth of the largest: one above 65,504
+    becomes infinite, and those that are all below 1e-7 become 0."""
+    largest = np.abs(array).max(initial=0)
+    return bool((np.abs(rounded.astype(array.dtype) - array) <= largest / 1000).all())
 
 
 def write(path, arrays, progress):
     """Arrays and progress, with their digests, in the place of what is at path."""
-    path = Path(path)
     digests = {name: digest(array) for name, array in arrays.items()}
     text = json.dumps(progress | {"digests": digests}, allow_nan=False)
     arrays["progress"] = np.array(f"{text}\n{sha256(text)}")
-    try:
-        with replacing(path) as file:
-            np.savez(file, **arrays)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
+    with replacing(path) as file:
+        np.savez(file, **arrays)
 
 
 def load(path, model, optimizer=None, averaged=False):
@@ -73,8 +81,8 @@ def load(path, model, optimizer=None, averaged=False):
     averaged: give the model the running means of its parameters, if the optimiser kept them: for
     a model that is to be used, not trained on.
 
-    Raises CheckpointError if the file is missing, damaged, or of another model; then
-    neither has been changed.
+    Raises CheckpointError if the file is damaged, or of another model; then neither has been
+    changed.
     """
     try:
         with zipfile.ZipFile(path) as file, warnings.catch_warnings():
@@ -86,13 +94,8 @@ def load(path, model, optimizer=None, averaged=False):
         if digests is not None and digests.keys() != members.keys() - {"progress"}:
             raise ValueError("its arrays are not those that were saved")
         check_values(arrays)
-    except CheckpointError:
+    except (CheckpointError, FileNotFoundError, PermissionError):
         raise
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist: the run saved no checkpoint yet; "
-                              f"train it first") from None
-    except PermissionError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except Exception as error:  # zipfile, NumPy and json have a dozen kinds for a damaged file
         raise CheckpointError(f"{path} is damaged or no checkpoint ({type(error).__name__}: "
                               f"{in_brief(error)}); restore it from a copy, or train "
@@ -197,6 +200,9 @@ def read_progress(file, members, model):
     problem = misfit(progress, form("validation")) and misfit(progress, form("test"))
     if problem := problem or digests and misfit(digests, {str: TEXT}):
         raise ValueError(f"progress: {problem}")
+    if table:  # sums that the model's figures cannot be made of
+        for part, count in zip(("epoch", "window"), progress["counts"], strict=True):
+            summarise(model, {n: np.asarray(v) for n, v in progress[part].items()}, count)
     return progress, digests
 
 
@@ -210,10 +216,10 @@ def read_array(file, name, digests=None):
 
 
 def check_values(arrays):
-    """Raise ValueError for values that no run saves: a state of the model that is not finite,
-    negative counts of steps."""
+    """Raise ValueError for values that no run saves: a state of the model, or a running mean of its
+    weights, that is not finite; negative counts of steps."""
     for name, array in arrays.items():
-        if not (np.isfinite(array).all() if name.startswith("model/") else
+        if not (np.isfinite(array).all() if name.startswith(("model/", "optimizer/average.")) else
                 array.dtype.kind == "f" or array.min(initial=0) >= 0):
             raise ValueError(f"{name}: has values that cannot be")
 

@@ -4,10 +4,11 @@ import contextlib
 import shlex
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, UserError
+from ..errors import RunError, UserError, in_brief, printable, shown
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
@@ -16,7 +17,7 @@ from . import run as runs
 from .console import Stopped, steady_output, stop_signals
 from .flags import model_list, read_flags
 from .folder import barely_begun, check_free, claimed, clear, write_config
-from .forms import read_json
+from .forms import changed
 from .log import label
 from .train import train
 
@@ -33,22 +34,48 @@ def guarded(script, work, *arguments):
     line, 128 + the number of a signal that stopped it (130 for Ctrl-C). Where MPI started several
     processes, an error in one ends all."""
     def tell(who):
-        print(f"{script}: {words}{who}", file=sys.stderr)
+        print(f"{script}: " + "\n".join(map(printable, f"{words}{who}".split("\n"))),
+              file=sys.stderr)
     with steady_output():
         try:
             with stop_signals(), mpi.first_speaks():
                 code = work(*arguments) or 0
             return mpi.leave(code)
-        except Stopped as stopped:
-            error, words, code = stopped, "stopped", 128 + stopped.number
-        except Exception as raised:
-            explained = str(raised) if isinstance(raised, UserError) else backend.trouble(raised)
-            if explained is None and mpi.alone():
+        except (Stopped, Exception) as raised:
+            error = raised
+            if stopped := stop_behind(error):
+                words, code = "stopped", 128 + stopped.number
+            elif what := explained(error):
+                words, code = f"error: {what}", 2
+            elif mpi.alone():
                 raise
-            error, code = raised, 2 if explained else 1
-            words = f"error: {explained or traceback.format_exc()}"
+            else:
+                words, code = f"error: {traceback.format_exc()}", 1
         mpi.end_all(error, tell, code)
         return mpi.leave(code)
+
+
+def stop_behind(error):
+    """The Stopped that an error is, or came of: NumPy and zipfile, closing their files on the way
+    out, raise others. None if no signal was behind it."""
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__context__
+    return error
+
+
+def explained(error):
+    """What was wrong and what to do, for errors that are not mistakes in the code; or None. What
+    the system, or a library, refuses is explained here alone."""
+    if isinstance(error, (UserError, FloatingPointError)):  # the latter: NaN that an op refuses
+        return str(error)
+    if isinstance(error, OSError):
+        name = str(error.filename or "")
+        where = f"{name if len(name) <= 300 else shown(name, 300)}: " if name else ""
+        return f"{where}{error.strerror or in_brief(error)}; mend that, or name another place"
+    if isinstance(error, ImportError):
+        return (f"{in_brief(error)}; install what is missing with pip install -r requirements.txt, "
+                f"or give it more memory")
+    return backend.trouble(error)
 
 
 def usage(script, text):
@@ -65,12 +92,12 @@ def train_a_model(kind, about, recipes, argv):
     choose_backend(flags)
     if flags.out:
         mpi.from_first(check_free, Path(flags.out), flags.overwrite)
-    dataset, vqvae = mpi.from_first(load_images, flags, kind, recipes, named)
+    dataset = mpi.from_first(load_images, flags, kind, recipes, named)
     model, optimizer = build(flags, recipes[flags.model], dataset)
     images = prepared(dataset, flags)
     with contextlib.ExitStack() as stack:
         folder = mpi.from_first(lambda: stack.enter_context(claimed(flags, dataset)))
-        progress = mpi.from_first(begin, folder, flags, kind, dataset, vqvae, model, optimizer)
+        progress = mpi.from_first(begin, folder, flags, kind, dataset, model, optimizer)
         mpi.as_in_first(model, optimizer)
         say(flags, opening(flags, images, model, folder, progress))
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet)
@@ -86,14 +113,15 @@ def train_a_model(kind, about, recipes, argv):
         say(flags, closing(model, log, folder, drawn, resume, flags))
 
 
-def begin(folder, flags, kind, dataset, vqvae, model, optimizer):
+def begin(folder, flags, kind, dataset, model, optimizer):
     """Make the folder that of this run, which goes on or begins; the progress it has, or None."""
+    before, progress, continued = None, None, []
     if flags.resume:
-        progress, continued = go_on(folder, flags, dataset, vqvae, model, optimizer)
+        before = runs.read(folder)
+        progress, continued = go_on(before, flags, dataset, model, optimizer)
     else:
         clear(folder)
-        progress, continued = None, []
-    write_config(folder, runs.script_of(kind), flags, dataset, continued)
+    write_config(folder, runs.script_of(kind), flags, dataset, continued, before and before.config)
     return progress
 
 
@@ -108,10 +136,9 @@ def choose_backend(flags):
 # ---------------------------------------------------------------- data and model
 
 def load_images(flags, kind, recipes, named):
-    """The data set, and for a prior the Run of its VQ-VAE, as whose codes the images then come.
-    named: whether the user named the data set."""
+    """The data set; for a prior, as the codes of its VQ-VAE. named: whether the user named it."""
     if "codes" not in recipes[flags.model].has:
-        dataset, vqvae = load_data(flags, data.KINDS[kind], named), None
+        dataset = load_data(flags, data.KINDS[kind], named)
     else:
         vqvae = find_vqvae(flags, kind, recipes)
         flags.dataset = vqvae.trained_on["name"]
@@ -119,7 +146,7 @@ def load_images(flags, kind, recipes, named):
         say(flags, f"Encoding {dataset.title} with {vqvae.folder}")
         dataset = runs.encoded(dataset, vqvae, flip=flags.flip)
     flags.dataset = dataset.name
-    return dataset, vqvae
+    return dataset
 
 
 def load_data(flags, kind, named):
@@ -136,7 +163,8 @@ def load_data(flags, kind, named):
 
 
 def find_vqvae(flags, kind, recipes):
-    """The run of the VQ-VAE named by --codes; RunError if there is none that fits."""
+    """The run of the VQ-VAE named by --codes, or of a run that goes on; RunError if there is none
+    that fits."""
     if not flags.codes:
         raise RunError(f"--model {flags.model} needs --codes RUN, the run of a VQ-VAE whose codes "
                        f"it is to model: train one first, with python {runs.script_of(kind)} "
@@ -144,6 +172,8 @@ def find_vqvae(flags, kind, recipes):
     if flags.binarize != "none":
         raise RunError(f"--model {flags.model}: its images are grids of codes, which cannot be "
                        f"binarised; leave out --binarize")
+    if flags.resume:
+        return runs.own_vqvae(replace(runs.read(flags.resume), flags=flags), {kind: recipes})
     vqvae = runs.open_vqvae(flags.codes, {kind: recipes}, kind)
     if flags.dataset not in (None, vqvae.trained_on["name"]):
         raise RunError(f"--dataset {flags.dataset}: the VQ-VAE of --codes {flags.codes} was "
@@ -168,20 +198,17 @@ def prepared(dataset, flags):
     return dataset
 
 
-def go_on(folder, flags, dataset, vqvae, model, optimizer):
-    """Load the checkpoint of the run in the folder; returns its progress (None if it was ended
-    before its first checkpoint: it then begins anew), and what was changed on the way so far, for
-    config.json. Raises RunError if the run cannot go on with these flags."""
-    config = read_json(folder / "config.json")
-    recorded, continued = runs.read(folder).trained_on, config.get("continued", [])
+def go_on(run, flags, dataset, model, optimizer):
+    """Load the checkpoint of this Run; returns its progress (None if it was ended before its first
+    checkpoint: it then begins anew), and what was changed on the way so far, for config.json.
+    Raises RunError if the run cannot go on with these flags."""
+    folder, continued = run.folder, run.config.get("continued", [])
     if not isinstance(continued, list):
-        raise runs.changed(folder / "config.json", " ('continued' is not a list)")
-    if vqvae is not None:
-        runs.check_codes(folder, recorded, vqvae)
-    runs.check_data(folder, recorded, dataset)
+        raise changed(folder / "config.json", "'continued' is not a list")
+    runs.check_data(folder, run.trained_on, dataset)
     if barely_begun(folder):
         return None, []
-    if not (folder / "checkpoint.npz").exists():
+    if not (folder / "checkpoint.npz").is_file():
         raise RunError(f"{folder / 'checkpoint.npz'}: is gone, though the run had saved it; "
                        f"restore it from a copy, or train again with --out {folder} --overwrite")
     progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
@@ -191,8 +218,8 @@ def go_on(folder, flags, dataset, vqvae, model, optimizer):
                            f"--{name} above {count} to go on")
     part = "validation" if flags.validation else "test"
     if any(f"{part}_{model.table[0]}" not in row for row in progress["history"]):
-        raise runs.changed(folder / "config.json", f" (the run has no {part} figures)")
-    before = config.get("flags", config)
+        raise changed(folder / "config.json", f"the run has no {part} figures")
+    before = run.config["flags"]
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
            if before.get(n) != getattr(flags, n)}
     return progress, continued + (

@@ -49,9 +49,10 @@ def steady_output():
     """Inside, stdout and stderr are Steady, and afterwards Python can end without complaint."""
     # Where 0, 1 or 2 is closed, the next file opened would get that number, and with it whatever a
     # library prints.
-    while (handle := os.open(os.devnull, os.O_RDWR)) < 3:
-        pass
-    os.close(handle)
+    with contextlib.suppress(OSError):
+        while (handle := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(handle)
     streams = sys.stdout, sys.stderr
     with contextlib.redirect_stdout(Steady(sys.stdout)), contextlib.redirect_stderr(
             Steady(sys.stderr)):
@@ -100,6 +101,7 @@ def stop_signals(patience=0):
         last = time.monotonic()
         asked.append(number)
         if len(asked) > patience:
+            sys.unraisablehook = lambda lost: None  # what half-made objects say as all ends
             raise Stopped(number)
 
     before = {n: signal.getsignal(n) for n in STOPS}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, RunError
+from ..errors import DataError, RunError, in_brief
 from .files import replacing
 from .formats import ELSEWHERE, REMEDY, check_size, read_cifar10, read_idx, unpack
 from .synthetic import synthetic_digits, synthetic_scenes
@@ -180,7 +180,7 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     arrays = []
     for file, sha256 in files.items():
         path = root / folder / file
-        if not is_there(path):
+        if not path.is_file():
             download(path, [mirror + file for mirror in mirrors], sha256, progress)
         arrays.append(read_idx(path, axes=3 if "images" in file else 1, sha256=sha256))
     train_images, train_labels, test_images, test_labels = arrays
@@ -198,18 +198,11 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
                    test_images[..., None], test_labels, digest)
 
 
-def is_there(path):
-    try:
-        return path.is_file()
-    except OSError as error:  # a name that is too long, a folder that may not be looked into
-        raise DataError(f"{path}: cannot be read: {error.strerror}; {ELSEWHERE}") from None
-
-
 def load_cifar10(folder, progress=True):
     """CIFAR-10, binary version; downloaded and unpacked into the folder if it is not there."""
-    if not all(is_there(folder / file) for file in CIFAR_FILES):
+    if not all((folder / file).is_file() for file in CIFAR_FILES):
         archive = folder.with_name("cifar-10-binary.tar.gz")
-        if not is_there(archive):
+        if not archive.is_file():
             download(archive, CIFAR_ARCHIVES, None, progress)
         unpack(archive, folder, CIFAR_FILES)
     parts = [read_cifar10(folder / file, sha256) for file, sha256 in CIFAR_FILES.items()]
@@ -235,7 +228,7 @@ def download(path, urls, sha256, progress=True):
                 tried.append(f"{url}: HTTP {error.code} {error.reason}")
                 break
             except (ConnectionError, http.client.HTTPException, TimeoutError) as error:
-                tried.append(f"{url}: {error or type(error).__name__}")
+                tried.append(f"{url}: {getattr(error, 'strerror', '') or in_brief(error)}")
                 time.sleep(0.2 * 2 ** attempt)
             except urllib.error.URLError as error:
                 tried.append(f"{url}: {error.reason}")
@@ -243,8 +236,6 @@ def download(path, urls, sha256, progress=True):
             except DataError as error:
                 tried.append(str(error))
                 break
-            except OSError as error:
-                raise DataError(f"cannot write {path}: {error}; {ELSEWHERE}") from None
     raise MissingDataError(
         f"{path} is not there, and could not be downloaded:\n  " + "\n  ".join(tried) +
         "\nPut the file there yourself, name its folder with --data-dir or $SCRATCHNET_DATA, "

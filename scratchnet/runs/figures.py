@@ -17,7 +17,8 @@ def new_figure(width, height, title, note=""):
     from matplotlib.figure import Figure
 
     figure = Figure((width, height), facecolor="white", layout="constrained")
-    figure.suptitle(title, x=0.02, ha="left", fontsize=12, fontweight="bold", color=INK)
+    figure.suptitle(title, x=0.02, ha="left", fontsize=12, fontweight="bold", color=INK,
+                    parse_math=False)  # names of files may have dollars in them
     if note:
         figure.supxlabel(note, x=0.02, ha="left", fontsize=8.5, color="#555555")
     return figure

@@ -1,15 +1,20 @@
 """Files that are put in place only when they are complete, and what is left of those that are not.
 
 What is being written is called .scratchnet-<16 random hex digits>.part, in the folder of the file
-that it will be: made exclusively, under a name that nobody can prepare, and locked for as long as
-its process lives. Whoever writes into the folder next removes those that nobody holds.
+(or the folder) that it will be: made exclusively, under a name that nobody can prepare, and locked
+for as long as its process lives. Whoever writes into the folder next removes those that nobody
+holds.
 """
 
 import contextlib
 import os
 import re
 import secrets
+import shutil
+import stat
 from pathlib import Path
+
+from ..errors import RunError
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
@@ -25,21 +30,46 @@ def replacing(path, mode="wb"):
     Whatever ends it early but a kill removes the part."""
     path = Path(path)
     remove_parts(path.parent)
-    part = path.with_name(f".scratchnet-{secrets.token_hex(8)}.part")
+    part = new_part(path)
     how = {} if "b" in mode else {"newline": ""}
+    with about(path):
+        try:
+            with open(part, mode.replace("w", "x"), **how) as file:
+                lock(file.fileno())
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                if os.name == "nt":
+                    file.close()  # Windows renames no open file
+                os.replace(part, path)  # while it is still locked
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def about(path):
+    """The system's errors inside name this path: not a part of it, or nothing."""
     try:
-        with open(part, mode.replace("w", "x"), **how) as file:
-            lock(file.fileno())
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            if os.name == "nt":
-                file.close()  # Windows renames no open file
-            os.replace(part, path)  # while it is still locked
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def read(path, most):
+    """The bytes of a file. Raises RunError for one with more than `most`, and for what is none: a
+    pipe, which would be waited for for ever, or a device."""
+    def at_once(name, flags): return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+    with open(path, "rb", opener=at_once) as file:
+        is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        content = file.read(most + 1) if is_file else b""
+    if not is_file or len(content) > most:
+        what = f"has more than {most:,} bytes" if is_file else "is a pipe or a device, and no file"
+        raise RunError(f"{path}: {what}; mend or remove it, or name another")
+    return content
 
 
 def lock(handle):
@@ -56,13 +86,20 @@ def lock(handle):
         return None  # a file system without locks
 
 
+def new_part(path):
+    return path.with_name(f".scratchnet-{secrets.token_hex(8)}.part")
+
+
 def is_part(name):
     return PART.fullmatch(name) is not None
 
 
 def contents(folder):
     """The names in a folder, but for parts; none if there is no folder."""
-    return {name for name in os.listdir(folder) if not is_part(name)} if folder.is_dir() else set()
+    try:
+        return {name for name in os.listdir(folder) if not is_part(name)}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
 
 
 def remove_parts(folder):
@@ -80,6 +117,6 @@ def remove_if_left(part):
     handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if lock(handle):
-            part.unlink()
+            shutil.rmtree(part) if stat.S_ISDIR(os.fstat(handle).st_mode) else part.unlink()
     finally:
         os.close(handle)

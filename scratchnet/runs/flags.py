@@ -20,7 +20,7 @@ from ..errors import RunError, shown
 from ..optim import SCHEDULES
 from . import data
 from .data import script_of
-from .forms import read_json
+from .forms import read_config, read_json
 
 # ---------------------------------------------------------------- what flags take
 
@@ -50,12 +50,9 @@ def one_of(choices):
 def path(text):
     """How argparse reads the name of a file or folder: one that the system can have."""
     try:
-        too_long = len(os.fsencode(text)) > 2000 or any(
-            len(os.fsencode(part)) > 240 for part in text.split(os.sep))  # parts get longer names
+        os.fsencode(text)
     except UnicodeEncodeError:
         raise argparse.ArgumentTypeError(f"{shown(text)} cannot be a name here") from None
-    if too_long:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is too long for a name")
     if not text or any(unicodedata.category(c) == "Cc" for c in text):
         raise argparse.ArgumentTypeError(f"{shown(text)} cannot be a name: it is empty, or has "
                                          f"control characters in it")
@@ -268,13 +265,9 @@ def show_help(kind, about, recipes, argv):
 def earlier_flags(parser, given, recipes):
     """The flags of the run that is resumed, or of the file --config; none without either."""
     if "resume" not in given:
-        return read_config(Path(given.config), parser) if "config" in given else \
+        return flags_in(given.config, read_json(given.config), parser) if "config" in given else \
             argparse.Namespace()
-    path = Path(given.resume) / "config.json"
-    if not os.path.isfile(path):
-        raise RunError(f"--resume {given.resume}: no run there ({path} does not exist); name "
-                       f"the folder of a run, such as runs/vae-mnist")
-    before = read_config(path, parser)
+    before = flags_in(Path(given.resume, "config.json"), read_config(given.resume), parser)
     recipe = recipes.get(getattr(before, "model", None))
     for name, (default, *_) in recipe.has.items() if recipe else ():
         if name not in before:  # a size that is younger than the run
@@ -305,14 +298,8 @@ def completed(merged, recipe):
     return flags
 
 
-def read_config(path, parser):
-    """Flags from a JSON file: an object of flags, or one whose "flags" is that object."""
-    try:
-        content = read_json(path)
-    except OSError as error:
-        raise RunError(f"--config {path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise RunError(f"{path}: is not JSON: {error}") from None
+def flags_in(path, content, parser):
+    """Flags from what is in a JSON file: an object of flags, or one whose "flags" is that."""
     entries = content.get("flags", content) if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise RunError(f'{path}: needs a JSON object of flags, such as {{"model": "vae"}}')

@@ -2,17 +2,26 @@
 """
 
 import contextlib
+import ctypes
 import os
+import re
+import shutil
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError
+from ..errors import RunError, shown
 from ..fast.processes import processes
 from . import checkpoint
 from . import run as runs
-from .files import contents, lock, replacing
+from .files import about, contents, lock, new_part, remove_parts, replacing
 from .flags import RUN_ONLY
+from .pictures import PICTURES
 
+N = "(0|[1-9][0-9]*)"
+OWN = re.compile(  # what a run, generate.py and evaluate.py call their files
+    rf"config\.json|checkpoint\.npz|(metrics|train)\.csv|curves\.png"
+    rf"|({'|'.join(PICTURES)})(-seed{N}(-{N})?)?\.png"
+    rf"|(evaluation|validation)(-static)?(-first{N})?(-importance{N})?\.json")
 _locked = set()  # file descriptors; a process forked while they are open has no use for them
 if hasattr(os, "register_at_fork"):  # ... and would keep the lock of one that was killed
     os.register_at_fork(after_in_child=lambda: [os.close(handle) for handle in _locked])
@@ -21,71 +30,63 @@ if hasattr(os, "register_at_fork"):  # ... and would keep the lock of one that w
 def unused(path):
     """The path, or with the first number that makes it new: vae-mnist-2, samples-seed0-2.png."""
     new, number = path, 1
-    while new.exists():
+    while os.path.lexists(new):
         number += 1
         new = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return new
 
 
-def not_writable(folder, why):
-    return RunError(f"the run cannot be written to {folder}: {why}; mend that, or name another "
-                    f"folder with --out")
-
-
-@contextlib.contextmanager
-def reported(path):
-    """An OSError inside becomes a RunError of one line."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; name another place, or "
-                       f"make room there") from None
-
-
 def check_has_room(path):
-    """Raise RunError if a small file cannot be written at path; what is there is left alone."""
+    """Raise OSError if a small file cannot be written at path; what is there is left alone."""
     class Enough(Exception):
         pass
-    with reported(path), contextlib.suppress(Enough), replacing(path) as file:
+    with contextlib.suppress(Enough), replacing(path) as file:
         file.write(bytes(1 << 16))
         file.flush()
         raise Enough
 
 
-def check_free(folder, overwrite):
-    """Raise RunError if --out names something that a new run must not be written over."""
+def own(folder):
+    """The names of the files in the folder that a run, generate.py or evaluate.py wrote there."""
+    return {name for name in contents(folder)
+            if OWN.fullmatch(name) and not (folder / name).is_dir()}
+
+
+def check_free(folder, overwrite, whole=False):
+    """Raise RunError if --out names something that a new run must not be written over. whole: nor
+    put in the place of, with all that is in it."""
     check_writable(folder)
-    with reported(folder):
-        names = contents(folder)
-    if names:
-        if "config.json" not in names:
-            raise RunError(f"--out {folder}: the folder has files in it and is no run; name a new "
-                           f"or empty one")
-        if not overwrite and not barely_begun(folder):
-            raise RunError(f"--out {folder}: there is a run in it; go on with --resume {folder}, "
-                           f"replace it with --overwrite, or name another folder")
+    if not (names := contents(folder)):
+        return
+    try:
+        runs.read(folder)
+    except RunError:  # other files, another program's config.json
+        raise RunError(f"--out {folder}: the folder has files in it and is no run; name a new or "
+                       f"empty one") from None
+    if not overwrite and not barely_begun(folder):
+        raise RunError(f"--out {folder}: there is a run in it; go on with --resume {folder}, "
+                       f"replace it with --overwrite, or name another folder")
+    if whole and (others := sorted(names - own(folder))):
+        raise RunError(f"--out {folder}: {shown(others[0])} in it is not the run's; move it, or "
+                       f"name another folder")
 
 
 def check_writable(folder):
     """Raise RunError if the folder cannot be made or written."""
     above = folder
-    with reported(folder):
-        while not above.exists():
-            above = above.parent
-    if not above.is_dir():
-        raise not_writable(folder, f"{above} is a file")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise not_writable(folder, f"no permission to write in {above}")
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        why = f"no permission to write in {above}" if above.is_dir() else f"{above} is a file"
+        raise RunError(f"the run cannot be written to {folder}: {why}; mend that, or name another "
+                       f"folder with --out")
 
 
 def barely_begun(folder):
     """Whether a run was ended there before its first checkpoint: it left config.json, and nothing
     that would be lost. (A checkpoint at step 0 would not do instead: the run may be ended before
     that, too.)"""
-    try:
-        return contents(folder) == {"config.json"} and bool(runs.read(folder))
-    except RunError:
-        return False  # another program's config.json
+    return contents(folder) == {"config.json"}
 
 
 @contextlib.contextmanager
@@ -94,6 +95,7 @@ def claimed(flags, dataset):
     may have begun or finished there while the data were loaded."""
     folder = Path(flags.resume or flags.out or made(Path("runs", f"{flags.model}-{dataset.name}")))
     check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         if not flags.resume:
             check_free(folder, flags.overwrite)
@@ -108,60 +110,94 @@ def made(path):
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            if not folder.exists():
-                raise not_writable(folder, f"{folder.parent} is a file") from None
-        except OSError as error:
-            raise not_writable(folder, error.strerror) from None
+            if not os.path.lexists(folder):  # it is about another, above it
+                raise
 
 
 @contextlib.contextmanager
 def locked(folder):
-    """Make the folder if it is not there, and keep other processes from training into it: RunError
-    if one does already. (By a lock on the folder itself, which leaves no file and goes with the
-    process; on systems without such locks nothing is kept.)"""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_writable(folder, error.strerror) from None
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
+    """Keep other processes from training into the folder: RunError if one does already. (By a lock
+    on the folder itself, which leaves no file and goes with the process; on systems without such
+    locks nothing is kept.)"""
+    if os.name == "nt":  # where no folder can be opened
         yield
         return
+    handle = os.open(folder, os.O_RDONLY)
     _locked.add(handle)
     try:
         if lock(handle) is False:
             raise RunError(f"{folder}: another process is training into this folder; wait until it "
                            f"is done, or stop it, and then use --resume {folder}")
-        yield
+        yield handle
     finally:
         _locked.discard(handle)
         os.close(handle)
 
 
 def clear(folder):
-    """Remove the files of the run that was there, if --overwrite was given; the checkpoint last,
-    so that it can still go on until then. (config.json is about to be replaced.)"""
+    """Remove the files of the run that was there, if --overwrite was given, and no others; the
+    checkpoint last, so that it can still go on until then. (config.json is about to be replaced.)
+    """
+    for name in sorted(own(folder) - {"config.json"}, key=lambda name: name == "checkpoint.npz"):
+        (folder / name).unlink()
+
+
+@contextlib.contextmanager
+def replacing_folder(path):
+    """`with replacing_folder(path) as part:` makes a new folder and puts it at path only when it is
+    complete, in one step and in the place of what was there, which is then removed. Neither is
+    trained into meanwhile."""
+    there, target = path.exists(), path.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_parts(target.parent)
+    part = new_part(target)
+    with about(path), contextlib.ExitStack() as stack:
+        if there:
+            stack.enter_context(locked(target))
+        try:
+            part.mkdir()
+            handle = stack.enter_context(locked(part))
+            yield part
+            if handle is not None:
+                os.fsync(handle)
+            if there:
+                shutil.copymode(target, part)
+                exchange(part, target)
+            else:
+                os.rename(part, target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)  # half of the new one, or all of the old
+
+
+def exchange(part, path):
+    """Put the folder part at path. What was there is at part then, or gone."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # Linux alone has it
+        swap = ctypes.CDLL(None).renameat2
+        if swap(-100, os.fsencode(part), -100, os.fsencode(path), 2) == 0:  # RENAME_EXCHANGE
+            return
+    old = new_part(path)
     try:
-        for old in [*folder.glob("*.png"), *folder.glob("evaluation*.json"),
-                    *folder.glob("validation*.json"),
-                    *(folder / n for n in ("metrics.csv", "train.csv", "checkpoint.npz"))]:
-            old.unlink(missing_ok=True)
-    except OSError as error:
-        raise not_writable(folder, error.strerror) from None
+        os.rename(path, old)
+        os.rename(part, path)
+    except BaseException:
+        if not path.exists():
+            os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def write_config(folder, script, flags, dataset, continued):
+def write_config(folder, script, flags, dataset, continued, before=None):
     """config.json: everything that repeats the run, and what it ran on. continued: what was
-    changed on the way, by --resume: [{"after_step": n, "was": {flag: earlier value}}, ...]."""
+    changed on the way, by --resume: [{"after_step": n, "was": {flag: earlier value}}, ...];
+    before: what was in it, whose commit is kept where that of now cannot be found out."""
+    versions, earlier = backend.versions(), (before or {}).get("versions")
+    if versions["commit"] == backend.UNKNOWN and isinstance(earlier, dict):
+        versions["commit"] = earlier.get("commit", backend.UNKNOWN)
     kept = {n: v for n, v in vars(flags).items() if n not in (*RUN_ONLY, "out", "data_dir")}
     content = {"script": script, "flags": kept,
                "dataset": {"name": dataset.name, "title": dataset.title, "sha256": dataset.sha256,
                            "image_shape": list(dataset.image_shape),
                            "num_classes": dataset.num_classes},
                **({"continued": continued} if continued else {}),
-               "versions": backend.versions(), "processes": processes(flags.batch_size)}
-    try:
-        checkpoint.write_json(folder / "config.json", content)
-    except OSError as error:
-        raise not_writable(folder, error.strerror) from None
+               "versions": versions, "processes": processes(flags.batch_size)}
+    checkpoint.write_json(folder / "config.json", content)

@@ -24,14 +24,11 @@ ELSEWHERE = "choose another folder with --data-dir or $SCRATCHNET_DATA"
 
 
 def read_file(path, sha256=None):
-    """The bytes of a file. Raises DataError if it cannot be read, is larger than any file of a data
-    set, or has another SHA-256 (None: any)."""
-    try:
-        with open(path, "rb") as file:
-            check_size(path, os.fstat(file.fileno()).st_size)
-            content = file.read()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; {REMEDY}") from None
+    """The bytes of a file. Raises DataError if it is larger than any file of a data set, or has
+    another SHA-256 (None: any)."""
+    with open(path, "rb") as file:
+        check_size(path, os.fstat(file.fileno()).st_size)
+        content = file.read()
     check_sum(path, content, sha256)
     return content
 
@@ -120,13 +117,10 @@ def unpack(archive, folder, files):
     except Exception as error:  # what tarfile raises for a wrong archive has no end
         raise DataError(f"{archive}: damaged archive ({type(error).__name__}: {in_brief(error)}); "
                         f"{REMEDY}") from None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, content in found.items():
-            with replacing(folder / file) as part:
-                part.write(content)
-    except OSError as error:
-        raise DataError(f"cannot unpack {archive} into {folder}: {error}; {ELSEWHERE}") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, content in found.items():
+        with replacing(folder / file) as part:
+            part.write(content)
 
 
 def members(archive, files):

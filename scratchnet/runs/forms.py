@@ -5,8 +5,10 @@ least these names; with {str: form} its other names are of that form too.
 """
 
 import json
+from pathlib import Path
 
-from ..errors import shown
+from ..errors import RunError, in_brief, shown
+from .files import read
 
 LONGEST = 1 << 24  # bytes of a JSON file
 
@@ -33,16 +35,34 @@ def misfit(value, form, where="it"):
     return next(filter(None, (misfit(*part) for part in parts)), None)
 
 
-def read_json(path):
-    """What is in a JSON file. Raises ValueError if it is none, OSError if it cannot be read."""
-    with open(path, "rb") as file:
-        content = file.read(LONGEST + 1)
-    if len(content) > LONGEST:
-        raise ValueError("it is too long")
+def read_config(folder):
+    """What is in the config.json of a run. Raises RunError if it is not there, or is no JSON."""
+    path = Path(folder, "config.json")
     try:
-        return json.loads(content.decode(), parse_constant=not_json)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        return read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{folder}: no run there ({path} does not exist); name the folder of a "
+                       f"run, such as runs/vae-mnist") from None
+
+
+def changed(path, why):
+    """What to raise for a config.json that a run did not write."""
+    return RunError(f"{path}: is no longer the file that the run wrote ({why}); restore it, or "
+                    f"train again")
+
+
+def read_json(path):
+    """What is in a JSON file. Raises RunError if it is none."""
+    return parsed(path, read(path, LONGEST))
+
+
+def parsed(path, content):
+    """What the bytes of a file say in JSON; in UTF-8, with a byte order mark or without."""
+    try:
+        return json.loads(content.decode("utf-8-sig"), parse_constant=not_json)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: is not JSON: {in_brief(error)}; restore it, or name another file"
+                       ) from None
 
 
 def not_json(name):

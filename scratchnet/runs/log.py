@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from ..backend import to_numpy, xp
-from ..errors import DivergenceError
+from ..errors import CheckpointError, DivergenceError
 from ..tensor import raw
 from ..training import summarise
 from . import checkpoint
@@ -26,7 +26,11 @@ class Sums:
 
     def add(self, metrics, images):
         for name, value in metrics.items():
-            self.values[name] = self.values.get(name, 0.0) + value * images
+            before = self.values.get(name, 0.0 * value)
+            if np.shape(before) != np.shape(value):
+                raise CheckpointError(f"the checkpoint's sum of {name!r} is of another shape: it is "
+                                      f"damaged; restore it from a copy, or train again")
+            self.values[name] = before + value * images
         self.images += images
 
     def means(self, model):
@@ -116,7 +120,8 @@ class Log:
         for name, rows in (("metrics.csv", self.history), ("train.csv", self.trace)):
             if rows:
                 with self.dispensable(name), replacing(self.folder / name, "w") as file:
-                    writer = csv.DictWriter(file, rows[-1])
+                    columns = dict.fromkeys(name for row in reversed(rows) for name in row)
+                    writer = csv.DictWriter(file, columns)
                     writer.writeheader()
                     writer.writerows(rows)
 

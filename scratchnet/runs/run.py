@@ -14,16 +14,17 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..backend import to_numpy
-from ..errors import CheckpointError, RunError, in_brief
+from ..errors import CheckpointError, RunError, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
-from .flags import build_parser, completed, read_config
-from .forms import COUNT, TEXT, misfit, read_json
+from .flags import build_parser, completed, flags_in
+from .forms import COUNT, TEXT, changed, misfit, read_config
 from .memory import Weighed
 
 CONFIG = {"script": TEXT, "flags": {"model": TEXT}, "dataset": {
-    "name": TEXT, "title": TEXT, "num_classes": COUNT,
+    "name": TEXT, "num_classes": COUNT,
+    "title": ("a text", lambda v: isinstance(v, str) and len(v) < 2000),
     "sha256": ("a SHA-256", lambda v: TEXT[1](v) and len(v) == 64),
     "image_shape": ("a height, a width and a number of channels", lambda v: isinstance(v, list)
                     and len(v) == 3 and all(COUNT[1](n) and 0 < n < 10 ** 5 for n in v))}}
@@ -31,11 +32,13 @@ CONFIG = {"script": TEXT, "flags": {"model": TEXT}, "dataset": {
 
 @dataclass
 class Run:
-    """folder; kind: of its images, a key of data.KINDS; flags: a Namespace; trained_on: name,
-    title, sha256, image_shape and num_classes of the data; model: with its averaged weights, if it
-    kept them; vqvae: for a prior, the Run whose codes it models; progress: of its training."""
+    """folder; config: what is in its config.json; kind: of its images, a key of data.KINDS; flags:
+    a Namespace; trained_on: name, title, sha256, image_shape and num_classes of the data; model:
+    with its averaged weights, if it kept them; vqvae: for a prior, the Run whose codes it models;
+    progress: of its training."""
 
     folder: Path
+    config: dict
     kind: str
     flags: Namespace
     trained_on: dict
@@ -76,7 +79,7 @@ class Run:
         else:
             check_data(self.folder, self.trained_on, found)
         if found.image_shape != self.image_shape:
-            raise changed(self.folder / "config.json", " (its images have another shape)")
+            raise changed(self.folder / "config.json", "its images have another shape")
         grey = self.vqvae is not None or self.flags.binarize == "none"
         return found if grey else data.statically_binarised(found)
 
@@ -101,12 +104,6 @@ class CodeDataset(Dataset):
         return self.train_mirrored[chosen]
 
 
-def changed(path, why=""):
-    """What to raise for a config.json that a run did not write."""
-    return RunError(f"{path}: is no longer the file that the run wrote{why}; restore it, or train "
-                    f"again")
-
-
 def check_data(folder, trained_on, dataset):
     """Raise RunError if the run in the folder was trained on other data than this."""
     if dataset.sha256 != trained_on["sha256"]:
@@ -120,21 +117,12 @@ def check_data(folder, trained_on, dataset):
 
 def read(folder):
     """The Run in a folder, without its model. Raises RunError if there is none."""
-    folder = Path(folder)
-    path = folder / "config.json"
-    try:
-        content = read_json(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(f"{folder}: no run there ({path} does not exist); name the folder of a "
-                       f"run, such as runs/vae-mnist") from None
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise changed(path, f" ({in_brief(error)})") from None
-    if problem := misfit(content, CONFIG):
-        raise changed(path, f" ({problem})")
-    kind = content["script"].removeprefix("train_").removesuffix(".py")
-    return Run(folder, kind, Namespace(**content["flags"]), content["dataset"])
+    folder, config = Path(folder), read_config(folder)
+    if problem := misfit(config, CONFIG):
+        raise changed(folder / "config.json", problem)
+    config["dataset"]["title"] = printable(config["dataset"]["title"])
+    kind = config["script"].removeprefix("train_").removesuffix(".py")
+    return Run(folder, config, kind, Namespace(**config["flags"]), config["dataset"])
 
 
 def open_run(folder, recipes):
@@ -150,10 +138,10 @@ def open_run(folder, recipes):
                        f"{run.flags.model!r}; the run is of another version of scratchnet")
     config = run.folder / "config.json"
     try:  # its flags as the script read them
-        given = read_config(config, build_parser(run.kind, "", recipes[run.kind]))
+        given = flags_in(config, run.config, build_parser(run.kind, "", recipes[run.kind]))
         run.flags = completed(vars(given), recipe)
     except RunError as error:
-        raise changed(config, f" ({error})") from None
+        raise changed(config, error) from None
     if not os.path.isfile(run.folder / "checkpoint.npz"):
         raise RunError(f"{run.folder}: the run has no checkpoint yet ({run.folder}/checkpoint.npz "
                        f"does not exist); train it first, with python {run.script} --resume "
@@ -163,13 +151,13 @@ def open_run(folder, recipes):
                             num_classes=run.trained_on["num_classes"])
     if "codes" in recipe.has:
         if run.flags.codes is None:
-            raise changed(config, " (it names no --codes)")
+            raise changed(config, "it names no --codes")
         run.vqvae = own_vqvae(run, recipes)
         shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
     try:
         run.model = build_model(recipe, shape, run.flags, training=False)
     except RunError as error:
-        raise changed(config, f" ({error})") from None
+        raise changed(config, error) from None
     run.progress = checkpoint.load(run.folder / "checkpoint.npz", run.model, averaged=True)
     run.model.eval()
     return run
@@ -259,7 +247,7 @@ def encoded(dataset, vqvae, train=True, flip=False):
     mirrored = grids(dataset.train_images[:, :, ::-1]) if flip else None
     height, width = test.shape[1:3]
     return CodeDataset(dataset.name, f"{dataset.title}, as {height}x{width} codes of "
-                       f"{vqvae.folder.name}", train, dataset.train_labels[:len(train)], test,
+                       f"{printable(vqvae.folder.name)}", train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(vqvae),
                        len(vqvae.model.e), vqvae.model.decode_codes, held_out=dataset.held_out,
                        train_mirrored=mirrored)
