@@ -1,6 +1,10 @@
 """Fixtures. A test that takes `backend` runs once on each array library there is."""
 
+import os
 import sys
+from importlib.util import find_spec
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # on small arrays a second thread only waits
 
 import numpy as np
 import pytest
@@ -14,15 +18,18 @@ from scratchnet.runs import formats
 @pytest.fixture(params=["numpy", "strict", "cupy"])
 def backend(request):
     """The name of the array library in use during the test: NumPy, a stand-in that is as strict
-    as CuPy (tests/strict.py), and CuPy itself, which is skipped without a GPU."""
+    as CuPy (tests/strict.py), and CuPy itself, where it can be used."""
+    strict.use() if request.param == "strict" else scratchnet.use(request.param)
+    yield request.param
+    scratchnet.use("numpy")
+
+
+def cupy_is_missing():
+    """Why CuPy cannot be used here; None if it can."""
     try:
-        if request.param == "strict":
-            strict.use()
-        else:
-            scratchnet.use(request.param)
-        yield request.param
+        scratchnet.use("cupy")
     except BackendError as error:
-        pytest.skip(str(error).partition(";")[0])
+        return str(error).partition(";")[0]
     finally:
         scratchnet.use("numpy")
 
@@ -30,13 +37,30 @@ def backend(request):
 def pytest_configure(config):
     config.addinivalue_line("markers", "host_only: of what only the host does: on NumPy alone")
     config.addinivalue_line("markers", "pictures: a run draws its pictures (tests/test_run.py)")
+    config.addinivalue_line("markers", "cupy: asks CuPy itself, with or without a GPU")
 
 
-def pytest_collection_modifyitems(items):
-    """Leave out the other array libraries for tests of what only the host does."""
-    items[:] = [item for item in items if item.get_closest_marker("host_only") is None
-                or getattr(item, "callspec", None) is None
-                or item.callspec.params.get("backend", "numpy") == "numpy"]
+def pytest_collection_modifyitems(config, items):
+    """Leave out the other array libraries for tests of what only the host does, and CuPy where it
+    is not: that is said once, at the end."""
+    config.cupy_is_missing, config.left_out = cupy_is_missing(), 0
+    kept = []
+    for item in items:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if item.get_closest_marker("host_only") and params.get("backend", "numpy") != "numpy":
+            continue
+        if "cupy" in params.values() and config.cupy_is_missing or (
+                item.get_closest_marker("cupy") and find_spec("cupy") is None):
+            config.left_out += 1
+        else:
+            kept.append(item)
+    items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if getattr(config, "left_out", 0):
+        terminalreporter.write_line(f"CuPy: not here ({config.cupy_is_missing}); {config.left_out} "
+                                    f"tests on it are left out")
 
 
 @pytest.fixture(autouse=True)
