@@ -49,7 +49,8 @@ def pytest_collection_modifyitems(config, items):
         params = item.callspec.params if hasattr(item, "callspec") else {}
         if item.get_closest_marker("host_only") and params.get("backend", "numpy") != "numpy":
             continue
-        if "cupy" in params.values() and config.cupy_is_missing or (
+        on_cupy = any(isinstance(v, str) and v == "cupy" for v in params.values())
+        if on_cupy and config.cupy_is_missing or (
                 item.get_closest_marker("cupy") and find_spec("cupy") is None):
             config.left_out += 1
         else:
