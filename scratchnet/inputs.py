@@ -3,7 +3,7 @@ Each check is one call at the top of an op. No math is here."""
 
 import numbers
 import re
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -81,27 +81,26 @@ def shapes(form, *inputs):
 
         shapes("linear: x (..., n_in), w (n_in, n_out), b (n_out)", x, w, b)
     """
-    wanted, sizes = _wanted(form), {}
-    for (_, axes), x in zip(wanted, inputs, strict=True):
-        if x is None:
+    _check_shapes(form, *[None if x is None else x.shape for x in inputs])
+
+
+@lru_cache(1000)  # a training asks the same again at each step: 1 us instead of 6
+def _check_shapes(form, *given):
+    wanted = [(name, axes.replace(" ", "").split(",")) for name, axes in
+              re.findall(r"(\w+) \(([^)]*)\)", form)]
+    sizes = {}
+    for (_, axes), found in zip(wanted, given, strict=True):
+        if found is None:
             continue
-        found = x.shape
         if axes[:1] == ["..."]:
             end = len(found) - len(axes) + 1
             found = (found[:max(0, end)], *found[max(0, end):])
         if len(found) != len(axes) or any(
                 sizes.setdefault(axis, n) != n for axis, n in zip(axes, found, strict=True)):
-            given = ", ".join(f"{name} {x.shape}" for (name, _), x in
-                              zip(wanted, inputs, strict=True) if x is not None)
+            of_each = ", ".join(f"{name} {shape}" for (name, _), shape in
+                                zip(wanted, given, strict=True) if shape is not None)
             op, _, needs = form.partition(": ")
-            raise ValueError(f"{op}: given {given}; needs {needs}")
-
-
-@cache
-def _wanted(form):
-    """[(name, [axis, ...]), ...] of a form."""
-    return [(name, axes.replace(" ", "").split(",")) for name, axes in
-            re.findall(r"(\w+) \(([^)]*)\)", form)]
+            raise ValueError(f"{op}: given {of_each}; needs {needs}")
 
 
 def integers(name, indices, count, kind):

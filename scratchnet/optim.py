@@ -81,7 +81,9 @@ class Optimizer:
         return state
 
     def load_state_dict(self, state):
-        """Copy a state_dict in. Raises ValueError if a name or shape does not fit."""
+        """Copy a state_dict in. Raises ValueError if a name or shape does not fit, RuntimeError
+        within averaged()."""
+        self.check_not_averaged("load_state_dict")
         own = {f"{n}.{i}": a for n, arrays in self.state.items() for i, a in enumerate(arrays)}
         wrong = sorted(set(own) ^ (set(state) - {"steps", "step_count"})) + [
             n for n, a in own.items() if n in state and state[n].shape != a.shape]
@@ -170,7 +172,7 @@ class Adam(Optimizer):
             self.is_averaged = not self.is_averaged
             for i, (p, a) in enumerate(zip(self.parameters, averages, strict=False)):
                 p.data, averages[i] = a, p.data
-        if self.is_averaged:
+        if self.is_averaged or not averages:
             yield
             return
         swap()

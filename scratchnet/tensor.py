@@ -228,8 +228,11 @@ def _add_to_leaf(leaf, gx, taken):
 
 
 def _owner(a):
-    """Which array has the memory that a shows."""
-    return id(a if a.base is None else a.base)
+    """Which array has the memory that a shows. NumPy's base is not always that array: it stops at
+    a subclass, and at one whose memory is no array's (PyTorch's, a file's)."""
+    while isinstance(a.base, xp.ndarray):
+        a = a.base
+    return id(a)
 
 
 # ---------------------------------------------------------------- what is refused

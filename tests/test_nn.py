@@ -296,8 +296,10 @@ def test_adam_averages_the_parameters(backend, rng):
     with pytest.raises(KeyError), adam.averaged():
         raise KeyError
     np.testing.assert_array_equal(p.numpy(), last)  # as after anything else
-    with optim.Adam([p]).averaged():  # keeps none: nothing changes
+    adam = optim.Adam([p])
+    with adam.averaged():  # keeps none: nothing changes
         np.testing.assert_array_equal(p.numpy(), last)
+        adam.load_state_dict(adam.state_dict())
 
 
 @pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.05, momentum=0.9),
@@ -395,6 +397,16 @@ def test_what_an_optimiser_does_not_take(make, backend):
     np.testing.assert_array_equal(p.numpy(), before)
 
 
+def test_an_optimiser_made_between_forward_and_backward(backend):
+    """It moves the parameters, on a GPU into other memory, but changes none of their numbers."""
+    p = leaf_of_ones()
+    loss = (p * p).sum()
+    sgd = optim.SGD([p], 0.25)
+    loss.backward()
+    sgd.step()
+    assert (p.numpy() == 0.5).all()
+
+
 def test_within_averaged(backend):
     """Nothing is trained or saved, and one within another changes nothing."""
     p = leaf_of_ones()
@@ -407,7 +419,7 @@ def test_within_averaged(backend):
         with adam.averaged():
             np.testing.assert_array_equal(p.numpy(), mean)
         np.testing.assert_array_equal(p.numpy(), mean)
-        for call in (adam.step, adam.state_dict):
+        for call in (adam.step, adam.state_dict, lambda: adam.load_state_dict({})):
             with pytest.raises(RuntimeError, match="within averaged"):
                 call()
     np.testing.assert_array_equal(p.numpy(), last)

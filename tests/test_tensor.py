@@ -107,6 +107,18 @@ def test_leaves_do_not_share_the_memory_of_a_view(op, backend):
     assert to_numpy(a.grad).tolist() == [[6, 6]] * 2 and float(g.sum()) == g.size
 
 
+@pytest.mark.host_only
+def test_a_gradient_in_memory_of_no_array_stays_the_callers(tmp_path):
+    """As PyTorch's .numpy() and np.memmap give it: the base of the array is no array."""
+    for g in (np.frombuffer(bytearray(16), np.float32), np.frombuffer(bytearray(16), np.float32)[:],
+              np.memmap(tmp_path / "g", np.float32, "w+", shape=4)):
+        a, b = leaf(np.ones((2, 2), np.float32)), leaf(np.ones((2, 2), np.float32))
+        (a.reshape(4) + b.reshape(4)).backward(g)
+        a.grad += 5
+        b.grad += 5
+        assert not g.any() and (a.grad == 5).all() and (b.grad == 5).all()
+
+
 def test_a_gradient_that_nobody_else_has_is_not_copied(backend):
     given = []
     def op(x):

@@ -26,7 +26,7 @@ class Flat:
             return flat, views
         data, self.views = moved([p.data for p in parameters])
         for p, view in zip(parameters, self.views, strict=True):
-            p.data = view
+            p._data = view  # the same numbers: its version stays
         self.arrays = [data]
         for name, arrays in state.items():
             flat, state[name] = moved(arrays)
