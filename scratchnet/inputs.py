@@ -26,10 +26,10 @@ def operands(*inputs, whole=False):
     """Make each input a Tensor or Scalar, in the precision of the Tensors among them; None stays.
 
     Arrays and lists take the dtype of the floating-point Tensors present; without one,
-    whole numbers become float32 (`floats`), unless whole=True keeps them. Raises TypeError
-    where float32 and float64 Tensors meet: a silent promotion would double the cost of
-    everything that follows; and for uint8 beside floats: images of 0 to 255 that nobody
-    divided by 255 would train, to no purpose.
+    whole numbers become float32 (`floats`), unless whole=True keeps them where there are no
+    others. Raises TypeError where float32 and float64 Tensors meet: a silent promotion would
+    double the cost of everything that follows; and for uint8 beside floats: images of 0 to
+    255 that nobody divided by 255 would train, to no purpose.
     """
     dtypes = {x.data.dtype for x in inputs if isinstance(x, Tensor)}
     found = {d for d in dtypes if d.kind == "f"}
@@ -40,17 +40,26 @@ def operands(*inputs, whole=False):
         raise TypeError(f"operands of {names} in one op: convert one, "
                         f"with Tensor(x.data.astype(...))")
     dtype = found.pop() if found else None
-    return tuple(_operand(x, dtype, whole) for x in inputs)
+    made = [_operand(x, dtype) for x in inputs]
+    if made and not any(isinstance(x, Tensor) for x in made):  # numbers alone
+        made[0] = Tensor(made[0].data)
+    if dtype is None and not (whole and all(map(_is_whole, made))):
+        made = [floats(x) if isinstance(x, Tensor) else x for x in made]
+    return tuple(made)
 
 
-def _operand(x, dtype, whole):
+def _is_whole(x):
+    if isinstance(x, Tensor):
+        return x.dtype.kind in "biu"
+    return isinstance(x.data, numbers.Integral)
+
+
+def _operand(x, dtype):
     if not isinstance(x, Tensor):
         if x is None or isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
             return None if x is None else Scalar(x)
         x = Tensor(x)
-    if dtype is None:
-        return x if whole else floats(x)
-    if x.dtype != dtype:  # an integer Tensor, or an array of another float
+    if dtype is not None and x.dtype != dtype:  # an integer Tensor, or an array of another float
         if x.dtype == np.uint8:
             raise TypeError("uint8 and floats in one op: divide images by 255 first, to numbers in "
                             "[0, 1]; other numbers need .astype(np.float32)")

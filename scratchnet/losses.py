@@ -91,6 +91,7 @@ def softmax_cross_entropy(logits, labels, reduction="mean"):
     last on the host only).
     """
     logits = floats(logits)
+    shapes("softmax_cross_entropy: logits (..., K)", logits)
     K = logits.shape[-1]
     labels = integers("softmax_cross_entropy: labels", labels, K, "classes")
     shapes("softmax_cross_entropy: logits (..., K), labels (...)", logits, labels)

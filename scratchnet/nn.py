@@ -97,6 +97,7 @@ class Module:
                              + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else ""))
         for name, tensor in own.items():
             tensor.data[...] = xp.asarray(state[name], dtype=tensor.dtype)
+            tensor.version += 1
 
     def astype(self, dtype):
         """Convert the state in place, float64 for gradient checks. Returns self."""

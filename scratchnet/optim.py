@@ -175,11 +175,14 @@ class Adam(Optimizer):
         if self.is_averaged or not averages:
             yield
             return
+        versions = [p.version for p in self.parameters]
         swap()
         try:
             yield
         finally:
             swap()
+            for p, version in zip(self.parameters, versions, strict=True):
+                p.version = version  # it has the same data again
 
 
 @fused

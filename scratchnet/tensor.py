@@ -76,6 +76,8 @@ class Tensor:
     def __init__(self, data, requires_grad=False):
         if not isinstance(data, xp.ndarray) or type(data) is np.ma.MaskedArray:
             data = _as_array(data)
+        if data.dtype.kind not in "biufc":
+            raise TypeError(f"Tensor(data): data must be numbers, not {data.dtype}")
         if requires_grad and data.dtype.kind != "f":
             raise TypeError(f"requires_grad=True needs floating-point data, not {data.dtype}; "
                             f"use data.astype(np.float32)")
@@ -116,7 +118,7 @@ class Tensor:
         taken = {_owner(first)}  # memory that somebody has: the caller, or a leaf
         if self.node is None:
             return _add_to_leaf(self, first, taken)
-        gradients = {self.node.number: first}
+        gradients, leaves = {self.node.number: first}, []
         queue = [(-self.node.number, self.node)]  # newest first
         while queue:
             _, node = heapq.heappop(queue)
@@ -127,13 +129,15 @@ class Tensor:
                 gx = derivative(g)
                 _check_shape(gx, source, derivative)
                 if isinstance(source, Tensor):
-                    _add_to_leaf(source, gx, taken)
+                    leaves.append((source, gx))
                 elif source.number in gradients:
                     # A fresh array: gx or the sum so far may be another node's gradient, or a view.
                     gradients[source.number] = gradients[source.number] + gx
                 else:
                     gradients[source.number] = gx
                     heapq.heappush(queue, (-source.number, source))
+        for leaf, gx in leaves:  # at the end: an error before has changed no gradient
+            _add_to_leaf(leaf, gx, taken)
 
     # ------------------------------------------------------------ leaving the tape
 
@@ -252,8 +256,6 @@ def _as_array(data):
     if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
         raise TypeError("Tensor(data): data is a list of Tensors; use ops.stack")
     array = xp.asarray(data)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"Tensor(data): data must be numbers, not {array.dtype}")
     plain = not hasattr(data, "dtype") and array.dtype == np.float64
     return array.astype(np.float32) if plain else array
 

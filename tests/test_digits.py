@@ -43,6 +43,8 @@ def logistic(mean, log_scale):
 # relative, and absolute, where the formula itself subtracts two numbers that are nearly equal
 TABLE = [
     ("exp", ops.exp, (WIDE,), np.exp, (np.exp,), 1e-6, 0),
+    ("div", ops.div, (np.r_[1e30, -1e30, 1e-30, 3], np.r_[1e30, -1e30, 1e-30, 7]),
+     np.divide, (lambda a, b: 1 / b, lambda a, b: -a / b / b), 1e-6, 0),
     ("log", ops.log, (np.geomspace(1e-30, 1e30, 500),), np.log, (lambda x: 1 / x,), 1e-6, 0),
     ("sqrt", ops.sqrt, (np.geomspace(1e-30, 1e30, 500),), np.sqrt, (lambda x: 0.5 * x ** -0.5,),
      1e-6, 0),
@@ -171,4 +173,11 @@ def test_whole_numbers_are_computed_with_as_float32(backend):
             y = op(Tensor(of))
             assert y.dtype == np.float32
             np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6, atol=1e-6)
-    assert ops.stack([Tensor(bytes_), Tensor(bytes_)]).dtype == np.uint8  # nothing is computed
+    for y in (ops.stack([Tensor(bytes_), Tensor(bytes_)]), ops.clip(Tensor([1, 5, 9]), 2, 7),
+              ops.where([True, False], 1, 0)):  # nothing is computed
+        assert y.dtype.kind in "iu"
+    for y in (ops.clip(Tensor(bytes_), 0.0, 1.5), ops.clip(Tensor([1, 5]), high=7),
+              ops.where([True, False], 1.0, 0.0), ops.add(1.0, 2.0),
+              ops.where([True, False], Tensor([1.5, 2.0]), np.array([1, 2])),
+              ops.where([True, False], np.array([1, 2]), 0.5)):
+        assert y.dtype == np.float32

@@ -425,6 +425,10 @@ def test_within_averaged(backend):
     np.testing.assert_array_equal(p.numpy(), last)
     assert not (mean == last).any()
     adam.step()
+    loss = (p * p).sum()
+    with adam.averaged():  # an evaluation between forward and backward changes nothing
+        pass
+    loss.backward()
 
 
 def leaf_of_ones():

@@ -178,6 +178,8 @@ def test_ties():
     (lambda: ops.linear(np.ones((2, 3)), np.ones((4, 3))),
      r"linear: given x \(2, 3\), w \(4, 3\); needs x \(..., n_in\)"),
     (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), np.ones(3)), r"b \(3,\); needs"),
+    (lambda: ops.gate(np.ones(())), "cannot be halved"),
+    (lambda: losses.softmax_cross_entropy(np.ones(()), np.array(0)), r"given logits \(\); needs"),
     (lambda: ops.split(np.ones(5), 2), "no 2 equal pieces"),
     (lambda: ops.split(np.ones(5), [2, 2]), "add up to 4"),
     (lambda: ops.split(np.ones(5), [6, -1]), "below 0"),

@@ -51,11 +51,12 @@ def mul(a, b):
 
 
 def div(a, b):
-    """y = a / b.   dL/da = g / b,   dL/db = -g * a / b^2 = -g * y / b."""
+    """y = a / b.   dL/da = g / b,   dL/db = -g * a / b^2 = -g * y / b: b^2 might overflow."""
     a, b = operands(a, b)
+    y = a.data / b.data
     def da(g): return unbroadcast(g / b.data, a.shape)
-    def db(g): return unbroadcast(-g * a.data / (b.data * b.data), b.shape)
-    return record(a.data / b.data, (a, da), (b, db))
+    def db(g): return unbroadcast(-g * y / b.data, b.shape)
+    return record(y, (a, da), (b, db))
 
 
 def neg(x):

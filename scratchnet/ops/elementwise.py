@@ -83,8 +83,8 @@ def gate(x):
     Raises ValueError if the last axis cannot be halved.
     """
     x = floats(x)
-    h = x.shape[-1] // 2
-    if x.shape[-1] != 2 * h:
+    h = x.shape[-1] // 2 if x.ndim else 0
+    if x.ndim == 0 or x.shape[-1] != 2 * h:
         raise ValueError(f"gate: the last axis of {x.shape} cannot be halved")
     y, t, s = gate_of(x.data[..., :h], x.data[..., h:])
     def dx(g):
@@ -127,7 +127,7 @@ def clip(x, low=-math.inf, high=math.inf):
     low, high = number(low), number(high)
     if not low <= high:
         raise ValueError(f"clip: low = {low} is above high = {high}")
-    x = as_tensor(x)
+    x = floats(x) if isinstance(low, float) or isinstance(high, float) else as_tensor(x)
     def dx(g): return where_between(g, x.data, low, high)
     return record(xp.clip(x.data, low, high), (x, dx))
 

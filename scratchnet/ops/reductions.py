@@ -22,7 +22,7 @@ def spread(g, shape, axis, keepdims):
         return g.reshape((1,) * len(shape))
     if keepdims:
         return g
-    axes = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))}
+    axes = {a % (len(shape) or 1) for a in (axis if isinstance(axis, tuple) else (axis,))}
     return g.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
 
 
