@@ -181,6 +181,7 @@ def interrupted_at(number, work):
     return passed
 
 
+@pytest.mark.long
 def test_an_interrupt_at_any_line_of_a_save_is_one(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
     arrays = {"model/a": np.zeros(3), "model/b": np.zeros(3)}
@@ -266,6 +267,7 @@ SCRIPTS = {"generate": lambda: call(generate, "a", "--num", 1, "--quiet"),
            "overwrite": lambda: train(*VAE, "--out", "a", "--overwrite")}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_any_call_that_fails_is_one_line(script, trained, monkeypatch):

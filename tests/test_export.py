@@ -181,6 +181,7 @@ def ended(work, number, end, box="box", swaps=True):
         return code, int(count.read() or 0), said.read()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 @pytest.mark.parametrize("overwrite, swaps", [(False, True), (True, True), (True, False)],
                          ids=["fresh", "overwrite", "overwrite in two steps"])

@@ -197,6 +197,7 @@ class Kills:
 
 # ---------------------------------------------------------------- in the suite, and at length
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_runs_end_as_if_they_had_not_been(kind, tmp_path):
