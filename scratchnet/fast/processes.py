@@ -109,6 +109,7 @@ class ForkedTeam(Team):
     # ------------------------------------------------------------ sums over the team
 
     def wait(self):
+        """Return when every process has called this as often as this one."""
         self.turn += 1
         with self.fence:
             self.turns[8 * self.rank] = self.turn
@@ -178,7 +179,7 @@ class ForkedTeam(Team):
 
 def start_team(size, optimizer=None):
     """A team of this size, or the one that MPI started."""
-    if mpi.world() is not None:
+    if mpi.world():
         return mpi.MPITeam(optimizer)
     return ForkedTeam(size, optimizer) if size > 1 else Team()
 
@@ -208,7 +209,7 @@ def processes(batch_size):
     FEWEST images for each, 1 on a GPU. Several need Linux (they are forked) and NumPy's own
     OpenBLAS, which lets its threads be told; OPENBLAS_NUM_THREADS limits them as it limits the
     threads."""
-    if mpi.world() is not None:
+    if mpi.world():
         return mpi.world().size
     if xp.ndarray is not np.ndarray or sys.platform != "linux" or openblas() is None:
         return 1

@@ -22,6 +22,7 @@ from ..backend import xp
 
 STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
+
 class Team:
     """size processes, of which this is number `rank`.
 
@@ -46,9 +47,6 @@ class Team:
         """The sum over the team of one array from each process, all of one shape: the same bits in
         each process. Alone: a itself."""
         return a
-
-    def wait(self):
-        """Return when every process has called this as often as this one."""
 
     def agree(self, answer):
         """The first process's answer, True or False, in all of them."""
