@@ -1,5 +1,6 @@
 """Fixtures. A test that takes `backend` runs once on each array library there is."""
 
+import signal
 import sys
 
 import numpy as np
@@ -28,6 +29,7 @@ def backend(request):
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs us with &
     config.addinivalue_line("markers", "host_only: of what only the host does: on NumPy alone")
     config.addinivalue_line("markers", "pictures: a run draws its pictures (tests/test_run.py)")
 
