@@ -42,9 +42,13 @@ IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers st
 def main(argv):
     if not argv:
         return usage("evaluate.py", __doc__)
-    flags = mpi.from_first(read_run_flags, build_parser(), argv)
-    backend.use(flags.backend, mpi.number_here())
-    run, out, dataset, binarised = mpi.from_first(opened, flags)
+    flags = read_run_flags(build_parser(), argv)
+    backend.use(flags.backend, mpi.gpu())
+    run, dataset, binarised = opened(flags)
+    mpi.check_same(vars(flags), run.checksum())
+    out = run.folder / file_name(flags)
+    if mpi.rank() == 0:
+        check_has_room(out)
     images, labels = dataset.test_images, dataset.test_labels
     if not flags.quiet:
         print(f"{run.title}: {len(images):,} {dataset.held_out} images"
@@ -82,18 +86,15 @@ def main(argv):
 
 
 def opened(flags):
-    """The Run, where its figures will be written, the data that it is measured on, and whether
-    they are binary."""
+    """The Run, the data that it is measured on, and whether they are binary."""
     run = open_run(flags.run, RECIPES)
     check(run, flags)
-    out = run.folder / file_name(flags)
-    check_has_room(out)
     dataset = run.dataset(flags.data_dir, not flags.quiet, flags.validation)
     binarised = run.flags.binarize != "none" or flags.binarize == "static"
     if flags.binarize == "static" and run.flags.binarize == "none":
         dataset = statically_binarised(dataset)
     dataset = dataset.limited(flags.limit) if flags.limit else dataset
-    return run, out, dataset, binarised
+    return run, dataset, binarised
 
 
 def file_name(flags):

@@ -18,7 +18,6 @@ from pathlib import Path
 
 from models import RECIPES
 from scratchnet.errors import RunError
-from scratchnet.fast.mpi import from_first
 from scratchnet.runs import checkpoint
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.files import read, replacing
@@ -101,4 +100,4 @@ def build_parser():
 
 
 if __name__ == "__main__":
-    sys.exit(guarded("export.py", from_first, main, sys.argv[1:]))
+    sys.exit(guarded("export.py", main, sys.argv[1:]))

@@ -21,7 +21,6 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend
 from scratchnet.errors import RunError
-from scratchnet.fast.mpi import from_first
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
@@ -129,4 +128,4 @@ def build_parser():
 
 
 if __name__ == "__main__":
-    sys.exit(guarded("generate.py", from_first, main, sys.argv[1:]))
+    sys.exit(guarded("generate.py", main, sys.argv[1:]))

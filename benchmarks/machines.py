@@ -1,7 +1,7 @@
 """How far more processes, and more machines, make a training step shorter: measured, and a model.
 
-    OPENBLAS_NUM_THREADS=1 mpiexec -n 1 python -m benchmarks.machines --into machines.json
-    mpiexec -n 2 python -m benchmarks.machines --into machines.json    (as many as there are cores)
+    OPENBLAS_NUM_THREADS=1 mpiexec -n 1 python -m mpi4py -m benchmarks.machines --into machines.json
+    mpiexec -n 2 python -m mpi4py -m benchmarks.machines --into machines.json  (one for each core)
     python -m benchmarks.machines --from machines.json --out machines.png
 
 The first two measure: a step of every model with its batch, half of it, a quarter, an eighth; MPI's
@@ -61,7 +61,7 @@ def measure():
             del team.total
             times = []
             for i in range(3 + max(4, setting.burst)):
-                team.wait()
+                team.agree(False)
                 start = time.perf_counter()
                 step(i)
                 team.agree(False)
@@ -225,9 +225,8 @@ def main():
         return show(measured, flags.out)
     from scratchnet.fast import mpi
 
-    if mpi.world() is None:  # one process
-        from mpi4py import MPI
-        mpi._world[:] = [MPI.COMM_WORLD]
+    if mpi.world() is None:
+        parser.error("--into: start it with mpiexec and python -m mpi4py, also for one process")
     found = measure()
     if mpi.rank() == 0:
         path = Path(flags.into)

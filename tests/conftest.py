@@ -1,6 +1,7 @@
 """Fixtures. A test that takes `backend` runs once on each array library there is."""
 
 import os
+import signal
 import sys
 from importlib.util import find_spec
 
@@ -35,6 +36,7 @@ def cupy_is_missing():
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs us with &
     config.addinivalue_line("markers", "host_only: of what only the host does: on NumPy alone")
     config.addinivalue_line("markers", "pictures: a run draws its pictures (tests/test_run.py)")
     config.addinivalue_line("markers", "cupy: asks CuPy itself, with or without a GPU")

@@ -94,9 +94,10 @@ def test_what_a_gpu_lacks_is_named(cupy, words, monkeypatch):
 
 
 def test_a_gpu_that_does_all_is_taken(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
+    """Of two, the fourth process takes the second."""
+    monkeypatch.setitem(sys.modules, "cupy", cupy := fake_cupy(count=2))
     try:
-        assert backend.use("auto") == "cupy"
+        assert backend.use("auto", 3) == "cupy" and cupy.used == [1]
     finally:
         scratchnet.use("numpy")
 

@@ -5,6 +5,7 @@ import ctypes
 import os
 import sys
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ import numpy as np
 
 @cache
 def cores():
-    """How many cores this process may use: those it is allowed, by its affinity and by a
-    container's quota, but no more than BLAS uses."""
+    """How many this process may use, by its affinity and a container's quota: no more than BLAS."""
     blas = openblas()
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     return min(allowed, quota(), blas[0]() if blas else allowed)
@@ -40,13 +40,11 @@ def blas_threads(count):
 @cache
 def openblas():
     """(get, set) of the number of threads of the OpenBLAS that NumPy brings, or None."""
-    package = Path(np.__file__).parent
-    for path in [*package.parent.glob("numpy.libs/*openblas*"),
-                 *package.glob(".dylibs/*openblas*")]:
-        with contextlib.suppress(OSError):
-            library = ctypes.CDLL(str(path))
-            for prefix, suffix in (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", "")):
-                names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
-                if all(hasattr(library, name) for name in names):
-                    return tuple(getattr(library, name) for name in names)
+    numpy = Path(np.__file__).parent  # beside it are the libraries of its wheels: Linux's, macOS's
+    for path in [*numpy.parent.glob("numpy.libs/*openblas*"), *numpy.glob(".dylibs/*openblas*")]:
+        for prefix, suffix in product(("scipy_", ""), ("64_", "")):
+            with contextlib.suppress(OSError, AttributeError):
+                library = ctypes.CDLL(str(path))
+                return tuple(getattr(library, f"{prefix}openblas_{verb}_num_threads{suffix}")
+                             for verb in ("get", "set"))
     return None

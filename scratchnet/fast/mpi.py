@@ -1,21 +1,18 @@
-"""A team whose processes MPI started, on one machine or on many:
+"""A team whose processes MPI started: mpiexec -n 8 python -m mpi4py train_mnist.py --model vae
 
-    pip install -r requirements-mpi.txt
-    mpiexec -n 4 python -m mpi4py train_mnist.py --model vae
-    mpiexec -n 8 --hostfile hosts python -m mpi4py train_mnist.py --model vae --backend cupy
-
-Each process has the whole model, and makes the same update with the same sums (as in ChainerMN,
-Akiba et al. 2017, 1710.11351: pack, allreduce, unpack). Only the first one, rank 0, reads the data
-and the run, writes, draws and prints; it hands to the others what they need.
-
-mpi4py is imported only in a process that an MPI launcher started.
+Each reads flags, data and checkpoint itself, has the whole model (same seeds, same weights), and
+updates it with the same sums (pack, allreduce, unpack, as in ChainerMN: Akiba et al. 2017,
+1710.11351). Only rank 0 writes, draws and prints. Without a launcher mpi4py is not imported.
 """
 
 import contextlib
+import io
 import os
 import signal
 import sys
 import time
+import traceback
+from functools import cache
 
 import numpy as np
 
@@ -26,185 +23,97 @@ from .team import STOPS, Team
 
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # what Open MPI, and MPICH and its kin, say
 RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
-_world = []
-FIRST_SPEAKS = 1.0  # seconds for the first process to say what all of them found wrong
-LAST_LEAVES = 0.2   # seconds for the others to end first, and for the launcher to pass words on
+PATIENCE = 1.0  # seconds for the others to fail, too, before a process that failed ends them
 
 
+@cache
 def world():
-    """The communicator of all processes that MPI started, or None if it started none: neither a
-    launcher of several nor `python -m mpi4py` was used. Raises TeamError, once, if mpi4py cannot be
-    loaded, or knows nothing of the others."""
-    if not _world:
-        _world.append(None)
-        _world[0] = find_world()
-    return _world[0]
-
-
-def find_world():
+    """The communicator of all processes that MPI started, or None: neither a launcher of several
+    nor `python -m mpi4py` was used. Where mpi4py does not know those that were, all end here."""
     several = any(os.environ.get(name, "1") != "1" for name in SIZES)
     if "mpi4py.run" not in sys.modules and not several:
         return None
     try:
         from mpi4py import MPI
-    except Exception as error:  # mpi4py, or the MPI library under it, is missing or broken
-        trouble = (f"mpi4py cannot be loaded ({in_brief(error)}); install it with  pip install -r "
-                   f"requirements-mpi.txt, or start one without mpiexec")
-    else:
         if MPI.COMM_WORLD.size > 1 or not several:
             return MPI.COMM_WORLD
-        trouble = ("for mpi4py each is alone: mpiexec belongs to another MPI than mpi4py's; start "
-                   "them with that one's (pip puts it beside python)")
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
-        sys.exit(2)  # the first process says it
-    raise TeamError(f"mpiexec started several processes, but {trouble}")
+        trouble = "mpiexec is of another MPI than mpi4py; take that one's (pip's is beside python)"
+    except Exception as error:  # mpi4py, or the MPI library under it, is missing or broken
+        trouble = f"mpi4py does not load ({in_brief(error)}): pip install -r requirements-mpi.txt"
+    if all(os.environ.get(name, "0") == "0" for name in RANKS):  # one says it for all
+        print(f"error: {trouble}", file=sys.stderr)
+    sys.exit(2)
+
+
+def rank():
+    """The number of this process; 0 without MPI."""
+    return world().rank if world() else 0
+
+
+@cache
+def machine():
+    """The communicator of the processes on this machine."""
+    from mpi4py import MPI
+    return world().Split_type(MPI.COMM_TYPE_SHARED)
+
+
+def gpu():
+    """The number of this process's GPU: one for itself, where its machine has as many."""
+    return machine().rank if world() else 0
 
 
 class MPITeam(Team):
-    """All processes that MPI started. A sum goes through the host: copying from the GPU waits for
-    what computes it. With SCRATCHNET_CUDA_AWARE=1 MPI reads and writes the GPU's own memory, where
-    it can."""
+    """A sum goes through the host: copying from the GPU waits for what computes it."""
 
     def __init__(self, optimizer=None):
         self.comm = world()
         super().__init__(self.comm.size, self.comm.rank, optimizer)
-        self.direct = os.environ.get("SCRATCHNET_CUDA_AWARE") == "1"
 
     def __enter__(self):
-        """Share the cores of each machine among its processes: those of BLAS's threads that are
-        bound to the same cores, as a launcher may have bound them."""
-        from mpi4py import MPI
-
-        self.blas_before = None
+        """For good, give BLAS a thread for each core: this process's part of those it shares."""
         if openblas() is not None and hasattr(os, "sched_getaffinity"):
             mine = os.sched_getaffinity(0)
-            here = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
-            sharing = sum(mine == other for other in here.allgather(mine))
-            here.Free()
-            self.blas_before = blas_threads(max(1, cores() // sharing))
+            blas_threads(max(1, cores() // machine().allgather(mine).count(mine)))
         return self
 
-    def __exit__(self, kind, error, trace):
-        if self.blas_before is not None:
-            blas_threads(self.blas_before)
-
-    def wait(self):
-        self.comm.Barrier()
-
     def total(self, a):
-        if self.size == 1:
-            return a
-        on_host = isinstance(a, (np.ndarray, np.generic))
-        if self.direct and not on_host:
-            mine, out = xp.ascontiguousarray(a), xp.empty_like(a, order="C")
-            xp.cuda.get_current_stream().synchronize()  # MPI knows nothing of streams
-            self.comm.Allreduce(mine, out)
-            return out
-        mine = np.ascontiguousarray(to_numpy(a)).reshape(a.shape)
+        mine = np.asarray(to_numpy(a), order="C")
         out = np.empty_like(mine)
         self.comm.Allreduce(mine, out)
-        return out if on_host else xp.asarray(out)
+        return out if isinstance(a, (np.ndarray, np.generic)) else xp.asarray(out)
 
 
-# ---------------------------------------------------------------- what the first process does alone
-
-def rank():
-    """The number of this process; 0 without MPI."""
-    return 0 if world() is None else world().rank
-
-
-def number_here():
-    """Which of its machine's processes this one is; so it has a GPU for itself, where there are as
-    many."""
-    if world() is None:
-        return 0
-    from mpi4py import MPI
-
-    here = world().Split_type(MPI.COMM_TYPE_SHARED)
-    number = here.rank
-    here.Free()
-    return number
+def check_same(*what):
+    """Raise TeamError in each process in which this is not what it is in the first."""
+    if world() and world().bcast(what) != what:
+        raise TeamError("data, run or flags are not those of the first process: copy those here")
 
 
-def alone():
-    """Whether MPI started no processes beside this one."""
-    return world() is None or world().size == 1
-
-
-def from_first(work, *arguments):
-    """work(*arguments), done by the first process, in all of them. If it raises, the first one does
-    so too, and the others end quietly."""
+def as_one(work, *arguments):
+    """The exit code of work(*arguments), done by all processes that MPI started as one program.
+    Those above rank 0 are quiet and leave signals to it; in the end each waits for the others. What
+    all find wrong, rank 0 says; a process that fails alone says it itself, and ends all."""
     if world() is None:
         return work(*arguments)
-    found = error = None
-    if rank() == 0:
+    from mpi4py import MPI
+    comm, out, err = world().Dup(), sys.stdout, sys.stderr
+    if comm.rank:
+        out, err = io.StringIO(), io.StringIO()
+        for number in STOPS:
+            signal.signal(number, signal.SIG_IGN)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            found = work(*arguments)
-        except BaseException as raised:
-            error = raised
-            error.told = True
-    found, failed = world().bcast((found, error is not None))
-    if error is not None:
-        raise error
-    if failed:
-        sys.exit(0)
-    return found
-
-
-def as_in_first(*owners):
-    """Give what has a state_dict (a model, an optimiser) the state that it has in the first."""
-    if world() is not None:
-        for owner in owners:
-            state = world().bcast(owner.state_dict() if rank() == 0 else None)
-            if rank():
-                owner.load_state_dict(state)
-
-
-@contextlib.contextmanager
-def first_speaks():
-    """Inside, the other processes say nothing and leave signals to the first. At the end they wait
-    for it, without using a core: it may be drawing pictures."""
-    if world() is None:
-        yield
-        return
-    with contextlib.ExitStack() as stack:
-        if rank():
-            nowhere = stack.enter_context(open(os.devnull, "w"))
-            stack.enter_context(contextlib.redirect_stdout(nowhere))
-            stack.enter_context(contextlib.redirect_stderr(nowhere))
-            for number in STOPS:
-                signal.signal(number, signal.SIG_IGN)
-        yield
-    done = world().Ibarrier()
-    while not done.Test():
+            code = work(*arguments)
+        except Exception:
+            traceback.print_exc()
+            code = 1
+    ended, since = comm.Ibarrier(), time.monotonic()
+    while not ended.Test():
+        if code and time.monotonic() - since > PATIENCE:
+            if comm.rank:
+                print(f"process {comm.rank} of {comm.size}: {err.getvalue()}", file=sys.stderr)
+            time.sleep(0.2)  # in which the launcher hands the words on
+            comm.Abort(code)
         time.sleep(0.02)
-
-
-def end_all(error, tell, code):
-    """After an error in this process: tell() what it was, and end all. What all of them find wrong
-    is said once; what went wrong in from_first has ended the others already."""
-    if world() is None or getattr(error, "told", False):
-        tell("")
-        return
-    if rank():
-        time.sleep(FIRST_SPEAKS)
-    tell(f" (process {rank()} of {world().size})" if rank() else "")
-    sys.stdout.flush()
-    sys.stderr.flush()
-    time.sleep(LAST_LEAVES)
-    world().Abort(code)
-
-
-def leave(code):
-    """The exit code. `python -m mpi4py` takes any but 0 for a failure of this process alone, ends
-    all and complains; so with such a code a process of several ends here, as the last of them."""
-    if world() is not None and code:
-        from mpi4py import MPI
-
-        sys.stdout.flush()
-        sys.stderr.flush()
-        is_first = rank() == 0
-        MPI.Finalize()
-        time.sleep(LAST_LEAVES * is_first)
-        os._exit(code)
+    MPI.Finalize()  # for `python -m mpi4py` any code but 0 is a failure of one alone
     return code

@@ -1,12 +1,10 @@
 """A team of processes on one machine, forked by the first one.
 
-NumPy uses more than one core for matrix products alone. Threads over slices of the batch would
-use them for everything, but Python runs one thread at a time between NumPy's calls, and waking the
-other takes as long as a small call: two threads took 262 ms for a step of the CIFAR-10 VQ-VAE, one
-took 404, and two processes side by side 404 for twice the work. So on a CPU training is done by a
-team of processes, one for each core. Parameters lie in memory that they share, and gradients are
-added up by shares: each process updates the parameters of one share for all. docs/09-speed.md has
-the formula.
+NumPy uses more than one core for matrix products alone. Of threads, Python runs one at a time
+between NumPy's calls: two took 262 ms for a step of the CIFAR-10 VQ-VAE, one took 404, and two
+processes side by side 404 for twice the work. So on a CPU a process for each core trains. They
+share the parameters' memory; gradients are added up by shares: each process updates the parameters
+of one share for all. docs/09-speed.md has the formula.
 """
 
 import contextlib
@@ -31,16 +29,12 @@ MAIL = 1 << 20   # bytes of one mailbox: total() sends longer arrays in several 
 MOST = 8         # processes; nobody has measured more
 FEWEST = 8       # images of a batch for each process
 SPIN = 20_000    # looks at the others' turns (about 1 ms) before sleeping between them
-NAP = 1e-4       # seconds, at first
 
 
 class ForkedTeam(Team):
     """The processes are forked on entry, and afterwards only rank 0 goes on. optimizer: whose
-    parameters are trained inside; they and its state are moved into memory that the processes
-    share, and each updates its part of them.
-
-    Raises TeamError if a process fails or is killed, with what it said.
-    """
+    parameters are trained inside; each process updates its part of them. Raises TeamError if a
+    process fails, with what it said, or is killed."""
 
     def __init__(self, size, optimizer=None):
         super().__init__(size, optimizer=optimizer)
@@ -69,35 +63,30 @@ class ForkedTeam(Team):
         return self
 
     def start(self, rank):
-        """Fork process `rank`. No signal comes between: it would be handled by both."""
+        """Fork process `rank`, which leaves signals to the first one and ends when that ends. No
+        signal comes between: it would be handled by both."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         try:
-            pid = os.fork()
-            if pid == 0:
-                self.begin_work(rank)
-            else:
+            if pid := os.fork():
                 self.pids.append(pid)
+                return
+            self.rank, self.pids = rank, []
+            for number in STOPS:
+                signal.signal(number, signal.SIG_IGN)
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            self.look_after()  # if it has ended already
         except OSError as error:
             raise TeamError(f"a second training process could not be started ({error.strerror}); "
                             f"set OPENBLAS_NUM_THREADS=1 to train with one") from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def begin_work(self, rank):
-        """In a process just forked: leave signals to the first one, and end when it ends."""
-        self.rank, self.pids = rank, []
-        for number in STOPS:
-            signal.signal(number, signal.SIG_IGN)
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        self.look_after()  # if it has ended already
-
     def __exit__(self, kind, error, trace):
         if self.rank:
             if error is not None:
-                text = "".join(traceback.format_exception(kind, error, trace)).encode()[-MAIL:]
+                text = "".join(traceback.format_exception(error)).encode()[-MAIL:]
                 self.last_words[:len(text)] = text
-            os._exit(0 if error is None else 1)
+            os._exit(error is not None)
         for pid in self.pids:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)  # they hold nothing that would be lost
@@ -109,17 +98,17 @@ class ForkedTeam(Team):
     # ------------------------------------------------------------ sums over the team
 
     def wait(self):
+        """Return when every process has called this as often as this one."""
         self.turn += 1
         with self.fence:
             self.turns[8 * self.rank] = self.turn
         for rank in range(self.size):
-            looks, nap = 0, NAP
+            looks = 0
             while self.turns[8 * rank] < self.turn:
                 looks += 1
                 if looks > SPIN:
                     self.look_after()
-                    time.sleep(nap)
-                    nap = min(1.2 * nap, 0.01)
+                    time.sleep(min(1e-5 * (looks - SPIN), 0.01))
         with self.fence:
             pass
 
@@ -133,14 +122,11 @@ class ForkedTeam(Team):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 self.pids.remove(pid)
-                code = os.waitstatus_to_exitcode(status)
                 words = bytes(self.last_words).rstrip(b"\0").decode(errors="replace")
                 raise TeamError("a process of the training team " + (
                     f"failed:\n{words}" if words else
-                    f"was ended by signal {-code}" if code < 0 else f"ended with code {code}")
-                    + (" (the system may be out of memory: try a smaller --batch-size; "
-                       "a training run goes on with --resume)"
-                       if code == -signal.SIGKILL else ""))
+                    f"was ended by signal {os.WTERMSIG(status)} (the system may be out of memory: "
+                    f"try a smaller --batch-size; a training run goes on with --resume)"))
 
     def total(self, a):
         a = np.asarray(a)
@@ -178,14 +164,14 @@ class ForkedTeam(Team):
 
 def start_team(size, optimizer=None):
     """A team of this size, or the one that MPI started."""
-    if mpi.world() is not None:
+    if mpi.world():
         return mpi.MPITeam(optimizer)
     return ForkedTeam(size, optimizer) if size > 1 else Team()
 
 
 def shares(parameters, size):
-    """For each of `size` processes, the slice that it updates of each parameter, flattened: as many
-    numbers for each process, to one."""
+    """For each of `size` processes, the slice that it updates of each flattened parameter: of as
+    many numbers, to one."""
     total, start = sum(p.size for p in parameters), 0
     found = [[] for _ in range(size)]
     for p in parameters:
@@ -197,7 +183,7 @@ def shares(parameters, size):
 
 
 def share_memory(optimizer):
-    """Move the optimiser's parameters and state into memory that forked processes share."""
+    """Move what it trains, and its state, into memory that forked processes share."""
     for p in optimizer.parameters:
         p.data = shared_copy(p.data)
     optimizer.state = {n: [shared_copy(a) for a in arrays] for n, arrays in optimizer.state.items()}
@@ -205,10 +191,9 @@ def share_memory(optimizer):
 
 def processes(batch_size):
     """How many processes to train with: as many as MPI started, or else one for each core, at least
-    FEWEST images for each, 1 on a GPU. Several need Linux (they are forked) and NumPy's own
-    OpenBLAS, which lets its threads be told; OPENBLAS_NUM_THREADS limits them as it limits the
-    threads."""
-    if mpi.world() is not None:
+    FEWEST images for each, 1 on a GPU. Several need Linux, to fork, and NumPy's own OpenBLAS, to
+    set its threads; OPENBLAS_NUM_THREADS limits both."""
+    if mpi.world():
         return mpi.world().size
     if xp.ndarray is not np.ndarray or sys.platform != "linux" or openblas() is None:
         return 1

@@ -1,17 +1,14 @@
 """Several processes that train one model together, each on its part of every batch.
 
-All of them go through the same loop with the same random numbers; only three things differ:
+All go through the same loop with the same random numbers, each takes a part of the batch (`part`),
+and sums over the batch (`add_up`) and gradients (`add_gradients`) are added up. With L_r the mean
+loss of the n_r images of process r,
 
-    each takes a part of the batch                                  part
-    sums over the batch are added up over the team                  total, add_up
-    gradients are added up                                          add_gradients
+    dL/dp  =  sum over r of  n_r/n  dL_r/dp
 
-With L_r the mean loss of the n_r images of process r,   dL/dp = sum over r of n_r/n dL_r/dp.
-The results are the same bits whenever they are made with as many processes.
-
-Here is what all teams have in common, on top of one sum. processes.py forks a team on one machine,
-mpi.py is one that MPI started, on one or on many. A team of one does nothing: every method's plain
-meaning is what it returns for that one.
+The same bits come of as many processes. Here is what all teams have in common, on top of one sum,
+`total`. processes.py forks a team on one machine, mpi.py is one that MPI started, on one or on
+many. A team of one does nothing: what a method returns for it is its plain meaning.
 """
 
 import signal
@@ -22,12 +19,9 @@ from ..backend import xp
 
 STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
-class Team:
-    """size processes, of which this is number `rank`.
 
-        with start_team(size, optimizer) as team:
-            ...                 # done by every process of the team
-    """
+class Team:
+    """size processes, of which this is number `rank`. All do what is inside `with team:`."""
 
     def __init__(self, size=1, rank=0, optimizer=None):
         self.size, self.rank, self.optimizer = size, rank, optimizer
@@ -47,9 +41,6 @@ class Team:
         each process. Alone: a itself."""
         return a
 
-    def wait(self):
-        """Return when every process has called this as often as this one."""
-
     def agree(self, answer):
         """The first process's answer, True or False, in all of them."""
         return bool(self.total(np.array(answer and self.rank == 0, np.int8)))
@@ -58,13 +49,11 @@ class Team:
         """{name: array}, this process's part of each sum -> the sums over the team."""
         if self.size == 1:
             return sums
-        arrays = {name: xp.asarray(a) for name, a in sums.items()}
-        found = self.packed_total(list(arrays.values()))
-        return dict(zip(arrays, found, strict=True))
+        found = self.packed_total([xp.asarray(a) for a in sums.values()])
+        return dict(zip(sums, found, strict=True))
 
     def add_gradients(self):
-        """Replace each p.grad by its sum over the team, in those parts of the parameters which this
-        process updates."""
+        """Replace each p.grad by its sum over the team, where this process updates p."""
         if self.size == 1:
             return
         graded = [p for p in self.optimizer.parameters if p.grad is not None]

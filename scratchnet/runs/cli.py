@@ -3,7 +3,6 @@
 import contextlib
 import shlex
 import sys
-import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,28 +30,24 @@ def main(kind, about, recipes, argv=None):
 
 def guarded(script, work, *arguments):
     """The exit code of work(*arguments): what it returns, 2 for the user's mistake, said in one
-    line, 128 + the number of a signal that stopped it (130 for Ctrl-C). Where MPI started several
-    processes, an error in one ends all."""
-    def tell(who):
-        print(f"{script}: " + "\n".join(map(printable, f"{words}{who}".split("\n"))),
-              file=sys.stderr)
+    line, 128 + the number of a signal that stopped it (130 for Ctrl-C)."""
     with steady_output():
-        try:
-            with stop_signals(), mpi.first_speaks():
-                code = work(*arguments) or 0
-            return mpi.leave(code)
-        except (Stopped, Exception) as raised:
-            error = raised
-            if stopped := stop_behind(error):
-                words, code = "stopped", 128 + stopped.number
-            elif what := explained(error):
-                words, code = f"error: {what}", 2
-            elif mpi.alone():
-                raise
-            else:
-                words, code = f"error: {traceback.format_exc()}", 1
-        mpi.end_all(error, tell, code)
-        return mpi.leave(code)
+        return mpi.as_one(explaining, script, work, arguments)
+
+
+def explaining(script, work, arguments):
+    try:
+        with stop_signals():
+            return work(*arguments) or 0
+    except (Stopped, Exception) as error:
+        if stopped := stop_behind(error):
+            words, code = "stopped", 128 + stopped.number
+        elif what := explained(error):
+            words, code = f"error: {what}", 2
+        else:
+            raise
+        print(f"{script}: " + "\n".join(map(printable, words.split("\n"))), file=sys.stderr)
+        return code
 
 
 def stop_behind(error):
@@ -88,20 +83,19 @@ def train_a_model(kind, about, recipes, argv):
     """The story of a run; the exit code. Everything that can be wrong is found before the work."""
     if not argv:
         return usage(runs.script_of(kind), model_list(kind, recipes))
-    flags, named = mpi.from_first(read_flags, kind, about, recipes, argv)
+    flags, named = read_flags(kind, about, recipes, argv)
     choose_backend(flags)
     if flags.out:
-        mpi.from_first(check_free, Path(flags.out), flags.overwrite)
-    dataset = mpi.from_first(load_images, flags, kind, recipes, named)
+        check_free(Path(flags.out), flags.overwrite)
+    dataset = load_images(flags, kind, recipes, named)
     model, optimizer = build(flags, recipes[flags.model], dataset)
     images = prepared(dataset, flags)
-    with contextlib.ExitStack() as stack:
-        folder = mpi.from_first(lambda: stack.enter_context(claimed(flags, dataset)))
-        progress = mpi.from_first(begin, folder, flags, kind, dataset, model, optimizer)
-        mpi.as_in_first(model, optimizer)
+    with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
+        progress = begin(folder, flags, kind, dataset, model, optimizer)
+        mpi.check_same(vars(flags), dataset.sha256, progress)
         say(flags, opening(flags, images, model, folder, progress))
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet)
-        if mpi.rank():
+        if folder is None:
             return 0
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
         if stopped:
@@ -114,20 +108,23 @@ def train_a_model(kind, about, recipes, argv):
 
 
 def begin(folder, flags, kind, dataset, model, optimizer):
-    """Make the folder that of this run, which goes on or begins; the progress it has, or None."""
+    """Make the folder that of this run, which goes on or begins; the progress it has, or None. No
+    folder: another process writes it."""
     before, progress, continued = None, None, []
     if flags.resume:
-        before = runs.read(folder)
+        before = runs.read(flags.resume)
         progress, continued = go_on(before, flags, dataset, model, optimizer)
-    else:
+    elif folder:
         clear(folder)
-    write_config(folder, runs.script_of(kind), flags, dataset, continued, before and before.config)
+    if folder:
+        write_config(folder, runs.script_of(kind), flags, dataset, continued,
+                     before and before.config)
     return progress
 
 
 def choose_backend(flags):
     """Take the array library that is asked for, and write into the flags which it is."""
-    library = backend.use(flags.backend, mpi.number_here())
+    library = backend.use(flags.backend, mpi.gpu())
     if flags.backend == "auto":
         say(flags, f"--backend auto: using {backend.describe()}")
     flags.backend = library

@@ -104,9 +104,8 @@ def stop_signals(patience=0):
             sys.unraisablehook = lambda lost: None  # what half-made objects say as all ends
             raise Stopped(number)
 
-    before = {n: signal.getsignal(n) for n in STOPS}
-    if before.get(getattr(signal, "SIGHUP", None)) == signal.SIG_IGN:
-        del before[signal.SIGHUP]  # nohup
+    before = {n: handler for n in STOPS
+              if (handler := signal.getsignal(n)) != signal.SIG_IGN}  # nohup
     try:
         for n in before:
             signal.signal(n, note)

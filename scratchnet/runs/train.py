@@ -35,7 +35,7 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
     total = flags.steps or flags.epochs * per_epoch
     epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
-    log = Log(progress, Path(folder), model, optimizer, dataset.held_out)
+    log = Log(progress, folder and Path(folder), model, optimizer, dataset.held_out)
 
     with (diverging(log), stop_signals(patience=1) as stop_asked,
           start_team(processes(flags.batch_size), optimizer) as team):
