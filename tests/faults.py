@@ -38,7 +38,8 @@ def run(tree, fault):
     env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", "-m", "", "-p",
-                               "no:cacheprovider", fault["test"]], cwd=tree, env=env, capture_output=True, text=True)
+                               "no:cacheprovider", fault["test"]],
+                              cwd=tree, env=env, capture_output=True, text=True)
     finally:
         path.write_text(before)
     return {1: None, 0: "LIVES"}.get(done.returncode, done.stdout[-1000:] + done.stderr[-1000:])

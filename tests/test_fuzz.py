@@ -4,8 +4,10 @@ import os
 import time
 
 import fuzz
+import pytest
 
 
+@pytest.mark.long
 def test_2000_broken_inputs():
     """At least 2,000 in at most 20 s on one core; the seed is printed where one fails."""
     seed, start = int.from_bytes(os.urandom(4), "little"), time.monotonic()

@@ -28,8 +28,8 @@ TCP = {"MPIR_CVAR_NOLOCAL": "1", "UCX_TLS": "tcp,self",      # MPICH: no shared 
        "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "tcp,self"}    # Open MPI
 FOREVER = [*FLAGS, "--epochs", "100000"]
 
-pytestmark = pytest.mark.skipif(MPIEXEC is None or not importlib.util.find_spec("mpi4py"),
-                                reason="no mpiexec or no mpi4py here")
+HERE = MPIEXEC is not None and importlib.util.find_spec("mpi4py")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(not HERE, reason="no mpiexec or no mpi4py here")]
 
 
 def mpiexec(ranks, *command, by=("-m", "mpi4py"), env=None, **how):
