@@ -104,8 +104,8 @@ def the_whole_batch():
 
 
 def adam_over_whole_arrays():
-    from scratchnet.fast import blocks
-    blocks.BLOCK = sys.maxsize
+    from scratchnet.fast import update
+    update.BLOCK = sys.maxsize
 
 
 def adam_as_written():

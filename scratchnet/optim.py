@@ -11,8 +11,7 @@ import math
 import numpy as np
 
 from .backend import fused, to_numpy, xp
-from .fast.blocks import adam_in_place, flush_tiny, in_blocks
-from .fast.flat import flat
+from .fast.update import adam_in_place, arrays_to_update, flush_tiny
 
 
 class Optimizer:
@@ -35,8 +34,6 @@ class Optimizer:
         self.steps = [0] * len(self.parameters)  # updates so far, of each
         self.state = {name: [xp.zeros_like(p.data, order="C") for p in self.parameters]
                       for name in self.slots}
-        self.parts = [slice(None)] * len(self.parameters)  # what to update: a team shares it
-        self.flat = flat(self.parameters, self.state)
         self.is_averaged = False
 
     def zero_grad(self):
@@ -48,23 +45,16 @@ class Optimizer:
         """One update of every parameter that has a gradient. Raises ValueError for a gradient of
         another shape than its parameter's, RuntimeError within averaged()."""
         self.check_not_averaged("step")
-        for p in self.parameters:
-            if p.grad is not None and p.grad.shape != p.shape:
+        graded = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        for p in (self.parameters[i] for i in graded):
+            if p.grad.shape != p.shape:
                 raise ValueError(f"optimiser: a gradient of shape {p.grad.shape} for a parameter "
                                  f"of shape {p.shape}")
-            p.version += p.grad is not None
-        if self.flat and len(set(self.steps)) == 1 and (together := self.flat.blocks()):
-            self.steps = [t + 1 for t in self.steps]
-            return self.update(self.steps[0], *together)
-        for i, p in enumerate(self.parameters):
-            if p.grad is None:
-                continue
-            if not p.data.flags.c_contiguous:
-                p.data = xp.ascontiguousarray(p.data)
+        for i in graded:
             self.steps[i] += 1
-            state = [self.state[name][i] for name in self.slots]
-            for block in in_blocks([p.data, p.grad, *state], self.parts[i]):
-                self.update(self.steps[i], *block)
+            self.parameters[i].version += 1
+        for i, arrays in arrays_to_update(self, graded):
+            self.update(self.steps[i], *arrays)
 
     def check_not_averaged(self, what):
         if self.is_averaged:

@@ -92,7 +92,7 @@ class ForkedTeam(Team):
                 os.kill(pid, signal.SIGKILL)  # they hold nothing that would be lost
                 os.waitpid(pid, 0)
         if self.optimizer is not None:
-            self.optimizer.parts = [slice(None)] * len(self.optimizer.parameters)
+            self.optimizer.parts = None
         blas_threads(self.blas_before)
 
     # ------------------------------------------------------------ sums over the team

@@ -1,0 +1,112 @@
+"""What an optimiser updates, sooner: a block at a time on the host, so that its passes stay in the
+cache; all parameters end to end on a GPU, so that one update is one kernel."""
+
+import numpy as np
+
+from ..backend import xp
+from . import kernels
+
+BLOCK = 1 << 15  # elements, 128 KB: on Adam this saves half of the time
+FLUSH_EVERY = 64
+TINY = 1e-30
+ALIGN = 64  # on a GPU each array begins at a multiple of so many numbers, as if it were on its own
+
+
+def arrays_to_update(optimizer, graded):
+    """For each i in graded:  yield i, [p.data, p.grad, *the state of p],  p being parameter i."""
+    flat = flat_of(optimizer)
+    if flat and len(set(optimizer.steps)) == 1 and (together := flat.arrays_together()):
+        yield 0, together
+        return
+    parts = getattr(optimizer, "parts", None) or [slice(None)] * len(optimizer.parameters)
+    for i in graded:
+        p = optimizer.parameters[i]
+        if not p.data.flags.c_contiguous:
+            p.data = xp.ascontiguousarray(p.data)
+        state = [arrays[i] for arrays in optimizer.state.values()]
+        for block in in_blocks([p.data, p.grad, *state], parts[i]):
+            yield i, block
+
+
+def in_blocks(arrays, part):
+    """yield [a.reshape(-1)[part] for a in arrays]: flat views of C-contiguous arrays of one size,
+    on the host cut into blocks. part: a slice, that which a process of a team updates."""
+    flat = [a.reshape(-1)[part] for a in arrays]
+    step = BLOCK if isinstance(flat[0], np.ndarray) else max(1, len(flat[0]))
+    for start in range(0, len(flat[0]), step):
+        yield [a[start:start + step] for a in flat]
+
+
+def adam_in_place(p, g, m, v, lr, b1, rest1, b2, rest2, c1, c2, eps):
+    """optim.adam_step(p, g, m, v, lr, b1, rest1, b2, rest2, c1, c2, eps), an operation at a
+    time, in one passing array, with both corrections in two numbers. On the host; 3 % of a step of
+    the small VAE."""
+    root = c2 ** 0.5  # m / (sqrt(v / c2) + eps) = root m / (sqrt(v) + root eps)
+    a = rest1 * g
+    m *= b1
+    m += a
+    np.multiply(g, g, out=a)
+    a *= rest2
+    v *= b2
+    v += a
+    np.sqrt(v, out=a)
+    a += root * eps
+    np.divide(m, a, out=a)
+    a *= root * lr / c1
+    p -= a
+
+
+def flush_tiny(arrays, t):
+    """Nothing. (On the host, at every 64th step t, numbers below 1e-30 become 0.)
+
+    Where a gradient stays 0 (a border pixel of MNIST), its running mean decays into subnormal
+    numbers, on which a CPU is 100 times slower: after 2,000 steps of the VAE, Adam took 3.5 ms
+    instead of 1.5. Below 1e-30 neither m nor sqrt(v) matters beside eps.
+    """
+    if t % FLUSH_EVERY == 0 and isinstance(arrays[0], np.ndarray):
+        for a in arrays:
+            a[xp.abs(a) < TINY] = 0
+
+
+# ---------------------------------------------------------------- on a GPU
+
+def flat_of(optimizer):
+    """On a GPU the Flat of an optimiser, made once, if its arrays are of one dtype; else None."""
+    if isinstance(optimizer.parameters[0].data, np.ndarray):
+        return None
+    if not hasattr(optimizer, "flat"):
+        one = len({p.dtype for p in optimizer.parameters}) == 1
+        optimizer.flat = Flat(optimizer.parameters, optimizer.state) if one else None
+    return optimizer.flat
+
+
+class Flat:
+    """Parameters (Tensors) and state {name: [an array for each]}, moved into one array for each
+    kind. p.data and the state's arrays are views of these from then on."""
+
+    def __init__(self, parameters, state):
+        self.parameters = parameters
+        places = np.cumsum([0, *(-(-p.size // ALIGN) * ALIGN for p in parameters)]).tolist()
+        self.pack = kernels.Packer([p.size for p in parameters], places, parameters[0].dtype)
+        def moved(arrays):
+            flat = xp.zeros(places[-1], parameters[0].dtype)
+            views = []
+            for a, start in zip(arrays, places, strict=False):
+                views.append(flat[start:start + a.size].reshape(a.shape))
+                views[-1][...] = a
+            return flat, views
+        data, self.views = moved([p.data for p in parameters])
+        for p, view in zip(parameters, self.views, strict=True):
+            p._data = view  # the same numbers: its version stays
+        self.arrays = [data]
+        for name, arrays in state.items():
+            flat, state[name] = moved(arrays)
+            self.arrays.append(flat)
+
+    def arrays_together(self):
+        """[p, g, *state] of all of them end to end; None if one has no gradient, or other memory
+        than it was given."""
+        if any(p.grad is None or p.data is not view
+               for p, view in zip(self.parameters, self.views, strict=True)):
+            return None
+        return [self.arrays[0], self.pack([p.grad for p in self.parameters]), *self.arrays[1:]]
