@@ -26,6 +26,7 @@ from scratchnet import backend, no_grad
 from scratchnet.errors import DivergenceError, RunError
 from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_team
+from scratchnet.runs import machine
 from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.data import statically_binarised
@@ -43,7 +44,7 @@ def main(argv):
     if not argv:
         return usage("evaluate.py", __doc__)
     flags = read_run_flags(build_parser(), argv)
-    backend.use(flags.backend, mpi.gpu())
+    machine.use_backend(flags.backend, mpi.gpu())
     run, dataset, binarised = opened(flags)
     mpi.check_same(vars(flags), run.checksum())
     out = run.folder / file_name(flags)
@@ -79,7 +80,7 @@ def main(argv):
                f"{dataset.held_out}_images": len(images),
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
-               "versions": backend.versions()}
+               "versions": machine.versions()}
     write_json(out, content)
     if not flags.quiet:
         print(f"In {out}")

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from models import RECIPES
-from scratchnet import backend
 from scratchnet.errors import RunError
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, unused
+from scratchnet.runs.machine import use_backend
 from scratchnet.runs.memory import check_memory
 from scratchnet.runs.pictures import PICTURES, Request, in_order, make, possible, write_figure
 from scratchnet.runs.run import open_run
@@ -34,7 +34,7 @@ def main(argv):
     if not argv:
         return usage("generate.py", __doc__)
     flags = read_run_flags(build_parser(), argv)
-    backend.use(flags.backend)
+    use_backend(flags.backend)
     out = Path(flags.out) if flags.out else None
     check_out(out, flags.overwrite)
     run = open_run(flags.run, RECIPES)

@@ -26,6 +26,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, optim, training
 from scratchnet.errors import BackendError
+from scratchnet.runs.machine import use_backend
 
 MODELS = [(script, model) for script, recipes in RECIPES.items() for model in recipes]
 CODES = 128
@@ -40,7 +41,7 @@ def environment():
             print(f"{name} {importlib.import_module(name).__version__}")
         except ImportError:
             print(f"{name}: not installed")
-    backend.use("cupy")
+    use_backend("cupy")
     cupy = backend.xp._module
     cupy.show_config()
     free, total = cupy.cuda.runtime.memGetInfo()

@@ -11,17 +11,12 @@ backend before making tensors: arrays of one library do not mix with the other's
 
 import functools
 import importlib
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 
 from .errors import BackendError, in_brief
 
 BACKENDS = ("numpy", "cupy", "auto")
-UNKNOWN = "unknown (no git)"  # what commit_of says where there is no answer
 
 
 class ArrayModule:
@@ -52,8 +47,8 @@ def use(name, number=0):
     number: of the GPU, where there are several; of two, 2 is the first again. Returns the name of
     the library now in use: "numpy" or "cupy".
 
-    Raises BackendError for an unknown name, and for "cupy" when CuPy is not installed, broken or
-    older than 14, finds no GPU, or cannot multiply or compile on it; the message says which.
+    Raises BackendError for an unknown name, and for "cupy" when it cannot be loaded or finds no
+    GPU. (The scripts look closer first, and say what to do: runs/machine.py.)
     """
     if name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")
@@ -62,7 +57,7 @@ def use(name, number=0):
             return use("cupy", number)
         except BackendError:
             return use("numpy")
-    xp._become(np if name == "numpy" else _import_cupy(number))
+    xp._become(np if name == "numpy" else _cupy(number))
     return name
 
 
@@ -103,94 +98,13 @@ def to_numpy(a):
     return xp.asnumpy(a)
 
 
-OLDEST_CUPY = 14  # 13.4 computes Adam in float64, and refuses what else becomes float64
-INSTALL = ("install it with  pip install cupy-cuda12x  (CUDA 12) or  pip install cupy-cuda13x  "
-           "(CUDA 13; see requirements-cuda.txt), or use --backend numpy")
-WITH_CUDA = ("pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk]) brings CUDA's libraries; or "
-             "use --backend numpy")
-
-
-def _find_gpu(cupy, number):
-    if (count := cupy.cuda.runtime.getDeviceCount()) < 1:
-        raise RuntimeError("no CUDA device")
-    cupy.cuda.Device(number % count).use()
-    cupy.zeros(1).get()  # a driver that is too old shows itself here
-
-
-def _multiply(cupy, _):
-    a = cupy.zeros((2, 2), "f")  # set by a copy: ones would have to be compiled
-    (a @ a).get()
-
-
-def _compile(cupy, _):
-    def probe(a): return a * a + 1  # with a name: it becomes the kernel's, and must be one in C
-    cupy.fuse(probe)(cupy.zeros(2, "f")).get()
-
-
-PROBES = (  # what a run does on a GPU; what is wrong where it fails; what to do then
-    (_find_gpu, "finds no usable GPU", "check `nvidia-smi`, that the cupy package matches your "
-     "CUDA version (12 or 13; see requirements-cuda.txt), or use --backend numpy"),
-    (_multiply, "cannot multiply matrices: cuBLAS is missing or does not work", WITH_CUDA),
-    (_compile, "cannot compile kernels: NVRTC or CUDA's headers are missing or do not work",
-     WITH_CUDA))
-
-
-def _import_cupy(number):
-    """CuPy, after it has done what a run needs: found this GPU, multiplied matrices, compiled."""
+def _cupy(number):
+    """CuPy, on the GPU of this number."""
     try:
         cupy = importlib.import_module("cupy")
-    except Exception as error:  # a broken installation may raise anything
-        missing = isinstance(error, ModuleNotFoundError) and error.name == "cupy"
-        reason = "is not installed" if missing else (
-            f"is installed, but broken: it cannot load ({in_brief(error)})")
-        raise BackendError(f"backend 'cupy': CuPy {reason}; {INSTALL}") from None
-    if int(cupy.__version__.partition(".")[0]) < OLDEST_CUPY:
-        raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is too old: {OLDEST_CUPY} or "
-                           f"later is needed; {INSTALL}")
-    for probe, wrong, instead in PROBES:
-        try:
-            probe(cupy, number)
-        except Exception as error:  # CuPy has many error classes, none importable without CuPy
-            raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is installed, but {wrong} "
-                               f"({in_brief(error)}); {instead}") from None
+        cupy.cuda.Device(number % (cupy.cuda.runtime.getDeviceCount() or 1)).use()
+        cupy.zeros(1).get()  # a driver that is too old shows itself here
+    except Exception as error:  # CuPy has many error classes, none importable without CuPy
+        raise BackendError(f"backend 'cupy' cannot be used here ({in_brief(error)}): it needs CuPy "
+                           f"14 or later and a GPU") from None
     return cupy
-
-
-def trouble(error):
-    """What a person can do about an exception: memory that ran out, a GPU or CUDA that failed. None
-    for all others, which are mistakes in the code."""
-    less = "ask for less at a time (--batch-size, --num), or choose smaller sizes"
-    ours = type(error).__module__.startswith(("cupy", "cuda"))
-    if isinstance(error, MemoryError):
-        return f"there is not enough memory{' on the GPU' * ours} ({in_brief(error)}); {less}"
-    if ours:
-        return (f"CUDA failed ({type(error).__name__}: {in_brief(error)}); a run goes on from its "
-                f"last checkpoint with --resume; if it comes again see `nvidia-smi`, or use "
-                f"--backend numpy")
-    return None
-
-
-def versions():
-    """Versions of everything a result depends on, for config.json."""
-    found = {
-        "python": sys.version.split()[0],
-        "numpy": np.__version__,
-        "backend": describe(),
-    }
-    found["commit"] = commit_of(Path(importlib.import_module(__package__).__path__[0]).parent)
-    return found
-
-
-def commit_of(checkout):
-    """The commit of the git repository in this folder; not of one that the folder lies in, which is
-    somebody else's. None of its programs (hooks, a file monitor) are run, nothing is written."""
-    git = ["git", f"--git-dir={checkout / '.git'}", f"--work-tree={checkout}",
-           "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        described = subprocess.run(
-            [*git, "describe", "--always", "--dirty", "--abbrev=12"], cwd=checkout, check=True,
-            env=env | {"GIT_OPTIONAL_LOCKS": "0"}, capture_output=True, text=True, timeout=5)
-        return described.stdout.strip()
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return UNKNOWN

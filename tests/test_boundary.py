@@ -20,9 +20,8 @@ import evaluate
 import export
 import generate
 from models import RECIPES
-from scratchnet import backend
 from scratchnet.errors import CheckpointError
-from scratchnet.runs import checkpoint, cli, data, files, pictures
+from scratchnet.runs import checkpoint, cli, data, files, machine, pictures
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import run as runs
 from scratchnet.runs.synthetic import synthetic_digits
@@ -387,17 +386,17 @@ def test_a_byte_order_mark_is_no_mistake(runs_here):
 
 
 @pytest.mark.parametrize("versions, expected", [
-    ({"commit": "0123456789ab"}, "0123456789ab"), ({}, backend.UNKNOWN), (3, backend.UNKNOWN)])
+    ({"commit": "0123456789ab"}, "0123456789ab"), ({}, machine.UNKNOWN), (3, machine.UNKNOWN)])
 def test_a_slow_git_does_not_change_the_commit(versions, expected, runs_here, monkeypatch):
     changed("a", lambda config: config.update(versions=versions))
     def slow(command, **how):
         raise subprocess.TimeoutExpired(command, how["timeout"])
     with monkeypatch.context() as patch:
-        patch.setattr(backend.subprocess, "run", slow)
+        patch.setattr(machine.subprocess, "run", slow)
         assert train("--resume", "a", "--epochs", 2, "--quiet") == 0
     found = json.loads(Path("a/config.json").read_text())["versions"]
     assert found["commit"] == expected and found["numpy"] == np.__version__
-    monkeypatch.setattr(backend, "commit_of", lambda checkout: "ba9876543210")
+    monkeypatch.setattr(machine, "commit_of", lambda checkout: "ba9876543210")
     assert train("--resume", "a", "--epochs", 3, "--quiet") == 0
     assert json.loads(Path("a/config.json").read_text())["versions"]["commit"] == "ba9876543210"
 

@@ -15,9 +15,8 @@ import pytest
 import evaluate
 import generate
 from models import RECIPES
-from scratchnet import backend
 from scratchnet.errors import BackendError
-from scratchnet.runs import cli, data, memory
+from scratchnet.runs import cli, data, machine, memory
 from scratchnet.runs.synthetic import synthetic_digits
 
 VAE = ["--model", "vae", "--dataset", "synthetic", "--h-dim", "4", "--z-dim", "2", "--epochs", "1"]
@@ -266,17 +265,17 @@ def repository(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_commit_is_that_of_scratchnet_alone(repository, tmp_path, monkeypatch):
-    commit = backend.commit_of(repository)
+    commit = machine.commit_of(repository)
     assert len(commit) == 12 and int(commit, 16)
     (repository / "a.py").write_text("2")
-    assert backend.commit_of(repository) == f"{commit}-dirty"
+    assert machine.commit_of(repository) == f"{commit}-dirty"
     inner = repository / "site-packages"
     inner.mkdir()
-    assert backend.commit_of(inner) == "unknown (no git)"
+    assert machine.commit_of(inner) == "unknown (no git)"
     (inner / ".git").mkdir()  # no repository
-    assert backend.commit_of(inner) == "unknown (no git)"
+    assert machine.commit_of(inner) == "unknown (no git)"
     monkeypatch.setenv("GIT_DIR", str(repository / ".git"))
-    assert backend.commit_of(inner) == "unknown (no git)"
+    assert machine.commit_of(inner) == "unknown (no git)"
     assert not (tmp_path / "mark").exists()
 
 
@@ -285,9 +284,9 @@ def test_the_commit_is_that_of_scratchnet_alone(repository, tmp_path, monkeypatc
 def test_a_cupy_that_cannot_be_imported(error, monkeypatch):
     def import_module(name):
         raise error
-    monkeypatch.setattr(backend.importlib, "import_module", import_module)
+    monkeypatch.setattr(machine.importlib, "import_module", import_module)
     with pytest.raises(BackendError, match="is installed, but broken: it cannot load") as caught:
-        backend.use("cupy")
+        machine.use_backend("cupy")
     assert "\n" not in str(caught.value)
 
 

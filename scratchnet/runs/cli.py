@@ -11,7 +11,7 @@ from ..errors import RunError, UserError, in_brief, printable, shown
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
-from . import checkpoint, data
+from . import checkpoint, data, machine
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
 from .flags import model_list, read_flags
@@ -70,7 +70,7 @@ def explained(error):
     if isinstance(error, ImportError):
         return (f"{in_brief(error)}; install what is missing with pip install -r requirements.txt, "
                 f"or give it more memory")
-    return backend.trouble(error)
+    return machine.trouble(error)
 
 
 def usage(script, text):
@@ -124,7 +124,7 @@ def begin(folder, flags, kind, dataset, model, optimizer):
 
 def choose_backend(flags):
     """Take the array library that is asked for, and write into the flags which it is."""
-    library = backend.use(flags.backend, mpi.gpu())
+    library = machine.use_backend(flags.backend, mpi.gpu())
     if flags.backend == "auto":
         say(flags, f"--backend auto: using {backend.describe()}")
     flags.backend = library

@@ -8,10 +8,9 @@ import re
 import shutil
 from pathlib import Path
 
-from .. import backend
 from ..errors import RunError, shown
 from ..fast.processes import processes
-from . import checkpoint
+from . import checkpoint, machine
 from . import run as runs
 from .files import about, contents, lock, new_part, remove_parts, replacing
 from .flags import RUN_ONLY
@@ -190,9 +189,9 @@ def write_config(folder, script, flags, dataset, continued, before=None):
     """config.json: everything that repeats the run, and what it ran on. continued: what was
     changed on the way, by --resume: [{"after_step": n, "was": {flag: earlier value}}, ...];
     before: what was in it, whose commit is kept where that of now cannot be found out."""
-    versions, earlier = backend.versions(), (before or {}).get("versions")
-    if versions["commit"] == backend.UNKNOWN and isinstance(earlier, dict):
-        versions["commit"] = earlier.get("commit", backend.UNKNOWN)
+    versions, earlier = machine.versions(), (before or {}).get("versions")
+    if versions["commit"] == machine.UNKNOWN and isinstance(earlier, dict):
+        versions["commit"] = earlier.get("commit", machine.UNKNOWN)
     kept = {n: v for n, v in vars(flags).items() if n not in (*RUN_ONLY, "out", "data_dir")}
     content = {"script": script, "flags": kept,
                "dataset": {"name": dataset.name, "title": dataset.title, "sha256": dataset.sha256,
