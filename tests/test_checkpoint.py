@@ -231,6 +231,7 @@ except CheckpointError as error:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["model/w.npy", "progress.npy"])
 def test_a_bomb_is_not_unpacked(name, tmp_path):
     """3 GB of zeros in 3 MB, where there are 2 GB of memory."""

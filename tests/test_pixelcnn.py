@@ -453,6 +453,7 @@ def test_masked_weights_never_move(rng):
         assert (host(block.narrow.w.grad) != 0).any(axis=(0, 1)).mean() > 0.5
 
 
+@pytest.mark.host_only
 def test_learns_the_images_it_is_shown(backend, rng):
     """Two images, equally often: the best NLL is log 2."""
     for name in ("plain", "gated, codes, conditional"):

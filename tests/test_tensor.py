@@ -149,6 +149,7 @@ def test_a_long_chain_needs_no_recursion(backend):
     assert x.grad.item() == 1.0
 
 
+@pytest.mark.host_only
 def test_a_long_chain_can_be_dropped_unused():
     y = leaf([1.0])
     for _ in range(100_000):

@@ -238,6 +238,7 @@ def test_elbo_is_below_the_importance_weighted_bound(backend, rng):
     assert many > elbo + 0.3
 
 
+@pytest.mark.host_only
 def test_importance_weights_find_a_likelihood_known_exactly(rng):
     """Decoder constant in z: log p(x) is the Bernoulli likelihood, whatever q is."""
     model = small(rng)

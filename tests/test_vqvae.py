@@ -350,6 +350,7 @@ def fit(model, x, rng, steps, lr=3e-3):
     return metrics
 
 
+@pytest.mark.host_only
 def test_dead_codes_are_moved_only_if_asked(backend, rng, monkeypatch):
     monkeypatch.setattr("models.vqvae.PLACING", 0)
     for part, moved in ((0.0, False), (0.25, True)):
@@ -423,6 +424,7 @@ def test_steps_go_on_counting_after_loading(rng):
     assert other.steps_done == model.steps_done == 3
 
 
+@pytest.mark.host_only
 def test_the_codebook_is_placed_over_the_first_steps(backend, rng):
     """Codes that the encoder leaves behind come back into use: here all but two of them."""
     model = tiny(rng, num_embeddings=16)
@@ -431,6 +433,7 @@ def test_the_codebook_is_placed_over_the_first_steps(backend, rng):
     assert float(fit(model, pixels(rng, 32), rng, 250)["perplexity"]) > 10
 
 
+@pytest.mark.host_only
 @pytest.mark.parametrize("codebook", ["gradient", "ema"])
 def test_a_few_images_can_be_learned_by_heart(codebook, rng):
     """Bright and dark squares at four places: the loss falls, and no collapse onto one code."""
