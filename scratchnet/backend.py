@@ -17,6 +17,7 @@ import numpy as np
 from .errors import BackendError, in_brief
 
 BACKENDS = ("numpy", "cupy", "auto")
+OLDEST_CUPY = 14  # 13.4 computes Adam in float64, and refuses what else becomes float64
 
 
 class ArrayModule:
@@ -47,8 +48,8 @@ def use(name, number=0):
     number: of the GPU, where there are several; of two, 2 is the first again. Returns the name of
     the library now in use: "numpy" or "cupy".
 
-    Raises BackendError for an unknown name, and for "cupy" when it cannot be loaded or finds no
-    GPU. (The scripts look closer first, and say what to do: runs/machine.py.)
+    Raises BackendError for an unknown name, and for "cupy" when it cannot be loaded, is too old or
+    finds no GPU. (The scripts look closer first, and say what to do: runs/machine.py.)
     """
     if name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")
@@ -102,9 +103,11 @@ def _cupy(number):
     """CuPy, on the GPU of this number."""
     try:
         cupy = importlib.import_module("cupy")
+        if int(cupy.__version__.partition(".")[0]) < OLDEST_CUPY:
+            raise ImportError(f"CuPy {cupy.__version__} is too old")
         cupy.cuda.Device(number % (cupy.cuda.runtime.getDeviceCount() or 1)).use()
         cupy.zeros(1).get()  # a driver that is too old shows itself here
     except Exception as error:  # CuPy has many error classes, none importable without CuPy
         raise BackendError(f"backend 'cupy' cannot be used here ({in_brief(error)}): it needs CuPy "
-                           f"14 or later and a GPU") from None
+                           f"{OLDEST_CUPY} or later and a GPU") from None
     return cupy

@@ -93,6 +93,13 @@ def test_what_a_gpu_lacks_is_named(cupy, words, monkeypatch):
     assert machine.use_backend("auto") == "numpy"
 
 
+def test_the_library_takes_no_cupy_that_is_too_old(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(version="13.4.0"))
+    with pytest.raises(BackendError, match="CuPy 13.4.0 is too old.*needs CuPy 14 or later"):
+        backend.use("cupy")
+    assert backend.use("auto") == "numpy"
+
+
 def test_a_gpu_that_does_all_is_taken(monkeypatch):
     """Of two, the fourth process takes the second."""
     monkeypatch.setitem(sys.modules, "cupy", cupy := fake_cupy(count=2))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import call, refused, train
 from test_export import ended, fail
 
 import evaluate
@@ -61,21 +62,6 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def runs_here(trained):
     shutil.copytree(trained, ".", dirs_exist_ok=True)
-
-
-def train(*argv):
-    return cli.main("mnist", "", RECIPES["mnist"], [str(a) for a in argv])
-
-
-def call(script, *argv):
-    return cli.guarded(f"{script.__name__}.py", script.main, [str(a) for a in argv])
-
-
-def refused(capsys, code):
-    err = capsys.readouterr().err
-    assert code == 2 and "error: " in err and err.count("\n") == 1 and len(err) < 600, err
-    assert all(c.isprintable() or c == "\n" for c in err), err
-    return err
 
 
 def names(folder):

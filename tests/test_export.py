@@ -16,12 +16,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scripts import call, refused, train
 
 import evaluate
 import export
 import generate
 from models import RECIPES
-from scratchnet.runs import cli, data, files, folder, pictures
+from scratchnet.runs import data, files, folder, pictures
 from scratchnet.runs.synthetic import synthetic_digits
 
 VAE = ["--model", "vae", "--dataset", "synthetic", "--h-dim", "4", "--z-dim", "2", "--epochs", "1",
@@ -61,20 +62,6 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def two_runs(trained):
     shutil.copytree(trained, ".", dirs_exist_ok=True)
-
-
-def train(*argv):
-    return cli.main("mnist", "", RECIPES["mnist"], [str(a) for a in argv])
-
-
-def call(script, *argv):
-    return cli.guarded(f"{script.__name__}.py", script.main, [str(a) for a in argv])
-
-
-def refused(capsys, code):
-    err = capsys.readouterr().err
-    assert code == 2 and "error: " in err and err.count("\n") == 1, err
-    return err
 
 
 def whole(path):

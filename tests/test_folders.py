@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import call, train
 
 import evaluate
 import generate
-from models import RECIPES
-from scratchnet.runs import cli, data, files, pictures
+from scratchnet.runs import data, files, pictures
 from scratchnet.runs import log as runs_log
 from scratchnet.runs.folder import locked
 from scratchnet.runs.synthetic import synthetic_digits
@@ -38,14 +38,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(data.KINDS, "mnist", replace(data.KINDS["mnist"], synthetic=few_digits))
     monkeypatch.setattr(pictures, "possible", lambda model: [])
-
-
-def train(*argv):
-    return cli.main("mnist", "", RECIPES["mnist"], [str(a) for a in argv])
-
-
-def call(script, *argv):
-    return cli.guarded(script.__name__ + ".py", script.main, [str(a) for a in argv])
 
 
 def names(folder):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import call, refused, train
 
 import evaluate
 import generate
-from models import RECIPES
 from scratchnet.errors import BackendError
 from scratchnet.runs import cli, data, machine, memory
 from scratchnet.runs.synthetic import synthetic_digits
@@ -52,21 +52,6 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def runs_here(trained):
     shutil.copytree(trained, ".", dirs_exist_ok=True)
-
-
-def train(*argv):
-    return cli.main("mnist", "", RECIPES["mnist"], [str(a) for a in argv])
-
-
-def call(script, *argv):
-    return cli.guarded(f"{script.__name__}.py", script.main, [str(a) for a in argv])
-
-
-def refused(capsys, code):
-    """The message of a call that gave this exit code: one line."""
-    err = capsys.readouterr().err
-    assert code == 2 and "error: " in err and err.count("\n") == 1 and len(err) < 600, err
-    return err
 
 
 # ---------------------------------------------------------------- command lines

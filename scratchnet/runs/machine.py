@@ -12,7 +12,6 @@ from .. import backend
 from ..errors import BackendError, in_brief
 
 UNKNOWN = "unknown (no git)"  # what commit_of says where there is no answer
-OLDEST_CUPY = 14  # 13.4 computes Adam in float64, and refuses what else becomes float64
 INSTALL = ("install it with  pip install cupy-cuda12x  (CUDA 12) or  pip install cupy-cuda13x  "
            "(CUDA 13; see requirements-cuda.txt), or use --backend numpy")
 WITH_CUDA = ("pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk]) brings CUDA's libraries; or "
@@ -66,9 +65,9 @@ def probe_cupy(number):
         reason = "is not installed" if missing else (
             f"is installed, but broken: it cannot load ({in_brief(error)})")
         raise BackendError(f"backend 'cupy': CuPy {reason}; {INSTALL}") from None
-    if int(cupy.__version__.partition(".")[0]) < OLDEST_CUPY:
-        raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is too old: {OLDEST_CUPY} or "
-                           f"later is needed; {INSTALL}")
+    if int(cupy.__version__.partition(".")[0]) < backend.OLDEST_CUPY:
+        raise BackendError(f"backend 'cupy': CuPy {cupy.__version__} is too old: {backend.OLDEST_CUPY} "
+                           f"or later is needed; {INSTALL}")
     for probe, wrong, instead in PROBES:
         try:
             probe(cupy, number)
