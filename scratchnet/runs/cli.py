@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, UserError, in_brief, printable, shown
+from ..backend import xp
+from ..errors import BackendError, RunError, UserError, in_brief, printable
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
-from . import checkpoint, data, machine
+from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
 from .flags import model_list, read_flags
 from .folder import barely_begun, check_free, claimed, clear, write_config
-from .forms import changed
 from .log import label
 from .train import train
 
@@ -64,13 +64,19 @@ def explained(error):
     if isinstance(error, (UserError, FloatingPointError)):  # the latter: NaN that an op refuses
         return str(error)
     if isinstance(error, OSError):
-        name = str(error.filename or "")
-        where = f"{name if len(name) <= 300 else shown(name, 300)}: " if name else ""
+        where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or in_brief(error)}; mend that, or name another place"
     if isinstance(error, ImportError):
-        return (f"{in_brief(error)}; install what is missing with pip install -r requirements.txt, "
-                f"or give it more memory")
-    return machine.trouble(error)
+        return f"{in_brief(error)}; install what is missing with pip install -r requirements.txt"
+    of_gpu = type(error).__module__.startswith(("cupy", "cuda"))
+    if isinstance(error, MemoryError):
+        return (f"there is not enough memory{' on the GPU' * of_gpu} ({in_brief(error)}); ask for "
+                f"less at a time (--batch-size, --num, --limit), or choose smaller sizes")
+    if of_gpu:
+        return (f"CUDA failed ({type(error).__name__}: {in_brief(error)}); a run goes on from its "
+                f"last checkpoint with --resume; if it comes again see `nvidia-smi`, or use "
+                f"--backend numpy")
+    return None
 
 
 def usage(script, text):
@@ -110,24 +116,35 @@ def train_a_model(kind, about, recipes, argv):
 def begin(folder, flags, kind, dataset, model, optimizer):
     """Make the folder that of this run, which goes on or begins; the progress it has, or None. No
     folder: another process writes it."""
-    before, progress, continued = None, None, []
+    progress, continued = None, []
     if flags.resume:
-        before = runs.read(flags.resume)
-        progress, continued = go_on(before, flags, dataset, model, optimizer)
+        progress, continued = go_on(runs.read(flags.resume), flags, dataset, model, optimizer)
     elif folder:
         clear(folder)
     if folder:
-        write_config(folder, runs.script_of(kind), flags, dataset, continued,
-                     before and before.config)
+        write_config(folder, runs.script_of(kind), flags, dataset, continued)
     return progress
 
 
-def choose_backend(flags):
-    """Take the array library that is asked for, and write into the flags which it is."""
-    library = machine.use_backend(flags.backend, mpi.gpu())
-    if flags.backend == "auto":
-        say(flags, f"--backend auto: using {backend.describe()}")
-    flags.backend = library
+def use_backend(name):
+    """Take the array library of this name; which it is. Raises BackendError, which says what to do,
+    for a CuPy that cannot do what a run needs: multiply matrices, compile a kernel."""
+    if name == "auto":
+        try:
+            return use_backend("cupy")
+        except BackendError:
+            return backend.use("numpy")
+    try:
+        found = backend.use(name, mpi.gpu())
+        if found == "cupy":
+            a = xp.zeros((2, 2), "f")
+            backend.fused(lambda_free)(a @ a).get()
+    except Exception as error:  # CuPy has many error classes, none importable without CuPy
+        raise BackendError(f"backend 'cupy' cannot be used here ({in_brief(error)}): see "
+                           f"`nvidia-smi`, install CuPy and CUDA's libraries with pip install "
+                           f"\"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk]; see "
+                           f"requirements-cuda.txt), or use --backend numpy") from None
+    return found
 
 
 # ---------------------------------------------------------------- data and model
