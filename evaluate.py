@@ -26,12 +26,11 @@ from scratchnet import backend, no_grad
 from scratchnet.errors import DivergenceError, RunError
 from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_team
-from scratchnet.runs import machine
 from scratchnet.runs.checkpoint import write_json
-from scratchnet.runs.cli import guarded, usage
+from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
-from scratchnet.runs.folder import check_has_room
+from scratchnet.runs.folder import check_has_room, versions
 from scratchnet.runs.log import label, progress_bar
 from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
@@ -44,7 +43,7 @@ def main(argv):
     if not argv:
         return usage("evaluate.py", __doc__)
     flags = read_run_flags(build_parser(), argv)
-    machine.use_backend(flags.backend, mpi.gpu())
+    use_backend(flags.backend, mpi.gpu())
     run, dataset, binarised = opened(flags)
     mpi.check_same(vars(flags), run.checksum())
     out = run.folder / file_name(flags)
@@ -80,7 +79,7 @@ def main(argv):
                f"{dataset.held_out}_images": len(images),
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
-               "versions": machine.versions()}
+               "versions": versions()}
     write_json(out, content)
     if not flags.quiet:
         print(f"In {out}")

@@ -13,19 +13,16 @@ if __name__ == "__main__":
     import early  # noqa: F401
 
 from functools import cache
-from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from models import RECIPES
 from scratchnet.errors import RunError
-from scratchnet.runs.cli import guarded, usage
+from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, unused
-from scratchnet.runs.machine import use_backend
-from scratchnet.runs.memory import check_memory
 from scratchnet.runs.pictures import PICTURES, Request, in_order, make, possible, write_figure
 from scratchnet.runs.run import open_run
 
@@ -93,9 +90,6 @@ def check(run, what, flags):
         raise RunError(f"--label: {what} is not of one class; leave it out")
     if flags.num and what in ("latent", "usage", "palette"):
         raise RunError(f"--num: {what} is of all there is; leave it out")
-    images = {"samples": flags.num, "manifold": (flags.num or 0) ** 2}.get(what) or 0
-    check_memory(f"--num {flags.num}: the images alone need", 16 * images * prod(run.image_shape),
-                 "ask for fewer at a time, with another --seed each time")
     if flags.temperature and not (in_order(run.model) and what in ("samples", "completion")):
         raise RunError(f"--temperature: means nothing to {what} of a {run.flags.model}; it is for "
                        f"samples and completions of a pixelcnn or a prior")

@@ -13,7 +13,6 @@ import strict
 
 import scratchnet
 from scratchnet.errors import BackendError
-from scratchnet.runs import formats
 
 
 @pytest.fixture(params=["numpy", "strict", "cupy"])
@@ -75,9 +74,3 @@ def quiet_no_longer(monkeypatch):
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Files of data sets are small here: 1 MB at most."""
-    monkeypatch.setattr(formats, "LARGEST", 1 << 20)

@@ -21,6 +21,10 @@ from .log import label
 from .train import train
 
 
+INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, pip install \"cupy-cuda12x[ctk]\" "
+           "(or cupy-cuda13x[ctk])")
+
+
 def main(kind, about, recipes, argv=None):
     """Run a training script; returns the exit code. kind: of images, a key of data.KINDS; about:
     for --help; recipes: {model: Recipe}."""
@@ -90,11 +94,14 @@ def train_a_model(kind, about, recipes, argv):
     if not argv:
         return usage(runs.script_of(kind), model_list(kind, recipes))
     flags, named = read_flags(kind, about, recipes, argv)
-    choose_backend(flags)
+    asked, flags.backend = flags.backend, use_backend(flags.backend, mpi.gpu())
+    if asked == "auto":
+        say(flags, f"--backend auto: using {backend.describe()}")
     if flags.out:
         check_free(Path(flags.out), flags.overwrite)
     dataset = load_images(flags, kind, recipes, named)
-    model, optimizer = build(flags, recipes[flags.model], dataset)
+    model = runs.build_model(recipes[flags.model], dataset, flags)
+    optimizer = Adam(model.parameters(), flags.lr, average=flags.average)
     images = prepared(dataset, flags)
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)
@@ -126,24 +133,24 @@ def begin(folder, flags, kind, dataset, model, optimizer):
     return progress
 
 
-def use_backend(name):
-    """Take the array library of this name; which it is. Raises BackendError, which says what to do,
-    for a CuPy that cannot do what a run needs: multiply matrices, compile a kernel."""
+def use_backend(name, number=0):
+    """Take the array library of this name, on the GPU of this number; which it is. Raises
+    BackendError, which says what to do, for a CuPy that cannot do what a run needs."""
     if name == "auto":
         try:
-            return use_backend("cupy")
+            return use_backend("cupy", number)
         except BackendError:
             return backend.use("numpy")
+    def double(a): return a + a
     try:
-        found = backend.use(name, mpi.gpu())
+        found = backend.use(name, number)
         if found == "cupy":
             a = xp.zeros((2, 2), "f")
-            backend.fused(lambda_free)(a @ a).get()
+            backend.fused(double)(a @ a).get()
     except Exception as error:  # CuPy has many error classes, none importable without CuPy
-        raise BackendError(f"backend 'cupy' cannot be used here ({in_brief(error)}): see "
-                           f"`nvidia-smi`, install CuPy and CUDA's libraries with pip install "
-                           f"\"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk]; see "
-                           f"requirements-cuda.txt), or use --backend numpy") from None
+        words = str(error) if isinstance(error, BackendError) else (
+            f"backend 'cupy': it cannot multiply matrices and compile kernels ({in_brief(error)})")
+        raise BackendError(f"{words}; {INSTALL}, or use --backend numpy") from None
     return found
 
 
@@ -195,12 +202,6 @@ def find_vqvae(flags, kind, recipes):
     return vqvae
 
 
-def build(flags, recipe, dataset):
-    """The model, with its initial weights, and its optimiser."""
-    model = runs.build_model(recipe, dataset, flags)
-    return model, Adam(model.parameters(), flags.lr, average=flags.average)
-
-
 def prepared(dataset, flags):
     """The part of the data that is trained and tested on, binarised where that is done once."""
     if flags.validation:
@@ -216,9 +217,7 @@ def go_on(run, flags, dataset, model, optimizer):
     """Load the checkpoint of this Run; returns its progress (None if it was ended before its first
     checkpoint: it then begins anew), and what was changed on the way so far, for config.json.
     Raises RunError if the run cannot go on with these flags."""
-    folder, continued = run.folder, run.config.get("continued", [])
-    if not isinstance(continued, list):
-        raise changed(folder / "config.json", "'continued' is not a list")
+    folder = run.folder
     runs.check_data(folder, run.trained_on, dataset)
     if barely_begun(folder):
         return None, []
@@ -230,10 +229,7 @@ def go_on(run, flags, dataset, model, optimizer):
         if (getattr(flags, name) or count) < count:
             raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
                            f"--{name} above {count} to go on")
-    part = "validation" if flags.validation else "test"
-    if any(f"{part}_{model.table[0]}" not in row for row in progress["history"]):
-        raise changed(folder / "config.json", f"the run has no {part} figures")
-    before = run.config["flags"]
+    before, continued = run.config["flags"], run.config.get("continued", [])
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
            if before.get(n) != getattr(flags, n)}
     return progress, continued + (
