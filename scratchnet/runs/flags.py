@@ -51,15 +51,16 @@ def nearest(word, words):
     return f"; did you mean {close[0]}?" if close else ""
 
 
-COUNT = (int, lambda v: 1 <= v <= 10 ** 10, "a whole number, 1 to 10,000,000,000")
+COUNT = (int, lambda v: 1 <= v <= 10 ** 10, "a whole number, 1 or more, at most 10,000,000,000")
 SMALL, LARGE = 1e-18, 1e18  # the squares still fit a float32
 TAKES = {
     "count": number(*COUNT),
     "counts": number(*COUNT, nargs="+"),
     "natural": number(int, lambda v: 0 <= v < 1 << 63, "a whole number, 0 or more, below 2^63"),
-    "positive": number(float, lambda v: SMALL <= v <= LARGE, f"a number, {SMALL} to {LARGE}"),
+    "positive": number(float, lambda v: SMALL <= v <= LARGE,
+                       f"a number above 0, {SMALL:g} to {LARGE:g}"),
     "not negative": number(float, lambda v: v == 0 or SMALL <= v <= LARGE,
-                           f"0, or a number, {SMALL} to {LARGE}"),
+                           f"a number, 0 or more: 0, or {SMALL:g} to {LARGE:g}"),
     "below 1": number(float, lambda v: 0 <= v < 1, "a number, 0 or more and below 1"),
     "between 0 and 1": number(float, lambda v: 0 < v < 1, "a number between 0 and 1"),
     "yes or no": {"action": argparse.BooleanOptionalAction},
@@ -147,7 +148,7 @@ class Parser(argparse.ArgumentParser):
             if not flag:
                 raise RunError(f"{shown(unknown[0])}: one word too many")
             known = [dashed(name).strip("-") for name in self.flags]
-            raise RunError(f"{flag}: {self.usage.removesuffix(' [flags]')} has no such flag"
+            raise RunError(f"{flag}: there is no such flag of {self.usage.removesuffix(' [flags]')}"
                            f"{nearest(flag.strip('-'), known)} (--help shows all)")
         return given
 
@@ -208,15 +209,16 @@ def read_flags(kind, about, recipes, argv):
     parser = build_parser(kind, about, recipes, model)
     given = parser.parse_args(argv)
     earlier = flags_in(path, entries, parser)
-    if "model" not in earlier and "model" not in given:
+    merged = vars(earlier) | vars(given)
+    if "model" not in merged:
         raise RunError(f"--model is needed: one of {', '.join(recipes)}")
-    recipe = recipes[model]
+    recipe = recipes[merged["model"]]
     if "resume" in given:
-        earlier = argparse.Namespace(**defaults(recipe.has) | vars(earlier))  # younger than the run
-        check_resumable(given, earlier)
-    if "overwrite" in given and "out" not in given and "out" not in earlier:
+        merged = defaults(recipe.has) | merged  # of sizes that are younger than the run
+        check_resumable(given, defaults(recipe.has) | vars(earlier))
+    if "overwrite" in merged and "out" not in merged:
         raise RunError("--overwrite needs --out RUN: it replaces the run that is in --out")
-    flags = completed(vars(earlier) | vars(given), recipe)
+    flags = completed(merged, recipe)
     for source in (earlier, given):  # one of the two counts, and the command line's goes last
         if "epochs" in source and "steps" in source:
             raise RunError("give --epochs or --steps, not both")
@@ -226,9 +228,9 @@ def read_flags(kind, about, recipes, argv):
 
 
 def check_resumable(given, earlier):
-    """Raise RunError if a run that goes on is given a flag that it does not have."""
+    """Raise RunError if a run that goes on is given another flag than it has, {name: value}."""
     for name, value in vars(given).items():
-        was = getattr(earlier, name, DEFAULTS.get(name))
+        was = earlier.get(name, DEFAULTS.get(name))
         if name not in ("resume", *RESUMABLE) and value != was:
             raise RunError(f"--resume {given.resume}: that run has {dashed(name)} {words(was)}, not "
                            f"{words(value)}; it goes on as it began ({MAY_BE_GIVEN})")
