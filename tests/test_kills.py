@@ -11,8 +11,6 @@ Runs are forked from this process, which has imported everything: they take a te
 """
 
 import argparse
-import csv
-import json
 import os
 import random
 import secrets
@@ -23,22 +21,18 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from unittest import mock
 
-import numpy as np
 import pytest
 
-from models import RECIPES
-from scratchnet.runs import cli, data, figures, pictures
-from scratchnet.runs import log as runs_log
-from scratchnet.runs import train as runs_train
-from scratchnet.runs.synthetic import synthetic_digits
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-SMALL = ["--dataset", "synthetic", "--batch-size", "8", "--epochs", "2", "--quiet"]
+from scripts import assert_same_run, config_of, quick, rows_of_train_csv, train  # noqa: E402
+
+from scratchnet.runs import figures, pictures  # noqa: E402
+from scratchnet.runs import train as runs_train  # noqa: E402
+
+SMALL = ["--dataset", "synthetic", "--batch-size", "8", "--limit", "24", "--epochs", "2", "--quiet"]
 VAE = ["--model", "vae", *SMALL, "--h-dim", "8", "--z-dim", "2", "--binarize", "dynamic"]
 KINDS = {  # name: (processes, flags)
     "vae": (1, VAE),
@@ -59,29 +53,15 @@ class Drawing:
         file.write(b"a picture" * 1000)
 
 
-@cache
-def few_digits():
-    return synthetic_digits(train=24, test=8)
+def small(patch, processes):
+    """Runs are small: few images, no real pictures, but a checkpoint after every step."""
+    quick(patch)
+    rows_of_train_csv(patch, 2)
+    patch.setattr(pictures, "make", lambda *a: (None, Drawing))
+    patch.setattr(figures, "curves", lambda *a: Drawing())
+    patch.setattr(runs_train, "SAVE_EVERY", -1)
+    patch.setattr(runs_train, "processes", lambda size: processes)
 
-
-@contextmanager
-def small(processes):
-    """Inside, runs are small: few images, no real pictures, but a checkpoint after every step."""
-    kind = replace(data.KINDS["mnist"], synthetic=few_digits)
-    with (mock.patch.dict(data.KINDS, {"mnist": kind}),
-          mock.patch.object(pictures, "make", lambda *a: (None, Drawing)),
-          mock.patch.object(figures, "curves", lambda *a: Drawing()),
-          mock.patch.object(runs_log, "TRACE_EVERY", 2),
-          mock.patch.object(runs_train, "SAVE_EVERY", -1),
-          mock.patch.object(runs_train, "processes", lambda size: processes)):
-        yield
-
-
-def train(argv):
-    return cli.main("mnist", "", RECIPES["mnist"], argv)
-
-
-# ---------------------------------------------------------------- processes that are killed
 
 def trap(folder, number):
     """Kill this process at its point of this number, of those in the folder; a function that tells
@@ -113,7 +93,7 @@ def forked(folder, argv, point=None, moment=None):
             try:
                 sys.stdout = sys.stderr = said
                 passed = trap(folder, point)
-                code = train(argv)
+                code = train(*argv)
                 os.write(tell, b"%d" % passed())
             except BaseException:
                 traceback.print_exc()
@@ -133,49 +113,32 @@ def forked(folder, argv, point=None, moment=None):
         return code, int(passed or 0), said.read()
 
 
-# ---------------------------------------------------------------- what they leave
-
-def left(folder):
-    """All that a run leaves, but the times."""
-    found = {"names": sorted(p.name for p in folder.iterdir()),
-             "config": json.loads((folder / "config.json").read_text())}
-    for name in ("metrics.csv", "train.csv"):
-        with open(folder / name, newline="") as file:
-            found[name] = [r | {"seconds": None} for r in csv.DictReader(file)]
-    with np.load(folder / "checkpoint.npz") as file:
-        found |= {name: (a.dtype, a.shape, a.tobytes()) for name, a in file.items()
-                  if name != "progress"}
-        progress = json.loads(file["progress"].item().partition("\n")[0])  # then its digest
-    for row in (progress, *progress["history"]):
-        row["seconds"] = None
-    return found | {"progress": progress}
-
-
 class Kills:
     """Kills runs of a kind, in a folder. done: {what happened: how often}."""
 
     def __init__(self, kind, folder, dice):
-        self.processes, self.flags = KINDS[kind]
+        processes, self.flags = KINDS[kind]
         self.folder, self.dice, self.done = Path(folder), dice, Counter()
-        with small(self.processes):
-            train([*self.flags, "--out", str(self.folder / "warm")])
-            begun = time.monotonic()
-            code, self.points, said = forked(self.folder, [*self.flags, "--out",
-                                                           str(self.folder / "whole")])
-            self.seconds = time.monotonic() - begun
+        self.patch = pytest.MonkeyPatch()
+        small(self.patch, processes)
+        train(*self.flags, "--out", self.folder / "warm")
+        begun = time.monotonic()
+        whole = self.folder / "whole"
+        code, self.points, said = forked(whole, [*self.flags, "--out", whole])
+        self.seconds = time.monotonic() - begun
         assert code == 0, said
-        self.whole = left(self.folder / "whole")
 
-    def at_points(self, number):
-        """As many kills as that, at points that are all different as long as there are others."""
+    def kill(self, number):
+        """As many kills at points, all different as long as there are others, and at moments."""
         points = range(1, self.points + 1)
         order = (p for _ in range(number) for p in self.dice.sample(points, len(points)))
-        while self.done["at points"] < number:
-            self.one("at points", lambda: {"point": next(order)})
-
-    def at_moments(self, number):
-        while self.done["at moments"] < number:
-            self.one("at moments", lambda: {"moment": self.dice.uniform(0, self.seconds)})
+        try:
+            while self.done["at points"] < number:
+                self.one("at points", lambda: {"point": next(order)})
+            while self.done["at moments"] < number:
+                self.one("at moments", lambda: {"moment": self.dice.uniform(0, self.seconds)})
+        finally:
+            self.patch.undo()
 
     def one(self, what, how):
         """Kill a run, and perhaps again as it goes on; let it end, and look at what it leaves."""
@@ -183,19 +146,18 @@ class Kills:
         self.done["runs"] += 1
         story = []
         for again in (True, self.dice.random() < 0.5, False):
-            argv = ["--resume", str(folder), "--quiet"] if (folder / "config.json").exists() else \
-                [*self.flags, "--out", str(folder)]
+            argv = ["--resume", folder, "--quiet"] if (folder / "config.json").exists() else \
+                [*self.flags, "--out", folder]
             kill = how() if again else {}
-            with small(self.processes):
-                code, _, said = forked(folder, argv, **kill)
+            code, _, said = forked(folder, argv, **kill)
             story += [argv[0], kill, code, said]
             assert code == (-signal.SIGKILL if code < 0 and kill else 0), story
             self.done[what] += code < 0
             self.done["goes on"] += argv[0] == "--resume"
-        assert left(folder) == self.whole, story
+        print(story)  # shown where the next line fails
+        assert_same_run(self.folder / "whole", folder)
+        assert config_of(self.folder / "whole") == config_of(folder)
 
-
-# ---------------------------------------------------------------- in the suite, and at length
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
@@ -204,8 +166,7 @@ def test_killed_runs_end_as_if_they_had_not_been(kind, tmp_path):
     seed = secrets.randbelow(10 ** 6)
     print(f"again: python -m tests.test_kills --kills 80 --seed {seed}")
     kills = Kills(kind, tmp_path, random.Random(f"{seed} {kind}"))
-    kills.at_points(10)
-    kills.at_moments(10)
+    kills.kill(10)
     assert kills.points > 50
     assert not [p for p in tmp_path.iterdir() if p.is_file()]
 
@@ -216,15 +177,12 @@ def main():
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10 ** 6))
     flags = parser.parse_args()
     print(f"seed {flags.seed}")
-    total, each = Counter(), -(-flags.kills // (2 * len(KINDS)))
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as folder:
             kills = Kills(kind, folder, random.Random(f"{flags.seed} {kind}"))
-            kills.at_points(each)
-            kills.at_moments(each)
-        total += kills.done
+            kills.kill(-(-flags.kills // (2 * len(KINDS))))
         print(f"{kind}: {kills.points} points in a run; {dict(kills.done)}", flush=True)
-    print(f"all as uninterrupted runs: {dict(total)}")
+    print("all as uninterrupted runs")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Every mistake of a user is one line, which says what would do, and exit code 2. Damaged checkpoints
-are in test_resume.py, damaged data in test_data.py."""
+"""Every mistake of a user is one line, which says what would do, and exit code 2. (Damaged
+checkpoints are in test_resume.py, damaged data in test_data.py.)"""
 
 import json
 import os
