@@ -1,19 +1,16 @@
 """export.py: what it hands on; all of the new or all of the old, at whatever call it is ended. And
 --overwrite: nobody else's files."""
 
-import errno
-import io
 import json
 import os
 import shutil
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from endings import ended, fail, kill
 from numpy.testing import assert_array_equal
 from scripts import (
     RUNS,
@@ -32,7 +29,7 @@ from scripts import (
 import export
 import generate
 from models import RECIPES
-from scratchnet.runs import files, folder, pictures
+from scratchnet.runs import folder
 from scratchnet.runs import run as runs
 
 pytestmark = pytest.mark.usefixtures("runs_here")
@@ -154,98 +151,11 @@ def test_figures_that_are_not_finite_are_said_and_not_written(capsys):
 
 # ---------------------------------------------------------------- ended before each of its calls
 
-POINTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "fcntl.flock"}
-
-
-class Raw(io.FileIO):
-    """A file whose writes, the system's, are points, too."""
-
-    def write(self, content):
-        self.point("write")
-        return super().write(content)
-
-
-def opened(point):
-    """open, for files.py."""
-    def open_raw(path, mode="r", **how):
-        if "x" not in mode:
-            return open(path, mode, **how)
-        raw = Raw(path, "x")
-        raw.point = point
-        file = io.BufferedWriter(raw)
-        return file if "b" in mode else io.TextIOWrapper(file, **how)
-    return open_raw
-
-
-def trap(number, end, box):
-    """Call end() before the call of this number of those that change files, or look at those in
-    the folder `box`; a function that tells how many there were."""
-    resolved, passed = str(Path(box).resolve()), 0
-
-    def point(event, path=None, *_):
-        nonlocal passed
-        if event == "open" and isinstance(path, str) and "/" in path and not path.startswith(
-                (f"{box}/", resolved)):
-            return  # the run's own, a module
-        passed += 1
-        if passed == number:
-            end()
-
-    cdll = folder.ctypes.CDLL
-
-    class Library:
-        def __init__(self, name):
-            self.library = cdll(name)
-
-        def renameat2(self, *arguments):
-            point("renameat2")
-            return self.library.renameat2(*arguments)
-
-    os.fsync = lambda handle: point("fsync")  # which is slow, and for machines that are killed
-    folder.ctypes.CDLL = Library
-    files.open = opened(point)
-    sys.addaudithook(lambda event, args: event in POINTS and point(event, *args))
-    return lambda: passed
-
-
-def kill():
-    os._exit(77)  # nothing is written out or tidied up, as by SIGKILL
-
-
-def fail():
-    raise OSError(errno.EIO, "Input/output error")
-
-
-def ended(work, number, end, swaps=True):
-    """work() in a process of its own, ended at this point. Its exit code, how many points it passed
-    (0: killed), what it said."""
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as count:
-        if (pid := os.fork()) == 0:
-            try:
-                sys.stdout = sys.stderr = said
-                passed = trap(number, end, "box")
-                if not swaps:  # as where the system, or its file system, cannot exchange folders
-                    cannot = SimpleNamespace(**{"renameat2": lambda *_: -1} if number % 2 else {})
-                    folder.ctypes.CDLL = lambda name: cannot
-                code = work()
-                count.write(str(passed()))
-            except BaseException:
-                traceback.print_exc(file=said)
-                code = 99
-            said.flush()
-            count.flush()
-            os._exit(code)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        said.seek(0)
-        count.seek(0)
-        return code, int(count.read() or 0), said.read()
-
-
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 @pytest.mark.parametrize("overwrite, swaps", [(False, True), (True, True), (True, False)],
                          ids=["fresh", "overwrite", "overwrite in two steps"])
-@pytest.mark.parametrize("end, code", [(kill, 77), (fail, 2), (interrupt, 130)])
+@pytest.mark.parametrize("end, code", [(kill, -9), (fail, 2), (interrupt, 130)])
 def test_an_export_ended_at_any_call_is_the_old_or_the_new_one(end, code, overwrite, swaps):
     for run, limit in ((OLD, 10), (NEW, 20)):
         assert asked(f"evaluate {run} --limit {limit} --quiet") == 0
@@ -258,11 +168,15 @@ def test_an_export_ended_at_any_call_is_the_old_or_the_new_one(end, code, overwr
         shutil.rmtree("box", ignore_errors=True)
         if overwrite:
             shutil.copytree(f"kept/{OLD}", out)
-        found, passed, said = ended(lambda: asked(line + " --overwrite" * overwrite), number, end,
-                                    swaps)
+        def work(number=number):
+            if not swaps:  # as where the system, or its file system, cannot exchange folders
+                cannot = SimpleNamespace(**{"renameat2": lambda *_: -1} if number % 2 else {})
+                folder.ctypes.CDLL = lambda name: cannot
+            return asked(line + " --overwrite" * overwrite)
+        found, passed, said = ended(work, "box", number, end)
         story = f"point {number}: {found}, {said}"
         assert "Traceback" not in said and "Exception ignored" not in said, story
-        assert found in (code, 0) and said.count("\n") == bool(found and code != 77), story
+        assert found in (code, 0) and said.count("\n") == bool(found and end is not kill), story
         if out.exists():
             left = whole(out)
             assert left == new or found and overwrite and left == old, story
@@ -314,33 +228,6 @@ def test_a_folder_that_is_no_run_is_not_overwritten(config, capsys):
                  lambda: asked(f"export {NEW} --out site --overwrite")):
         assert "has files in it and is no run" in refused(capsys, code())
     assert len(names("site")) == 3 and Path("site/config.json").read_text() == config
-
-
-def test_what_the_scripts_write_has_the_names_of_a_run():
-    before = names(OLD)
-    for flags in "--limit 5", "--importance-samples 2 --binarize static", "":
-        assert asked(f"evaluate {OLD} {flags} --quiet") == 0
-    for _ in range(3):
-        assert asked(f"generate {OLD} --num 1 --quiet") == 0
-    for what in pictures.PICTURES:
-        Path(OLD, f"{what}.png").touch()
-    assert len(names(OLD) - before) == 3 + 3 + 9
-    train(*VAE, "--out", OLD, "--overwrite")
-    assert names(OLD) == before
-
-
-def test_an_export_under_a_link_and_from_inside(monkeypatch):
-    Path("deep").mkdir()
-    os.symlink("deep/real", "link")
-    for run in (OLD, NEW):
-        assert asked(f"export {run} --out link --overwrite --quiet") == 0
-        assert os.path.islink("link")
-        assert config_of("deep/real")["flags"] == config_of(run)["flags"]
-    os.chmod("deep/real", 0o700)
-    monkeypatch.chdir("deep/real")
-    assert asked(f"export ../../{OLD} --out . --overwrite --quiet") == 0
-    monkeypatch.chdir("../..")
-    assert names("deep") == {"real"} and os.stat("deep/real").st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("overwrite", [True, False])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from endings import ended, fail
 from scripts import (
     RUNS,
     VAE,
@@ -23,7 +24,6 @@ from scripts import (
     state,
     train,
 )
-from test_export import ended, fail
 
 import generate
 from models import RECIPES
@@ -111,45 +111,7 @@ def test_a_run_that_finished_meanwhile_is_not_erased(out, monkeypatch, capsys):
         assert code == 0 and names("runs") == {"vae-synthetic", "vae-synthetic-2"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
-def test_a_forked_process_does_not_keep_the_lock():
-    ready, over = os.pipe(), os.pipe()
-    with locked(Path("grey")):
-        if (pid := os.fork()) == 0:
-            os.close(over[1])
-            os.write(ready[1], b"!")
-            os.read(over[0], 1)  # until the test is over
-            os._exit(0)
-    os.read(ready[0], 1)
-    with locked(Path("grey")):
-        pass
-    os.close(over[1])
-    assert os.waitpid(pid, 0)[1] == 0
-    for end in (*ready, over[0]):
-        os.close(end)
-
-
 # ---------------------------------------------------------------- what is left of what was ended
-
-def test_parts_have_names_that_nobody_can_prepare():
-    os.umask(mask := os.umask(0))
-    seen = set()
-    for name in ("a.png", "a.png", "x" * 251 + ".png"):
-        with files.replacing(name) as file:
-            seen.add(Path(file.name).name)
-            assert os.stat(file.name).st_mode & 0o777 == 0o666 & ~mask
-        assert Path(name).exists()
-    assert len(seen) == 3 and all(map(files.is_part, seen)) and not seen & names(".")
-
-
-def test_a_part_that_fails_is_removed_at_once():
-    before = names(".")
-    for error in (OSError(28, "No space left on device"), KeyboardInterrupt, ValueError):
-        with pytest.raises((OSError, KeyboardInterrupt, ValueError)), files.replacing("a") as file:
-            file.write(b"half")
-            raise error
-    assert names(".") == before
-
 
 def test_the_next_start_cleans_up_what_nobody_holds():
     others = [".scratchnet-0123.part", ".other.part", f"x{PART}", "notes.part"]
@@ -231,7 +193,8 @@ def test_evaluate_and_generate_find_a_full_disk_before_the_work(monkeypatch, cap
 CALLS = ("generate grey --num 1 --quiet", "evaluate prior --limit 2 --quiet",
          "--resume grey --epochs 2 --quiet",
          "--model vae --h-dim 4 --z-dim 2 --dataset synthetic --limit 9 --epochs 1 --quiet",
-         "--model vae --h-dim 4 --dataset synthetic --limit 9 --epochs 1 --out grey --overwrite")
+         "--model vae --h-dim 4 --dataset synthetic --limit 9 --epochs 1 --out grey --overwrite "
+         "--quiet")
 
 
 @pytest.mark.long
@@ -246,33 +209,12 @@ def test_any_call_that_fails_is_one_line(line, trained):
         def work():
             os.chdir("box")
             return asked(line)
-        code, passed, said = ended(work, number, fail)
+        code, passed, said = ended(work, "box", number, fail)
         story = f"point {number}: {code}, {said}"
         assert code in (0, 2) and "Traceback" not in said, story
         assert code == 0 or said.count("\n") == 1 + said.count("NOTE") and "error: " in said, story
         assert not [n for n in Path("box").rglob("*") if files.is_part(n.name)], story
     assert number > 10
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
-@pytest.mark.parametrize("mode", [0o400, 0o000])
-def test_a_folder_that_may_not_be_looked_into(mode, tmp_path):
-    if root := os.geteuid() == 0:
-        for path in (tmp_path, *tmp_path.rglob("*")):
-            os.chown(path, 65534, 65534)
-    os.chmod("grey", mode)
-    for line in ("generate grey", "evaluate grey", "--resume grey --epochs 2",
-                 "--config grey/config.json --out x"):
-        def as_a_user(line=line):
-            if root:  # to whom nothing is forbidden
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-            return asked(line)
-        code, _, said = ended(as_a_user, 0, fail)
-        assert code == 2 and said.count("\n") == 1, said
-        assert "ermission" in said and "does not exist" not in said, said
-    os.chmod("grey", 0o700)
 
 
 # ---------------------------------------------------------------- Ctrl-C in other people's code

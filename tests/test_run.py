@@ -70,16 +70,6 @@ def test_a_run_leaves_everything_it_promises(model, capsys):
             (digits()[1][0] / 255).var(), rel=1e-6)
 
 
-@pytest.mark.parametrize("argv", [
-    ["--model", "conv-vae", "--channels", 4, 8, "--h-dim", 16, "--z-dim", 4],
-    ["--model", "vqvae", "--num-embeddings", 8, "--embedding-dim", 4, "--flip"]])
-def test_cifar_models_run_on_scenes(argv, capsys):
-    assert train(*argv, "--batch-size", 16, "--dataset", "synthetic", "--steps", 2,
-                 kind="cifar") == 0
-    out = capsys.readouterr().out
-    assert "synthetic scenes" in out and ("bits/dim" in out) == ("conv-vae" in argv)
-
-
 def test_a_run_is_repeated_by_its_config_and_by_its_seed_only():
     train(*RUNS["vae"], "--epochs", 2, "--seed", 5, "--out", "a")
     train("--config", "a/config.json", "--quiet", "--out", "again")
@@ -274,10 +264,6 @@ def test_pictures_of_a_run_are_of_its_averaged_weights_and_take_its_seed():
         assert call(generate, "a", "--what", "reconstructions", "--out", out, *argv) == 0
     drawn = Path("a/reconstructions.png").read_bytes()
     assert drawn == Path("same.png").read_bytes() != Path("other.png").read_bytes()
-    call(generate, "a", "--what", "reconstructions", "--out", "averaged.npy")
-    saved = state("a")
-    assert any((saved[f"optimizer/average.{i}"] != saved[f"model/{n}"]).any()
-               for i, n in enumerate(n[6:] for n in saved if n.startswith("model/")))
 
 
 def test_the_time_of_a_run_is_that_of_all_its_parts(monkeypatch, capsys):
