@@ -10,6 +10,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # on small arrays a second t
 import numpy as np
 import pytest
 import strict
+from scripts import here, runs_here, trained  # noqa: F401
 
 import scratchnet
 from scratchnet.errors import BackendError
@@ -37,7 +38,7 @@ def cupy_is_missing():
 def pytest_configure(config):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs us with &
     config.addinivalue_line("markers", "host_only: of what only the host does: on NumPy alone")
-    config.addinivalue_line("markers", "pictures: a run draws its pictures (tests/test_run.py)")
+    config.addinivalue_line("markers", "pictures: a run draws its pictures")
     config.addinivalue_line("markers", "cupy: asks CuPy itself, with or without a GPU")
 
 
