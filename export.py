@@ -45,8 +45,8 @@ def main(argv):
         run.config["flags"]["codes"] = flags.codes
         sources.append(Path(flags.codes))
     if out.resolve() in [folder.resolve() for folder in sources]:
-        raise RunError(f"--out {out}: is the run itself, or that of its VQ-VAE; name another "
-                       f"folder")
+        raise RunError(f"--out {out}: is the run itself, or is the run of its VQ-VAE; name "
+                       f"another folder")
     files, left_out = kept(run)
     with replacing_folder(out) as whole:
         wide = checkpoint.save_weights(whole / "checkpoint.npz", run.model, run.progress,

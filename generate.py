@@ -57,21 +57,14 @@ def main(argv):
 
 def refusal(run, what):
     """Why this run cannot give `what`."""
-    name, gives = run.flags.model, run.model.gives
+    gives = run.model.gives
     if what == "samples" and "codes" in gives:
         return (f"a VQ-VAE has nothing to draw new codes from: train a prior over its codes, "
                 f"with python {run.script} --model prior --codes {run.folder}, and draw from that")
     if what == "manifold" and {"samples", "latent"} <= gives:
         return (f"it shows a latent plane, and this run's z has {run.model.z_dim} dimensions; "
                 f"train one with --z-dim 2")
-    return {
-        "samples": f"an {name} knows no distribution of its codes to draw from; train a vae",
-        "reconstructions": f"a {name} draws images and has no code to reconstruct one from",
-        "interpolation": f"a {name} has no continuous latent space to move in",
-        "manifold": f"a {name} has no latent plane with a prior, as a vae with --z-dim 2 has",
-        "latent": f"a {name} has no continuous latent space",
-        "completion": f"a {name} does not draw an image in order; a pixelcnn or a prior does",
-    }.get(what, f"a {name} has no codes; a vqvae has")
+    return f"a run of {run.flags.model} has none"
 
 
 def check(run, what, flags):

@@ -117,8 +117,8 @@ def quick(patch):
         patch.setitem(data.KINDS, kind, replace(data.KINDS[kind], synthetic=few))
     patch.setenv("SCRATCHNET_DATA", "no data")
     for name in ("mnist", "fashion-mnist"):
-        title, folder, _, files = data.SOURCES[name]
-        patch.setitem(data.SOURCES, name, (title, folder, ("http://127.0.0.1:9/",), files))
+        patch.setitem(data.SOURCES, name, replace(data.SOURCES[name],
+                                                  urls=("http://127.0.0.1:9/",)))
     patch.setattr(os, "fsync", lambda handle: None)
 
 

@@ -19,6 +19,7 @@ import struct
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from scripts import SCRIPTS, asked, quick, train, undrawn
 
 from scratchnet.errors import DataError
 from scratchnet.runs import data
+
+CIFAR = data.SOURCES["cifar10"].folder
 
 DRAW = "generate run --num 2 --overwrite --out x.npy --quiet"
 CASES = int(os.environ.get("CASES", 1000))
@@ -46,13 +49,13 @@ def prepare(patch):
     for name, a in zip(data.IDX_FILES, arrays, strict=True):
         header = struct.pack(f">{1 + a.ndim}I", 0x800 + a.ndim, *a.shape)
         write(f"data/mnist/{name}", gzip.compress(header + a.tobytes()))
-    for name in data.CIFAR_FILES:
+    for name in data.SOURCES["cifar10"].files:
         rows = rng.integers(0, 256, (3, 3073)).astype(np.uint8)
         rows[:, 0] %= 10
-        write(f"data/{data.CIFAR_FOLDER}/{name}", rows.tobytes())
-    title, folder, mirrors, _ = data.SOURCES["mnist"]
-    patch.setitem(data.SOURCES, "mnist", (title, folder, mirrors, sums("data/mnist")))
-    patch.setattr(data, "CIFAR_FILES", sums(f"data/{data.CIFAR_FOLDER}"))
+        write(f"data/{CIFAR}/{name}", rows.tobytes())
+    for name in "mnist", "cifar10":
+        source = data.SOURCES[name]
+        patch.setitem(data.SOURCES, name, replace(source, files=sums(f"data/{source.folder}")))
 
 
 def sums(folder):
@@ -92,10 +95,10 @@ def config(rng):
 
 def read_data(rng, name, shape):
     """A data set; half of the time it is not noticed by a checksum that its file was damaged."""
-    known = data.SOURCES["mnist"][-1] if name == "mnist" else data.CIFAR_FILES
+    known = data.SOURCES[name].files
     right = dict(known)
     if rng.random() < 0.5:
-        known |= sums(f"data/{'mnist' if name == 'mnist' else data.CIFAR_FOLDER}")
+        known |= sums(f"data/{data.SOURCES[name].folder}")
     try:
         found = data.load(name, "data", progress=False)
     except DataError as error:
@@ -111,7 +114,7 @@ READERS = {  # the file that is damaged: what is done with it
     "run/checkpoint.npz": checkpoint,
     "run/config.json": config,
     f"data/mnist/{data.IDX_FILES[0]}": lambda rng: read_data(rng, "mnist", (4, 4, 1)),
-    f"data/{data.CIFAR_FOLDER}/test_batch.bin": lambda rng: read_data(rng, "cifar10", (32, 32, 3)),
+    f"data/{CIFAR}/test_batch.bin": lambda rng: read_data(rng, "cifar10", (32, 32, 3)),
 }
 
 

@@ -162,17 +162,13 @@ DAMAGE = {  # what was done to a run: (how, the words of --resume)
     "a bit": (lambda: spoilt("grey", flipped), "checkpoint.npz is damaged"),
     "NaN": (lambda: change_weights("grey", lambda arrays: arrays["model/pixels.w"].fill(np.nan)),
             "checkpoint.npz is damaged"),
-    "no step": (lambda: change_weights("grey", lambda _: None, lambda p: p.update(step=None)),
-                "checkpoint.npz"),
     "of a VQ-VAE": (of_another("vqvae"), "checkpoint of another model"),
     "of another z": (of_another("vae"), "checkpoint of another model"),
-    "lost": (lambda: Path("grey/checkpoint.npz").unlink(), "is gone"),
+    "lost": (lambda: Path("grey/checkpoint.npz").unlink(), "checkpoint.npz: No such file"),
     "other data": (lambda: changed("grey", lambda c: c["dataset"].update(sha256="0" * 64)),
                    "needs the same data"),
     "no config": (lambda: Path("grey/config.json").write_text(
         '{"model": "vae", "dataset": "synthetic"}'), "config.json"),
-    "validation": (lambda: changed("grey", lambda c: c["flags"].update(validation=9)),
-                   "config.json"),
 }
 
 
@@ -251,8 +247,8 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(name, array, saved):
     np.savez(path, **{n: a for n, a in arrays.items() if a is not None})
     before = model.state_dict() | optimizer.state_dict()
     for how in {"optimizer": optimizer}, {"averaged": True}:
-        if how == {"averaged": True} and name == "optimizer/v.0":
-            continue  # which is not read then
+        if how == {"averaged": True} and name in ("optimizer/v.0", "model/a.w"):
+            continue  # which is not used then
         with pytest.raises(CheckpointError, match="c.npz"):
             checkpoint.load(path, model, **how)
     for name, array in (model.state_dict() | optimizer.state_dict()).items():

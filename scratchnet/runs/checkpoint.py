@@ -64,23 +64,20 @@ def load(path, model, optimizer=None, averaged=False):
 
     Raises CheckpointError if the file is damaged, or of another model, which is then as it was.
     """
-    with reading(path, "a checkpoint", "restore it from a copy, or train again", CheckpointError):
+    with reading(path, "checkpoint", "restore it from a copy, or train again", CheckpointError):
         parts, progress = read(path)
-        if averaged and parts["optimizer"]:
-            parts["model"] |= averages(parts["optimizer"], model)
-        for name, array in parts["model"].items():
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} is not finite")
     if optimizer is not None and not parts["optimizer"]:
         raise CheckpointError(f"{path} has the weights alone, to draw from and to measure: what "
                               f"Adam needs to go on was left out by export.py; go on with the run "
                               f"that was exported, or train anew with --config {path.parent}/"
                               f"config.json")
     try:
+        if averaged:
+            parts["model"] |= averages(parts["optimizer"], model)
         if optimizer is not None:
             optimizer.load_state_dict(parts["optimizer"])
         model.load_state_dict(parts["model"])
-    except ValueError as error:
+    except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is a checkpoint of another model: {error}") from None
     return progress
 
@@ -88,24 +85,27 @@ def load(path, model, optimizer=None, averaged=False):
 def read(path):
     """{"model": {name: array}, "optimizer": {name: array}} and the progress in a checkpoint."""
     parts = {"model": {}, "optimizer": {}}
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+        arrays = dict(file)
     # Until the third edition: digests of the arrays, and a second line with the digest of the first
     progress = json.loads(arrays.pop("progress").item().partition("\n")[0])
     progress.pop("digests", None)
     for name, array in arrays.items():
         part, _, key = name.partition("/")
         parts[part][key] = array
+        weights = part == "model" or key.startswith("average.")
+        if weights and not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")
     return parts, progress
 
 
 def averages(state, model):
     """{name: running mean} of the model's parameters, from the state of an optimiser ({} if it kept
     none). It counts a parameter that the model has in two places once."""
+    if not any(name.startswith("average.") for name in state):
+        return {}
     number = {p: i for i, p in enumerate(model.parameters())}
-    kept = any(name.startswith("average.") for name in state)
-    return {name: state[f"average.{number[p]}"] for name, p in model.named_parameters().items()
-            if kept}
+    return {name: state[f"average.{number[p]}"] for name, p in model.named_parameters().items()}
 
 
 def write_json(path, content):

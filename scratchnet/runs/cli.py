@@ -146,7 +146,7 @@ def use_backend(name, number=0):
         found = backend.use(name, number)
         if found == "cupy":
             a = xp.zeros((2, 2), "f")
-            backend.fused(double)(a @ a).get()
+            xp.fuse(double)(a @ a).get()
     except Exception as error:  # CuPy has many error classes, none importable without CuPy
         words = str(error) if isinstance(error, BackendError) else (
             f"backend 'cupy': it cannot multiply matrices and compile kernels ({in_brief(error)})")
@@ -221,9 +221,6 @@ def go_on(run, flags, dataset, model, optimizer):
     runs.check_data(folder, run.trained_on, dataset)
     if barely_begun(folder):
         return None, []
-    if not (folder / "checkpoint.npz").is_file():
-        raise RunError(f"{folder / 'checkpoint.npz'}: is gone, though the run had saved it; "
-                       f"restore it from a copy, or train again with --out {folder} --overwrite")
     progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
     for name, count in (("epochs", len(progress["history"])), ("steps", progress["step"])):
         if (getattr(flags, name) or count) < count:

@@ -37,8 +37,8 @@ def reading(path, what, remedy, kind=RunError):
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise kind(f"{path}: is damaged, or not {what} ({type(error).__name__}: {in_brief(error)});"
-                   f" {remedy}") from None
+        raise kind(f"{path} is damaged or no {what} ({type(error).__name__}: {in_brief(error)}); "
+                   f"{remedy}") from None
 
 
 def read_json(path):

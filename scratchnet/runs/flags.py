@@ -148,8 +148,8 @@ class Parser(argparse.ArgumentParser):
             if not flag:
                 raise RunError(f"{shown(unknown[0])}: one word too many")
             known = [dashed(name).strip("-") for name in self.flags]
-            raise RunError(f"{flag}: there is no such flag of {self.usage.removesuffix(' [flags]')}"
-                           f"{nearest(flag.strip('-'), known)} (--help shows all)")
+            raise RunError(f"{flag}: there is no such flag{nearest(flag.strip('-'), known)} "
+                           f"({self.usage.removesuffix(' [flags]')} --help shows all)")
         return given
 
 

@@ -38,7 +38,7 @@ def read_idx(path, sha256=None):
     a big-endian 32-bit number; then the bytes. Raises DataError if the file is damaged.
     """
     packed = read_file(path, sha256)
-    with reading(path, "a gzipped idx file of bytes", REMEDY, DataError):
+    with reading(path, "gzipped idx file of bytes", REMEDY, DataError):
         content = gzip.decompress(packed)
         if content[:3] != b"\0\0\x08":
             raise ValueError(f"it begins with {content[:3]}")
@@ -54,7 +54,7 @@ def read_cifar10(path, sha256=None):
     plane, each row by row. Raises DataError if the file is damaged.
     """
     content = read_file(path, sha256)
-    with reading(path, "a file of records of 3,073 bytes", REMEDY, DataError):
+    with reading(path, "file of records of 3,073 bytes", REMEDY, DataError):
         rows = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
     planes = rows[:, 1:].reshape(-1, 3, 32, 32)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), rows[:, 0]
@@ -65,7 +65,7 @@ def unpack(archive, folder, files):
     archive they are in, when all have been found and verified. Raises DataError if one is missing
     or differs, or if the archive is damaged."""
     found = {}
-    with reading(archive, "a .tar.gz", REMEDY, DataError), tarfile.open(archive, "r:gz") as tar:
+    with reading(archive, ".tar.gz", REMEDY, DataError), tarfile.open(archive, "r:gz") as tar:
         for member in tar:
             name = Path(member.name).name
             if name in files and member.isfile():

@@ -115,6 +115,7 @@ def read(folder):
         trained_on = {n: config["dataset"][n]
                       for n in ("name", "title", "sha256", "image_shape", "num_classes")}
         trained_on["title"] = printable(trained_on["title"])
+        trained_on["sha256"] = str(trained_on["sha256"])
         trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
         flags = Namespace(**{"model": None} | config["flags"])
         return Run(Path(folder), config, kind, flags, trained_on)
@@ -122,7 +123,7 @@ def read(folder):
 
 def as_written(path):
     """Whatever goes wrong inside is blamed on the config.json at path, as one error."""
-    return reading(path, "the file that the run wrote", "restore it, or train again")
+    return reading(path, "config.json that a run wrote", "restore it, or train again")
 
 
 def open_run(folder, recipes):
@@ -136,7 +137,7 @@ def open_run(folder, recipes):
     if not path.is_file():
         raise RunError(f"{run.folder}: the run has no checkpoint yet ({path} does not exist); "
                        f"train it first, with python {run.script} --resume {run.folder}")
-    models, model = recipes.get(run.kind, {}), run.flags.model
+    models, model = recipes.get(run.kind, {}), str(run.flags.model)
     config = run.folder / "config.json"
     if model not in models:
         raise RunError(f"{config}: {run.script} has no model {model!r}; the run is of another "
