@@ -12,14 +12,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scripts import CIFAR_FILES, CIFAR_FOLDER, IDX_FILES, NOBODY, served
 
 from scratchnet import to_numpy
 from scratchnet.errors import DataError
 from scratchnet.runs import data
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 from scratchnet.training import to_batch
-
-NOBODY = "http://127.0.0.1:9/"  # refuses connections
 
 
 def idx_bytes(array, magic=0x800):
@@ -34,17 +33,17 @@ def tiny(monkeypatch, tmp_path):
     arrays = [rng.integers(0, 256, (7, 5, 4)), rng.integers(0, 10, 7),
               rng.integers(0, 256, (3, 5, 4)), rng.integers(0, 10, 3)]
     files = {name: gzip.compress(idx_bytes(a), mtime=0)
-             for name, a in zip(data.IDX_FILES, arrays, strict=True)}
+             for name, a in zip(IDX_FILES, arrays, strict=True)}
     sums = {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}
-    monkeypatch.setitem(data.SOURCES, "mnist", ("Tiny", "tiny", (NOBODY,), sums))
+    served(monkeypatch, "mnist", (NOBODY,), sums)
     return SimpleNamespace(root=tmp_path, arrays=arrays, files=files, sums=sums)
 
 
 @pytest.fixture
 def present(tiny):
-    (tiny.root / "tiny").mkdir()
+    (tiny.root / "mnist").mkdir()
     for name, content in tiny.files.items():
-        (tiny.root / "tiny" / name).write_bytes(content)
+        (tiny.root / "mnist" / name).write_bytes(content)
     return tiny
 
 
@@ -88,7 +87,7 @@ IDX_DAMAGE = {  # what was done to the file of the training images, whose checks
 
 @pytest.mark.parametrize("damage", IDX_DAMAGE)
 def test_damage_is_named_with_the_file_and_a_remedy(damage, present):
-    path = present.root / "tiny" / IMAGES
+    path = present.root / "mnist" / IMAGES
     content = IDX_DAMAGE[damage](path.read_bytes())
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"{path}: checksum mismatch.*delete the file"):
@@ -116,13 +115,12 @@ def cifar(monkeypatch, tmp_path):
     labels = rng.integers(0, 10, (6, 4)).astype(np.uint8)
     planes = images.transpose(0, 1, 4, 2, 3).reshape(6, 4, -1)
     files = {name: np.concatenate([labels[k][:, None], planes[k]], axis=1).tobytes()
-             for k, name in enumerate(data.CIFAR_FILES)}
-    monkeypatch.setattr(data, "CIFAR_FILES", {n: hashlib.sha256(c).hexdigest()
-                                              for n, c in files.items()})
-    monkeypatch.setattr(data, "CIFAR_ARCHIVES", (f"{NOBODY}cifar-10-binary.tar.gz",))
-    return SimpleNamespace(root=tmp_path, images=images, labels=labels, files=files,
+             for k, name in enumerate(CIFAR_FILES)}
+    sums = {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}
+    served(monkeypatch, "cifar10", (f"{NOBODY}cifar-10-binary.tar.gz",), sums)
+    return SimpleNamespace(root=tmp_path, images=images, labels=labels, files=files, sums=sums,
                            archive=tmp_path / "cifar-10-binary.tar.gz",
-                           folder=tmp_path / data.CIFAR_FOLDER)
+                           folder=tmp_path / CIFAR_FOLDER)
 
 
 def pack(path, files, type=tarfile.REGTYPE):
@@ -135,7 +133,7 @@ def pack(path, files, type=tarfile.REGTYPE):
 
 
 def test_cifar_planes_become_channels(cifar):
-    pack(cifar.archive, {f"{data.CIFAR_FOLDER}/{n}": c for n, c in cifar.files.items()})
+    pack(cifar.archive, {f"{CIFAR_FOLDER}/{n}": c for n, c in cifar.files.items()})
     dataset = data.load("cifar10", cifar.root)
     np.testing.assert_array_equal(dataset.train_images, cifar.images[:5].reshape(20, 32, 32, 3))
     np.testing.assert_array_equal(dataset.train_labels, cifar.labels[:5].reshape(20))
@@ -186,7 +184,7 @@ def test_a_damaged_bin_file_is_explained(damage, cifar):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=f"{path}: checksum mismatch"):
         data.load("cifar10", cifar.root)
-    data.CIFAR_FILES[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    cifar.sums[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(DataError, match=f"{path}.*delete the file"):
         data.load("cifar10", cifar.root)
 
@@ -216,11 +214,11 @@ def server(tiny, monkeypatch):
             pass
 
     httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     httpd.plan, httpd.seen = plan, seen
     httpd.address = f"http://127.0.0.1:{httpd.server_port}/"
-    monkeypatch.setitem(data.SOURCES, "mnist", ("Tiny", "tiny", (httpd.address,), tiny.sums))
+    served(monkeypatch, "mnist", (httpd.address,), tiny.sums)
     monkeypatch.setattr(data.time, "sleep", lambda seconds: None)
     yield httpd
     httpd.shutdown()
@@ -231,7 +229,7 @@ def server(tiny, monkeypatch):
 def fetched(tiny):
     dataset = data.load("mnist", tiny.root, progress=False)
     np.testing.assert_array_equal(dataset.test_images[..., 0], tiny.arrays[2])
-    assert {p.name for p in (tiny.root / "tiny").iterdir()} == set(tiny.files)
+    assert {p.name for p in (tiny.root / "mnist").iterdir()} == set(tiny.files)
 
 
 def test_download_puts_verified_files_in_place(tiny, server):
@@ -254,12 +252,11 @@ def test_a_download_that_fails_says_why_and_leaves_nothing(plan, words, tiny, se
     server.plan += plan
     with pytest.raises(data.MissingDataError, match=words) as caught:
         data.load("mnist", tiny.root, progress=False)
-    assert server.address in str(caught.value) and not [*(tiny.root / "tiny").iterdir()]
+    assert server.address in str(caught.value) and not [*(tiny.root / "mnist").iterdir()]
 
 
 def test_second_mirror_is_used_when_the_first_fails(tiny, server, monkeypatch):
-    monkeypatch.setitem(data.SOURCES, "mnist", ("Tiny", "tiny", (NOBODY, server.address),
-                                                tiny.sums))
+    served(monkeypatch, "mnist", (NOBODY, server.address), tiny.sums)
     fetched(tiny)
 
 

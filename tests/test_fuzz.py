@@ -24,7 +24,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from damage import ODD, damaged, pick
-from scripts import SCRIPTS, asked, quick, train, undrawn
+from scripts import (
+    CIFAR_FILES,
+    CIFAR_FOLDER,
+    IDX_FILES,
+    NOBODY,
+    SCRIPTS,
+    asked,
+    quick,
+    served,
+    train,
+    undrawn,
+)
 
 from scratchnet.errors import DataError
 from scratchnet.runs import data
@@ -32,6 +43,9 @@ from scratchnet.runs import data
 DRAW = "generate run --num 2 --overwrite --out x.npy --quiet"
 CASES = int(os.environ.get("CASES", 1000))
 GO_ON = "--resume run --epochs 1 --quiet"
+
+
+KNOWN = {}  # data set: {file: SHA-256}
 
 
 def prepare(patch):
@@ -43,16 +57,16 @@ def prepare(patch):
     assert asked(DRAW) == 0
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 9, shape).astype(np.uint8) for shape in ((5, 4, 4), 5, (3, 4, 4), 3)]
-    for name, a in zip(data.IDX_FILES, arrays, strict=True):
+    for name, a in zip(IDX_FILES, arrays, strict=True):
         header = struct.pack(f">{1 + a.ndim}I", 0x800 + a.ndim, *a.shape)
         write(f"data/mnist/{name}", gzip.compress(header + a.tobytes()))
-    for name in data.CIFAR_FILES:
+    for name in CIFAR_FILES:
         rows = rng.integers(0, 256, (3, 3073)).astype(np.uint8)
         rows[:, 0] %= 10
-        write(f"data/{data.CIFAR_FOLDER}/{name}", rows.tobytes())
-    title, folder, mirrors, _ = data.SOURCES["mnist"]
-    patch.setitem(data.SOURCES, "mnist", (title, folder, mirrors, sums("data/mnist")))
-    patch.setattr(data, "CIFAR_FILES", sums(f"data/{data.CIFAR_FOLDER}"))
+        write(f"data/{CIFAR_FOLDER}/{name}", rows.tobytes())
+    KNOWN.update(mnist=sums("data/mnist"), cifar10=sums(f"data/{CIFAR_FOLDER}"))
+    for name, known in KNOWN.items():
+        served(patch, name, (f"{NOBODY}x",), known)
 
 
 def sums(folder):
@@ -92,17 +106,16 @@ def config(rng):
 
 def read_data(rng, name, shape):
     """A data set; half of the time it is not noticed by a checksum that its file was damaged."""
-    known = data.SOURCES["mnist"][-1] if name == "mnist" else data.CIFAR_FILES
-    right = dict(known)
+    right = dict(KNOWN[name])
     if rng.random() < 0.5:
-        known |= sums(f"data/{'mnist' if name == 'mnist' else data.CIFAR_FOLDER}")
+        KNOWN[name] |= sums("data/mnist" if name == "mnist" else f"data/{CIFAR_FOLDER}")
     try:
         found = data.load(name, "data", progress=False)
     except DataError as error:
         assert "\n" not in str(error), error
         return "refused"
     finally:
-        known |= right
+        KNOWN[name] |= right
     assert found.image_shape == shape and len(found.train_images) == len(found.train_labels)
     return "accepted"
 
@@ -110,8 +123,8 @@ def read_data(rng, name, shape):
 READERS = {  # the file that is damaged: what is done with it
     "run/checkpoint.npz": checkpoint,
     "run/config.json": config,
-    f"data/mnist/{data.IDX_FILES[0]}": lambda rng: read_data(rng, "mnist", (4, 4, 1)),
-    f"data/{data.CIFAR_FOLDER}/test_batch.bin": lambda rng: read_data(rng, "cifar10", (32, 32, 3)),
+    f"data/mnist/{IDX_FILES[0]}": lambda rng: read_data(rng, "mnist", (4, 4, 1)),
+    f"data/{CIFAR_FOLDER}/test_batch.bin": lambda rng: read_data(rng, "cifar10", (32, 32, 3)),
 }
 
 
