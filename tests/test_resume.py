@@ -156,14 +156,12 @@ def flipped(content):
 
 
 DAMAGE = {  # what was done to a run: (how, the words of --resume)
-    "cut": (lambda: spoilt("grey", lambda b: b[:-300]), "checkpoint.npz is damaged"),
-    "empty": (lambda: spoilt("grey", lambda b: b""), "checkpoint.npz is damaged"),
-    "text": (lambda: spoilt("grey", lambda b: b"no zip"), "checkpoint.npz is damaged"),
-    "a bit": (lambda: spoilt("grey", flipped), "checkpoint.npz is damaged"),
+    "cut": (lambda: spoilt("grey", lambda b: b[:-300]), "damaged"),
+    "empty": (lambda: spoilt("grey", lambda b: b""), "damaged"),
+    "text": (lambda: spoilt("grey", lambda b: b"no zip"), "damaged"),
+    "a bit": (lambda: spoilt("grey", flipped), "damaged"),
     "NaN": (lambda: change_weights("grey", lambda arrays: arrays["model/pixels.w"].fill(np.nan)),
-            "checkpoint.npz is damaged"),
-    "no step": (lambda: change_weights("grey", lambda _: None, lambda p: p.update(step=None)),
-                "checkpoint.npz"),
+            "damaged"),
     "of a VQ-VAE": (of_another("vqvae"), "checkpoint of another model"),
     "of another z": (of_another("vae"), "checkpoint of another model"),
     "lost": (lambda: Path("grey/checkpoint.npz").unlink(), "is gone"),
@@ -181,7 +179,8 @@ def test_a_run_that_was_damaged_does_not_go_on(damage, runs_here, capsys):
     do, words = DAMAGE[damage]
     do()
     before = {p.name: p.read_bytes() for p in Path("grey").iterdir()}
-    assert words in refused(capsys, train("--resume", "grey", "--epochs", 2, "--quiet"))
+    err = refused(capsys, train("--resume", "grey", "--epochs", 2, "--quiet"))
+    assert words in err and "grey" in err
     assert before == {p.name: p.read_bytes() for p in Path("grey").iterdir()}
     if damage in ("cut", "empty", "text", "NaN") or "another model" in words:
         for script in (generate, evaluate):
@@ -251,8 +250,8 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(name, array, saved):
     np.savez(path, **{n: a for n, a in arrays.items() if a is not None})
     before = model.state_dict() | optimizer.state_dict()
     for how in {"optimizer": optimizer}, {"averaged": True}:
-        if how == {"averaged": True} and name == "optimizer/v.0":
-            continue  # which is not read then
+        if "averaged" in how and not name.startswith(("optimizer/average", "progress")):
+            continue  # it is not needed then
         with pytest.raises(CheckpointError, match="c.npz"):
             checkpoint.load(path, model, **how)
     for name, array in (model.state_dict() | optimizer.state_dict()).items():
