@@ -1,4 +1,4 @@
-"""Damaged files for every reader.
+"""Damaged runs and odd command lines. (Files of data sets have checksums: test_data.py.)
 
     CASES=20000 pytest -m long tests/test_fuzz.py        at length; SEED=N to repeat a run
 
@@ -9,13 +9,10 @@ alone.
 """
 
 import contextlib
-import gzip
-import hashlib
 import io
 import os
 import secrets
 import shutil
-import struct
 import sys
 import tempfile
 from collections import Counter
@@ -25,53 +22,26 @@ import numpy as np
 import pytest
 from damage import ODD, damaged, pick
 from scripts import (
-    CIFAR_FILES,
-    CIFAR_FOLDER,
-    IDX_FILES,
-    NOBODY,
     SCRIPTS,
     asked,
     quick,
-    served,
     train,
     undrawn,
 )
-
-from scratchnet.errors import DataError
-from scratchnet.runs import data
 
 DRAW = "generate run --num 2 --overwrite --out x.npy --quiet"
 CASES = int(os.environ.get("CASES", 1000))
 GO_ON = "--resume run --epochs 1 --quiet"
 
 
-FOLDERS = {"mnist": "data/mnist", "cifar10": f"data/{CIFAR_FOLDER}"}
-KNOWN = {}  # data set: {file: SHA-256}
-
 
 def prepare(patch):
-    """A folder with a run, two data sets, and what is right."""
+    """A run, and what is right."""
     quick(patch)
     undrawn(patch)
     assert train("--model", "vae", "--h-dim", 4, "--z-dim", 2, "--dataset", "synthetic", "--epochs",
                  1, "--limit", 20, "--average", 0.9, "--out", "run", "--quiet") == 0
     assert asked(DRAW) == 0
-    rng = np.random.default_rng(0)
-    arrays = [rng.integers(0, 9, shape).astype(np.uint8) for shape in ((5, 4, 4), 5, (3, 4, 4), 3)]
-    for name, a in zip(IDX_FILES, arrays, strict=True):
-        header = struct.pack(f">{1 + a.ndim}I", 0x800 + a.ndim, *a.shape)
-        write(f"data/mnist/{name}", gzip.compress(header + a.tobytes()))
-    for name in CIFAR_FILES:
-        rows = rng.integers(0, 256, (3, 3073)).astype(np.uint8)
-        rows[:, 0] %= 10
-        write(f"data/{CIFAR_FOLDER}/{name}", rows.tobytes())
-    for name, folder in FOLDERS.items():
-        KNOWN[name] = sums(folder)
-        served(patch, name, (f"{NOBODY}x",), KNOWN[name])
-
-
-def sums(folder):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in Path(folder).iterdir()}
 
 
 def write(name, content):
@@ -105,23 +75,7 @@ def config(rng):
     return run_of(pick(rng, [DRAW, GO_ON, "--config run/config.json --out new --steps 1 --quiet"]))
 
 
-def read_data(name):
-    """A data set, whose checksums tell that a file was damaged."""
-    try:
-        data.load(name, "data", progress=False)
-    except DataError as error:
-        assert "\n" not in str(error), error
-        return "refused"
-    assert KNOWN[name] == sums(FOLDERS[name]), "taken for good"
-    return "accepted"
-
-
-READERS = {  # the file that is damaged: what is done with it
-    "run/checkpoint.npz": checkpoint,
-    "run/config.json": config,
-    f"data/mnist/{IDX_FILES[0]}": lambda rng: read_data("mnist"),
-    f"data/{CIFAR_FOLDER}/test_batch.bin": lambda rng: read_data("cifar10"),
-}
+READERS = {"run/checkpoint.npz": checkpoint, "run/config.json": config}
 
 
 def words(rng):

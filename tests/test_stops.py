@@ -1,7 +1,6 @@
 """Signals, and output that cannot be written: in real processes, as a person meets them."""
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -98,20 +97,6 @@ def test_output_that_cannot_be_written(redirection, tmp_path):
     assert "Traceback" not in shell.stderr
     assert (tmp_path / "code").read_text() == "0\n" and saved_step(tmp_path) == 4
     assert names(tmp_path / "run") == {"config.json", "checkpoint.npz", "metrics.csv"}
-
-
-def test_a_terminal_that_goes_away(tmp_path):
-    """The bar is drawn on it; its other end is closed in the middle."""
-    ours, theirs = pty.openpty()
-    process = start(tmp_path, stderr=theirs, stdout=theirs, extra=SHOUT.format(
-        then='while not os.path.exists("gone"): time.sleep(0.01)'))
-    os.close(theirs)
-    seen = b""
-    while b"at step 3" not in seen:
-        seen += os.read(ours, 1 << 12)
-    os.close(ours)
-    (tmp_path / "gone").write_text("")
-    assert process.wait(timeout=PATIENCE) == 0 and saved_step(tmp_path) == 4
 
 
 # ---------------------------------------------------------------- signals
