@@ -1,5 +1,6 @@
 """A script in a process of its own, which is ended before one of its calls that change files."""
 
+import ctypes
 import errno
 import io
 import os
@@ -9,7 +10,7 @@ import sys
 import tempfile
 import traceback
 
-from scratchnet.runs import files, folder
+from scratchnet.runs import files
 
 POINTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "fcntl.flock"}
 PATIENCE = 120  # seconds for what takes a tenth of one, on a machine that is not busy
@@ -35,7 +36,7 @@ def trap(inside, number, end):
     """Call end() in this process at its point of this number: before it opens, writes, syncs,
     locks, renames or removes a file in a folder, or a folder. Gives a function: how many there were
     so far."""
-    first, passed, library = os.getpid(), 0, folder.ctypes.CDLL
+    first, passed, library = os.getpid(), 0, ctypes.CDLL
     inside = os.path.realpath(inside)
 
     def point(event, path=None, *_):
@@ -54,16 +55,14 @@ def trap(inside, number, end):
         file = io.BufferedWriter(raw)
         return file if "b" in mode else io.TextIOWrapper(file, **how)
 
-    class Library:
-        def __init__(self, name):
-            self.library = library(name)
-
-        def renameat2(self, *arguments):
-            point("renameat2")
-            return self.library.renameat2(*arguments)
+    class Library(library):
+        def __getattr__(self, name):
+            if name == "renameat2":
+                point(name)
+            return super().__getattr__(name)
 
     os.fsync = lambda handle: point("fsync")  # which is slow, and for machines that are killed
-    files.open, folder.ctypes.CDLL = open_raw, Library
+    files.open, ctypes.CDLL = open_raw, Library
     sys.addaudithook(lambda event, args: event in POINTS and point(event, *args))
     return lambda: passed
 

@@ -37,6 +37,11 @@ RUNS = {  # name: flags of train_mnist.py
               *PIXELS, "--batch-size", 64, "--quiet"],
 }
 VAE = [*RUNS["grey"], "--epochs", 1]  # the quickest to train
+NOBODY = "http://127.0.0.1:9/"  # refuses connections
+IDX_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
+             "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+CIFAR_FILES = (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin")
+CIFAR_FOLDER = "cifar-10-batches-bin"
 
 
 @cache
@@ -116,10 +121,19 @@ def quick(patch):
     for kind, few in (("mnist", digits), ("cifar", scenes)):
         patch.setitem(data.KINDS, kind, replace(data.KINDS[kind], synthetic=few))
     patch.setenv("SCRATCHNET_DATA", "no data")
-    for name in ("mnist", "fashion-mnist"):
-        patch.setitem(data.SOURCES, name, replace(data.SOURCES[name],
-                                                  urls=("http://127.0.0.1:9/",)))
+    for name in "mnist", "fashion-mnist":
+        served(patch, name, (NOBODY,))
     patch.setattr(os, "fsync", lambda handle: None)
+
+
+def served(patch, name, urls, files=None):
+    """Let a data set be had from these addresses, as files of these checksums, {name: SHA-256}."""
+    if name == "cifar10":
+        patch.setattr(data, "CIFAR_ARCHIVES", urls)
+        patch.setattr(data, "CIFAR_FILES", files)
+    else:
+        title, folder, _, known = data.SOURCES[name]
+        patch.setitem(data.SOURCES, name, (title, folder, urls, files or known))
 
 
 def undrawn(patch):

@@ -5,7 +5,6 @@ import errno
 import gc
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from scripts import (
     asked,
     changed,
     config_of,
+    interrupt,
     names,
     refused,
     rows,
@@ -219,42 +219,33 @@ def test_any_call_that_fails_is_one_line(line, trained):
 
 # ---------------------------------------------------------------- Ctrl-C in other people's code
 
-def interrupted_at(number, work):
-    """work(), interrupted at the line of this number, of NumPy's and zipfile's. How many passed."""
-    passed = 0
+@pytest.mark.long
+def test_an_interrupt_at_any_line_of_a_save_is_one(capsys):
+    """Of NumPy's lines, and of zipfile's."""
+    path = Path("box/c.npz")
+    path.parent.mkdir()
+    number = passed = lost = 0
     def trace(frame, event, arg):
         nonlocal passed
-        theirs = "zipfile" in frame.f_code.co_filename or "numpy" in frame.f_code.co_filename
+        theirs = any(name in frame.f_code.co_filename for name in ("zipfile", "numpy"))
         if event == "line" and theirs:
             passed += 1
             if passed == number:
-                os.kill(os.getpid(), signal.SIGINT)
+                interrupt()
         return trace if theirs or frame.f_code.co_name == "write" else None
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return passed
-
-
-@pytest.mark.long
-def test_an_interrupt_at_any_line_of_a_save_is_one(capsys):
-    arrays = {"model/a": np.zeros(3), "model/b": np.zeros(3)}
-    path = Path("box/c.npz")
-    path.parent.mkdir()
-    def work(number):
-        return interrupted_at(number, lambda: checkpoint.write(path, dict(arrays), {}))
-    total = work(0)
-    assert total > 200
-    lost = 0
-    for number in range(1, total + 1):
+    def work():
+        sys.settrace(trace)
+        try:
+            checkpoint.write(path, {"model/a": np.zeros(3), "model/b": np.zeros(3)}, {})
+        finally:
+            sys.settrace(None)
+    while passed >= number:
+        number, passed = number + 1, 0
         path.write_text("old")
-        code = cli.guarded("x.py", lambda number=number: work(number) and 0)
+        code = cli.guarded("x.py", work)
         err = capsys.readouterr().err
         assert (code, err) in ((130, "x.py: stopped\n"), (0, "")), (number, err)
         assert names("box") == {"c.npz"} and (code == 0 or path.read_text() == "old")
         lost += code == 0  # in a destructor, which lets no exception through
-    assert lost < 20
+    assert number > 200 and lost < 20
     gc.collect()  # what half-made objects say belongs to this test

@@ -1,7 +1,6 @@
 """Signals, and output that cannot be written: in real processes, as a person meets them."""
 
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -100,20 +99,6 @@ def test_output_that_cannot_be_written(redirection, tmp_path):
     assert names(tmp_path / "run") == {"config.json", "checkpoint.npz", "metrics.csv"}
 
 
-def test_a_terminal_that_goes_away(tmp_path):
-    """The bar is drawn on it; its other end is closed in the middle."""
-    ours, theirs = pty.openpty()
-    process = start(tmp_path, stderr=theirs, stdout=theirs, extra=SHOUT.format(
-        then='while not os.path.exists("gone"): time.sleep(0.01)'))
-    os.close(theirs)
-    seen = b""
-    while b"at step 3" not in seen:
-        seen += os.read(ours, 1 << 12)
-    os.close(ours)
-    (tmp_path / "gone").write_text("")
-    assert process.wait(timeout=PATIENCE) == 0 and saved_step(tmp_path) == 4
-
-
 # ---------------------------------------------------------------- signals
 
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -180,7 +165,7 @@ def test_a_signal_during_imports(script, tmp_path):
         found = subprocess.run(
             [sys.executable, str(ROOT / f"{script}.py")], capture_output=True, timeout=PATIENCE,
             env={**os.environ, "PYTHONPATH": str(tmp_path), "NUMBER": str(int(number))}, text=True)
-        assert found.returncode in (-number, 128 + number) and not found.stderr
+        assert found.returncode in (128 + number, -number) and not found.stderr
 
 
 def test_nohup_is_kept(tmp_path):
