@@ -64,7 +64,7 @@ def refusal(run, what):
     if what == "manifold" and {"samples", "latent"} <= gives:
         return (f"it shows a latent plane, and this run's z has {run.model.z_dim} dimensions; "
                 f"train one with --z-dim 2")
-    return f"a run of {run.flags.model} has none"
+    return f"a {run.flags.model} has no {what}"
 
 
 def check(run, what, flags):
