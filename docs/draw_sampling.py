@@ -34,8 +34,8 @@ def counts(model):
     with no_grad():
         model.logits(np.zeros((1, SIDE, SIDE, 1), np.int32))
     full, Counted.total = Counted.total, 0
-    draw = model.draw
-    model.draw = lambda logits, u: so_far.append(Counted.total) or draw(logits, u)
+    draw = model.likelihood.draw
+    model.likelihood.draw = lambda *how: so_far.append(Counted.total) or draw(*how)
     model.sample_values(1, np.random.default_rng(0))
     return full, np.array(so_far)
 

@@ -37,19 +37,19 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, known_rows=0, 
     net = streaming(model, stream)
     for stream.i in range(H):
         i, known_row = stream.i, stream.i < known_rows
-        links = net.vertical(net.inputs(values[:, i:i + 1]), labels)
+        links = net.vertical(model.inputs(values[:, i:i + 1]), labels)
         for stream.j in range(W):
             j = stream.j
             here = [raw(link)[:, 0, j] for link in links]
             if known_row:  # nothing to draw, but later pixels need its features
-                net.horizontal(net.inputs(values[:, i, j]), here, labels)
+                net.horizontal(model.inputs(values[:, i, j]), here, labels)
             for c in range(0 if known_row else colours):
-                h = net.horizontal(net.inputs(values[:, i, j]), here, labels)
+                h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
                 y = raw(net.output(h))[:, c]
                 no_nan("PixelCNN: logits", y)
                 drawn[:, i, j, c] = likelihood.draw(y, u[i, j, c], temperature)
             for layer in net.first_layers():  # they were called before the pixel was drawn
-                layer.put(net.inputs(values[:, i, j]))
+                layer.put(model.inputs(values[:, i, j]))
         if progress is not None:
             progress()
     return to_numpy(values)
