@@ -146,10 +146,14 @@ class PixelCNN(Model):
         return values.astype(np.float32) / (self.levels - 1)
 
     def check_labels(self, labels, n):
-        """ValueError if the model is conditional and there is not a label for each of n images."""
-        if self.num_classes and np.shape(labels) != (n,):
+        """The labels as an array; ValueError if there is not one for each of n images. None, where
+        the model is not conditional."""
+        if not self.num_classes:
+            return None
+        if np.shape(labels) != (n,):
             raise ValueError(f"PixelCNN: it is conditional: needs a label from 0 to "
                              f"{self.num_classes - 1} for each of the {n} images")
+        return xp.asarray(labels)
 
     # ------------------------------------------------------------ the network
 
@@ -185,8 +189,7 @@ class PixelCNN(Model):
         """Images -> logits (N, H, W, C, L), or (N, H, W, C, 1) for 2 levels; a mixture's parameters
         (N, H, W, 1, outputs). Those of pixel i see the pixels before i only. labels: integers (N,),
         where the model is conditional."""
-        self.check_labels(labels, len(x))
-        return self.network(self.inputs(self.values_of(x)), labels)
+        return self.network(self.inputs(self.values_of(x)), self.check_labels(labels, len(x)))
 
     def neg_log_likelihood(self, x, labels=None):
         """-log p(x) in nats for each image: Tensor (N,). The product of (eq. 1) is a sum here."""

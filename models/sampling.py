@@ -26,7 +26,7 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, known_rows=0, 
     H, W, C = model.image_shape
     if not temperature > 0:
         raise ValueError(f"temperature must be above 0, not {temperature}")
-    model.check_labels(labels, n)
+    labels = model.check_labels(labels, n)
     likelihood, colours = model.likelihood, model.colours
     u = xp.asarray(rng.random((H, W, colours, likelihood.draws, n), dtype=np.float32))
     values = xp.zeros((n, H, W, C), np.int32)
