@@ -52,9 +52,12 @@ class PixelwiseConv:
         self.W, self.b = W, xp.tile(b, (stream.n, 1))  # not broadcast: half the time
 
     def __call__(self, x):
-        y = array_of(x) @ self.W
-        y += self.b if y.ndim == 2 else self.b[0]
-        return y
+        x = array_of(x)
+        if x.ndim == 2:
+            y = xp.dot(x, self.W)
+            y += self.b
+            return y
+        return x @ self.W + self.b[0]
 
 
 class StreamedConv:
@@ -94,7 +97,8 @@ class StreamedConv:
         if self.here is None:
             return self.sums_above[j]
         first, last, step = self.here
-        y = self.now[:, first + j:last + j:step].reshape(len(x), -1) @ self.W_here
+        seen = self.now[:, first + j:last + j:step].reshape(len(x), -1)
+        y = xp.dot(seen, self.W_here)
         y += self.sums_above[j]
         return y
 
