@@ -91,34 +91,6 @@ def test_full_model_derivative(make, z_dim, backend, rng):
                      eps=1e-7, rtol=1e-5, atol=1e-6)
 
 
-def test_a_map_of_codes_says_what_is_where(rng):
-    """With no residual blocks a code reaches the pixels near its place alone, and is made of
-    pixels near it."""
-    model = ConvVAE((32, 16, 3), (4, 4), z_dim=5, latent="map", rng=rng).astype(np.float64)
-    assert model.z_dim == 8 * 4 * 5 and model.posterior.w.shape == (1, 1, 4, 10)
-    assert not any(isinstance(m, nn.Linear) for m in model.encoder.layers + model.decoder.layers)
-    z = np.zeros((2, 8, 4, 5))
-    z[1, 6, 1] = 1
-    images = model.mean_image(z.reshape(2, -1)).numpy().reshape(2, 32, 16, 3)
-    rows, columns = np.nonzero((images[0] != images[1]).any(axis=-1))
-    assert 24 - 12 < rows.min() <= 24 <= rows.max() < 28 + 8 and columns.max() < 8 + 8
-    x = rng.uniform(size=(1, 32, 16, 3)).repeat(2, axis=0)
-    x[1, 24:28, 4:8] = 0
-    mu, log_var = (t.numpy().reshape(2, 8, 4, 5) for t in model.encode(x))
-    for found in (mu, log_var):
-        rows, columns = np.nonzero((found[0] != found[1]).any(axis=-1))
-        assert set(rows) <= {6, 7} and set(columns) <= {1, 2} and len(rows)
-
-
-@pytest.mark.parametrize("latent", ["vector", "map"])
-def test_residual_blocks_stand_on_both_sides(latent, rng):
-    model = ConvVAE((8, 8, 1), (4, 6), 5, 2, residual=3, latent=latent, rng=rng)
-    for part in (model.encoder, model.decoder):
-        blocks = [m for m in part.layers if isinstance(m, nn.ResidualBlock)]
-        assert len(blocks) == 3 and blocks[0].narrow.w.shape == (3, 3, 6, 3)
-        assert isinstance(part.layers[part.layers.index(blocks[-1]) + 1], nn.Activation)
-
-
 # ---------------------------------------------------------------- warm-up
 
 def test_weight_of_the_kl_rises_over_the_warm_up(backend, rng):
@@ -298,20 +270,6 @@ def test_autoencoder_by_its_definition(backend, rng):
     loss, metrics = model.loss(x)
     assert loss.item() == metrics["loss"].item() == pytest.approx(bce, rel=1e-5)
     np.testing.assert_allclose(model.reconstruct(x).numpy(), x_hat, rtol=1e-5)
-
-
-@pytest.mark.host_only
-def test_one_batch_can_be_learned_by_heart(backend, rng):
-    x = (pixels(rng, n=8) > 0.5).astype(np.float32)
-    model = small(rng, h_dim=32, beta=0.0)
-    adam = optim.Adam(model.parameters(), 1e-2)
-    for step in range(200):
-        loss, _ = model.loss(x, np.random.default_rng(step))
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-    assert loss.item() < 0.5
-    assert ((model.reconstruct(x).numpy() > 0.5) == (x > 0.5)).all()
 
 
 # ---------------------------------------------------------------- shapes, sizes, wrong input
