@@ -25,6 +25,11 @@ class Counted(np.ndarray):
         out = None if out[0] is None else np.asarray(out[0])
         return getattr(ufunc, method)(*inputs, out=out, **how)
 
+    def __array_function__(self, function, types, inputs, how):
+        if function is np.dot:
+            return self.__array_ufunc__(np.matmul, "__call__", *inputs)
+        return super().__array_function__(function, types, inputs, how)
+
 
 def counts(model):
     """Multiplications of a full pass; and of drawing one image, up to each pixel."""

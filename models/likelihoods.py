@@ -9,7 +9,7 @@
                  the scales of a mixture: below 1 nearer to the likeliest
 
 Softmax and Bernoulli are drawn channel after channel, a mixture all channels of a pixel at once.
-docs/07-pixelcnn.md derives each.
+docs/07-pixelcnn.md derives each; docs/08-priors-and-bits.md has a softmax over codes.
 """
 
 import numpy as np

@@ -194,7 +194,8 @@ class PixelCNN(Model):
     def neg_log_likelihood(self, x, labels=None):
         """-log p(x) in nats for each image: Tensor (N,). The product of (eq. 1) is a sum here."""
         values = self.values_of(x)
-        return self.likelihood.nll(self.logits(values, labels), values).sum(axis=(1, 2, 3))
+        logits = self.logits(values, labels)
+        return self.likelihood.nll(logits, values).sum(axis=(1, 2, 3))
 
     def loss(self, x, noise=None, labels=None):
         """Images -> (loss, metrics), means over the images: loss = nll = -log p(x) in nats;
