@@ -57,12 +57,12 @@ def main(argv):
 
 def refusal(run, what):
     """Why this run cannot give `what`."""
-    gives = run.model.gives
-    if what == "samples" and "codes" in gives:
+    model = run.model
+    if what == "samples" and hasattr(model, "codes"):
         return (f"a VQ-VAE has nothing to draw new codes from: train a prior over its codes, "
                 f"with python {run.script} --model prior --codes {run.folder}, and draw from that")
-    if what == "manifold" and {"samples", "latent"} <= gives:
-        return (f"it shows a latent plane, and this run's z has {run.model.z_dim} dimensions; "
+    if what == "manifold" and hasattr(model, "sample") and hasattr(model, "mean_image"):
+        return (f"it shows a latent plane, and this run's z has {model.z_dim} dimensions; "
                 f"train one with --z-dim 2")
     return f"a {run.flags.model} has no {what}"
 

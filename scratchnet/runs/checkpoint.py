@@ -87,9 +87,11 @@ def read(path):
     parts = {"model": {}, "optimizer": {}}
     with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         arrays = dict(file)
-    # Until the third edition: digests of the arrays, and a second line with the digest of the first
+    # Until the third edition: digests of the arrays; a second line, with the digest of the first; a
+    # model's count of its steps.
     progress = json.loads(arrays.pop("progress").item().partition("\n")[0])
     progress.pop("digests", None)
+    arrays.pop("model/steps", None)
     for name, array in arrays.items():
         part, _, key = name.partition("/")
         parts[part][key] = array

@@ -20,9 +20,8 @@ from .folder import barely_begun, check_free, claimed, clear, write_config
 from .log import label
 from .train import train
 
-
-INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, pip install \"cupy-cuda12x[ctk]\" "
-           "(or cupy-cuda13x[ctk])")
+INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, "
+           "pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk])")
 
 
 def main(kind, about, recipes, argv=None):
@@ -100,14 +99,17 @@ def train_a_model(kind, about, recipes, argv):
     if flags.out:
         check_free(Path(flags.out), flags.overwrite)
     dataset = load_images(flags, kind, recipes, named)
-    model = runs.build_model(recipes[flags.model], dataset, flags)
+    recipe = recipes[flags.model]
+    columns, units = recipe.shows(flags)
+    model = runs.build_model(recipe, dataset, flags)
     optimizer = Adam(model.parameters(), flags.lr, average=flags.average)
     images = prepared(dataset, flags)
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
         say(flags, opening(flags, images, model, folder, progress))
-        log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet)
+        log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
+                             columns)
         if folder is None:
             return 0
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
@@ -116,8 +118,9 @@ def train_a_model(kind, about, recipes, argv):
             return 128 + stopped
         from . import pictures  # Matplotlib takes a second
         with optimizer.averaged():
-            drawn = pictures.draw_all(model, images, log, folder, title(flags, images), flags.seed)
-        say(flags, closing(model, log, folder, drawn, resume, flags))
+            drawn = pictures.draw_all(model, images, log, columns, folder, title(flags, images),
+                                      flags.seed)
+        say(flags, closing(columns, units, log, folder, drawn, resume, flags))
 
 
 def begin(folder, flags, kind, dataset, model, optimizer):
@@ -249,14 +252,14 @@ def opening(flags, images, model, folder, progress):
             f"{backend.describe()}{several}; into {folder}{after}")
 
 
-def closing(model, log, folder, drawn, resume, flags):
+def closing(columns, units, log, folder, drawn, resume, flags):
     """The last lines: the test figures, where everything is, what to try next."""
     more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
     after = (f"{flags.epochs} epoch{'s' * (flags.epochs > 1)}" if flags.epochs else
              f"{flags.steps:,} steps")
     last, part = log.history[-1], log.held_out
-    figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in model.table)
-    lines = [f"\n{part.capitalize()} set after {after}, in {model.units}:", f"  {figures}",
+    figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in columns)
+    lines = [f"\n{part.capitalize()} set after {after}, in {units}:", f"  {figures}",
              f"In {folder}/:", f"  {', '.join(drawn)}",
              "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
                                           "config.json") if (folder / n).exists()),

@@ -2,7 +2,7 @@
 
 A folder is looked for in this order: --data-dir, $SCRATCHNET_DATA, ~/.cache/scratchnet. Every file
 is checked against its SHA-256, whether it was found or downloaded, before anything else is done
-with it, and a download is put in place in one step, so a damaged file is never taken for a good one.
+with it, and a download is put in place in one step: a damaged file is never taken for a good one.
 """
 
 import hashlib
@@ -27,9 +27,9 @@ TIMEOUT = 15  # seconds without a byte before a download is given up
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that is downloaded: its title; the folder of its files; {file: SHA-256}; where they
-    are, or where the archive with all of them is; how they are read: (folder, source, progress) ->
-    train images (N, H, W, C), labels, test images, labels."""
+    """A data set that is downloaded. folder: of its files; urls: where they are, or the archive
+    with all of them; files: {name: SHA-256}; read: (folder, source, progress) -> train images
+    (N, H, W, C), labels, test images, labels."""
 
     title: str
     folder: str

@@ -232,8 +232,8 @@ def check_resumable(given, earlier):
     for name, value in vars(given).items():
         was = earlier.get(name, DEFAULTS.get(name))
         if name not in ("resume", *RESUMABLE) and value != was:
-            raise RunError(f"--resume {given.resume}: that run has {dashed(name)} {words(was)}, not "
-                           f"{words(value)}; it goes on as it began ({MAY_BE_GIVEN})")
+            raise RunError(f"--resume {given.resume}: that run has {dashed(name)} {words(was)}, "
+                           f"not {words(value)}; it goes on as it began ({MAY_BE_GIVEN})")
 
 
 def completed(merged, recipe):

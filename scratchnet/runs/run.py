@@ -27,8 +27,8 @@ from .flags import build_parser, completed, config_of, flags_in
 class Run:
     """folder; config: what is in its config.json; kind: of its images, a key of data.KINDS; flags:
     a Namespace; trained_on: name, title, sha256, image_shape and num_classes of the data; model:
-    with its averaged weights, if it kept them; vqvae: for a prior, the Run whose codes it models;
-    progress: of its training."""
+    with its averaged weights, if it kept them; units: of its figures; vqvae: for a prior, the Run
+    whose codes it models; progress: of its training."""
 
     folder: Path
     config: dict
@@ -36,6 +36,7 @@ class Run:
     flags: Namespace
     trained_on: dict
     model: object = None
+    units: str = ""
     vqvae: object = None
     progress: dict = None
 
@@ -56,6 +57,8 @@ class Run:
         """SHA-256 of the data it was trained on and of everything it learned."""
         digest = hashlib.sha256(self.trained_on["sha256"].encode())
         for name, array in self.model.state_dict().items():
+            if name == "N":  # a VQ-VAE had its count of steps here once, and old priors know it so
+                digest.update(b"steps" + np.float32([self.progress["step"]]).tobytes())
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
@@ -153,6 +156,7 @@ def open_run(folder, recipes):
         run.vqvae = own_vqvae(run, recipes)
         shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
     run.model = build_model(recipe, shape, run.flags)
+    _, run.units = recipe.shows(run.flags)
     run.progress = checkpoint.load(path, run.model, averaged=True)
     run.model.eval()
     return run
@@ -178,8 +182,8 @@ def own_vqvae(prior, recipes):
     beside = prior.folder.resolve().parent / named.name
     places = list(filter(os.path.exists, dict.fromkeys([named, beside])))
     if not places:
-        raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at {named} "
-                       f"nor at {beside}; put its folder there")
+        raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at "
+                       f"{named} nor at {beside}; put its folder there")
     def opened(folder):
         vqvae = open_vqvae(folder, recipes, prior.kind)
         check_codes(prior.folder, prior.trained_on, vqvae)
@@ -240,8 +244,8 @@ def encoded(dataset, vqvae, train=True, flip=False):
     train = grids(dataset.train_images) if train else test[:0]
     mirrored = grids(dataset.train_images[:, :, ::-1]) if flip else None
     height, width = test.shape[1:3]
-    return CodeDataset(dataset.name, f"{dataset.title}, as {height}x{width} codes of "
-                       f"{printable(vqvae.folder.name)}", train, dataset.train_labels[:len(train)], test,
-                       dataset.test_labels, code_checksum(vqvae),
-                       len(vqvae.model.e), vqvae.model.decode_codes, held_out=dataset.held_out,
+    title = f"{dataset.title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"
+    return CodeDataset(dataset.name, title, train, dataset.train_labels[:len(train)], test,
+                       dataset.test_labels, code_checksum(vqvae), len(vqvae.model.e),
+                       vqvae.model.decode_codes, held_out=dataset.held_out,
                        train_mirrored=mirrored)
