@@ -200,11 +200,11 @@ def read_flags(kind, about, recipes, argv):
     SystemExit after --help, and RunError for the user's mistakes."""
     first = Parser(script_of(kind), about, "", add_help=False)
     first.add(first, {"model": (None, "MODEL", "")} | RUN)
-    first = first.parse_known_args([word for word in argv if word not in ("-h", "--help")])[0]
-    path = config_of(first.resume) if "resume" in first else getattr(first, "config", None)
+    asked = first.parse_known_args([word for word in argv if word not in ("-h", "--help")])[0]
+    path = config_of(asked.resume) if "resume" in asked else getattr(asked, "config", None)
     entries = entries_of(path) if path else {}
-    model = getattr(first, "model", None)
-    if model is None or "resume" in first:
+    model = getattr(asked, "model", entries.get("model"))
+    if "resume" in asked:
         model = entries.get("model")
     parser = build_parser(kind, about, recipes, model)
     given = parser.parse_args(argv)
