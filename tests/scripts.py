@@ -128,12 +128,8 @@ def quick(patch):
 
 def served(patch, name, urls, files=None):
     """Let a data set be had from these addresses, as files of these checksums, {name: SHA-256}."""
-    if name == "cifar10":
-        patch.setattr(data, "CIFAR_ARCHIVES", urls)
-        patch.setattr(data, "CIFAR_FILES", files)
-    else:
-        title, folder, _, known = data.SOURCES[name]
-        patch.setitem(data.SOURCES, name, (title, folder, urls, files or known))
+    source = data.SOURCES[name]
+    patch.setitem(data.SOURCES, name, replace(source, urls=urls, files=files or source.files))
 
 
 def undrawn(patch):

@@ -50,7 +50,7 @@ WRONG = """
 --model pixelcnn --levels 4 --binarize static   have 2 levels
 --model vae --epochs 1 --steps 1             give --epochs or --steps, not both
 --model vae --dataset synthetic --validation 200   there are 200 training images
---model conv-vae --dataset synthetic --channels 4 4 4   fewer channels, at most 2
+--model conv-vae --dataset synthetic --channels 4 4 4   fewer channels
 --model vae --out file/run                   file
 --model vae --out full --overwrite           has files in it and is no run
 --model prior --epochs 1                     needs --codes RUN

@@ -164,13 +164,11 @@ DAMAGE = {  # what was done to a run: (how, the words of --resume)
             "damaged"),
     "of a VQ-VAE": (of_another("vqvae"), "checkpoint of another model"),
     "of another z": (of_another("vae"), "checkpoint of another model"),
-    "lost": (lambda: Path("grey/checkpoint.npz").unlink(), "is gone"),
+    "lost": (lambda: Path("grey/checkpoint.npz").unlink(), "checkpoint.npz: No such file"),
     "other data": (lambda: changed("grey", lambda c: c["dataset"].update(sha256="0" * 64)),
                    "needs the same data"),
     "no config": (lambda: Path("grey/config.json").write_text(
         '{"model": "vae", "dataset": "synthetic"}'), "config.json"),
-    "validation": (lambda: changed("grey", lambda c: c["flags"].update(validation=9)),
-                   "config.json"),
 }
 
 
