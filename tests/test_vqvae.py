@@ -1,6 +1,7 @@
 """Vector quantisation and the VQ-VAE, and the mistakes that others made (docs/mistakes.md)."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from models import VQVAE, moving_codes
 from models.vqvae import EPS, mean_square, perplexity
 from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
 from scratchnet.ops.products import count, sum_rows
+from scratchnet.runs.cli import opening
 from scratchnet.tensor import raw
 from scratchnet.training import evaluate, step
 
@@ -359,8 +361,12 @@ def test_codes_used_are_those_of_the_whole_epoch(rng):
 
 
 def test_sonnet_sizes(rng):
-    model = VQVAE((32, 32, 3), rng=rng)
+    """A run says how many parameters it has: running means are none."""
+    model, x = VQVAE((32, 32, 3), rng=rng), []
     assert sum(p.size for p in model.parameters()) == 662_723 and model.e.shape == (512, 64)
+    images = SimpleNamespace(title="", train_images=x, test_images=x, held_out="test")
+    flags = SimpleNamespace(model="vqvae", batch_size=1)
+    assert " 662,723 parameters" in opening(flags, images, model, "", None)
     x = pixels(rng, 2, (32, 32, 3))
     assert model.encode(x).shape == (2, 8, 8, 64) and model.codes(x).shape == (2, 8, 8)
     assert model.reconstruct(x).shape == (2, 32, 32, 3)
