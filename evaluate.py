@@ -59,14 +59,14 @@ def main(argv):
     with start_team(processes(flags.batch_size)) as team:
         means = evaluate(run.model, images, flags.batch_size, labels, team)
         figures = {name: {"value": value} for name, value in means.items()}
-        if "exact_nll" in run.model.gives:
+        if hasattr(run.model, "neg_log_likelihood"):
             nll = per_image(run.model, images, labels, flags.batch_size, team)
             figures["nll"]["standard_error"] = standard_error(nll)
         if flags.importance_samples:
             figures["importance_nll"] = importance(run.model, images, flags, team)
     if team.rank:  # one of those that MPI started
         return
-    units = run.model.units
+    units = run.units
     if bernoulli(run.model):
         units = "nats per image" if binarised else "nats per image (grey pixels: a loss)"
     show(run, figures, units, flags)
@@ -156,7 +156,7 @@ def standard_error(values):
 
 def bernoulli(model):
     """Whether it is a VAE whose likelihood is one of binary pixels only."""
-    return "importance_nll" in model.gives and model.likelihood == "bernoulli"
+    return getattr(model, "likelihood", None) == "bernoulli"
 
 
 def check(run, flags):
@@ -166,10 +166,10 @@ def check(run, flags):
         raise RunError("--validation: this run set no training images aside; train one with "
                        "--validation N")
     if flags.importance_samples:
-        if "importance_nll" not in model.gives:
+        if not hasattr(model, "log_likelihood"):
             raise RunError("--importance-samples: is for VAEs; " + (
-                f"the -log p(x) of a {name} is exact without it" if "exact_nll" in model.gives
-                else f"a {name} has no likelihood"))
+                f"the -log p(x) of a {name} is exact without it"
+                if hasattr(model, "neg_log_likelihood") else f"a {name} has no likelihood"))
         grey = run.flags.binarize == "none" and flags.binarize != "static"
         if bernoulli(model) and grey:
             raise RunError("--importance-samples: this run's pixels are grey, and a Bernoulli "
@@ -190,7 +190,7 @@ def show(run, figures, default, flags):
     units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
              "nll": "nats per grid of codes" if run.vqvae else "nats per image",
              "vq": "", "perplexity": "", "epoch_perplexity": ""}
-    if "codes" in run.model.gives:
+    if hasattr(run.model, "codes"):
         units["codes_used"] = f"of {len(run.model.e)}"
     for name, figure in figures.items():
         if name == "loss" and len(figures) > 1:

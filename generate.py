@@ -60,12 +60,12 @@ def main(argv):
 
 def refusal(run, what):
     """Why this run cannot give `what`."""
-    name, gives = run.flags.model, run.model.gives
-    if what == "samples" and "codes" in gives:
+    name, model = run.flags.model, run.model
+    if what == "samples" and hasattr(model, "codes"):
         return (f"a VQ-VAE has nothing to draw new codes from: train a prior over its codes, "
                 f"with python {run.script} --model prior --codes {run.folder}, and draw from that")
-    if what == "manifold" and {"samples", "latent"} <= gives:
-        return (f"it shows a latent plane, and this run's z has {run.model.z_dim} dimensions; "
+    if what == "manifold" and hasattr(model, "sample") and hasattr(model, "mean_image"):
+        return (f"it shows a latent plane, and this run's z has {model.z_dim} dimensions; "
                 f"train one with --z-dim 2")
     return {
         "samples": f"an {name} knows no distribution of its codes to draw from; train a vae",

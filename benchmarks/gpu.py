@@ -70,8 +70,9 @@ def fresh(script, model, batch_size=None):
     def step(i):
         at = i * size % (len(images) - size + 1)
         part = slice(at, at + size)
-        return training.step(net, adam, images[part], training.generator(0, "step", i),
-                             labels[part])["loss" if "loss" in net.table else net.table[0]]
+        metrics = training.step(net, adam, images[part], training.generator(0, "step", i),
+                                labels[part])
+        return metrics.get("loss", metrics.get("nll"))
     return step, size
 
 

@@ -22,10 +22,6 @@ class Autoencoder(Model):
     initial weights. Raises ValueError for a size below 1 or an unknown activation.
     """
 
-    table = ("loss",)  # the metrics that the training table shows
-    units = "nats per image (BCE: a loss, not a likelihood)"
-    gives = frozenset({"reconstructions", "latent", "interpolation"})
-
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=None):
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)

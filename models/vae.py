@@ -19,11 +19,9 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
-from scratchnet.inputs import images
+from scratchnet.inputs import images, one_of
 from scratchnet.tensor import Tensor
 from scratchnet.training import Model
-
-from .vqvae import residual_stack
 
 LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
 LATENTS = ("vector", "map")
@@ -70,12 +68,8 @@ class VAE(Model):
         "logistic"   the 256 levels of 8-bit pixels, mean and scale decoded for each
                      (losses.discretised_logistic): a probability, and so bits/dim
 
-    Raises ValueError for a size below 1, an unknown activation or likelihood, a beta or warmup
-    below 0 or a sigma_x not above 0.
+    Raises ValueError for a size below 1, an unknown activation or likelihood.
     """
-
-    table = ("neg_elbo", "reconstruction", "kl")  # the metrics that the training table shows
-    gives = frozenset({"samples", "reconstructions", "latent", "interpolation", "importance_nll"})
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
                  sigma_x=0.1, beta=1.0, warmup=0, rng=None):
@@ -89,37 +83,11 @@ class VAE(Model):
 
     def keep_sizes(self, input_dim, input_shape, z_dim, likelihood, sigma_x, beta, warmup):
         """Check and keep what all VAEs have in common."""
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"VAE: likelihood {likelihood!r}: choose one of "
-                             f"{', '.join(LIKELIHOODS)}")
-        if not beta >= 0 or not sigma_x > 0 or not warmup >= 0:
-            raise ValueError(f"VAE: needs beta >= 0, sigma_x > 0 and warmup >= 0, not {beta}, "
-                             f"{sigma_x} and {warmup}")
-        self.units = "nats per image" + {
-            "bernoulli": " (a likelihood if the pixels are binary, a loss if they are grey)",
-            "gaussian": " (minus a log-density of pixels in [0, 1])", "logistic": ""}[likelihood]
-        if likelihood == "logistic":
-            self.table = ("bits_per_dim", *type(self).table)
+        one_of("VAE: likelihood", likelihood, LIKELIHOODS)
         self.outputs = 2 if likelihood == "logistic" else 1  # numbers that describe one pixel
         self.input_dim, self.input_shape = input_dim, input_shape
         self.z_dim = self.noise_dim = z_dim
-        if z_dim == 2:
-            self.gives = self.gives | {"manifold"}
-        self.likelihood, self.beta, self.sigma_x = likelihood, beta, sigma_x
-        self.warmup, self.steps_done = warmup, 0
-        if warmup:
-            self.steps = Tensor(np.zeros(1, np.float32))  # for the checkpoint
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        self.steps_done = int(state["steps"][0]) if self.warmup else 0
-
-    def update(self, means, n):
-        """Count a training step, for the warm-up."""
-        if self.training and self.warmup:
-            self.steps_done += 1
-            self.steps.data += 1
-        return means
+        self.likelihood, self.beta, self.sigma_x, self.warmup = likelihood, beta, sigma_x, warmup
 
     def kl_weight(self):
         """beta; in step t of a warm-up, t = 1 ... T, beta t / T."""
@@ -131,10 +99,7 @@ class VAE(Model):
 
         log_var is kept within [-20, 10], where e^log_var cannot overflow or vanish.
         """
-        x = images(type(self).__name__, x)
-        if x.size != x.shape[0] * self.input_dim:
-            raise ValueError(f"VAE: images of {x.shape[1:]}, but it was built for {self.input_dim} "
-                             f"numbers an image")
+        x = images("VAE", x)
         h = self.encoder(x.reshape(x.shape[0], *self.input_shape))
         mu, log_var = (t.reshape(x.shape[0], self.z_dim)
                        for t in ops.split(self.posterior(h), 2, axis=-1))
@@ -145,7 +110,7 @@ class VAE(Model):
         "logistic" means and log-scales, side by side on the last axis."""
         return self.pixels(self.decoder(ops.as_tensor(z)))
 
-    def neg_log_likelihood(self, output, x, reduction="batchmean"):
+    def reconstruction_loss(self, output, x, reduction="batchmean"):
         """-log p(x|z) in nats from decode's output and the images x (N, input_dim).
 
         Bernoulli:  BCE;  Gaussian:  (x - x_hat)^2 / (2 sigma_x^2) + log(sigma_x sqrt(2 pi)).
@@ -173,7 +138,7 @@ class VAE(Model):
         x = Tensor(flat(x))
         mu, log_var = self.encode(x)
         z = reparameterise(mu, log_var, draw_noise(noise, mu))
-        reconstruction = self.neg_log_likelihood(self.decode(z), x)
+        reconstruction = self.reconstruction_loss(self.decode(z), x)
         kl = losses.gaussian_kl(mu, log_var)
         loss = reconstruction + self.kl_weight() * kl
         neg_elbo = reconstruction.detach() + kl.detach()
@@ -217,7 +182,7 @@ class VAE(Model):
         for _ in range(num_samples):
             eps = draw_noise(rng, mu)
             z = reparameterise(mu, log_var, eps)
-            log_p_x = -self.neg_log_likelihood(self.decode(z), x, "none").data.sum(axis=1)
+            log_p_x = -self.reconstruction_loss(self.decode(z), x, "none").data.sum(axis=1)
             # log p(z) - log q(z|x): the 2 pi of the two normals cancel
             log_ratio = 0.5 * (eps.data ** 2 + log_var.data - z.data ** 2).sum(axis=1)
             log_w.append(log_p_x + log_ratio)
@@ -246,49 +211,39 @@ class ConvVAE(VAE):
                  latent="vector", likelihood="bernoulli", sigma_x=0.1, beta=1.0, warmup=0,
                  rng=None):
         rng = rng or np.random.default_rng(0)
-        H, W, C = image_shape
-        by = 2 ** len(channels)
-        h_dim, channels = nn.as_sizes(h_dim), nn.as_sizes(channels)
+        (H, W, C), by = image_shape, 2 ** len(channels)
         if H % by or W % by:
             raise ValueError(f"ConvVAE: images of {H} x {W} do not fit: {len(channels)} "
                              f"convolutions of stride 2 need height and width to be multiples of "
-                             f"{by}; give fewer channels, at most {halvings(H, W)} of them here")
-        if latent not in LATENTS:
-            raise ValueError(f"ConvVAE: latent {latent!r}: choose one of {', '.join(LATENTS)}")
+                             f"{by}; give fewer channels")
+        one_of("ConvVAE: latent", latent, LATENTS)
+        h_dim, channels, relu = nn.as_sizes(h_dim), nn.as_sizes(channels), nn.Activation("relu")
         h, w, c = inner = (H // by, W // by, channels[-1])
-        z_size = z_dim if latent == "vector" else h * w * z_dim
-        self.keep_sizes(H * W * C, tuple(image_shape), z_size, likelihood, sigma_x, beta, warmup)
-        def relu(): return nn.Activation("relu")
-        sizes = [C, *channels]
-        down = [m for n, k in zip(sizes, channels, strict=False)
-                for m in (nn.Conv2d(n, k, 3, rng, stride=2, padding=1), relu())]
-        def blocks(): return residual_stack(c, max(1, c // 2), residual, rng) if residual else []
+        vector, numbers = latent == "vector", math.prod(inner)
+        self.keep_sizes(H * W * C, tuple(image_shape), z_dim if vector else h * w * z_dim,
+                        likelihood, sigma_x, beta, warmup)
+        def blocks(): return nn.residual_stack(c, max(1, c // 2), residual, rng) if residual else []
+
+        down = []
+        for n, k in zip([C, *channels], channels, strict=False):
+            down += [nn.Conv2d(n, k, 3, rng, stride=2, padding=1), relu]
         down += blocks()
-        if latent == "vector":
-            features = math.prod(inner)
-            down += [nn.Reshape(features), nn.mlp([features, *h_dim], "relu", rng)]
+        if vector:
+            down += [nn.Reshape(numbers), nn.mlp([numbers, *h_dim], "relu", rng)]
         self.encoder = nn.Sequential(*down)
-        self.posterior = (nn.Linear(h_dim[-1], 2 * z_dim, rng) if latent == "vector" else
+        self.posterior = (nn.Linear(h_dim[-1], 2 * z_dim, rng) if vector else
                           nn.Conv2d(c, 2 * z_dim, 1, rng))
-        back = channels[::-1]
-        up = [m for n, k in zip([back[0], *back[:-1]], back, strict=True)
-              for m in (nn.ConvTranspose2d(n, k, 3, rng, stride=2, padding=1, output_padding=1),
-                        relu())]
-        if latent == "vector":
-            first = [nn.mlp([z_dim, *reversed(h_dim), features], "relu", rng), nn.Reshape(*inner)]
+
+        up = []
+        for n, k in zip([c, *channels[::-1]], channels[::-1], strict=False):
+            up += [nn.ConvTranspose2d(n, k, 3, rng, stride=2, padding=1, output_padding=1), relu]
+        if vector:
+            first = [nn.mlp([z_dim, *reversed(h_dim), numbers], "relu", rng), nn.Reshape(*inner)]
         else:
             first = [nn.Reshape(h, w, z_dim), nn.Conv2d(z_dim, c, 3, rng, padding=1),
-                     *([] if residual else [relu()])]
+                     *([] if residual else [relu])]
         self.decoder = nn.Sequential(*first, *blocks(), *up)
         self.pixels = nn.Conv2d(channels[0], C * self.outputs, 3, rng, padding=1)
-
-
-def halvings(height, width):
-    """How often both can be halved."""
-    n = 0
-    while height % 2 == width % 2 == 0:
-        height, width, n = height // 2, width // 2, n + 1
-    return n
 
 
 def flat(x):

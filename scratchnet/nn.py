@@ -280,3 +280,21 @@ def mlp(sizes, activation, rng):
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
         layers += [Linear(n_in, n_out, rng, init=glorot_uniform), Activation(activation)]
     return Sequential(*layers)
+
+
+class ResidualBlock(Module):
+    """x + conv 1x1 (ReLU (conv 3x3 (ReLU x))), the 3x3 to fewer channels. He et al. 2016
+    (1603.05027), figure 4: the ReLUs come first."""
+
+    def __init__(self, channels, hidden, rng):
+        self.narrow = Conv2d(channels, hidden, 3, rng, padding=1)
+        self.widen = Conv2d(hidden, channels, 1, rng)
+
+    def forward(self, x):
+        y = self.narrow(ops.relu(x))
+        return x + self.widen(ops.relu(y))
+
+
+def residual_stack(channels, hidden, blocks, rng):
+    """`blocks` residual blocks, each with weights of its own, and a last ReLU."""
+    return [*(ResidualBlock(channels, hidden, rng) for _ in range(blocks)), Activation("relu")]

@@ -7,6 +7,7 @@ beside the paper's minibatches.
 """
 
 import contextlib
+import math
 
 import numpy as np
 
@@ -20,23 +21,20 @@ PURPOSES = ("weights", "order", "step", "evaluation", "pictures")
 
 
 class Model(nn.Module):
-    """What training asks of a model, and what a model says of itself.
+    """What training asks of a model.
 
-    table: the metrics worth a column, the first foremost. units: of these. num_classes: above 0,
-    the loss and the samples also take `labels`. noise_dim: how many N(0, 1) numbers the loss takes
-    for an image. piece: images taken through it at a time (None: the whole batch). gives: what can
-    be made with it, of
+    num_classes: above 0, the loss and the samples also take `labels`. noise_dim: how many N(0, 1)
+    numbers the loss takes for an image. piece: images taken through it at a time (None: the whole
+    batch). steps_done: of its training, for what changes with it: `step` sets it (inf: it is over).
 
-        samples         sample(n, rng)         latent          encode(x), vectors
-        reconstructions reconstruct(x)         interpolation   and mean_image(z)
-        completion      complete(x, rng)       manifold        z is a plane, with a prior
-        codes           codes(x)               exact_nll       neg_log_likelihood(x)
-        importance_nll  log_likelihood(x, K, rng), an estimate
+    What else can be made with a model is found by asking whether it has the method:
 
-    A model that gives completions draws its images in order, row by row.
+        sample(n, rng)      reconstruct(x)     encode(x), mean_image(z)    codes(x), decode_codes(k)
+        complete(x, rng): it draws its images in order, row by row
+        neg_log_likelihood(x): exactly          log_likelihood(x, K, rng): an estimate
     """
 
-    table, units, num_classes, noise_dim, gives, piece = (), "", 0, 0, frozenset(), None
+    num_classes, noise_dim, piece, steps_done = 0, 0, None, math.inf
 
     def loss(self, x, noise=None):
         """A batch -> (loss, metrics): the loss a Tensor, the metrics arrays; all are means over the
@@ -70,6 +68,7 @@ def step(model, optimizer, batch, rng, labels=(), team=ALONE):
     that is conditional; team: the processes that take the step together, each with these arguments.
     """
     n, means = len(batch), {}
+    model.steps_done = max(optimizer.steps)
     model.prepare(batch, rng)
     optimizer.zero_grad()
     noise = noise_for(model, n, rng)

@@ -14,7 +14,7 @@ import numpy as np
 import strict
 from test_backend import MODELS, build, dataset_for
 
-from models import vqvae
+from models import moving_codes
 from scratchnet import optim
 from scratchnet.fast import mpi
 from scratchnet.runs import log as runs_log
@@ -36,7 +36,7 @@ CASES = {f"{script}-{model}": (script, model, {}) for script, model in MODELS} |
 def trained(script, model, sizes):
     """{name: array} of 5 steps on 40 images: losses, test figures, weights, optimiser's state with
     running means of the weights. The last batch of an epoch is a single image."""
-    runs_log.TRACE_EVERY, vqvae.MOVE_EVERY = 1, 2
+    runs_log.TRACE_EVERY, moving_codes.RESTART_EVERY = 1, 2
     dataset = dataset_for(script, model)
     net, _ = build(script, model, dataset, **sizes)
     adam = optim.Adam(net.parameters(), FLAGS.lr, average=0.9)

@@ -75,10 +75,10 @@ def write(path, arrays, progress):
         np.savez(file, **arrays)
 
 
-def load(path, model, optimizer=None, averaged=False):
+def load(path, model, optimizer=None, averaged=False, columns=()):
     """Read a checkpoint into the model (and optimiser); returns progress.
 
-    averaged: give the model the running means of its parameters, if the optimiser kept them: for
+    columns: metrics that its rows must have. averaged: give the model the running means of its parameters, if the optimiser kept them: for
     a model that is to be used, not trained on.
 
     Raises CheckpointError if the file is damaged, or of another model; then neither has been
@@ -89,7 +89,7 @@ def load(path, model, optimizer=None, averaged=False):
             warnings.simplefilter("error")  # NumPy's, of headers that it mends
             members = headers(file)
             needed = fitting(path, members, model, optimizer, averaged)
-            progress, digests = read_progress(file, members, model)
+            progress, digests = read_progress(file, members, model, columns)
             arrays = {name: read_array(file, name, digests) for name in needed}
         if digests is not None and digests.keys() != members.keys() - {"progress"}:
             raise ValueError("its arrays are not those that were saved")
@@ -149,6 +149,7 @@ def fitting(path, members, model, optimizer, averaged):
 
     own = kept("model", model.tensors())
     prefixes, counts = ("model/",), ()
+    members = {n: kind for n, kind in members.items() if n != "model/steps"}  # of older runs
     if not any(name.startswith("optimizer/") for name in members):
         if optimizer is not None:
             raise CheckpointError(f"{path} has the weights alone, to draw from and to measure: "
@@ -182,7 +183,7 @@ def fitting(path, members, model, optimizer, averaged):
     return [*own, *counts]
 
 
-def read_progress(file, members, model):
+def read_progress(file, members, model, columns):
     """What was saved as progress, and the digests of the arrays: None in a file of version 0.1,
     which had none."""
     shape, dtype = members["progress"]
@@ -193,14 +194,13 @@ def read_progress(file, members, model):
     digests = progress.pop("digests", None)
     if own_digest != (sha256(text) if digests is not None else ""):
         raise ValueError("progress: is not what was saved")
-    table = getattr(model, "table", ())
     def form(held_out):
-        return PROGRESS | {"history": [HISTORY | {f"{held_out}_{name}": NUMBER for name in table}],
-                           "trace": [TRACE | dict.fromkeys(table, NUMBER)]}
+        return PROGRESS | {"history": [HISTORY | {f"{held_out}_{name}": NUMBER for name in columns}],
+                           "trace": [TRACE | dict.fromkeys(columns, NUMBER)]}
     problem = misfit(progress, form("validation")) and misfit(progress, form("test"))
     if problem := problem or digests and misfit(digests, {str: TEXT}):
         raise ValueError(f"progress: {problem}")
-    if table:  # sums that the model's figures cannot be made of
+    if columns:  # sums that the model's figures cannot be made of
         for part, count in zip(("epoch", "window"), progress["counts"], strict=True):
             summarise(model, {n: np.asarray(v) for n, v in progress[part].items()}, count)
     return progress, digests

@@ -89,12 +89,14 @@ def train_a_model(kind, about, recipes, argv):
         check_free(Path(flags.out), flags.overwrite)
     dataset = load_images(flags, kind, recipes, named)
     model, optimizer = build(flags, recipes[flags.model], dataset)
+    columns, units = recipes[flags.model].shows(flags)
     images = prepared(dataset, flags)
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
-        progress = begin(folder, flags, kind, dataset, model, optimizer)
+        progress = begin(folder, flags, kind, dataset, model, optimizer, columns)
         mpi.check_same(vars(flags), dataset.sha256, progress)
         say(flags, opening(flags, images, model, folder, progress))
-        log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet)
+        log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
+                             columns)
         if folder is None:
             return 0
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
@@ -103,17 +105,18 @@ def train_a_model(kind, about, recipes, argv):
             return 128 + stopped
         from . import pictures  # Matplotlib takes a second
         with optimizer.averaged():
-            drawn = pictures.draw_all(model, images, log, folder, title(flags, images), flags.seed)
-        say(flags, closing(model, log, folder, drawn, resume, flags))
+            drawn = pictures.draw_all(model, images, log, columns, folder, title(flags, images),
+                                      flags.seed)
+        say(flags, closing(columns, units, log, folder, drawn, resume, flags))
 
 
-def begin(folder, flags, kind, dataset, model, optimizer):
+def begin(folder, flags, kind, dataset, model, optimizer, columns):
     """Make the folder that of this run, which goes on or begins; the progress it has, or None. No
     folder: another process writes it."""
     before, progress, continued = None, None, []
     if flags.resume:
         before = runs.read(flags.resume)
-        progress, continued = go_on(before, flags, dataset, model, optimizer)
+        progress, continued = go_on(before, flags, dataset, model, optimizer, columns)
     elif folder:
         clear(folder)
     if folder:
@@ -195,7 +198,7 @@ def prepared(dataset, flags):
     return dataset
 
 
-def go_on(run, flags, dataset, model, optimizer):
+def go_on(run, flags, dataset, model, optimizer, columns):
     """Load the checkpoint of this Run; returns its progress (None if it was ended before its first
     checkpoint: it then begins anew), and what was changed on the way so far, for config.json.
     Raises RunError if the run cannot go on with these flags."""
@@ -208,13 +211,13 @@ def go_on(run, flags, dataset, model, optimizer):
     if not (folder / "checkpoint.npz").is_file():
         raise RunError(f"{folder / 'checkpoint.npz'}: is gone, though the run had saved it; "
                        f"restore it from a copy, or train again with --out {folder} --overwrite")
-    progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
+    progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer, columns=columns)
     for name, count in (("epochs", len(progress["history"])), ("steps", progress["step"])):
         if (getattr(flags, name) or count) < count:
             raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
                            f"--{name} above {count} to go on")
     part = "validation" if flags.validation else "test"
-    if any(f"{part}_{model.table[0]}" not in row for row in progress["history"]):
+    if any(f"{part}_{columns[0]}" not in row for row in progress["history"]):
         raise changed(folder / "config.json", f"the run has no {part} figures")
     before = run.config["flags"]
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
@@ -239,14 +242,14 @@ def opening(flags, images, model, folder, progress):
             f"{backend.describe()}{several}; into {folder}{after}")
 
 
-def closing(model, log, folder, drawn, resume, flags):
+def closing(columns, units, log, folder, drawn, resume, flags):
     """The last lines: the test figures, where everything is, what to try next."""
     more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
     after = (f"{flags.epochs} epoch{'s' * (flags.epochs > 1)}" if flags.epochs else
              f"{flags.steps:,} steps")
     last, part = log.history[-1], log.held_out
-    figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in model.table)
-    lines = [f"\n{part.capitalize()} set after {after}, in {model.units}:", f"  {figures}",
+    figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in columns)
+    lines = [f"\n{part.capitalize()} set after {after}, in {units}:", f"  {figures}",
              f"In {folder}/:", f"  {', '.join(drawn)}",
              "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
                                           "config.json") if (folder / n).exists()),

@@ -34,7 +34,7 @@ CONFIG = {"script": TEXT, "flags": {"model": TEXT}, "dataset": {
 class Run:
     """folder; config: what is in its config.json; kind: of its images, a key of data.KINDS; flags:
     a Namespace; trained_on: name, title, sha256, image_shape and num_classes of the data; model:
-    with its averaged weights, if it kept them; vqvae: for a prior, the Run whose codes it models;
+    with its averaged weights, if it kept them; units: of its figures; vqvae: for a prior, the Run whose codes it models;
     progress: of its training."""
 
     folder: Path
@@ -43,6 +43,7 @@ class Run:
     flags: Namespace
     trained_on: dict
     model: object = None
+    units: str = ""
     vqvae: object = None
     progress: dict = None
 
@@ -63,6 +64,8 @@ class Run:
         """SHA-256 of the data it was trained on and of everything it learned."""
         digest = hashlib.sha256(self.trained_on["sha256"].encode())
         for name, array in self.model.state_dict().items():
+            if name == "N":  # a VQ-VAE had its count of steps here once, and old priors know it so
+                digest.update(b"steps" + np.float32([self.progress["step"]]).tobytes())
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
@@ -158,7 +161,9 @@ def open_run(folder, recipes):
         run.model = build_model(recipe, shape, run.flags, training=False)
     except RunError as error:
         raise changed(config, error) from None
-    run.progress = checkpoint.load(run.folder / "checkpoint.npz", run.model, averaged=True)
+    columns, run.units = recipe.shows(run.flags)
+    run.progress = checkpoint.load(run.folder / "checkpoint.npz", run.model, averaged=True,
+                                   columns=columns)
     run.model.eval()
     return run
 
