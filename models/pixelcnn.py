@@ -37,7 +37,7 @@ from scratchnet.ops.elementwise import sigmoid_of
 from scratchnet.tensor import Tensor, raw
 from scratchnet.training import Model
 
-PIECE = 8 * 28 * 28  # pixels taken through the network at a time: memory, not speed, sets it
+MICROBATCH = 8 * 28 * 28  # pixels taken through the network at a time: memory, not speed, sets it
 
 # ---------------------------------------------------------------- masks
 
@@ -134,7 +134,7 @@ class PixelCNN(Model):
             raise ValueError(f"{name}: an embedding is for grids of codes (H, W, 1), not {C} "
                              f"channels")
         self.image_shape, self.levels, self.decode = tuple(image_shape), levels, decode
-        self.piece = max(1, PIECE // (H * W))
+        self.microbatch = max(1, MICROBATCH // (H * W))
         self.mixture, self.colours = mixture, colours
         # numbers that describe one channel, or with a mixture one pixel
         self.outputs = (losses.mixture_size(mixture, C) if mixture else

@@ -280,3 +280,45 @@ def mlp(sizes, activation, rng):
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
         layers += [Linear(n_in, n_out, rng, init=glorot_uniform), Activation(activation)]
     return Sequential(*layers)
+
+
+class Model(Module):
+    """What training asks of a model, and what a model says of itself.
+
+    table: the metrics worth a column, the first foremost. units: of these. num_classes: above 0,
+    the loss and the samples also take `labels`. noise_dim: how many N(0, 1) numbers the loss takes
+    for an image. microbatch: images taken through it at a time (None: the whole batch). gives: what
+    can be made with it, of
+
+        samples         sample(n, rng)         latent          encode(x), vectors
+        reconstructions reconstruct(x)         interpolation   and mean_image(z)
+        completion      complete(x, rng)       manifold        z is a plane, with a prior
+        codes           codes(x)               exact_nll       neg_log_likelihood(x)
+        importance_nll  log_likelihood(x, K, rng), an estimate
+
+    A model that gives completions draws its images in order, row by row.
+    """
+
+    table, units, num_classes, noise_dim, gives, microbatch = (), "", 0, 0, frozenset(), None
+
+    def loss(self, x, noise=None):
+        """A batch -> (loss, metrics): the loss a Tensor, the metrics arrays; all are means over the
+        images. noise: (n, noise_dim), N(0, 1), float32."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss()")
+
+    def prepare(self, batch, rng):
+        """Called before each step with its images, as the data set has them: for what starts from
+        data (a codebook)."""
+
+    def update(self, means, n):
+        """Called after each step with the metrics' means over its n images: learns what is learned
+        without gradients (a codebook), and returns those that are worth keeping."""
+        return means
+
+    def batch_metrics(self, means):
+        """means, and the metrics of a whole batch that are no mean over images."""
+        return means
+
+    def epoch_metrics(self, means):
+        """The same for all images of an epoch or a test set; all are numbers then."""
+        return means

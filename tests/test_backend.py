@@ -16,7 +16,7 @@ from models import RECIPES
 from scratchnet import Tensor, backend, losses, ops, optim, training, xp
 from scratchnet.backend import fused
 from scratchnet.errors import BackendError
-from scratchnet.fast.team import Team
+from scratchnet.fast.group import ProcessGroup
 from scratchnet.ops import elementwise
 from scratchnet.runs import cli, data, machine
 from scratchnet.runs import log as runs_log
@@ -446,16 +446,16 @@ def test_the_model_of_a_step_by_hand():
 
 def test_what_a_step_sums_up():
     """All gradients, then all metrics: each as one array."""
-    class Two(Team):
-        def total(self, a):
+    class Two(ProcessGroup):
+        def all_reduce(self, a):
             return a + a
     dataset = dataset_for("mnist", "vae")
     net, adam = build("mnist", "vae", dataset)
-    team = Two(2, optimizer=adam)
-    sums = machines.note_sums(team)
+    group = Two(2, optimizer=adam)
+    sums = machines.note_sums(group)
     metrics = training.step(net, adam, dataset.train_images[:8], training.generator(0, "step"),
-                            team=team)
-    team.agree(False)
+                            group=group)
+    group.agree(False)
     assert sums == [4 * sum(p.size for p in net.parameters()), 4 * len(metrics), 1]
 
 

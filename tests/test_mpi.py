@@ -84,7 +84,7 @@ def test_each_process_takes_a_gpu_of_its_own(env, gpus):
 import sys
 sys.path[:0] = [{str(ROOT)!r}]
 from scratchnet.fast import blas, mpi
-with mpi.MPITeam():
+with mpi.MPIGroup():
     threads = blas.openblas() and blas.openblas()[0]()
 sys.stdout.write(f"{{mpi.rank()}}:{{mpi.gpu()}}:{{threads}} ")
 """

@@ -414,14 +414,14 @@ def test_the_tape_of_a_loss_is_complete(rng):
         assert not model.loss(np.zeros((1, 3, 4, 1), np.int32))[0].requires_grad
 
 
-def test_a_batch_in_pieces_takes_the_same_step(variant, rng):
-    """The last piece is a smaller one."""
+def test_a_batch_in_microbatches_takes_the_same_step(variant, rng):
+    """The last micro-batch is a smaller one."""
     images = rng.integers(0, VARIANTS[variant][2].get("levels", 2), (7, *VARIANTS[variant][1]))
     found = []
     for size in (None, 3):
         model = build(variant, np.random.default_rng(0))
-        model.piece, sgd = size, SGD(model.parameters(), 1.0)
-        labels = np.arange(7) // 2 % max(1, model.num_classes)  # others in each piece
+        model.microbatch, sgd = size, SGD(model.parameters(), 1.0)
+        labels = np.arange(7) // 2 % max(1, model.num_classes)  # others in each micro-batch
         metrics = step(model, sgd, images.astype(np.int32), np.random.default_rng(0), labels)
         found.append([host(metrics["nll"]), *(host(p.grad) for p in model.parameters())])
     for a, b in zip(*found, strict=True):

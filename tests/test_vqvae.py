@@ -9,7 +9,7 @@ import pytest
 from models import VQVAE
 from models.vqvae import EPS, ResidualBlock, mean_square, perplexity
 from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
-from scratchnet.ops.products import count, sum_rows
+from scratchnet.ops.products import count, segment_sum
 from scratchnet.tensor import raw
 from scratchnet.training import evaluate, step
 
@@ -75,12 +75,12 @@ def test_sizes_that_do_not_fit_are_explained():
         ops.straight_through(np.ones((2, 3)), np.ones((2, 4)))
 
 
-def test_sum_rows_by_loops(backend, rng):
+def test_segment_sum_by_loops(backend, rng):
     indices, rows = rng.integers(0, 6, 40), rng.standard_normal((40, 3))
     expected = np.zeros((7, 3))
     for k, row in zip(indices, rows, strict=True):
         expected[k] += row
-    np.testing.assert_allclose(to_numpy(sum_rows(xp.asarray(indices), xp.asarray(rows), 7)),
+    np.testing.assert_allclose(to_numpy(segment_sum(xp.asarray(indices), xp.asarray(rows), 7)),
                                expected, atol=1e-12)
     counted = [sum(i == k for i in indices) for k in range(7)]
     assert to_numpy(count(xp.asarray(indices), 7)).tolist() == counted
@@ -285,13 +285,13 @@ def test_codes_are_updated_after_they_were_used(backend, rng):
 
 
 @pytest.mark.parametrize("codebook", ["gradient", "ema"])
-@pytest.mark.parametrize("piece", [1, 3, None])
-def test_a_batch_in_pieces_is_the_batch(codebook, piece, backend, rng):
-    """One step, also with a last piece that is smaller: weights, codes and metrics, to rounding."""
+@pytest.mark.parametrize("microbatch", [1, 3, None])
+def test_a_batch_in_microbatches_is_the_batch(codebook, microbatch, backend, rng):
+    """One step, also with a smaller last micro-batch: weights, codes and metrics, to rounding."""
     found, images = [], (255 * pixels(rng, 7)).astype(np.uint8)
-    for size in (None, piece):
+    for size in (None, microbatch):
         model = tiny(np.random.default_rng(0), codebook=codebook)
-        model.piece = size
+        model.microbatch = size
         adam = optim.Adam(model.parameters(), 1e-3)
         metrics = step(model, adam, images, np.random.default_rng(1))
         found.append({**model.state_dict(), **{n: to_numpy(raw(v)) for n, v in metrics.items()}})
@@ -337,7 +337,7 @@ def test_a_codebook_at_the_k_means_of_the_data_does_not_get_worse(backend, rng):
     for _ in range(300):
         k = ops.nearest_code(z, model.e)
         model.update({"usage": xp.bincount(k, minlength=6) / 600,
-                      "sums": sum_rows(k, xp.asarray(z), 6) / 600}, 600 / model.vectors)
+                      "sums": segment_sum(k, xp.asarray(z), 6) / 600}, 600 / model.vectors)
     assert error() <= start * 1.001
     np.testing.assert_allclose(model.e.numpy(), means, atol=0.01)
 

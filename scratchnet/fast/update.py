@@ -30,7 +30,7 @@ def arrays_to_update(optimizer, graded):
 
 def in_blocks(arrays, part):
     """yield [a.reshape(-1)[part] for a in arrays]: flat views of C-contiguous arrays of one size,
-    on the host cut into blocks. part: a slice, that which a process of a team updates."""
+    on the host cut into blocks. part: a slice, that which a process of a group updates."""
     flat = [a.reshape(-1)[part] for a in arrays]
     step = BLOCK if isinstance(flat[0], np.ndarray) else max(1, len(flat[0]))
     for start in range(0, len(flat[0]), step):

@@ -73,11 +73,11 @@ def embedding(indices, table):
     shapes("embedding: table (K, D)", table)
     K, D = table.shape
     indices = integers("embedding: indices", indices, K, "rows")
-    def dtable(g): return sum_rows(indices.reshape(-1), g.reshape(indices.size, D), K)
+    def dtable(g): return segment_sum(indices.reshape(-1), g.reshape(indices.size, D), K)
     return record(table.data[indices], (table, dtable))
 
 
-def sum_rows(indices, rows, K):
+def segment_sum(indices, rows, K):
     """O^T @ rows for one-hot O: (K, D), row k the sum of the rows (n, D) whose index (n,) is k.
 
     On the host the rows are sorted by index and summed in stretches: 2.4 ms instead of add.at's
@@ -96,8 +96,8 @@ def sum_rows(indices, rows, K):
 
 
 def count(indices, K, dtype=np.float32):
-    """How often each of 0 ... K-1 is among the indices (n,): (K,). It is sum_rows of ones; on the
-    host bincount is the fastest way, but CuPy's waits for the GPU."""
+    """How often each of 0 ... K-1 is among the indices (n,): (K,). It is segment_sum of ones; on
+    the host bincount is the fastest way, but CuPy's waits for the GPU."""
     if isinstance(indices, np.ndarray):
         return np.bincount(indices, minlength=K).astype(dtype)
     out = xp.zeros(K, dtype)
