@@ -223,9 +223,9 @@ class MaskedConv2d(Module):
         return conv.masked_conv2d(x, self.weights(), self.mask, self.b, self.dilation)
 
     def kept(self):
-        """Its taps, and the rows of w that belong to them, (T*C, K)."""
+        """Its taps, and the rows of w that belong to them, an array (T*C, K)."""
         taps, kept = conv.masked_window(self.mask.tobytes(), self.mask.shape, self.dilation)
-        return taps, conv.take_taps(self.weights(), kept)
+        return taps, conv.take_taps(self.weights(), kept).data.reshape(-1, self.w.shape[3])
 
 
 class Reshape(Module):

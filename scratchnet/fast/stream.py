@@ -14,7 +14,7 @@ every layer, for all images. docs/07-pixelcnn.md counts the multiplications.
 
 import copy
 
-from ..backend import xp
+from ..backend import raw, xp
 from .products import gather_matmul
 
 
@@ -24,7 +24,7 @@ def streaming(network, stream):
     def change(value):
         if hasattr(value, "kept"):
             taps, W = value.kept()
-            return stream.conv(taps, W.data, None if value.b is None else value.b.data)
+            return stream.conv(taps, W, raw(value.b))
         if isinstance(value, (list, tuple)):
             return type(value)(change(v) for v in value)
         return streaming(value, stream) if hasattr(value, "children") else value
@@ -51,7 +51,7 @@ class PixelwiseConv:
         self.W, self.b = W, b
 
     def __call__(self, x):
-        y = array_of(x) @ self.W
+        y = raw(x) @ self.W
         if self.b is not None:
             y += self.b
         return y
@@ -84,7 +84,7 @@ class StreamedConv:
         self.row, self.sums_above = -1, None  # the latter for row `row`
 
     def __call__(self, x):
-        x = array_of(x)
+        x = raw(x)
         if x.ndim == 4:
             self.x[:, self.top + self.stream.i, self.left:self.left + self.stream.width] = x[:, 0]
             return self.at_row(self.W, self.places)
@@ -101,7 +101,7 @@ class StreamedConv:
         return y
 
     def put(self, x):
-        x = array_of(x)
+        x = raw(x)
         self.x[:, self.top + self.stream.i, self.left + self.stream.j] = x
 
     def at_row(self, W, places):
@@ -117,8 +117,3 @@ class StreamedConv:
             return xp.broadcast_to(b, (width, n, K))
         y = self.at_row(self.W_above, self.places_above)
         return xp.ascontiguousarray(y[:, 0].transpose(1, 0, 2))
-
-
-def array_of(x):
-    """x itself if it is an array, else the array of a Tensor."""
-    return x if isinstance(x, xp.ndarray) else x.data
