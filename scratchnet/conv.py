@@ -27,7 +27,7 @@ import numpy as np
 from .backend import raw, xp
 from .fast.kernels import placed
 from .fast.products import column_sum, gather_matmul, gather_t_matmul, matmul_scatter
-from .inputs import operands, shapes
+from .inputs import operands, require, shapes
 from .tensor import record
 
 # ---------------------------------------------------------------- the two ops
@@ -94,18 +94,17 @@ def masked_conv2d(x, w, mask, b=None, dilation=1):
     mask = np.asarray(mask, dtype=bool)
     shapes("masked_conv2d: x (N, H, W, C_in), w (kh, kw, C_in, C_out), mask (kh, kw), b (C_out)",
            x, w, mask, b)
-    if not mask.any() or not all(k % 2 for k in mask.shape) or dilation < 1:
-        raise ValueError(f"masked_conv2d: given a mask {mask.shape} of {mask.sum()} taps and a "
-                         f"dilation of {dilation}; needs odd sizes, and 1 or more of both")
+    require(mask.any() and all(k % 2 for k in mask.shape) and dilation >= 1,
+            f"masked_conv2d: given a mask {mask.shape} of {mask.sum()} taps and a dilation of "
+            f"{dilation}; needs odd sizes, and 1 or more of both")
     taps, kept = masked_window(mask.tobytes(), mask.shape, dilation)
     kept = kept if isinstance(kept, slice) else xp.asarray(kept)
     return convolve(x, take_taps(w, kept), b, taps, (1, 1), x.shape[1:3])
 
 
 def take_taps(w, kept):
-    """The parts (T, C, K) of w (kh, kw, C, K) that belong to the taps `kept`, a slice or an array of
-    their numbers.   dw = g at those taps, elsewhere 0.
-    """
+    """The parts (T, C, K) of w (kh, kw, C, K) that belong to the taps `kept`, a slice or an array
+    of their numbers.   dw = g at those taps, elsewhere 0."""
     kh, kw, C, K = w.shape
     if isinstance(kept, slice) and kept.stop == kh * kw:  # all of them
         return w
@@ -156,18 +155,18 @@ def pair(v):
 
 
 def _out_size(axis, n, k, s, p):
-    out = (n + 2 * p - k) // s + 1 if s > 0 else 0
-    if s < 1 or p < 0 or n + 2 * p < k:
-        raise ValueError(f"conv2d: {axis}: floor((size + 2 * padding - kernel) / stride) + 1 = "
-                         f"floor(({n} + 2 * {p} - {k}) / {s}) + 1 = {out}: the filter does not fit "
-                         f"into the image; needs stride >= 1 and padding >= 0")
+    out = (n + 2 * p - k) // max(1, s) + 1
+    require(s >= 1 and p >= 0 and out >= 1,
+            f"conv2d: {axis}: floor((size + 2 * padding - kernel) / stride) + 1 = floor(({n} + 2 * "
+            f"{p} - {k}) / {s}) + 1 = {out}: the filter does not fit into the image; needs stride "
+            f">= 1 and padding >= 0")
     return out
 
 
 def _transposed_size(axis, n, k, s, p, e):
     out = (n - 1) * s + k - 2 * p + e
-    if out < 1 or not 0 <= e < s:
-        raise ValueError(f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
-                         f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 "
-                         f"or more, and 0 <= output_padding < stride")
+    require(out >= 1 and 0 <= e < s,
+            f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
+            f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 or more, and 0 <= "
+            f"output_padding < stride")
     return out

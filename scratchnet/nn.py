@@ -11,6 +11,7 @@ import numpy as np
 
 from . import conv, ops
 from .backend import to_numpy, xp
+from .inputs import load_arrays, require
 from .tensor import Tensor
 
 # ---------------------------------------------------------------- initialisation
@@ -88,15 +89,8 @@ class Module:
         Raises ValueError listing names that are missing or unknown, and shapes that differ.
         """
         own = self.tensors()
-        wrong = [f"missing {n}" for n in own if n not in state]
-        wrong += [f"unknown {n}" for n in state if n not in own]
-        wrong += [f"{n} has shape {tuple(state[n].shape)}, expected {t.shape}"
-                  for n, t in own.items() if n in state and state[n].shape != t.shape]
-        if wrong:
-            raise ValueError(f"state does not fit {type(self).__name__}: " + "; ".join(wrong[:6])
-                             + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else ""))
-        for name, tensor in own.items():
-            tensor.data[...] = xp.asarray(state[name], dtype=tensor.dtype)
+        load_arrays(type(self).__name__, {n: t.data for n, t in own.items()}, state)
+        for tensor in own.values():
             tensor.version += 1
 
     def astype(self, dtype):
@@ -122,13 +116,9 @@ class Module:
         return self.train(False)
 
     def __repr__(self):
-        own = [f"{n} {getattr(v, 'shape', v)}" for n, v in vars(self).items()
-               if isinstance(v, (Tensor, int, str, tuple))]
         count = sum(p.size for p in self.parameters())
-        below = "".join(f"\n{name}: {child!r}".replace("\n", "\n  ")
-                        for name, child in self.children())
-        return (f"{type(self).__name__}({', '.join(own)})"
-                + f"  {count:,} parameters" * (count > 0) + below)
+        return "\n  ".join([f"{type(self).__name__}: {count:,} parameters",
+                            *(f"{name} {t.shape}" for name, t in self.tensors().items())])
 
 
 class Linear(Module):
@@ -254,8 +244,8 @@ class Activation(Module):
     """An elementwise op as a module. name: a key of ACTIVATIONS."""
 
     def __init__(self, name):
-        if name not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
+        require(name in ACTIVATIONS,
+                f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
         self.name = name
 
     def forward(self, x):
@@ -269,8 +259,8 @@ ACTIVATIONS = {"relu": ops.relu, "tanh": ops.tanh, "sigmoid": ops.sigmoid, "elu"
 def as_sizes(sizes):
     """A number, or several, as a list; ValueError if one is below 1."""
     sizes = [sizes] if isinstance(sizes, int) else list(sizes)
-    if min(sizes, default=0) < 1:
-        raise ValueError(f"sizes must be 1 or more, not {' '.join(map(str, sizes)) or 'none'}")
+    require(min(sizes, default=0) >= 1,
+            f"sizes must be 1 or more, not {' '.join(map(str, sizes)) or 'none'}")
     return sizes
 
 

@@ -39,12 +39,8 @@ CASES = [
     ("div broadcast", ops.div, (2, 3), (3,), "positive"),
     ("div of number", lambda a: 2 / a, (2, 3), "positive"),
     ("neg", ops.neg, (2, 3)),
-    ("power by number", lambda a: a ** 3, (2, 3)),
+    ("power", lambda a: ops.power(a, 3), (2, 3)),
     ("power half", lambda a: a ** 0.5, (2, 3), "positive"),
-    ("power by tensor", ops.power, (2, 3), (3,), "positive"),
-    ("power of number", lambda a: 2 ** a, (2, 3)),
-    ("maximum", ops.maximum, (2, 3), (3,), "apart"),
-    ("maximum number", lambda a: ops.maximum(a, 0.25), (2, 3), "apart"),
     ("where", lambda a, b: ops.where(MASK, a, b), (2, 3), (3,)),
     ("where number", lambda a: ops.where(MASK, a, 0.0), (2, 3)),
     # elementwise
@@ -86,7 +82,6 @@ CASES = [
     ("stack", lambda a, b: ops.stack([a, b, a], axis=1), (2, 3), (2, 3)),
     ("split equal", lambda a: ops.mul(*ops.split(a, 2, axis=1)), (2, 4)),
     ("split sizes", lambda a: ops.split(a, [1, 3], axis=0)[1], (4, 2)),
-    ("pad", lambda a: ops.pad(a, [(1, 0), (2, 1)], value=3.0), (2, 3)),
     ("getitem slice", lambda a: a[1:, ::-2], (3, 4)),
     ("getitem number and None", lambda a: a[None, 1], (3, 4)),
     ("getitem repeated rows", lambda a: a[[0, 2, 0, 0]], (3, 4)),
@@ -325,12 +320,12 @@ def test_nan_is_caught():
 def test_output_that_is_not_finite_is_refused(directions, backend):
     """At the inputs, or a step from them: log is right at 1e-5, and -inf at 1e-5 - eps, where an
     error of inf would be within rtol * inf."""
-    near, place = ((1e-5, r"x\[0\]\[1\] - 1e-05") if directions is None else
-                   (1e-7, r"these inputs [+-] 1e-05 times random direction 0"))
-    for at, message in ((0.0, "these inputs; check at others"), (-1.0, "these inputs; "),
+    near, place = ((1e-5, r"- 1e-05 along x\[0\]\[1\]") if directions is None else
+                   (1e-7, r"[+-] 1e-05 along random direction 0"))
+    for at, message in ((0.0, "at these inputs; check at others"), (-1.0, "at these inputs; "),
                         (near, place + "; check at other inputs")):
         x = Tensor(np.array([[1.0, at]]), requires_grad=True)
-        with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite at " + message):
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite " + message):
             gradcheck(ops.log, x, directions=directions)
         assert to_numpy(x.data).tolist() == [[1.0, at]]
 

@@ -47,9 +47,12 @@ class ForkedGroup(ProcessGroup):
         self.mailboxes = [[mmap.mmap(-1, MAIL) for _ in range(self.size)] for _ in range(2)]
         self.last_words = mmap.mmap(-1, MAIL)
         if self.optimizer is not None:
-            share_memory(self.optimizer)
-            parameters = self.optimizer.parameters
-            self.gradients = [[shared_zeros(p.data) for p in parameters] for _ in range(self.size)]
+            parameters, state = self.optimizer.parameters, self.optimizer.state
+            for p in parameters:
+                p.data = shared(p.data)
+            for arrays in state.values():
+                arrays[:] = map(shared, arrays)
+            self.gradients = [[shared(p.data) for p in parameters] for _ in range(self.size)]
             self.shards = shards(parameters, self.size)
         try:
             for rank in range(1, self.size):
@@ -59,7 +62,7 @@ class ForkedGroup(ProcessGroup):
             self.__exit__(None, None, None)
             raise
         if self.optimizer is not None:
-            self.optimizer.parts = self.shards[self.rank]
+            self.optimizer.shards = self.shards[self.rank]
         return self
 
     def start(self, rank):
@@ -92,7 +95,7 @@ class ForkedGroup(ProcessGroup):
                 os.kill(pid, signal.SIGKILL)  # they hold nothing that would be lost
                 os.waitpid(pid, 0)
         if self.optimizer is not None:
-            self.optimizer.parts = None
+            self.optimizer.shards = None
         blas_threads(self.blas_before)
 
     # ------------------------------------------------------------ all-reduce and barrier
@@ -153,13 +156,12 @@ class ForkedGroup(ProcessGroup):
                 gradient += place
 
     def places(self, sender, receiver):
-        """[(gradient, its place in the sender's memory), ...] of what the receiver updates, as
-        flat arrays."""
-        for p, place, part in zip(self.optimizer.parameters, self.gradients[sender],
-                                  self.shards[receiver], strict=True):
-            if p.grad is not None and part.start < part.stop:
+        """[(gradient, its place in the sender's memory), ...] of the receiver's shard, flat."""
+        for p, place, shard in zip(self.optimizer.parameters, self.gradients[sender],
+                                   self.shards[receiver], strict=True):
+            if p.grad is not None and shard.start < shard.stop:
                 p.grad = np.ascontiguousarray(p.grad)
-                yield p.grad.reshape(-1)[part], place.reshape(-1)[part]
+                yield p.grad.reshape(-1)[shard], place.reshape(-1)[shard]
 
 
 def start_group(size, optimizer=None):
@@ -172,21 +174,10 @@ def start_group(size, optimizer=None):
 def shards(parameters, size):
     """For each of `size` processes, the slice that it updates of each flattened parameter: of as
     many numbers, to one."""
-    total, start = sum(p.size for p in parameters), 0
-    found = [[] for _ in range(size)]
-    for p in parameters:
-        for rank in range(size):
-            low, high = total * rank // size - start, total * (rank + 1) // size - start
-            found[rank].append(slice(min(max(0, low), p.size), min(max(0, high), p.size)))
-        start += p.size
-    return found
-
-
-def share_memory(optimizer):
-    """Move what it trains, and its state, into memory that forked processes share."""
-    for p in optimizer.parameters:
-        p.data = shared_copy(p.data)
-    optimizer.state = {n: [shared_copy(a) for a in arrays] for n, arrays in optimizer.state.items()}
+    ends = np.cumsum([p.size for p in parameters]).tolist()
+    cuts = [ends[-1] * rank // size for rank in range(size + 1)]
+    return [[slice(*(min(max(0, cut - (end - p.size)), p.size) for cut in cuts[rank:rank + 2]))
+             for p, end in zip(parameters, ends, strict=True)] for rank in range(size)]
 
 
 def processes(batch_size):
@@ -200,12 +191,8 @@ def processes(batch_size):
     return max(1, min(cores(), MOST, batch_size // FEWEST))
 
 
-def shared_zeros(a):
-    """Zeros like the array in memory that forked processes share; none is used until written."""
-    return np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
-
-
-def shared_copy(a):
-    copy = shared_zeros(a)
+def shared(a):
+    """A copy of an array in memory that forked processes share."""
+    copy = np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
     copy[...] = a
     return copy

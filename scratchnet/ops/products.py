@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import xp
 from ..fast.products import column_sum
-from ..inputs import as_tensor, integers, operands, shapes
+from ..inputs import as_tensor, integers, operands, require, shapes
 from ..tensor import record
 from .arithmetic import unbroadcast
 
@@ -22,9 +22,8 @@ def matmul(a, b):
     length 1 is dropped from y. Raises ValueError if the inner sizes differ.
     """
     a, b = operands(a, b)
-    if 0 in (a.ndim, b.ndim) or a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
-        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit; "
-                         f"needs (..., n, k) @ (..., k, m)")
+    require(a.ndim and b.ndim and a.shape[-1] == b.shape[max(b.ndim - 2, 0)],
+            f"matmul: shapes {a.shape} and {b.shape} do not fit; needs (..., n, k) @ (..., k, m)")
     a_matrix = a.data[None, :] if a.ndim == 1 else a.data
     b_matrix = b.data[:, None] if b.ndim == 1 else b.data
     y = a_matrix @ b_matrix

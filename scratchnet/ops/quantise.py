@@ -5,9 +5,9 @@ Source: van den Oord et al. 2017 (1711.00937), section 3.1; docs/06-vqvae.md der
 
 import numpy as np
 
-from ..backend import xp
+from ..backend import raw, xp
 from ..inputs import no_nan, operands, shapes
-from ..tensor import raw, record
+from ..tensor import record
 
 BLOCK = 1 << 19  # distances in memory at a time (2 MB in float32)
 
