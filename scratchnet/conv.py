@@ -167,6 +167,6 @@ def _transposed_size(axis, n, k, s, p, e):
     out = (n - 1) * s + k - 2 * p + e
     require(out >= 1 and 0 <= e < s,
             f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
-            f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 or more, and 0 <= "
-            f"output_padding < stride")
+            f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 or more, and "
+            f"0 <= output_padding < stride")
     return out
