@@ -38,7 +38,7 @@ def test_a_parameter_in_two_places_is_one(rng):
     net = Net(rng)
     net.blocks[1].w, before = net.blocks[0].w, net.blocks[0].w.numpy().copy()
     assert len(net.parameters()) == 6 and len(net.state_dict()) == 8
-    assert repr(net).splitlines()[0].endswith("48 parameters")
+    assert repr(net).startswith("Net: 48 parameters")
     net.blocks[0].w.grad = xp.ones((4, 4), np.float32)
     optim.SGD(net.parameters(), 0.5).step()
     np.testing.assert_array_equal(net.blocks[1].w.numpy(), before - np.float32(0.5))
@@ -73,12 +73,9 @@ def test_train_and_eval_reach_every_module(rng):
     assert net.train().last.layers[1].training
 
 
-def test_repr_is_a_tree_with_shapes_and_counts(rng):
-    text = repr(Net(rng))
-    assert text.splitlines()[0] == "Net(running (4,))  64 parameters"
-    assert "\n  blocks.1: Linear(w (4, 4), b (4,))  20 parameters\n" in text
-    assert "\n    layers.0: Activation(name relu)\n" in text
-    assert "stride 2, padding 1" in repr(nn.Conv2d(1, 2, 3, rng, stride=2, padding=1))
+def test_repr_has_names_shapes_and_a_count(rng):
+    lines = repr(Net(rng)).splitlines()
+    assert lines[:3] == ["Net: 64 parameters", "  running (4,)", "  first.w (3, 4)"]
 
 
 def test_embedding_looks_rows_up_and_learns_only_those(backend, rng):
@@ -93,11 +90,6 @@ def test_activations_have_the_names_of_their_ops(rng):
         np.testing.assert_array_equal(nn.Activation(name)(x).numpy(), getattr(ops, name)(x).numpy())
     for name, schedule in optim.SCHEDULES.items():
         assert schedule is getattr(optim, name)
-
-
-def test_unknown_activation_is_explained():
-    with pytest.raises(ValueError, match="choose one of relu, tanh"):
-        nn.Activation("rleu")
 
 
 @pytest.mark.parametrize("init, variance", [
@@ -123,6 +115,8 @@ def test_layers_start_as_they_say(rng):
 
 def test_adam_against_the_algorithm_written_plainly(backend, rng):
     p = Tensor(rng.standard_normal(5), requires_grad=True)
+    usual = optim.Adam([p])  # the paper's
+    assert (usual.lr, usual.betas, usual.eps, usual.average) == (1e-3, (0.9, 0.999), 1e-8, 0)
     theta, m, v = p.numpy().copy(), np.zeros(5), np.zeros(5)
     adam = optim.Adam([p], lr=0.01, betas=(0.8, 0.95), eps=1e-6)
     for t in range(1, 100):
@@ -157,13 +151,6 @@ def test_all_parameters_at_once_are_each_one_alone(make, backend, rng):
             np.testing.assert_allclose(*(to_numpy(a) for a in (
                 one.state[name][i], each[i].state[name][0])), rtol=1e-6)
     assert one.steps == [4, 3, 4, 4, 4]
-
-
-def test_a_parameter_that_was_transposed_is_updated(backend):
-    p = Tensor(Tensor(np.ones((2, 3))).T.data, requires_grad=True)
-    (p * 2).sum().backward()
-    optim.SGD([p], 0.5).step()
-    assert to_numpy(p.data).tolist() == [[0, 0]] * 3
 
 
 def test_adam_gives_the_same_in_blocks(rng, monkeypatch):
@@ -253,6 +240,7 @@ def test_no_step_of_adam_is_longer_than_its_bound(backend, rng):
 
 
 def test_a_parameter_whose_memory_is_replaced_is_still_trained(backend):
+    """Also by one in another order."""
     p = Tensor(np.ones((2, 3)), requires_grad=True)
     sgd = optim.SGD([p], 0.25)
     for _ in range(2):  # before the first step, and after it
@@ -260,13 +248,6 @@ def test_a_parameter_whose_memory_is_replaced_is_still_trained(backend):
         p.grad = xp.ones((2, 3))
         sgd.step()
     assert to_numpy(p.data).tolist() == [[0.5] * 3] * 2
-
-
-@pytest.mark.parametrize("make", [lambda rng: nn.mlp([4, 0, 2], "relu", rng),
-                                  lambda rng: nn.Linear(0, 2, rng)])
-def test_sizes_below_1_are_refused(make, rng):
-    with pytest.raises(ValueError, match="sizes must be 1 or more, not"):
-        make(rng)
 
 
 def test_sgd_with_momentum_and_weight_decay(backend):
@@ -323,23 +304,6 @@ def test_optimiser_state_resumes_exactly(make, backend, rng):
     np.testing.assert_array_equal(p.numpy(), q.numpy())
 
 
-def test_optimiser_state_of_another_shape_is_refused():
-    adam = optim.Adam([Tensor(np.ones(4), requires_grad=True)])
-    other = optim.Adam([Tensor(np.ones(5), requires_grad=True)])
-    with pytest.raises(ValueError, match="does not fit Adam"):
-        adam.load_state_dict(other.state_dict())
-
-
-def test_a_parameter_without_gradient_stays():
-    p, q = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2), requires_grad=True)
-    p.grad = xp.ones(2)
-    adam = optim.Adam([p, q])
-    adam.step()
-    assert (p.numpy() != 1).all() and (q.numpy() == 1).all()
-    adam.zero_grad()
-    assert p.grad is None
-
-
 def test_schedules():
     assert optim.constant(0.1, 100)(57) == 0.1
     cosine = optim.cosine(1.0, 1000, warmup=0.1, final=0.2)
@@ -356,11 +320,6 @@ def test_schedules():
     assert optim.exponential(1.0, 100)(50) == pytest.approx(0.1)
 
 
-def test_adams_defaults_are_the_papers():
-    adam = optim.Adam([Tensor(np.ones(1), requires_grad=True)])
-    assert (adam.lr, adam.betas, adam.eps, adam.average) == (1e-3, (0.9, 0.999), 1e-8, 0)
-
-
 def test_clipping_scales_all_gradients_by_one_factor(backend):
     p, q = Tensor(np.zeros(1), requires_grad=True), Tensor(np.zeros(1), requires_grad=True)
     p.grad, q.grad = Tensor(np.array([3.0])).data, Tensor(np.array([4.0])).data
@@ -370,6 +329,12 @@ def test_clipping_scales_all_gradients_by_one_factor(backend):
 
 
 @pytest.mark.parametrize("make, words", [
+    (lambda: nn.Activation("rleu"), "choose one of relu, tanh"),
+    (lambda: nn.mlp([4, 0, 2], "relu", np.random), "sizes must be 1 or more, not"),
+    (lambda: nn.Linear(0, 2, np.random), "sizes must be 1 or more, not"),
+    (lambda: optim.Adam([leaf_of_ones()]).load_state_dict(optim.Adam([
+        Tensor(np.ones(5), requires_grad=True)]).state_dict()), "does not fit Adam: m.0 has shape"),
+    (lambda: optim.Adam([leaf_of_ones()]).load_state_dict({}), "does not fit Adam: its counts"),
     (lambda: optim.Adam([]), "no parameters"),
     (lambda: optim.Adam([leaf_of_ones()], lr=-1), "lr must be 0 or more"),
     (lambda: optim.Adam([leaf_of_ones()], betas=(0.9, 1)), "betas and average must be"),
@@ -378,7 +343,7 @@ def test_clipping_scales_all_gradients_by_one_factor(backend):
     (lambda: optim.Adam([leaf_of_ones()], eps=-1e-8), "eps 0 or more"),
     (lambda: optim.SGD([leaf_of_ones()], 1, momentum=1), "momentum < 1"),
     (lambda: optim.SGD([leaf_of_ones()], 1, weight_decay=-1), "weight_decay >= 0")])
-def test_wrong_optimisers_are_explained(make, words):
+def test_what_does_not_fit_is_explained(make, words):
     with pytest.raises(ValueError, match=words):
         make()
 
