@@ -6,7 +6,7 @@
     python docs/book.py notebooks [CHAPTER ...]  a notebook beside each chapter, with its outputs
     python docs/book.py slides [FOLDER]          docs/slides.md as slides.html, .pdf and .pptx
 
-The notebooks need requirements-book.txt. A chapter is their only text: code is taken from its
+The notebooks need pip install -e ".[book]". A chapter is their only text: code is taken from its
 blocks, and the outputs are those of running it now. The slides need Node.js, whose npx fetches
 Marp, and Chromium or Chrome.
 """

@@ -1,6 +1,7 @@
 """README and docs keep their word: links lead somewhere, names in backticks exist."""
 
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -94,6 +95,14 @@ def test_flags_in_commands_exist(page):
         commands = re.findall(rf"python {re.escape(script)}[^\n`]*", page.read_text())
         assert {f for c in commands
                 for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])} <= known
+
+
+def test_requirements_are_those_of_the_project():
+    """What a newcomer installs is what pyproject.toml asks for, and for running and testing."""
+    project = (ROOT / "pyproject.toml").read_text()
+    lists = re.findall(r"^(?:dependencies|runs|tests) = (\[.*?\])", project, re.M)
+    wanted = (ROOT / "requirements.txt").read_text().split()
+    assert len(lists) == 3 and sorted(wanted) == sorted(sum(map(json.loads, lists), []))
 
 
 def test_the_readmes_loop_learns(capsys):
