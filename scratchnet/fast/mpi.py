@@ -39,7 +39,7 @@ def world():
             return MPI.COMM_WORLD
         trouble = "mpiexec is of another MPI than mpi4py; take that one's (pip's is beside python)"
     except Exception as error:  # mpi4py, or the MPI library under it, is missing or broken
-        trouble = f"mpi4py does not load ({in_brief(error)}): pip install -r requirements-mpi.txt"
+        trouble = f"mpi4py does not load ({in_brief(error)}): pip install mpi4py mpich"
     if all(os.environ.get(name, "0") == "0" for name in RANKS):  # one says it for all
         print(f"error: {trouble}", file=sys.stderr)
     sys.exit(2)
