@@ -4,7 +4,6 @@ where mpi4py or mpiexec is missing. With MPICH; other MPIs end a job in other wo
 import importlib.util
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mpi_program import CASES
+from small_runs import CASES, assert_close
 from test_stops import FLAGS, PATIENCE, PROGRAM, ROOT, SHOUT, names, saved_step
 
 from scratchnet.fast import blas
@@ -47,13 +46,6 @@ def outcome(ranks, *models, library="numpy", over_tcp=False):
             return dict(file)
 
 
-def assert_close(found, expected):
-    assert found.keys() <= expected.keys() and found
-    for name, a in found.items():
-        scale = max(1e-3, np.abs(expected[name]).max())
-        np.testing.assert_allclose(a, expected[name], rtol=1e-3, atol=1e-3 * scale, err_msg=name)
-
-
 def test_every_model_trains_as_in_one_process():
     """Losses, test figures, weights and the optimiser's state, to rounding; 13 images in unequal
     parts, and a last batch of one."""
@@ -71,7 +63,8 @@ def test_some_by_other_ways():
 @pytest.mark.parametrize("env, gpus", [({}, [0, 1, 2]), (TCP, [0, 0, 0])])
 def test_each_process_takes_a_gpu_of_its_own(env, gpus):
     """By its number on its machine; and its part of the machine's two cores."""
-    program = (f"import sys\nsys.path[:0] = [{str(ROOT)!r}]\nfrom scratchnet.fast import blas, mpi\n"
+    program = (f"import sys\nsys.path[:0] = [{str(ROOT)!r}]\n"
+               "from scratchnet.fast import blas, mpi\n"
                "with mpi.MPIGroup():\n    threads = blas.openblas() and blas.openblas()[0]()\n"
                "sys.stdout.write(f'{mpi.rank()}:{mpi.gpu()}:{threads} ')")
     found = mpiexec(3, "-c", program, by=(), env=env | {"OPENBLAS_NUM_THREADS": "2"})

@@ -6,11 +6,10 @@ import select
 import signal
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_backend import build, dataset_for
+from small_runs import assert_close, build, dataset_for, trained
 
 import evaluate
 from scratchnet import Tensor, nn, optim, training
@@ -20,58 +19,31 @@ from scratchnet.fast import processes as parallel
 from scratchnet.fast.group import ProcessGroup
 from scratchnet.fast.microbatches import microbatches
 from scratchnet.fast.processes import ForkedGroup, shards, start_group
-from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
-# With seed 0 a vector of the CIFAR-10 VQ-VAE lies between two codes, and rounding decides.
-FLAGS = {"epochs": None, "steps": 8, "batch_size": 13, "lr": 1e-3, "schedule": "cosine", "seed": 1,
-         "binarize": "none", "flip": False}
-
-
-def run(script, model, processes, folder, monkeypatch, change=lambda net: None, **flags):
-    """Train with this many processes; the log and the trained model."""
+def by(processes, name, monkeypatch, **how):
+    """What comes of training by so many processes."""
     monkeypatch.setattr(runs_train, "processes", lambda batch_size: processes)
-    monkeypatch.setattr(runs_log, "TRACE_EVERY", 1)
-    dataset = dataset_for(script, model)
-    net, adam = build(script, model, dataset)
-    change(net)
-    flags = SimpleNamespace(**FLAGS | flags)
-    log, stopped = runs_train.train(net, adam, dataset, flags, folder, quiet=True)
-    assert stopped is None
-    return log, net, adam
+    return trained(name, **how)
 
 
-@pytest.mark.parametrize("script, model, processes", [
-    ("mnist", "vae", 3), ("mnist", "conv-vae", 2), ("mnist", "vqvae", 3),
-    ("mnist", "gated-pixelcnn", 2), ("cifar", "vqvae", 2)])
-def test_several_processes_train_as_one_does(script, model, processes, tmp_path, monkeypatch):
-    """Losses, test figures and parameters, to rounding; the last batch of an epoch is a
-    single image. The codes of VQ-VAEs move, and dead ones are placed anew, as with one."""
-    one, net, adam = run(script, model, 1, tmp_path, monkeypatch)
-    more, net_more, adam_more = run(script, model, processes, tmp_path, monkeypatch)
-    assert [row["step"] for row in more.trace] == list(range(1, 9))
-    for a, b in zip(one.trace, more.trace, strict=True):
-        for name in a:
-            assert a[name] == pytest.approx(b[name], rel=2e-4, abs=1e-6), (a["step"], name)
-    for name, value in one.history[-1].items():
-        assert name == "seconds" or value == pytest.approx(more.history[-1][name], rel=2e-3)
-    for name, value in net.state_dict().items():
-        np.testing.assert_allclose(net_more.state_dict()[name], value, err_msg=name,
-                                   atol=2e-3 * max(1, np.abs(value).max()))
-    for name, value in adam.state_dict().items():
-        np.testing.assert_allclose(adam_more.state_dict()[name], value, atol=0.02 * max(
-            1e-3, np.abs(value).max()), err_msg=name)
+@pytest.mark.parametrize("name, processes", [
+    ("mnist-vae", 3), ("mnist-conv-vae", 2), ("mnist-vqvae", 3), ("mnist-gated-pixelcnn", 2),
+    ("cifar-vqvae", 2), ("restarts", 2)])
+def test_several_processes_train_as_one_does(name, processes, monkeypatch):
+    """Losses, test figures, weights and the optimiser's state, to rounding; the last batch of an
+    epoch is a single image. The codes of VQ-VAEs move, and dead ones are placed anew."""
+    assert_close(by(processes, name, monkeypatch), by(1, name, monkeypatch))
 
 
-def test_the_same_number_of_processes_gives_the_same_bits(tmp_path, monkeypatch):
-    first, second = (run("mnist", "vqvae", 2, tmp_path, monkeypatch)[1].state_dict()
-                     for _ in range(2))
+def test_the_same_number_of_processes_gives_the_same_bits(monkeypatch):
+    first, second = (by(2, "mnist-vqvae", monkeypatch) for _ in range(2))
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name])
 
 
-def test_gradients_of_unequal_parts_count_by_their_images(rng, monkeypatch, tmp_path):
+def test_gradients_of_unequal_parts_count_by_their_images():
     """Seven images in parts of three and four; before and afterwards one process is alone."""
     dataset = dataset_for("mnist", "vae")
     found = []
@@ -163,23 +135,17 @@ def test_shares_of_the_parameters_are_all_of_them_once(rng):
         assert sum(numbers) == 80 and max(numbers) - min(numbers) <= 1
 
 
-def test_a_process_that_fails_says_why_and_nothing_is_left(forked):
-    with pytest.raises(ProcessError, match="KeyError: 'by the second'"), ForkedGroup(3) as group:
-        if group.rank == 1:
-            raise KeyError("by the second")
-        group.barrier()
-    assert not left(forked)
-    with pytest.raises(KeyError, match="first"), ForkedGroup(2) as group:
-        if group.rank == 0:
-            raise KeyError("by the first")
-        group.barrier()
-    assert not left(forked)
+def fail(): raise KeyError("by itself")
+def die(): os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_is_killed_is_noticed(forked):
-    with pytest.raises(ProcessError, match="signal 9.*--batch-size"), ForkedGroup(2) as group:
-        if group.rank == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+@pytest.mark.parametrize("size, rank, end, error, words", [
+    (3, 1, fail, ProcessError, "KeyError: 'by itself'"), (2, 0, fail, KeyError, "by itself"),
+    (2, 1, die, ProcessError, "ended by signal 9.*--batch-size")])
+def test_a_process_that_ends_is_noticed_and_nothing_is_left(size, rank, end, error, words, forked):
+    with pytest.raises(error, match=words), ForkedGroup(size) as group:
+        if group.rank == rank:
+            end()
         group.barrier()
     assert not left(forked)
 
@@ -198,11 +164,11 @@ def test_a_process_that_cannot_be_started(monkeypatch, forked):
     assert not left(forked)
 
 
-def test_a_loss_that_is_not_a_number_is_reported_as_ever(tmp_path, monkeypatch, forked):
+def test_a_loss_that_is_not_a_number_is_reported_as_ever(monkeypatch, forked):
     def poison(net):
         net.pixels.w.data[0, 0] = np.nan
     with pytest.raises(DivergenceError, match="step 1: the term"):
-        run("mnist", "vae", 2, tmp_path, monkeypatch, poison)
+        by(2, "mnist-vae", monkeypatch, change=poison)
     assert not left(forked)
 
 
@@ -224,14 +190,6 @@ def test_no_process_outlives_the_first(tmp_path):
         assert select.select([first.stdout], [], [], 300)[0] and first.stdout.read(1) == b""
 
 
-def test_how_many(monkeypatch):
-    monkeypatch.setattr(parallel, "cores", lambda: 4)
-    if blas.openblas() is not None:
-        assert [parallel.processes(n) for n in (128, 16, 15, 1)] == [4, 2, 1, 1]
-    monkeypatch.setattr(parallel, "openblas", lambda: None)
-    assert parallel.processes(128) == 1
-
-
 @pytest.mark.parametrize("content, cores", [
     ("200000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", sys.maxsize),
     ("", sys.maxsize)])
@@ -239,6 +197,14 @@ def test_a_containers_quota(content, cores, tmp_path):
     (tmp_path / "cpu.max").write_text(content)
     assert blas.quota(tmp_path / "cpu.max") == cores
     assert blas.quota(tmp_path / "none") == sys.maxsize
+
+
+def test_how_many(monkeypatch):
+    monkeypatch.setattr(parallel, "cores", lambda: 4)
+    if blas.openblas() is not None:
+        assert [parallel.processes(n) for n in (128, 16, 15, 1)] == [4, 2, 1, 1]
+    monkeypatch.setattr(parallel, "openblas", lambda: None)
+    assert parallel.processes(128) == 1
 
 
 def test_blas_gets_its_threads_back():
