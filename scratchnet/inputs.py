@@ -1,5 +1,5 @@
-"""What an op may be given besides Tensors: numbers, arrays, lists, indices; and what it refuses.
-Each check is one call at the top of an op. No math is here."""
+"""What is given besides Tensors: numbers, arrays, lists, indices, states; and what is refused. Each
+check is one call at the top of an op. No math is here."""
 
 import numbers
 import re
