@@ -94,9 +94,6 @@ def masked_conv2d(x, w, mask, b=None, dilation=1):
     mask = np.asarray(mask, dtype=bool)
     shapes("masked_conv2d: x (N, H, W, C_in), w (kh, kw, C_in, C_out), mask (kh, kw), b (C_out)",
            x, w, mask, b)
-    require(mask.any() and all(k % 2 for k in mask.shape) and dilation >= 1,
-            f"masked_conv2d: given a mask {mask.shape} of {mask.sum()} taps and a dilation of "
-            f"{dilation}; needs odd sizes, and 1 or more of both")
     taps, kept = masked_window(mask.tobytes(), mask.shape, dilation)
     kept = kept if isinstance(kept, slice) else xp.asarray(kept)
     return convolve(x, take_taps(w, kept), b, taps, (1, 1), x.shape[1:3])
@@ -145,6 +142,9 @@ def masked_window(mask, shape, dilation):
     """The taps that a mask keeps, around the middle, and their numbers among all taps: as a slice
     if they are the first ones. mask: bool (kh, kw) as bytes, so that this is worked out once."""
     kept = np.flatnonzero(np.frombuffer(mask, bool))
+    require(len(kept) and all(k % 2 for k in shape) and dilation >= 1,
+            f"masked_conv2d: given a mask {shape} of {len(kept)} taps and a dilation of "
+            f"{dilation}; needs odd sizes, and 1 or more of both")
     every = window(shape, (shape[0] // 2, shape[1] // 2))
     taps = tuple((dilation * every[t][0], dilation * every[t][1]) for t in kept)
     return taps, slice(len(kept)) if kept[-1] == len(kept) - 1 else kept
@@ -154,6 +154,7 @@ def pair(v):
     return (int(v), int(v)) if isinstance(v, numbers.Integral) else tuple(v)
 
 
+@cache
 def _out_size(axis, n, k, s, p):
     out = (n + 2 * p - k) // max(1, s) + 1
     require(s >= 1 and p >= 0 and out >= 1,
@@ -163,6 +164,7 @@ def _out_size(axis, n, k, s, p):
     return out
 
 
+@cache
 def _transposed_size(axis, n, k, s, p, e):
     out = (n - 1) * s + k - 2 * p + e
     require(out >= 1 and 0 <= e < s,

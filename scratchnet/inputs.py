@@ -75,10 +75,11 @@ def number(x):
     return x.item() if hasattr(x, "dtype") else x
 
 
-def require(holds, message):
-    """Raise ValueError with this message, unless it holds."""
+def require(holds, message, *values):
+    """Raise ValueError with this message, unless it holds. The values fill its {}: what an op says
+    at every call is put into words only where it is said."""
     if not holds:
-        raise ValueError(message)
+        raise ValueError(message.format(*values) if values else message)
 
 
 def load_arrays(what, own, state):

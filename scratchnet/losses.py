@@ -30,7 +30,7 @@ REDUCTIONS = {
 def reduce(losses, reduction):
     """Apply one of REDUCTIONS to a Tensor of losses; ValueError for another name."""
     require(reduction in REDUCTIONS,
-            f"unknown reduction {reduction!r}: choose one of {', '.join(REDUCTIONS)}")
+            "unknown reduction {!r}: choose one of none, sum, mean, batchmean", reduction)
     return REDUCTIONS[reduction](losses)
 
 
@@ -222,8 +222,8 @@ def mixture_parts(y, C):
     length."""
     of_each = mixture_size(1, C)
     K, rest = divmod(y.shape[-1], of_each)
-    require(K and not rest, f"logistic_mixture: {y.shape[-1]} numbers for a pixel of {C} channels: "
-            f"needs a multiple of {of_each}")
+    require(K and not rest, "logistic_mixture: {} numbers for a pixel of {} channels: needs a "
+            "multiple of {}", y.shape[-1], C, of_each)
     y = y.reshape(*y.shape[:-1], of_each, K)
     log_pi, m, log_scale, a = split(y, [1, C, C, of_each - 1 - 2 * C], axis=-2)
     return (log_softmax(log_pi.reshape(*y.shape[:-2], K), axis=-1), m + 0.5,

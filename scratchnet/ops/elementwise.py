@@ -83,7 +83,7 @@ def gate(x):
     Raises ValueError if the last axis cannot be halved.
     """
     x = floats(x)
-    require(x.ndim and x.shape[-1] % 2 == 0, f"gate: the last axis of {x.shape} cannot be halved")
+    require(x.ndim and x.shape[-1] % 2 == 0, "gate: the last axis of {} cannot be halved", x.shape)
     h = x.shape[-1] // 2
     y, t, s = gate_of(x.data[..., :h], x.data[..., h:])
     def dx(g):
@@ -124,7 +124,7 @@ def clip(x, low=-math.inf, high=math.inf):
     low, high: numbers, low <= high; ValueError otherwise.
     """
     low, high = number(low), number(high)
-    require(low <= high, f"clip: low = {low} is above high = {high}")
+    require(low <= high, "clip: low = {} is above high = {}", low, high)
     x = floats(x)
     def dx(g): return where_between(g, x.data, low, high)
     return record(xp.clip(x.data, low, high), (x, dx))

@@ -21,7 +21,8 @@ def matmul(a, b):
     """
     a, b = operands(a, b)
     require(a.ndim and b.ndim and a.shape[-1] == b.shape[max(b.ndim - 2, 0)],
-            f"matmul: shapes {a.shape} and {b.shape} do not fit; needs (..., n, k) @ (..., k, m)")
+            "matmul: shapes {} and {} do not fit; needs (..., n, k) @ (..., k, m)",
+            a.shape, b.shape)
     a_matrix = a.data[None, :] if a.ndim == 1 else a.data
     b_matrix = b.data[:, None] if b.ndim == 1 else b.data
     y = a_matrix @ b_matrix

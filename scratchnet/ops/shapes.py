@@ -77,7 +77,7 @@ def split(x, sections, axis=0):
     n = x.shape[axis]
     sizes = [n // sections] * sections if isinstance(sections, numbers.Integral) else list(sections)
     require(sum(sizes) == n and min(sizes, default=0) >= 0,
-            f"split: an axis of length {n} cannot be cut into lengths {sizes}")
+            "split: an axis of length {} cannot be cut into lengths {}", n, sizes)
     before = (slice(None),) * (axis % x.ndim)
     return [getitem(x, (*before, slice(end - size, end)))
             for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)]
