@@ -67,7 +67,7 @@ class GradientShapeError(AssertionError):
 
 def as_array(data, requires_grad):
     """Numbers, lists and arrays as an array of the backend, for a Tensor."""
-    if type(data) is not xp.ndarray:
+    if not isinstance(data, xp.ndarray) or type(data) is np.ma.MaskedArray:
         if isinstance(data, ArrayLike):
             raise TypeError("Tensor(data): data is already a Tensor; use .detach() for a copy "
                             "without history")
