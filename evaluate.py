@@ -25,7 +25,7 @@ from models import RECIPES
 from scratchnet import backend, no_grad
 from scratchnet.errors import DivergenceError, RunError
 from scratchnet.fast import mpi
-from scratchnet.fast.processes import processes, start_team
+from scratchnet.fast.processes import processes, start_group
 from scratchnet.runs import machine
 from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage
@@ -56,7 +56,7 @@ def main(argv):
               + (", binarised once (--binarize static)" if binarised else "")
               + f"; after step {run.progress['step']:,}; {backend.describe()}", flush=True)
 
-    with start_team(processes(flags.batch_size)) as team:
+    with start_group(processes(flags.batch_size)) as team:
         means = evaluate(run.model, images, flags.batch_size, labels, team)
         figures = {name: {"value": value} for name, value in means.items()}
         if hasattr(run.model, "neg_log_likelihood"):
@@ -123,7 +123,7 @@ def dealt(fn, n, size, team, done=lambda: None):
         part = slice(start, min(start + size, n))
         results[part] = fn(part)
         done()
-    return team.total(results)
+    return team.all_reduce(results)
 
 
 @no_grad()

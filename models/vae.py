@@ -20,8 +20,8 @@ import numpy as np
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.inputs import images, one_of
+from scratchnet.nn import Model
 from scratchnet.tensor import Tensor
-from scratchnet.training import Model
 
 LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
 LATENTS = ("vector", "map")

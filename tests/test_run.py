@@ -245,7 +245,7 @@ def test_batches_are_shuffled_anew_and_see_every_image_once(monkeypatch):
 
 def record_steps(monkeypatch, note):
     """Call note(batch, rng, labels) in place of every training step, in one process."""
-    def step(model, optimizer, batch, rng, labels, team):
+    def step(model, optimizer, batch, rng, labels, group):
         note(batch, rng, labels)
         return {"loss": np.zeros(())}
     monkeypatch.setattr(runs_train, "processes", lambda batch_size: 1)
@@ -274,7 +274,7 @@ def test_no_two_generators_are_the_same():
 
 def test_weights_order_and_noise_each_depend_on_the_seed(monkeypatch):
     seen = []
-    def step(model, optimizer, batch, rng, labels, team):
+    def step(model, optimizer, batch, rng, labels, group):
         seen.append((model.state_dict()["code.w"], batch, rng.random(), optimizer.average))
         return {"loss": np.zeros(())}
     record_steps(monkeypatch, None)
