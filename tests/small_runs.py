@@ -4,6 +4,7 @@ import tempfile
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from models import RECIPES, moving_codes
 from scratchnet import optim, training
@@ -48,17 +49,16 @@ def trained(name, change=lambda net: None, **flags):
     """{name: array} of 5 steps on 40 images: losses, test figures, weights, optimiser's state with
     running means of the weights. The last batch of an epoch is a single image."""
     script, model, sizes = CASES[name]
-    before = runs_log.TRACE_EVERY, moving_codes.RESTART_EVERY
-    runs_log.TRACE_EVERY, moving_codes.RESTART_EVERY = 1, 2
     dataset = dataset_for(script, model)
     net, adam = build(script, model, dataset, **sizes)
     change(net)
     # With seed 0 a vector of the CIFAR-10 VQ-VAE lies between two codes, and rounding decides.
     flags = {"epochs": None, "steps": 5, "batch_size": 13, "lr": 1e-3, "schedule": "cosine",
              "seed": 1, "binarize": "none", "flip": False} | flags
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs_log, "TRACE_EVERY", 1)
+        patch.setattr(moving_codes, "RESTART_EVERY", 2)
         log, _ = runs_train.train(net, adam, dataset, SimpleNamespace(**flags), folder, quiet=True)
-    runs_log.TRACE_EVERY, moving_codes.RESTART_EVERY = before
     rows = {"trace": log.trace, "test": [{n: v for n, v in log.history[-1].items()
                                           if n != "seconds"}]}
     return {**{f"{what}.{n}": np.array([row[n] for row in found]) for what, found in rows.items()
