@@ -26,7 +26,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, optim, training
 from scratchnet.errors import BackendError
-from scratchnet.runs.machine import use_backend
+from scratchnet.runs.cli import use_backend
 
 MODELS = [(script, model) for script, recipes in RECIPES.items() for model in recipes]
 CODES = 128

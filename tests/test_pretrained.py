@@ -13,7 +13,7 @@ import generate
 from models import RECIPES
 from scratchnet import no_grad
 from scratchnet.runs.data import MissingDataError
-from scratchnet.runs.forms import read_json
+from scratchnet.runs.files import read_json
 from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
 

@@ -24,8 +24,8 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     and the first alone writes.
 
     flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip. folder: where
-    metrics.csv, train.csv and checkpoint.npz go. columns: the metrics on screen. Returns the Log, and None if the run is
-    complete, or else the number of the signal that stopped it, saved.
+    metrics.csv, train.csv and checkpoint.npz go. columns: the metrics on screen. Returns the Log,
+    and None if the run is complete, or else the number of the signal that stopped it, saved.
 
     Raises DivergenceError, naming step and term, if a loss is NaN or infinite; the
     checkpoint is then the last good one.
