@@ -74,9 +74,8 @@ def test_a_gpu_that_does_not_compute_is_explained(monkeypatch):
     """Asked before the work: cuBLAS and the compiler of kernels may be missing."""
     monkeypatch.setattr(backend, "use", lambda name, number=0: name)  # and xp, NumPy, has no fuse
     with pytest.raises(BackendError, match="cannot multiply matrices and compile kernels .*; "
-                                           "install it with .*, or use --backend numpy"):
+                                           "check .*, or use --backend numpy"):
         cli.use_backend("cupy")
-    assert cli.use_backend("auto") == "numpy"
 
 
 def test_each_process_takes_its_gpu(monkeypatch):
