@@ -25,7 +25,7 @@ from models import RECIPES
 from scratchnet import backend, no_grad
 from scratchnet.errors import DivergenceError, RunError
 from scratchnet.fast import mpi
-from scratchnet.fast.processes import processes, start_team
+from scratchnet.fast.processes import processes, start_group
 from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.data import statically_binarised
@@ -55,15 +55,15 @@ def main(argv):
               + (", binarised once (--binarize static)" if binarised else "")
               + f"; after step {run.progress['step']:,}; {backend.describe()}", flush=True)
 
-    with start_team(processes(flags.batch_size)) as team:
-        means = evaluate(run.model, images, flags.batch_size, labels, team)
+    with start_group(processes(flags.batch_size)) as group:
+        means = evaluate(run.model, images, flags.batch_size, labels, group)
         figures = {name: {"value": value} for name, value in means.items()}
         if hasattr(run.model, "neg_log_likelihood"):
-            nll = per_image(run.model, images, labels, flags.batch_size, team)
+            nll = per_image(run.model, images, labels, flags.batch_size, group)
             figures["nll"]["standard_error"] = standard_error(nll)
         if flags.importance_samples:
-            figures["importance_nll"] = importance(run.model, images, flags, team)
-    if team.rank:  # one of those that MPI started
+            figures["importance_nll"] = importance(run.model, images, flags, group)
+    if group.rank:  # one of those that MPI started
         return
     units = run.units
     if bernoulli(run.model):
@@ -107,26 +107,26 @@ def file_name(flags):
 
 
 @no_grad()
-def per_image(model, images, labels, size, team):
+def per_image(model, images, labels, size, group):
     """-log p(x) in nats for each image, (N,)."""
     def nll(part):
         return host(model.neg_log_likelihood(to_batch(images[part]),
                                              **classes(model, labels[part])))
-    return dealt(nll, len(images), size, team)
+    return dealt(nll, len(images), size, group)
 
 
-def dealt(fn, n, size, team, done=lambda: None):
-    """fn(slice) of `size` images at a time, dealt to the team's processes: their results, (n,)."""
+def dealt(fn, n, size, group, done=lambda: None):
+    """fn(slice) of `size` images at a time, dealt to the group's processes: their results, (n,)."""
     results = np.zeros(n)
-    for start in range(size * team.rank, n, size * team.size):
+    for start in range(size * group.rank, n, size * group.size):
         part = slice(start, min(start + size, n))
         results[part] = fn(part)
         done()
-    return team.total(results)
+    return group.all_reduce(results)
 
 
 @no_grad()
-def importance(model, images, flags, team):
+def importance(model, images, flags, group):
     """-log p(x) estimated with K importance samples (models/vae.py, log_likelihood): its mean over
     the images, and the standard error of that mean, which comes from the images being a sample.
 
@@ -134,13 +134,13 @@ def importance(model, images, flags, team):
     shows when K is doubled. Each batch has a generator of its own, so that the figure does not
     depend on the number of processes.
     """
-    bar = progress_bar(flags.quiet or team.rank > 0, total=-(-len(images) // IMAGES), unit="batch",
+    bar = progress_bar(flags.quiet or group.rank > 0, total=-(-len(images) // IMAGES), unit="batch",
                        desc="importance sampling")
     begun = time.monotonic()
     def nll_of(part):
         rng = generator(0, "evaluation", part.start // IMAGES + 1)
         return -host(model.log_likelihood(to_batch(images[part]), flags.importance_samples, rng))
-    nll = dealt(nll_of, len(images), IMAGES, team, lambda: bar.update(team.size))
+    nll = dealt(nll_of, len(images), IMAGES, group, lambda: bar.update(group.size))
     bar.close()
     return {"value": float(nll.mean()), "standard_error": standard_error(nll),
             "seconds": round(time.monotonic() - begun, 1)}

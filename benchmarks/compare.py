@@ -83,13 +83,13 @@ def steps_of(net, images, batch_size, rng):
 
     memory.keep_memory()  # as runs.train does
     adam = optim.Adam(net.parameters(), 1e-3)
-    team = parallel.start_team(parallel.processes(batch_size), adam).__enter__()
+    group = parallel.start_group(parallel.processes(batch_size), adam).__enter__()
 
     def step(i):
         at = i * batch_size % (len(images) - batch_size + 1)
-        metrics = training.step(net, adam, images[at:at + batch_size], rng, team=team)
+        metrics = training.step(net, adam, images[at:at + batch_size], rng, group=group)
         return float(metrics.get("loss", metrics.get("nll")))
-    step.team = team
+    step.group = group
     return step
 
 
@@ -174,24 +174,24 @@ def small_dataset(setting):
 
 def worker(make_step, arguments, pipe):
     """Run bursts of steps on request; send back seconds a step and peak memory in MB. If the side
-    is a team of processes, all go through this, and the first speaks for them."""
+    is a group of processes, all go through this, and the first speaks for them."""
     step = make_step(*arguments)
-    team, done = getattr(step, "team", None), 0
+    group, done = getattr(step, "group", None), 0
     while True:
-        count = pipe.recv() if team is None or team.rank == 0 else 0
-        if team is not None:
-            count = int(team.total(np.array(count)))
+        count = pipe.recv() if group is None or group.rank == 0 else 0
+        if group is not None:
+            count = int(group.all_reduce(np.array(count)))
         if count == 0:
-            return team and team.__exit__(None, None, None)
+            return group and group.__exit__(None, None, None)
         start = time.perf_counter()
         for _ in range(count):
             step(done)
             done += 1
         seconds = (time.perf_counter() - start) / count
         mb = step.peak() if hasattr(step, "peak") else resident(os.getpid())
-        if team is not None:
-            mb = float(team.total(np.array(mb)))
-        if team is None or team.rank == 0:
+        if group is not None:
+            mb = float(group.all_reduce(np.array(mb)))
+        if group is None or group.rank == 0:
             pipe.send((seconds, mb))
 
 

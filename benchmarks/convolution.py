@@ -39,8 +39,8 @@ def our_step(layer, part):
     rng = np.random.default_rng(0)
     def new(*shape): return rng.standard_normal(shape, dtype=np.float32)
     op = conv.conv_transpose2d if transposed else conv.conv2d
-    team = parallel.start_team(parallel.processes(BATCH)).__enter__()
-    images = team.part(BATCH)
+    group = parallel.start_group(parallel.processes(BATCH)).__enter__()
+    images = group.shard(BATCH)
     x = Tensor(new(BATCH, H, H, c_in)[images], requires_grad=part == "dx")
     w = Tensor(new(k, k, *((c_out, c_in) if transposed else (c_in, c_out))),
                requires_grad=part == "dw")
@@ -53,11 +53,11 @@ def our_step(layer, part):
                 op(x, w, None, s, p)
         else:
             derivative(g)
-        team.agree(False)
+        group.agree(False)
 
     if part != "forward":
         (_, derivative), = op(x, w, None, s, p).node.edges
-    step.team = team
+    step.group = group
     return step
 
 

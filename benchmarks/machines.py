@@ -53,20 +53,20 @@ def measure():
         for part in PARTS:
             size = setting.batch_size // part
             step = our_step(model, "numpy", size)
-            team = step.team
+            group = step.group
             step(0)
-            sums = note_sums(team)
+            sums = note_sums(group)
             step(1)
-            team.agree(False)
-            del team.total
+            group.agree(False)
+            del group.all_reduce
             times = []
             for i in range(3 + max(4, setting.burst)):
-                team.agree(False)
+                group.agree(False)
                 start = time.perf_counter()
                 step(i)
-                team.agree(False)
+                group.agree(False)
                 times.append(time.perf_counter() - start)
-            team.__exit__(None, None, None)
+            group.__exit__(None, None, None)
             rows.append([size, statistics.median(times[3:])])
         found["steps"][model], found["sums"][model] = rows, sums
     for k in range(2, 25, 2):
@@ -77,11 +77,12 @@ def measure():
     return found
 
 
-def note_sums(team):
-    """The list into which the team from now on puts the bytes of each of its sums; `del team.total`
+def note_sums(group):
+    """The list into which the group from now on puts the bytes of each of its sums; `del
+    group.all_reduce`
     ends it."""
-    total, sums = team.total, []
-    team.total = lambda a: sums.append(a.nbytes) or total(a)
+    total, sums = group.all_reduce, []
+    group.all_reduce = lambda a: sums.append(a.nbytes) or total(a)
     return sums
 
 

@@ -50,7 +50,7 @@ def wrap_all(clocks):
     from scratchnet import conv, ops, optim, tensor
     from scratchnet.backend import xp
     from scratchnet.fast import products
-    from scratchnet.fast.processes import ForkedTeam
+    from scratchnet.fast.processes import ForkedGroup
 
     def flops(a, b, *rest):
         return 2 * a.size * b.shape[-1]
@@ -67,17 +67,17 @@ def wrap_all(clocks):
             (VQVAE, ["loss"], "forward, all else", None),
             (tensor.Tensor, ["backward"], "backward, all else (ReLU, residual sums, tape)", None),
             (optim.Optimizer, ["step"], "Adam", None),
-            (ForkedTeam, ["wait"], "waiting for the other process", None),
-            (ForkedTeam, ["add_gradients"], "adding up gradients of the processes", None)):
+            (ForkedGroup, ["barrier"], "waiting for the other process", None),
+            (ForkedGroup, ["reduce_gradients"], "adding up gradients of the processes", None)):
         for name in names:
             clocks.wrap(place, name, label, count)
 
 
-def product_rate(team):
+def product_rate(group):
     """Floating-point operations a second of 2048^3 in each process, all at once."""
     a = np.ones((2048, 2048), np.float32)
     out = np.empty_like(a)
-    team.agree(False)
+    group.agree(False)
     start = time.perf_counter()
     for _ in range(2):
         np.matmul(a, a, out=out)
@@ -91,12 +91,12 @@ def main():
     flags = parser.parse_args()
     step, clocks = our_step("vqvae", "numpy"), Clocks()
     wrap_all(clocks)
-    team, burst = step.team, MODELS["vqvae"].burst
+    group, burst = step.group, MODELS["vqvae"].burst
     for i in range(burst):
         step(i)
     rates, rounds = [], []
     for _ in range(flags.rounds):
-        rates.append(product_rate(team))
+        rates.append(product_rate(group))
         clocks.seconds.clear()
         clocks.calls.clear()
         clocks.flops, start = 0, time.perf_counter()
@@ -104,17 +104,17 @@ def main():
             step(i)
         seconds = (time.perf_counter() - start) / burst
         rounds.append((seconds, {n: s / burst for n, s in clocks.seconds.items()}))
-    if team.rank == 0:
-        show(team, clocks, rounds, rates, burst)
-    team.__exit__(None, None, None)
+    if group.rank == 0:
+        show(group, clocks, rounds, rates, burst)
+    group.__exit__(None, None, None)
 
 
-def show(team, clocks, rounds, rates, burst):
+def show(group, clocks, rounds, rates, burst):
     total = statistics.median(s for s, _ in rounds)
     rate = statistics.median(rates)
     limit = clocks.flops / burst / rate
     print(f"VQ-VAE, batch {MODELS['vqvae'].batch_size}: {total * 1e3:.1f} ms a step in each of "
-          f"{team.size} processes\n2048^3: {rate / 1e9:.0f} GFLOP/s in each process; the step's "
+          f"{group.size} processes\n2048^3: {rate / 1e9:.0f} GFLOP/s in each process; the step's "
           f"{clocks.flops / burst / 1e9:.2f} GFLOP would take {limit * 1e3:.1f} ms at that rate\n")
     print(f"{'':50}{'ms':>8}{'of the step':>13}{'calls':>7}{'of the limit':>14}")
     means = {n: statistics.median(r.get(n, 0.0) for _, r in rounds) for n in rounds[-1][1]}

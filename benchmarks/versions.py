@@ -2,10 +2,10 @@
 
     git worktree add /tmp/old COMMIT
     python -m benchmarks.versions /tmp/old .                       every model
-    python -m benchmarks.versions . ".:import models; models.VQVAE.piece = 8"    a line run first
+    python -m benchmarks.versions . ".:import models; models.VQVAE.microbatch = 8"  a line first
     python -m benchmarks.versions . 2@.                            as 2 processes that MPI starts
 
-Each side is a process of its own (with its team), which imports scratchnet from its checkout. They
+Each side is a process of its own (with its group), which imports scratchnet from its checkout. They
 take turns, as in benchmarks.compare. Printed: the median time of a step of the first side, and for
 the others the median ratio to it, with its range, and the peak memory of each.
 """
@@ -26,14 +26,15 @@ import benchmarks.compare as compare
 model, lines = sys.argv[1:]
 exec(lines)
 step = compare.our_step(model, "numpy")
-team, done = step.team, 0
+group, done = getattr(step, "group", None) or step.team, 0  # "team" and "total": until 0.2
+all_reduce = getattr(group, "all_reduce", None) or group.total
 while True:
-    count = int(sys.stdin.readline() or 0) if team.rank == 0 else 0
-    if hasattr(team, "comm"):  # MPI's processes wait by looking all the time, at the others' cost
-        begun = team.comm.Ibarrier()
+    count = int(sys.stdin.readline() or 0) if group.rank == 0 else 0
+    if hasattr(group, "comm"):  # MPI's processes wait by looking all the time, at the others' cost
+        begun = group.comm.Ibarrier()
         while not begun.Test():
             time.sleep(0.005)
-    count = int(team.total(np.array(count)))
+    count = int(all_reduce(np.array(count)))
     if count == 0:
         break
     start = time.perf_counter()
@@ -41,10 +42,10 @@ while True:
         step(done)
         done += 1
     seconds = (time.perf_counter() - start) / count
-    mb = float(team.total(np.array(compare.resident(os.getpid()))))
-    if team.rank == 0:
+    mb = float(all_reduce(np.array(compare.resident(os.getpid()))))
+    if group.rank == 0:
         print(seconds, mb, flush=True)
-team.__exit__(None, None, None)
+group.__exit__(None, None, None)
 """
 
 

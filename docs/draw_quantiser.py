@@ -12,7 +12,7 @@ from drawing import BLUE, DIGIT_COLOURS, GREEN, GREY, INK, ORANGE, RED, new_figu
 from models import VQVAE
 from scratchnet import Tensor, ops, optim
 from scratchnet.losses import perplexity
-from scratchnet.ops.products import count, sum_rows
+from scratchnet.ops.products import count, segment_sum
 from scratchnet.runs.figures import plain
 
 CODES = np.arange(-1.0, 4.0)
@@ -128,7 +128,7 @@ def update(model, z):
     """One update of the codebook with these vectors, and the indices of their codes."""
     k = ops.nearest_code(z, model.e)
     model.update({"usage": count(k, len(model.e), float) / len(z),
-                  "sums": sum_rows(k, z, len(model.e)) / len(z)}, len(z))
+                  "sums": segment_sum(k, z, len(model.e)) / len(z)}, len(z))
     return k
 
 

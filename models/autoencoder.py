@@ -10,8 +10,8 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.inputs import images
+from scratchnet.nn import Model
 from scratchnet.tensor import Tensor
-from scratchnet.training import Model
 
 
 class Autoencoder(Model):

@@ -31,13 +31,13 @@ from scratchnet import nn, ops
 from scratchnet.backend import xp
 from scratchnet.conv import pair
 from scratchnet.inputs import in_unit_range, integers
+from scratchnet.nn import Model
 from scratchnet.tensor import Tensor, raw
-from scratchnet.training import Model
 
 from . import sampling
 from .likelihoods import Bernoulli, LogisticMixture, Softmax
 
-PIECE = 8 * 28 * 28  # pixels taken through the network at a time: memory, not speed, sets it
+MICROBATCH = 8 * 28 * 28  # pixels taken through the network at a time: memory, not speed, sets it
 
 # ---------------------------------------------------------------- masks
 
@@ -102,7 +102,7 @@ class PixelCNN(Model):
         rng = rng or np.random.default_rng(0)
         check_sizes(image_shape, levels, features, head, embedding_dim, dilations, mixture)
         H, W, C = self.image_shape = tuple(image_shape)
-        self.levels, self.decode, self.piece = levels, decode, max(1, PIECE // (H * W))
+        self.levels, self.decode, self.microbatch = levels, decode, max(1, MICROBATCH // (H * W))
         self.likelihood = (LogisticMixture(mixture, levels, C) if mixture else
                            Softmax(levels) if levels > 2 or embedding_dim else Bernoulli())
         self.colours = colours = 1 if mixture else C  # drawn one after another

@@ -20,8 +20,8 @@ import numpy as np
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.inputs import images, one_of
+from scratchnet.nn import Model
 from scratchnet.tensor import Tensor
-from scratchnet.training import Model
 
 LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
 LATENTS = ("vector", "map")
@@ -68,8 +68,7 @@ class VAE(Model):
         "logistic"   the 256 levels of 8-bit pixels, mean and scale decoded for each
                      (losses.discretised_logistic): a probability, and so bits/dim
 
-    Raises ValueError for a size below 1, an unknown activation or likelihood, a beta or warmup
-    below 0 or a sigma_x not above 0.
+    Raises ValueError for a size below 1, an unknown activation or likelihood.
     """
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",

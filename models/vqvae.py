@@ -21,9 +21,9 @@ from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
 from scratchnet.inputs import images, one_of
 from scratchnet.losses import perplexity
-from scratchnet.ops.products import count, sum_rows
+from scratchnet.nn import Model
+from scratchnet.ops.products import count, segment_sum
 from scratchnet.tensor import Tensor, raw
-from scratchnet.training import Model
 
 from . import moving_codes
 
@@ -116,7 +116,7 @@ class VQVAE(Model):
         metrics = {"loss": loss.detach(), "recon_error": recon_error.detach(), "vq": vq.detach(),
                    "usage": count(k.reshape(-1), len(self.e), z_e.dtype) / k.size}
         if self.training and self.codebook == "ema":
-            metrics["sums"] = sum_rows(k.reshape(-1), z_e.data.reshape(k.size, -1),
+            metrics["sums"] = segment_sum(k.reshape(-1), z_e.data.reshape(k.size, -1),
                                        len(self.e)) / k.size
         return loss, metrics
 
@@ -142,7 +142,7 @@ class VQVAE(Model):
             e_k  = m_k / N'_k,   N'_k = (N_k + eps) / (N + K eps) * N,   N = sum of N_k   ("ema")
 
         N' (Laplace smoothing) keeps a code that nobody chose from being divided by 0; it is not
-        written back into N_k. On a GPU the sums repeat to rounding only (products.sum_rows).
+        written back into N_k. On a GPU the sums repeat to rounding only (products.segment_sum).
         Source: appendix A.1, eq. 6 to 8.
         """
         if not self.training:

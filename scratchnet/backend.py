@@ -92,11 +92,15 @@ def fused(fn):
     return call
 
 
-def to_numpy(a):
-    """Copy an array to the host as a NumPy array; a NumPy array is returned as it is."""
-    if isinstance(a, (np.ndarray, np.generic)):
-        return np.asarray(a)
-    return xp.asnumpy(a)
+def raw(x):
+    """The array of a Tensor; an array or a number as it is."""
+    return x.data if hasattr(x, "requires_grad") else x
+
+
+def to_numpy(x):
+    """An array or Tensor on the host, as a NumPy array: a copy from a GPU, else the same array."""
+    x = raw(x)
+    return np.asarray(x) if isinstance(x, (np.ndarray, np.generic)) else xp.asnumpy(x)
 
 
 def _cupy(number):

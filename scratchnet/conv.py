@@ -2,8 +2,8 @@
 
 A filter is a list of **taps**: offsets (i, j) from an output position to the input pixels it reads.
 A 3x3 filter with padding 1 has nine, (-1, -1) ... (1, 1). Everything here is two linear maps and a
-matrix product. `gather` copies the pixels under the taps into a row for each output position;
-`scatter` adds rows back to where they came from; for all x and r
+matrix product. `gather` copies the pixels under the taps into a row for each output position
+(im2col); `scatter` adds rows back to where they came from (col2im); for all x and r
 
     < gather(x), r >  =  < x, scatter(r) >
 
@@ -24,37 +24,41 @@ from functools import cache
 
 import numpy as np
 
-from .backend import xp
+from .backend import raw, xp
 from .fast.kernels import placed
 from .fast.products import column_sum, gather_matmul, gather_t_matmul, matmul_scatter
-from .inputs import operands, shapes
-from .tensor import raw, record
+from .inputs import operands, require, shapes
+from .tensor import record
 
 # ---------------------------------------------------------------- the two ops
 
-def convolve(x, W, b, taps, stride, size):
+def convolve(x, w, b, taps, stride, size):
     """y = gather(x) W + b.   dx = scatter(g W^T),   dW = gather(x)^T g,   db = sum of g.
 
-    x: (N, H, W, C); W: (T*C, K), for T taps; b: (K,) or None; y: (N, *size, K). Saves x and W. The
-    gathered rows, T times larger than x, are made again for dW.
+    x: (N, H, W, C); w: T*C*K numbers, for T taps, of which W (T*C, K) is made; b: (K,) or None;
+    y: (N, *size, K). Saves x and W. The gathered rows, T times larger than x, are made again for
+    dW.
     """
-    def dx(g): return matmul_scatter(g, W.data, taps, stride, x.shape[1:3])
-    def dW(g): return gather_t_matmul(x.data, g, taps, stride)
+    W = w.data.reshape(-1, w.shape[-1])
+    def dx(g): return matmul_scatter(g, W, taps, stride, x.shape[1:3])
+    def dw(g): return gather_t_matmul(x.data, g, taps, stride).reshape(w.shape)
     def db(g): return column_sum(g)
-    y = gather_matmul(x.data, W.data, taps, stride, size, raw(b))
-    return record(y, (x, dx), (W, dW), (b, db))
+    y = gather_matmul(x.data, W, taps, stride, size, raw(b))
+    return record(y, (x, dx), (w, dw), (b, db))
 
 
-def convolve_transposed(x, W, b, taps, stride, size):
+def convolve_transposed(x, w, b, taps, stride, size):
     """y = scatter(x W^T) + b.   dx = gather(g) W,   dW = gather(g)^T x,   db = sum of g.
 
-    x: (N, H, W, C); W: (T*K, C), for T taps; b: (K,) or None; y: (N, *size, K). Saves x and W.
+    x: (N, H, W, C); w: T*K*C numbers, for T taps, of which W (T*K, C) is made; b: (K,) or None;
+    y: (N, *size, K). Saves x and W.
     """
-    def dx(g): return gather_matmul(g, W.data, taps, stride, x.shape[1:3])
-    def dW(g): return gather_t_matmul(g, x.data, taps, stride)
+    W = w.data.reshape(-1, w.shape[-1])
+    def dx(g): return gather_matmul(g, W, taps, stride, x.shape[1:3])
+    def dw(g): return gather_t_matmul(g, x.data, taps, stride).reshape(w.shape)
     def db(g): return column_sum(g)
-    y = matmul_scatter(x.data, W.data, taps, stride, size, raw(b))
-    return record(y, (x, dx), (W, dW), (b, db))
+    y = matmul_scatter(x.data, W, taps, stride, size, raw(b))
+    return record(y, (x, dx), (w, dw), (b, db))
 
 
 # ---------------------------------------------------------------- as layers call them
@@ -72,10 +76,10 @@ def conv2d(x, w, b=None, stride=1, padding=0):
     """
     x, w, b = operands(x, w, b)
     shapes("conv2d: x (N, H, W, C_in), w (kh, kw, C_in, C_out), b (C_out)", x, w, b)
-    stride, padding, K = pair(stride), pair(padding), w.shape[3]
+    stride, padding = pair(stride), pair(padding)
     size = tuple(_out_size(*v) for v in
                  zip("HW", x.shape[1:3], w.shape[:2], stride, padding, strict=True))
-    return convolve(x, w.reshape(-1, K), b, window(w.shape[:2], padding), stride, size)
+    return convolve(x, w, b, window(w.shape[:2], padding), stride, size)
 
 
 def masked_conv2d(x, w, mask, b=None, dilation=1):
@@ -90,24 +94,19 @@ def masked_conv2d(x, w, mask, b=None, dilation=1):
     mask = np.asarray(mask, dtype=bool)
     shapes("masked_conv2d: x (N, H, W, C_in), w (kh, kw, C_in, C_out), mask (kh, kw), b (C_out)",
            x, w, mask, b)
-    if not mask.any() or not all(k % 2 for k in mask.shape) or dilation < 1:
-        raise ValueError(f"masked_conv2d: given a mask {mask.shape} of {mask.sum()} taps and a "
-                         f"dilation of {dilation}; needs odd sizes, and 1 or more of both")
     taps, kept = masked_window(mask.tobytes(), mask.shape, dilation)
     kept = kept if isinstance(kept, slice) else xp.asarray(kept)
     return convolve(x, take_taps(w, kept), b, taps, (1, 1), x.shape[1:3])
 
 
 def take_taps(w, kept):
-    """W, the rows of w that belong to the taps `kept`.   dw = dW at those taps, elsewhere 0.
-
-    w: (kh, kw, C, K); kept: a slice or an array of numbers of taps; W: (T*C, K).
-    """
+    """The parts (T, C, K) of w (kh, kw, C, K) that belong to the taps `kept`, a slice or an array
+    of their numbers.   dw = g at those taps, elsewhere 0."""
     kh, kw, C, K = w.shape
     if isinstance(kept, slice) and kept.stop == kh * kw:  # all of them
-        return w.reshape(kh * kw * C, K)
-    def dw(g): return placed(g.reshape(-1, C, K), (kh * kw, C, K), kept).reshape(w.shape)
-    return record(w.data.reshape(kh * kw, C, K)[kept].reshape(-1, K), (w, dw))
+        return w
+    def dw(g): return placed(g, (kh * kw, C, K), kept).reshape(w.shape)
+    return record(w.data.reshape(kh * kw, C, K)[kept], (w, dw))
 
 
 def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0):
@@ -127,8 +126,7 @@ def conv_transpose2d(x, w, b=None, stride=1, padding=0, output_padding=0):
     stride, padding, extra = pair(stride), pair(padding), pair(output_padding)
     size = tuple(_transposed_size(*v) for v in
                  zip("HW", x.shape[1:3], w.shape[:2], stride, padding, extra, strict=True))
-    return convolve_transposed(x, w.reshape(-1, w.shape[3]), b, window(w.shape[:2], padding),
-                               stride, size)
+    return convolve_transposed(x, w, b, window(w.shape[:2], padding), stride, size)
 
 
 # ---------------------------------------------------------------- taps and sizes
@@ -144,6 +142,9 @@ def masked_window(mask, shape, dilation):
     """The taps that a mask keeps, around the middle, and their numbers among all taps: as a slice
     if they are the first ones. mask: bool (kh, kw) as bytes, so that this is worked out once."""
     kept = np.flatnonzero(np.frombuffer(mask, bool))
+    require(len(kept) and all(k % 2 for k in shape) and dilation >= 1,
+            f"masked_conv2d: given a mask {shape} of {len(kept)} taps and a dilation of "
+            f"{dilation}; needs odd sizes, and 1 or more of both")
     every = window(shape, (shape[0] // 2, shape[1] // 2))
     taps = tuple((dilation * every[t][0], dilation * every[t][1]) for t in kept)
     return taps, slice(len(kept)) if kept[-1] == len(kept) - 1 else kept
@@ -153,20 +154,21 @@ def pair(v):
     return (int(v), int(v)) if isinstance(v, numbers.Integral) else tuple(v)
 
 
+@cache
 def _out_size(axis, n, k, s, p):
-    out = (n + 2 * p - k) // s + 1 if s > 0 else 0
-    if s < 1 or p < 0 or n + 2 * p < k:
-        raise ValueError(f"conv2d: {axis}: floor((size + 2 * padding - kernel) / stride) + 1 = "
-                         f"floor(({n} + 2 * {p} - {k}) / {s}) + 1 = {out}: the "
-                         f"filter does not fit into the image; needs stride >= 1, padding >= 0 and "
-                         f"size + 2 * padding >= kernel")
+    out = (n + 2 * p - k) // max(1, s) + 1
+    require(s >= 1 and p >= 0 and out >= 1,
+            f"conv2d: {axis}: floor((size + 2 * padding - kernel) / stride) + 1 = floor(({n} + 2 * "
+            f"{p} - {k}) / {s}) + 1 = {out}: the filter does not fit into the image; needs stride "
+            f">= 1 and padding >= 0")
     return out
 
 
+@cache
 def _transposed_size(axis, n, k, s, p, e):
     out = (n - 1) * s + k - 2 * p + e
-    if out < 1 or not 0 <= e < s:
-        raise ValueError(f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
-                         f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 "
-                         f"or more, and 0 <= output_padding < stride")
+    require(out >= 1 and 0 <= e < s,
+            f"conv_transpose2d: {axis}: (size - 1) * stride + kernel - 2 * padding + "
+            f"output_padding = ({n} - 1) * {s} + {k} - 2 * {p} + {e} = {out}; needs 1 or more, and "
+            f"0 <= output_padding < stride")
     return out

@@ -43,7 +43,7 @@ class RunError(UserError):
     """A run folder or a flag cannot be used as asked."""
 
 
-class TeamError(UserError):
+class ProcessError(UserError):
     """A process that trains together with this one failed, or was killed."""
 
 

@@ -18,6 +18,7 @@ import inspect
 import numpy as np
 
 from .backend import to_numpy, xp
+from .inputs import require
 from .tensor import Tensor, no_grad
 
 
@@ -47,93 +48,71 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
     for t in tensors:
         t.grad = None
     y = fn(*tensors)
-    if not y.requires_grad:
-        raise ValueError("gradcheck: the output does not depend on any input on the tape")
-    if not bool(xp.isfinite(y.data).all()):
-        raise ValueError("gradcheck: the output is not finite at these inputs; check at others")
+    require(y.requires_grad, "gradcheck: the output does not depend on any input on the tape")
+    require(bool(xp.isfinite(y.data).all()),
+            "gradcheck: the output is not finite at these inputs; check at others")
     g = xp.asarray(rng.standard_normal(y.shape))
     with no_grad():
-        if not bool((fn(*tensors).data == y.data).all()):
-            raise ValueError("gradcheck: fn gives another result the second time; "
-                             "pass its noise in as an argument")
-
-    def loss():
-        with no_grad():
-            return float((fn(*tensors).data * g).sum())
-
+        require(bool((fn(*tensors).data == y.data).all()),
+                "gradcheck: fn gives another result the second time; pass its noise in as an "
+                "argument")
     y.backward(g)
     analytic = [np.zeros(t.shape) if t.grad is None else to_numpy(t.grad) for t in tensors]
-    names = _names(fn, len(tensors))
-    if directions is not None:
-        _check_directions(loss, tensors, analytic, eps, rtol, atol, directions, rng)
-        return True
-    for name, t, a in zip(names, tensors, analytic, strict=True):
-        _compare(name, a, *_differences(loss, t, eps, name), rtol, atol)
+
+    @no_grad()
+    def loss(): return float((fn(*tensors).data * g).sum())
+    def compare(name, lines): _compare(name, lines, loss, eps, rtol, atol)
+
+    for k in range(directions or 0):
+        d = [rng.standard_normal(t.shape) for t in tensors]
+        slope = sum(float((a * di).sum()) for a, di in zip(analytic, d, strict=True))
+        moves = [(t.data, xp.asarray(di)) for t, di in zip(tensors, d, strict=True)]
+        compare(f"random direction {k}", [(f"random direction {k}", slope, moves)])
+    if directions is None:
+        for name, t, a in zip(_names(fn, len(tensors)), tensors, analytic, strict=True):
+            compare(name, [("".join([name, *(f"[{i}]" for i in index)]), a[index],
+                            [(t.data[(*index, ...)], 1.0)]) for index in np.ndindex(*t.shape)])
     return True
 
 
-def _differences(loss, t, eps, name):
-    """n = dL/dt, an element at a time; and how far the slopes on its two sides are apart."""
-    n, asymmetry = np.zeros(t.shape), np.zeros(t.shape)
-    here = loss()
-    for index in np.ndindex(*t.shape):
-        kept = t.data[index].item()
-        t.data[index] = kept + eps
-        above = loss()
-        t.data[index] = kept - eps
-        below = loss()
-        t.data[index] = kept
-        n[index] = (above - below) / (2 * eps)
-        asymmetry[index] = abs(above - 2 * here + below) / eps
-        _check_finite((above, below), f"{name}{_brackets(index)}", f"{eps:g}")
-    return n, asymmetry
+def _compare(name, lines, loss, eps, rtol, atol):
+    """Raise GradientError unless the derivatives agree along each of these lines: (its name, the
+    derivative that was given, [(array, direction in which it moves), ...])."""
+    here, wrong, largest = loss(), [], 1e-3
+    for place, analytic, moves in lines:
+        above, below = _two_sides(loss, moves, eps)
+        for sign, value in ("+", above), ("-", below):  # inf would pass: inf - a <= rtol * inf
+            require(np.isfinite(value), f"gradcheck: the output is not finite {sign} {eps:g} along "
+                                        f"{place}; check at other inputs")
+        numeric = (above - below) / (2 * eps)
+        error, allowed = abs(analytic - numeric), atol + rtol * abs(numeric)
+        largest = max(largest, abs(numeric))
+        if not error <= allowed:
+            badness = error / allowed if allowed and error == error else np.inf
+            # At a smooth point the second difference is eps |f''|, tiny; at a kink it is the jump
+            # in slope.
+            jump = abs(above - 2 * here + below) / eps
+            wrong.append((badness, place, analytic, numeric, error, allowed, jump))
+    if wrong:
+        _, place, analytic, numeric, error, allowed, jump = max(wrong)
+        kink = "; the slope differs on the two sides of this point: is there a kink here?"
+        raise GradientError(
+            f"derivative with respect to {name}: wrong in {len(wrong)} of {len(lines)} elements; "
+            f"worst at {place}: the derivative gives {analytic:.9g}, finite differences "
+            f"{numeric:.9g}, error {error:.3g} (allowed {allowed:.3g})"
+            + kink * (jump > 0.1 * largest))
 
 
-def _check_directions(loss, tensors, analytic, eps, rtol, atol, directions, rng):
-    kept = [t.data.copy() for t in tensors]
-    for k in range(directions):
-        d = [rng.standard_normal(t.shape) for t in tensors]
-        values = []
-        for sign in (1, -1):
-            for t, x, di in zip(tensors, kept, d, strict=True):
-                t.data[...] = x + sign * eps * xp.asarray(di)
-            values.append(loss())
-        for t, x in zip(tensors, kept, strict=True):
-            t.data[...] = x
-        _check_finite(values, "these inputs", f"{eps:g} times random direction {k}")
-        a = sum(float((ai * di).sum()) for ai, di in zip(analytic, d, strict=True))
-        n = (values[0] - values[1]) / (2 * eps)
-        _compare(f"random direction {k}", np.array(a), np.array(n), None, rtol, atol)
-
-
-def _check_finite(values, place, step):
-    for sign, value in zip("+-", values, strict=True):
-        if not np.isfinite(value):  # inf would pass: inf - a <= rtol * inf
-            raise ValueError(f"gradcheck: the output is not finite at {place} {sign} {step}; "
-                             f"check at other inputs")
-
-
-def _compare(name, analytic, numeric, asymmetry, rtol, atol):
-    error = np.abs(analytic - numeric)
-    allowed = atol + rtol * np.abs(numeric)
-    if (error <= allowed).all():
-        return
-    badness = np.where(np.isnan(error), np.inf, error / allowed)
-    worst = np.unravel_index(np.argmax(badness), error.shape)
-    wrong = int((~(error <= allowed)).sum())
-    message = (
-        f"derivative with respect to {name}: wrong in {wrong} of {error.size} elements; worst at "
-        f"{name}{_brackets(worst)}: the derivative gives {analytic[worst]:.9g}, finite differences "
-        f"{numeric[worst]:.9g}, error {error[worst]:.3g} (allowed {allowed[worst]:.3g})"
-    )
-    # At a smooth point the second difference is eps |f''|, tiny; at a kink it is the jump in slope.
-    if asymmetry is not None and asymmetry[worst] > 0.1 * max(np.abs(numeric).max(), 1e-3):
-        message += "; the slope differs on the two sides of this point: is there a kink here?"
-    raise GradientError(message)
-
-
-def _brackets(index):
-    return "".join(f"[{i}]" for i in index)
+def _two_sides(loss, moves, eps):
+    """L(x + eps d) and L(x - eps d); the arrays are put back."""
+    kept, values = [a.copy() for a, _ in moves], []
+    for sign in (1, -1):
+        for (a, d), x in zip(moves, kept, strict=True):
+            a[...] = x + sign * eps * d
+        values.append(loss())
+    for (a, _), x in zip(moves, kept, strict=True):
+        a[...] = x
+    return values
 
 
 def _float64_leaf(x):

@@ -1,5 +1,5 @@
-"""What an op may be given besides Tensors: numbers, arrays, lists, indices; and what it refuses.
-Each check is one call at the top of an op. No math is here."""
+"""What is given besides Tensors: numbers, arrays, lists, indices, states; and what is refused. Each
+check is one call at the top of an op. No math is here."""
 
 import numbers
 import re
@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from .backend import xp
-from .tensor import Tensor, raw
+from .backend import raw, xp
+from .tensor import Tensor
 
 
 class Scalar:
@@ -16,55 +16,43 @@ class Scalar:
     float64 and turn every float32 result into float64."""
 
     __slots__ = ("data",)
-    shape, ndim, requires_grad, node = (), 0, False, None
+    shape, ndim, requires_grad = (), 0, False
 
     def __init__(self, data):
         self.data = data
 
 
-def operands(*inputs, whole=False):
+def operands(*inputs):
     """Make each input a Tensor or Scalar, in the precision of the Tensors among them; None stays.
 
-    Arrays and lists take the dtype of the floating-point Tensors present; without one,
-    whole numbers become float32 (`floats`), unless whole=True keeps them where there are no
-    others. Raises TypeError where float32 and float64 Tensors meet: a silent promotion would
-    double the cost of everything that follows; and for uint8 beside floats: images of 0 to
-    255 that nobody divided by 255 would train, to no purpose.
+    Arrays and lists take the dtype of the floating-point Tensors present; without one, whole
+    numbers become float32. Raises TypeError where float32 and float64 Tensors meet: a silent
+    promotion would double the cost of everything that follows; and for uint8 beside floats: images
+    of 0 to 255 that nobody divided by 255 would train, to no purpose.
     """
     dtypes = {x.data.dtype for x in inputs if isinstance(x, Tensor)}
     found = {d for d in dtypes if d.kind == "f"}
     if len(dtypes) == len(found) == 1 and all(x is None or isinstance(x, Tensor) for x in inputs):
         return inputs  # nothing to convert: nearly always so
     if len(found) > 1:
-        names = " and ".join(sorted(str(d) for d in found))
-        raise TypeError(f"operands of {names} in one op: convert one, "
-                        f"with Tensor(x.data.astype(...))")
-    dtype = found.pop() if found else None
-    made = [_operand(x, dtype) for x in inputs]
-    if made and not any(isinstance(x, Tensor) for x in made):  # numbers alone
-        made[0] = Tensor(made[0].data)
-    if dtype is None and not (whole and all(map(_is_whole, made))):
-        made = [floats(x) if isinstance(x, Tensor) else x for x in made]
-    return tuple(made)
+        raise TypeError(f"operands of {' and '.join(sorted(map(str, found)))} in one op: convert "
+                        f"one, with Tensor(x.data.astype(...))")
+    made = [_operand(x, *found) for x in inputs]
+    if not any(isinstance(x, Tensor) for x in made):  # numbers alone
+        made[0] = floats(made[0].data)
+    return made
 
 
-def _is_whole(x):
-    if isinstance(x, Tensor):
-        return x.dtype.kind in "biu"
-    return isinstance(x.data, numbers.Integral)
-
-
-def _operand(x, dtype):
-    if not isinstance(x, Tensor):
-        if x is None or isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
-            return None if x is None else Scalar(x)
-        x = Tensor(x)
-    if dtype is not None and x.dtype != dtype:  # an integer Tensor, or an array of another float
-        if x.dtype == np.uint8:
-            raise TypeError("uint8 and floats in one op: divide images by 255 first, to numbers in "
-                            "[0, 1]; other numbers need .astype(np.float32)")
-        x = Tensor(x.data.astype(dtype))
-    return x
+def _operand(x, dtype=None):
+    if x is None or isinstance(x, numbers.Number) and not hasattr(x, "dtype"):
+        return None if x is None else Scalar(x)
+    x = as_tensor(x)
+    if dtype is None or x.dtype == dtype:
+        return floats(x)
+    if x.dtype == np.uint8:
+        raise TypeError("uint8 and floats in one op: divide images by 255 first, to numbers in "
+                        "[0, 1]; other numbers need .astype(np.float32)")
+    return Tensor(x.data.astype(dtype))
 
 
 def as_tensor(x):
@@ -75,13 +63,37 @@ def as_tensor(x):
 def floats(x):
     """x as a Tensor that can be computed with: whole numbers become float32. In their own type
     NumPy would wrap 0 - 200 around, and make float64 or float16 of a quotient."""
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = as_tensor(x)
     return Tensor(x.data.astype(np.float32)) if x.data.dtype.kind in "biu" else x
 
 
 def number(x):
-    """x as a Python number: np.float64(1) would turn a float32 result into float64."""
+    """x as a Python number: np.float64(1) would turn a float32 result into float64. Raises
+    TypeError for a Tensor, whose gradient would be lost."""
+    if isinstance(x, Tensor):
+        raise TypeError("a Tensor where a number is needed: use .item() for its value")
     return x.item() if hasattr(x, "dtype") else x
+
+
+def require(holds, message, *values):
+    """Raise ValueError with this message, unless it holds. The values fill its {}: what an op says
+    at every call is put into words only where it is said."""
+    if not holds:
+        raise ValueError(message.format(*values) if values else message)
+
+
+def load_arrays(what, own, state):
+    """Copy each array of state {name: NumPy array} into that of own {name: array}. Nothing is
+    changed unless everything fits: raises ValueError, which lists names that are missing or
+    unknown, and shapes that differ."""
+    wrong = [f"missing {n}" for n in own if n not in state]
+    wrong += [f"unknown {n}" for n in state if n not in own]
+    wrong += [f"{n} has shape {state[n].shape}, expected {a.shape}" for n, a in own.items()
+              if n in state and state[n].shape != a.shape]
+    require(not wrong, f"state does not fit {what}: " + "; ".join(wrong[:6])
+            + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else ""))
+    for name, a in own.items():
+        a[...] = xp.asarray(state[name], dtype=a.dtype)
 
 
 def shapes(form, *inputs):

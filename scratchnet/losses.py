@@ -13,26 +13,25 @@ docs/06-vqvae.md the perplexity, docs/07-pixelcnn.md the mixture.
 """
 
 from .backend import fused, xp
-from .inputs import floats, in_unit_range, integers, operands, shapes
+from .inputs import floats, in_unit_range, integers, operands, require, shapes
 from .ops.elementwise import clip, sigmoid_of, softplus_of, tanh
 from .ops.reductions import largest, log_softmax, logsumexp
 from .ops.shapes import split, stack
 from .tensor import record
 
-REDUCTIONS = ("none", "sum", "mean", "batchmean")
+REDUCTIONS = {
+    "none": lambda losses: losses,
+    "sum": lambda losses: losses.sum(),
+    "mean": lambda losses: losses.mean(),
+    "batchmean": lambda losses: losses.sum() / losses.shape[0],
+}
 
 
 def reduce(losses, reduction):
     """Apply one of REDUCTIONS to a Tensor of losses; ValueError for another name."""
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return losses.sum()
-    if reduction == "mean":
-        return losses.mean()
-    if reduction == "batchmean":
-        return losses.sum() / losses.shape[0]
-    raise ValueError(f"unknown reduction {reduction!r}: choose one of {', '.join(REDUCTIONS)}")
+    require(reduction in REDUCTIONS,
+            "unknown reduction {!r}: choose one of none, sum, mean, batchmean", reduction)
+    return REDUCTIONS[reduction](losses)
 
 
 def mse(x_hat, x, reduction="mean"):
@@ -223,9 +222,8 @@ def mixture_parts(y, C):
     length."""
     of_each = mixture_size(1, C)
     K, rest = divmod(y.shape[-1], of_each)
-    if rest or not K:
-        raise ValueError(f"logistic_mixture: {y.shape[-1]} numbers for a pixel of {C} channels: "
-                         f"needs a multiple of {of_each}")
+    require(K and not rest, "logistic_mixture: {} numbers for a pixel of {} channels: needs a "
+            "multiple of {}", y.shape[-1], C, of_each)
     y = y.reshape(*y.shape[:-1], of_each, K)
     log_pi, m, log_scale, a = split(y, [1, C, C, of_each - 1 - 2 * C], axis=-2)
     return (log_softmax(log_pi.reshape(*y.shape[:-2], K), axis=-1), m + 0.5,

@@ -7,10 +7,13 @@ average, say) is saved and loaded with the rest but not trained. docs/03-convolu
 of the convolutions, docs/07-pixelcnn.md of masks and embeddings.
 """
 
+import math
+
 import numpy as np
 
 from . import conv, ops
 from .backend import to_numpy, xp
+from .inputs import load_arrays, require
 from .tensor import Tensor
 
 # ---------------------------------------------------------------- initialisation
@@ -88,15 +91,8 @@ class Module:
         Raises ValueError listing names that are missing or unknown, and shapes that differ.
         """
         own = self.tensors()
-        wrong = [f"missing {n}" for n in own if n not in state]
-        wrong += [f"unknown {n}" for n in state if n not in own]
-        wrong += [f"{n} has shape {tuple(state[n].shape)}, expected {t.shape}"
-                  for n, t in own.items() if n in state and state[n].shape != t.shape]
-        if wrong:
-            raise ValueError(f"state does not fit {type(self).__name__}: " + "; ".join(wrong[:6])
-                             + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else ""))
-        for name, tensor in own.items():
-            tensor.data[...] = xp.asarray(state[name], dtype=tensor.dtype)
+        load_arrays(type(self).__name__, {n: t.data for n, t in own.items()}, state)
+        for tensor in own.values():
             tensor.version += 1
 
     def astype(self, dtype):
@@ -122,13 +118,9 @@ class Module:
         return self.train(False)
 
     def __repr__(self):
-        own = [f"{n} {getattr(v, 'shape', v)}" for n, v in vars(self).items()
-               if isinstance(v, (Tensor, int, str, tuple))]
         count = sum(p.size for p in self.parameters())
-        below = "".join(f"\n{name}: {child!r}".replace("\n", "\n  ")
-                        for name, child in self.children())
-        return (f"{type(self).__name__}({', '.join(own)})"
-                + f"  {count:,} parameters" * (count > 0) + below)
+        return "\n  ".join([f"{type(self).__name__}: {count:,} parameters",
+                            *(f"{name} {t.shape}" for name, t in self.tensors().items())])
 
 
 class Linear(Module):
@@ -223,9 +215,9 @@ class MaskedConv2d(Module):
         return conv.masked_conv2d(x, self.weights(), self.mask, self.b, self.dilation)
 
     def kept(self):
-        """Its taps, and the rows of w that belong to them, (T*C, K)."""
+        """Its taps, and the rows of w that belong to them, an array (T*C, K)."""
         taps, kept = conv.masked_window(self.mask.tobytes(), self.mask.shape, self.dilation)
-        return taps, conv.take_taps(self.weights(), kept)
+        return taps, conv.take_taps(self.weights(), kept).data.reshape(-1, self.w.shape[3])
 
 
 class Reshape(Module):
@@ -254,8 +246,8 @@ class Activation(Module):
     """An elementwise op as a module. name: a key of ACTIVATIONS."""
 
     def __init__(self, name):
-        if name not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
+        require(name in ACTIVATIONS,
+                f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}")
         self.name = name
 
     def forward(self, x):
@@ -269,8 +261,8 @@ ACTIVATIONS = {"relu": ops.relu, "tanh": ops.tanh, "sigmoid": ops.sigmoid, "elu"
 def as_sizes(sizes):
     """A number, or several, as a list; ValueError if one is below 1."""
     sizes = [sizes] if isinstance(sizes, int) else list(sizes)
-    if min(sizes, default=0) < 1:
-        raise ValueError(f"sizes must be 1 or more, not {' '.join(map(str, sizes)) or 'none'}")
+    require(min(sizes, default=0) >= 1,
+            f"sizes must be 1 or more, not {' '.join(map(str, sizes)) or 'none'}")
     return sizes
 
 
@@ -298,3 +290,43 @@ class ResidualBlock(Module):
 def residual_stack(channels, hidden, blocks, rng):
     """`blocks` residual blocks, each with weights of its own, and a last ReLU."""
     return [*(ResidualBlock(channels, hidden, rng) for _ in range(blocks)), Activation("relu")]
+
+
+class Model(Module):
+    """What training asks of a model.
+
+    num_classes: above 0, the loss and the samples also take `labels`. noise_dim: how many N(0, 1)
+    numbers the loss takes for an image. microbatch: images taken through it at a time (None: the
+    whole batch). steps_done: of its training, for what changes with it: `training.step` sets it
+    (inf: it is over).
+
+    What else can be made with a model is found by asking whether it has the method:
+
+        sample(n, rng)      reconstruct(x)     encode(x), mean_image(z)    codes(x), decode_codes(k)
+        complete(x, rng): it draws its images in order, row by row
+        neg_log_likelihood(x): exactly          log_likelihood(x, K, rng): an estimate
+    """
+
+    num_classes, noise_dim, microbatch, steps_done = 0, 0, None, math.inf
+
+    def loss(self, x, noise=None):
+        """A batch -> (loss, metrics): the loss a Tensor, the metrics arrays; all are means over the
+        images. noise: (n, noise_dim), N(0, 1), float32."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss()")
+
+    def prepare(self, batch, rng):
+        """Called before each step with its images, as the data set has them: for what starts from
+        data (a codebook)."""
+
+    def update(self, means, n):
+        """Called after each step with the metrics' means over its n images: learns what is learned
+        without gradients (a codebook), and returns those that are worth keeping."""
+        return means
+
+    def batch_metrics(self, means):
+        """means, and the metrics of a whole batch that are no mean over images."""
+        return means
+
+    def epoch_metrics(self, means):
+        """The same for all images of an epoch or a test set; all are numbers then."""
+        return means

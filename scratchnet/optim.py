@@ -12,6 +12,7 @@ import numpy as np
 
 from .backend import fused, to_numpy, xp
 from .fast.update import adam_in_place, arrays_to_update, flush_tiny
+from .inputs import load_arrays, require
 
 
 class Optimizer:
@@ -26,10 +27,8 @@ class Optimizer:
 
     def __init__(self, parameters, lr):
         self.parameters = list(dict.fromkeys(parameters))  # one that comes twice is updated once
-        if not self.parameters:
-            raise ValueError("optimiser: no parameters to train")
-        if not lr >= 0:
-            raise ValueError(f"optimiser: lr must be 0 or more, not {lr}")
+        require(self.parameters, "optimiser: no parameters to train")
+        require(lr >= 0, f"optimiser: lr must be 0 or more, not {lr}")
         self.lr = lr
         self.steps = [0] * len(self.parameters)  # updates so far, of each
         self.state = {name: [xp.zeros_like(p.data, order="C") for p in self.parameters]
@@ -45,15 +44,7 @@ class Optimizer:
         """One update of every parameter that has a gradient. Raises ValueError for a gradient of
         another shape than its parameter's, RuntimeError within averaged()."""
         self.check_not_averaged("step")
-        graded = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        for p in (self.parameters[i] for i in graded):
-            if p.grad.shape != p.shape:
-                raise ValueError(f"optimiser: a gradient of shape {p.grad.shape} for a parameter "
-                                 f"of shape {p.shape}")
-        for i in graded:
-            self.steps[i] += 1
-            self.parameters[i].version += 1
-        for i, arrays in arrays_to_update(self, graded):
+        for i, arrays in arrays_to_update(self):
             self.update(self.steps[i], *arrays)
 
     def check_not_averaged(self, what):
@@ -65,24 +56,23 @@ class Optimizer:
         """{name: NumPy array}: the step counts and every state array, copies on the host. Raises
         RuntimeError within averaged()."""
         self.check_not_averaged("state_dict")
-        state = {"steps": np.array(self.steps)}
-        for name, arrays in self.state.items():
-            state.update({f"{name}.{i}": np.array(to_numpy(a)) for i, a in enumerate(arrays)})
-        return state
+        return {"steps": np.array(self.steps)} | {
+            name: np.array(to_numpy(a)) for name, a in self.named_state().items()}
 
     def load_state_dict(self, state):
         """Copy a state_dict in. Raises ValueError if a name or shape does not fit, RuntimeError
         within averaged()."""
         self.check_not_averaged("load_state_dict")
-        own = {f"{n}.{i}": a for n, arrays in self.state.items() for i, a in enumerate(arrays)}
-        wrong = sorted(set(own) ^ (set(state) - {"steps", "step_count"})) + [
-            n for n, a in own.items() if n in state and state[n].shape != a.shape]
+        arrays = {n: a for n, a in state.items() if n not in ("steps", "step_count")}
         counts = state.get("steps", state.get("step_count"))  # the latter: one for all, until 0.1
-        if wrong or counts is None or counts.shape not in ((), (len(self.parameters),)):
-            raise ValueError(f"state does not fit {type(self).__name__}: {', '.join(wrong[:6])}")
-        self.steps = [int(c) for c in np.broadcast_to(counts, len(self.parameters))]
-        for name, array in own.items():
-            array[...] = xp.asarray(state[name])
+        require(counts is not None and counts.shape in ((), (len(self.steps),)),
+                f"state does not fit {type(self).__name__}: its counts of steps")
+        load_arrays(type(self).__name__, self.named_state(), arrays)
+        self.steps = np.broadcast_to(counts, len(self.steps)).tolist()
+
+    def named_state(self):
+        """{"m.0": array, "m.1": array, ...}"""
+        return {f"{n}.{i}": a for n, arrays in self.state.items() for i, a in enumerate(arrays)}
 
 
 class SGD(Optimizer):
@@ -99,9 +89,8 @@ class SGD(Optimizer):
 
     def __init__(self, parameters, lr, momentum=0.0, weight_decay=0.0):
         super().__init__(parameters, lr)
-        if not 0 <= momentum < 1 or not weight_decay >= 0:
-            raise ValueError(f"SGD: needs 0 <= momentum < 1 and weight_decay >= 0, not {momentum} "
-                             f"and {weight_decay}")
+        require(0 <= momentum < 1 and weight_decay >= 0, f"SGD: needs 0 <= momentum < 1 and "
+                f"weight_decay >= 0, not {momentum} and {weight_decay}")
         self.momentum, self.weight_decay = momentum, weight_decay
 
     def update(self, t, p, g, u):
@@ -135,9 +124,9 @@ class Adam(Optimizer):
     slots = ("m", "v")
 
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, average=0.0):
-        if not all(0 <= b < 1 for b in (*betas, average)) or not eps >= 0:
-            raise ValueError(f"Adam: betas and average must be 0 or more and below 1, eps 0 or "
-                             f"more, not {betas}, {average} and {eps}")
+        require(all(0 <= b < 1 for b in (*betas, average)) and eps >= 0,
+                f"Adam: betas and average must be 0 or more and below 1, eps 0 or more, not "
+                f"{betas}, {average} and {eps}")
         if average:
             self.slots = ("m", "v", "average")
         super().__init__(parameters, lr)
@@ -158,21 +147,19 @@ class Adam(Optimizer):
         """Within `with optimizer.averaged():` the parameters are their running means, if kept; one
         within another changes nothing."""
         averages = self.state.get("average", [])
-        def swap():
-            self.is_averaged = not self.is_averaged
-            for i, (p, a) in enumerate(zip(self.parameters, averages, strict=False)):
-                p.data, averages[i] = a, p.data
         if self.is_averaged or not averages:
             yield
             return
-        versions = [p.version for p in self.parameters]
-        swap()
+        kept = [(p.data, p.version) for p in self.parameters]
+        self.is_averaged = True
+        for p, a in zip(self.parameters, averages, strict=True):
+            p.data = a
         try:
             yield
         finally:
-            swap()
-            for p, version in zip(self.parameters, versions, strict=True):
-                p.version = version  # it has the same data again
+            self.is_averaged = False
+            for p, (data, version) in zip(self.parameters, kept, strict=True):
+                p._data, p.version = data, version  # unchanged: a graph from before has a backward
 
 
 @fused
@@ -201,7 +188,7 @@ def constant(lr, total_steps):
 
 
 def cosine(lr, total_steps, warmup=0.02, final=0.01):
-    """Up in a straight line over the first `warmup` share of the steps, then down half a
+    """Up in a straight line over the first `warmup` part of the steps, then down half a
     cosine to `final` * lr. Loshchilov & Hutter 2016 (1608.03983), eq. 5, without restarts."""
     rise = max(1, round(warmup * total_steps))
     def at(step):

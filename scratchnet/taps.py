@@ -11,8 +11,7 @@ Both walk the same list of places, so that for all x and r   < gather(x), r >  =
 
 x: (N, H, W, C); rows: (N, P, Q, T, C), a row of T*C numbers for each output position; size: (P, Q)
 or (H, W), of the result. fast/products.py computes the same products sooner; conv.py calls those.
-The first is known as im2col, the second as col2im. docs/03-convolution.md derives both, with
-numbers.
+Others call gather im2col, and scatter col2im. docs/03-convolution.md derives both, with numbers.
 """
 
 from functools import cache
@@ -29,8 +28,7 @@ def gather(x, taps, stride, size):
 
 
 def scatter(rows, taps, stride, size):
-    """Every row's pixels, added to where gather would read them: (N, P, Q, T, C) -> (N, H, W,
-    C)."""
+    """Every row's pixels, added to where gather reads them: (N, P, Q, T, C) -> (N, H, W, C)."""
     x = xp.zeros((len(rows), *size, rows.shape[4]), rows.dtype)
     for t, (i, j, p, q) in enumerate(places(taps, stride, rows.shape[1:3], size)):
         x[:, i, j] += rows[:, p, q, t]

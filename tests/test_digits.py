@@ -12,6 +12,7 @@ from scratchnet.fast.products import column_sum
 
 SMALL = np.geomspace(1e-30, 85, 200)
 WIDE = np.r_[np.linspace(-85, 85, 3401), SMALL, -SMALL]
+FARTHER = np.r_[WIDE, -1000, -300, -100, 100, 300, 1000]
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 7, 60)
 FEW = np.r_[RNG.standard_normal((50, 7)) * 3, np.zeros((1, 7)), RNG.standard_normal((9, 7)) * 30]
@@ -48,18 +49,19 @@ TABLE = [
     ("log", ops.log, (np.geomspace(1e-30, 1e30, 500),), np.log, (lambda x: 1 / x,), 1e-6, 0),
     ("sqrt", ops.sqrt, (np.geomspace(1e-30, 1e30, 500),), np.sqrt, (lambda x: 0.5 * x ** -0.5,),
      1e-6, 0),
-    ("tanh", ops.tanh, (WIDE,), np.tanh, (lambda x: np.cosh(x) ** -2,), 1e-6, 3e-7),
-    ("sigmoid", ops.sigmoid, (WIDE,), sigmoid, (lambda x: sigmoid(x) * sigmoid(-x),), 1e-6, 3e-7),
+    ("tanh", ops.tanh, (FARTHER,), np.tanh, (lambda x: 1 - np.tanh(x) ** 2,), 1e-6, 3e-7),
+    ("sigmoid", ops.sigmoid, (FARTHER,), sigmoid, (lambda x: sigmoid(x) * sigmoid(-x),), 1e-6,
+     3e-7),
     ("sigmoid, left", ops.sigmoid, (WIDE[WIDE < 0],), sigmoid,
      (lambda x: sigmoid(x) * sigmoid(-x),), 1e-6, 0),
-    ("softplus", ops.softplus, (WIDE,), lambda x: np.logaddexp(0, x), (sigmoid,), 1e-6, 0),
+    ("softplus", ops.softplus, (FARTHER,), lambda x: np.logaddexp(0, x), (sigmoid,), 1e-6, 0),
     ("elu", ops.elu, (WIDE,), lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
      (lambda x: np.exp(np.minimum(x, 0)),), 1e-6, 0),
     ("gate", lambda t, s: ops.gate(ops.stack([t, s], axis=-1))[..., 0],
      (np.clip(WIDE[::-1], -4, 4), WIDE), lambda t, s: np.tanh(t) * sigmoid(s),
      (lambda t, s: np.cosh(t) ** -2 * sigmoid(s), None), 1e-6, 1e-7),
     *((f"bce of {t}", lambda x, t=t: losses.bce_with_logits(x, np.full(x.shape, t), "none"),
-       (WIDE,), lambda x, t=t: bce(x, t), (lambda x, t=t: sigmoid(x) - t,), 1e-6, 2e-7)
+       (FARTHER,), lambda x, t=t: bce(x, t), (lambda x, t=t: sigmoid(x) - t,), 1e-6, 2e-7)
       for t in (0, 0.25, 1)),
     ("bce of 0, slope", lambda x: losses.bce_with_logits(x, np.zeros(x.shape), "none"), (WIDE,),
      lambda x: bce(x, 0), (sigmoid,), 1e-6, 0),
@@ -84,55 +86,20 @@ TABLE = [
 ]
 
 
-def measure(op, inputs):
-    """The value, and the slopes by an upstream gradient of ones, in float64."""
+@pytest.mark.parametrize("name, op, inputs, value, slopes, rtol, atol", TABLE,
+                         ids=[row[0] for row in TABLE])
+def test_float32_keeps_its_digits(name, op, inputs, value, slopes, rtol, atol, backend):
+    """The value, and the slopes by an upstream gradient of ones."""
+    exact_inputs = [np.float32(x).astype(np.float64) for x in inputs]
     leaves = [Tensor(np.float32(x), requires_grad=True) for x in inputs]
     y = op(*leaves)
     if y.requires_grad:
         y.backward(np.ones(y.shape, np.float32))
-    return [to_numpy(a).astype(np.float64) for a in (y.data, *(x.grad for x in leaves)
-                                                     ) if a is not None]
-
-
-@pytest.mark.parametrize("name, op, inputs, value, slopes, rtol, atol", TABLE,
-                         ids=[row[0] for row in TABLE])
-def test_float32_keeps_its_digits(name, op, inputs, value, slopes, rtol, atol, backend):
-    exact_inputs = [np.float32(x).astype(np.float64) for x in inputs]
-    found = measure(op, inputs)
-    for got, exact in zip(found, (value, *slopes), strict=False):
+    for got, exact in zip((y.data, *(x.grad for x in leaves)), (value, *slopes), strict=False):
         if exact is not None:
+            got = to_numpy(got).astype(np.float64)
             np.testing.assert_allclose(got, exact(*exact_inputs) + 0 * got, rtol=rtol,
                                        atol=max(atol, 1e-36))
-
-
-def test_no_worse_than_pytorch():
-    """The largest relative error of each op that both have, over the same numbers."""
-    torch = pytest.importorskip("torch")
-    F, label = torch.nn.functional, torch.tensor(LABELS)
-    theirs = {
-        "exp": torch.exp, "sigmoid, left": torch.sigmoid,
-        "softplus": lambda x: F.softplus(x, threshold=90), "elu": F.elu,
-        "bce of 1": lambda x: F.binary_cross_entropy_with_logits(
-            x, torch.ones_like(x), reduction="none"),
-        **{f"{name}, {far:g}": f for far in (0, 1e3, 1e5, 1e8) for name, f in [
-            ("softmax", lambda x: torch.softmax(x, -1)),
-            ("log_softmax", lambda x: torch.log_softmax(x, -1)),
-            ("cross-entropy", lambda x: F.cross_entropy(x, label, reduction="none"))]}}
-    rows = {row[0]: row for row in TABLE}
-    for name, f in theirs.items():
-        _, op, inputs, value, slopes, _, atol = rows[name]
-        leaf = torch.tensor(np.float32(inputs[0]), requires_grad=True)
-        y = f(leaf)
-        y.backward(torch.ones_like(y))
-        exact_input = np.float32(inputs[0]).astype(np.float64)
-        for ours, their, exact in zip(measure(op, inputs), (y.detach().numpy(), leaf.grad.numpy()),
-                                      (value, *slopes), strict=True):
-            if exact is not None:
-                true = exact(exact_input)
-                error, allowed = (np.abs(a - true) / (np.abs(true) + 1e-30 + atol)
-                                  for a in (ours, their.astype(np.float64)))
-                # NumPy's exp rounds to the second last digit, PyTorch's to the last
-                assert error.max() <= 2 * allowed.max() + 3e-7, name
 
 
 @pytest.mark.host_only
@@ -173,11 +140,8 @@ def test_whole_numbers_are_computed_with_as_float32(backend):
             y = op(Tensor(of))
             assert y.dtype == np.float32
             np.testing.assert_allclose(y.numpy(), expected, rtol=1e-6, atol=1e-6)
-    for y in (ops.stack([Tensor(bytes_), Tensor(bytes_)]), ops.clip(Tensor([1, 5, 9]), 2, 7),
-              ops.where([True, False], 1, 0)):  # nothing is computed
-        assert y.dtype.kind in "iu"
-    for y in (ops.clip(Tensor(bytes_), 0.0, 1.5), ops.clip(Tensor([1, 5]), high=7),
-              ops.where([True, False], 1.0, 0.0), ops.add(1.0, 2.0),
+    for y in (ops.clip(Tensor([1, 5]), high=7), ops.stack([Tensor(bytes_), Tensor(bytes_)]),
+              ops.where([True, False], 1, 0), ops.add(1.0, 2.0), ops.add(1, 2),
               ops.where([True, False], Tensor([1.5, 2.0]), np.array([1, 2])),
               ops.where([True, False], np.array([1, 2]), 0.5)):
         assert y.dtype == np.float32

@@ -39,12 +39,8 @@ CASES = [
     ("div broadcast", ops.div, (2, 3), (3,), "positive"),
     ("div of number", lambda a: 2 / a, (2, 3), "positive"),
     ("neg", ops.neg, (2, 3)),
-    ("power by number", lambda a: a ** 3, (2, 3)),
+    ("power", lambda a: ops.power(a, 3), (2, 3)),
     ("power half", lambda a: a ** 0.5, (2, 3), "positive"),
-    ("power by tensor", ops.power, (2, 3), (3,), "positive"),
-    ("power of number", lambda a: 2 ** a, (2, 3)),
-    ("maximum", ops.maximum, (2, 3), (3,), "apart"),
-    ("maximum number", lambda a: ops.maximum(a, 0.25), (2, 3), "apart"),
     ("where", lambda a, b: ops.where(MASK, a, b), (2, 3), (3,)),
     ("where number", lambda a: ops.where(MASK, a, 0.0), (2, 3)),
     # elementwise
@@ -86,7 +82,6 @@ CASES = [
     ("stack", lambda a, b: ops.stack([a, b, a], axis=1), (2, 3), (2, 3)),
     ("split equal", lambda a: ops.mul(*ops.split(a, 2, axis=1)), (2, 4)),
     ("split sizes", lambda a: ops.split(a, [1, 3], axis=0)[1], (4, 2)),
-    ("pad", lambda a: ops.pad(a, [(1, 0), (2, 1)], value=3.0), (2, 3)),
     ("getitem slice", lambda a: a[1:, ::-2], (3, 4)),
     ("getitem number and None", lambda a: a[None, 1], (3, 4)),
     ("getitem repeated rows", lambda a: a[[0, 2, 0, 0]], (3, 4)),
@@ -249,6 +244,11 @@ def transpose_by_reshape(x):
     return record(x.data.T, (x, dx))
 
 
+def not_a_number(x):
+    def dx(g): return g * np.nan
+    return record(x.data * 1, (x, dx))
+
+
 def right_in_all_but_one(x):
     def dx(g):
         out = 3 * g
@@ -257,18 +257,14 @@ def right_in_all_but_one(x):
     return record(3 * x.data, (x, dx))
 
 
-@pytest.mark.parametrize("wrong", [sine_wrong_by_a_thousandth, softmax_without_gradient,
-                                   transpose_by_reshape, right_in_all_but_one])
-def test_wrong_derivative_is_caught(wrong, backend, rng):
+@pytest.mark.parametrize("wrong, directions", [
+    (sine_wrong_by_a_thousandth, None), (sine_wrong_by_a_thousandth, 3),
+    (transpose_by_reshape, None), (transpose_by_reshape, 3), (softmax_without_gradient, None),
+    (right_in_all_but_one, None), (not_a_number, None)])
+def test_wrong_derivative_is_caught(wrong, directions, backend, rng):
     with pytest.raises(GradientError) as caught:
-        gradcheck(wrong, rng.standard_normal((2, 3)))
+        gradcheck(wrong, rng.standard_normal((2, 3)), directions=directions)
     assert "kink" not in str(caught.value)  # the function is smooth
-
-
-@pytest.mark.parametrize("wrong", [sine_wrong_by_a_thousandth, transpose_by_reshape])
-def test_wrong_derivative_is_caught_along_random_directions(wrong, rng):
-    with pytest.raises(GradientError, match="random direction"):
-        gradcheck(wrong, rng.standard_normal((2, 3)), directions=3)
 
 
 def test_difference_of_a_cube_is_off_by_h_squared(backend):
@@ -313,24 +309,16 @@ def test_kink_is_suggested():
         gradcheck(ops.relu, [0.0, 1.0])
 
 
-def test_nan_is_caught():
-    def broken(x):
-        def dx(g): return g * np.nan
-        return record(x.data * 1, (x, dx))
-    with pytest.raises(GradientError):
-        gradcheck(broken, [1.0])
-
-
 @pytest.mark.parametrize("directions", [None, 2])
 def test_output_that_is_not_finite_is_refused(directions, backend):
     """At the inputs, or a step from them: log is right at 1e-5, and -inf at 1e-5 - eps, where an
     error of inf would be within rtol * inf."""
-    near, place = ((1e-5, r"x\[0\]\[1\] - 1e-05") if directions is None else
-                   (1e-7, r"these inputs [+-] 1e-05 times random direction 0"))
-    for at, message in ((0.0, "these inputs; check at others"), (-1.0, "these inputs; "),
+    near, place = ((1e-5, r"- 1e-05 along x\[0\]\[1\]") if directions is None else
+                   (1e-7, r"[+-] 1e-05 along random direction 0"))
+    for at, message in ((0.0, "at these inputs; check at others"), (-1.0, "at these inputs; "),
                         (near, place + "; check at other inputs")):
         x = Tensor(np.array([[1.0, at]]), requires_grad=True)
-        with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite at " + message):
+        with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite " + message):
             gradcheck(ops.log, x, directions=directions)
         assert to_numpy(x.data).tolist() == [[1.0, at]]
 
@@ -340,17 +328,14 @@ def test_fn_that_draws_noise_is_refused(rng):
         gradcheck(lambda x: x * rng.standard_normal(3), [1.0, 2.0, 3.0])
 
 
-def test_input_without_influence_has_gradient_zero():
-    assert gradcheck(lambda a, b: a * 2 + b.detach() * 0, [1.0, 2.0], [3.0, 4.0])
-
-
 def test_float32_tensor_is_refused():
     with pytest.raises(TypeError, match="float64"):
         gradcheck(ops.exp, Tensor([1.0], requires_grad=True))
 
 
-def test_inputs_are_put_back(backend):
+@pytest.mark.parametrize("directions", [None, 2])
+def test_inputs_are_put_back(directions, backend):
+    """And one without influence has a gradient of 0."""
     x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
-    gradcheck(ops.exp, x)
-    gradcheck(ops.exp, x, directions=2)
+    assert gradcheck(lambda a, b: ops.exp(a) + b.detach() * 0, x, [3.0, 4.0], directions=directions)
     assert to_numpy(x.data).tolist() == [1.0, 2.0]

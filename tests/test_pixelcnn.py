@@ -380,13 +380,13 @@ def test_layers_start_with_the_variance_of_what_follows(rng):
                 variance(taps * n_in, taps * n_out), rel=0.15)
 
 
-def test_a_batch_in_pieces_takes_the_same_step(variant, rng):
-    """The last piece is a smaller one, and labels differ within each."""
+def test_a_batch_in_microbatches_takes_the_same_step(variant, rng):
+    """The last micro-batch is a smaller one, and labels differ within each."""
     images = rng.integers(0, VARIANTS[variant][2].get("levels", 2), (7, *VARIANTS[variant][1]))
     found = []
     for size in (None, 3):
         model = build(variant, np.random.default_rng(0))
-        model.piece, sgd = size, SGD(model.parameters(), 1.0)
+        model.microbatch, sgd = size, SGD(model.parameters(), 1.0)
         labels = np.arange(7) // 2 % max(1, model.num_classes)
         metrics = step(model, sgd, images.astype(np.int32), np.random.default_rng(0), labels)
         found.append([host(metrics["nll"]), *(host(p.grad) for p in model.parameters())])

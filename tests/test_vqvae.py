@@ -1,6 +1,7 @@
 """Vector quantisation and the VQ-VAE, and the mistakes that others made (docs/mistakes.md)."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from models import VQVAE, moving_codes
 from models.vqvae import EPS, mean_square, perplexity
 from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
-from scratchnet.ops.products import count, sum_rows
+from scratchnet.ops.products import count, segment_sum
+from scratchnet.runs.cli import opening
 from scratchnet.tensor import raw
 from scratchnet.training import evaluate, step
 
@@ -63,12 +65,12 @@ def test_sizes_that_do_not_fit_are_explained():
         ops.straight_through(np.ones((2, 3)), np.ones((2, 4)))
 
 
-def test_sum_rows_by_loops(backend, rng):
+def test_segment_sum_by_loops(backend, rng):
     indices, rows = rng.integers(0, 6, 40), rng.standard_normal((40, 3))
     expected = np.zeros((7, 3))
     for k, row in zip(indices, rows, strict=True):
         expected[k] += row
-    np.testing.assert_allclose(to_numpy(sum_rows(xp.asarray(indices), xp.asarray(rows), 7)),
+    np.testing.assert_allclose(to_numpy(segment_sum(xp.asarray(indices), xp.asarray(rows), 7)),
                                expected, atol=1e-12)
     counted = [sum(i == k for i in indices) for k in range(7)]
     assert to_numpy(count(xp.asarray(indices), 7)).tolist() == counted
@@ -329,7 +331,7 @@ def test_a_batch_in_pieces_is_the_batch(codebook, piece, backend, rng):
     found, images = [], (255 * pixels(rng, 7)).astype(np.uint8)
     for size in (None, piece):
         model = tiny(np.random.default_rng(0), codebook=codebook)
-        model.piece = size
+        model.microbatch = size
         metrics = step(model, optim.Adam(model.parameters()), images, np.random.default_rng(1))
         found.append({**model.state_dict(), **{n: to_numpy(raw(v)) for n, v in metrics.items()}})
     for name, value in found[0].items():
@@ -359,8 +361,12 @@ def test_codes_used_are_those_of_the_whole_epoch(rng):
 
 
 def test_sonnet_sizes(rng):
-    model = VQVAE((32, 32, 3), rng=rng)
+    """A run says how many parameters it has: running means are none."""
+    model, x = VQVAE((32, 32, 3), rng=rng), []
     assert sum(p.size for p in model.parameters()) == 662_723 and model.e.shape == (512, 64)
+    images = SimpleNamespace(title="", train_images=x, test_images=x, held_out="test")
+    flags = SimpleNamespace(model="vqvae", batch_size=1)
+    assert " 662,723 parameters" in opening(flags, images, model, "", None)
     x = pixels(rng, 2, (32, 32, 3))
     assert model.encode(x).shape == (2, 8, 8, 64) and model.codes(x).shape == (2, 8, 8)
     assert model.reconstruct(x).shape == (2, 32, 32, 3)

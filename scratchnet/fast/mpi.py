@@ -1,4 +1,4 @@
-"""A team whose processes MPI started: mpiexec -n 8 python -m mpi4py train_mnist.py --model vae
+"""A process group that MPI started: mpiexec -n 8 python -m mpi4py train_mnist.py --model vae
 
 Each reads flags, data and checkpoint itself, has the whole model (same seeds, same weights), and
 updates it with the same sums (pack, allreduce, unpack, as in ChainerMN: Akiba et al. 2017,
@@ -17,9 +17,9 @@ from functools import cache
 import numpy as np
 
 from ..backend import to_numpy, xp
-from ..errors import TeamError, in_brief
+from ..errors import ProcessError, in_brief
 from .blas import blas_threads, cores, openblas
-from .team import STOPS, Team
+from .group import STOPS, ProcessGroup
 
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # what Open MPI, and MPICH and its kin, say
 RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
@@ -39,7 +39,7 @@ def world():
             return MPI.COMM_WORLD
         trouble = "mpiexec is of another MPI than mpi4py; take that one's (pip's is beside python)"
     except Exception as error:  # mpi4py, or the MPI library under it, is missing or broken
-        trouble = f"mpi4py does not load ({in_brief(error)}): pip install -r requirements-mpi.txt"
+        trouble = f"mpi4py does not load ({in_brief(error)}): pip install mpi4py mpich"
     if all(os.environ.get(name, "0") == "0" for name in RANKS):  # one says it for all
         print(f"error: {trouble}", file=sys.stderr)
     sys.exit(2)
@@ -62,7 +62,7 @@ def gpu():
     return machine().rank if world() else 0
 
 
-class MPITeam(Team):
+class MPIGroup(ProcessGroup):
     """A sum goes through the host: copying from the GPU waits for what computes it."""
 
     def __init__(self, optimizer=None):
@@ -76,7 +76,7 @@ class MPITeam(Team):
             blas_threads(max(1, cores() // machine().allgather(mine).count(mine)))
         return self
 
-    def total(self, a):
+    def all_reduce(self, a):
         mine = np.asarray(to_numpy(a), order="C")
         out = np.empty_like(mine)
         self.comm.Allreduce(mine, out)
@@ -84,9 +84,9 @@ class MPITeam(Team):
 
 
 def check_same(*what):
-    """Raise TeamError in each process in which this is not what it is in the first."""
+    """Raise ProcessError in each process in which this is not what it is in the first."""
     if world() and world().bcast(what) != what:
-        raise TeamError("data, run or flags are not those of the first process: copy those here")
+        raise ProcessError("data, run or flags are not those of the first process: copy those here")
 
 
 def as_one(work, *arguments):

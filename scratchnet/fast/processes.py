@@ -1,10 +1,10 @@
-"""A team of processes on one machine, forked by the first one.
+"""A process group on one machine, forked by the first one.
 
 NumPy uses more than one core for matrix products alone. Of threads, Python runs one at a time
 between NumPy's calls: two took 262 ms for a step of the CIFAR-10 VQ-VAE, one took 404, and two
 processes side by side 404 for twice the work. So on a CPU a process for each core trains. They
-share the parameters' memory; gradients are added up by shares: each process updates the parameters
-of one share for all. docs/09-speed.md has the formula.
+share the parameters' memory; gradients are added up by shards: each process updates the parameters
+of one shard for all. docs/09-speed.md has the formula.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ import traceback
 import numpy as np
 
 from ..backend import xp
-from ..errors import TeamError
+from ..errors import ProcessError
 from . import mpi
 from .blas import blas_threads, cores, openblas
-from .team import STOPS, Team
+from .group import STOPS, ProcessGroup
 
 MAIL = 1 << 20   # bytes of one mailbox: total() sends longer arrays in several parts
 MOST = 8         # processes; nobody has measured more
@@ -31,9 +31,9 @@ FEWEST = 8       # images of a batch for each process
 SPIN = 20_000    # looks at the others' turns (about 1 ms) before sleeping between them
 
 
-class ForkedTeam(Team):
+class ForkedGroup(ProcessGroup):
     """The processes are forked on entry, and afterwards only rank 0 goes on. optimizer: whose
-    parameters are trained inside; each process updates its part of them. Raises TeamError if a
+    parameters are trained inside; each process updates its part of them. Raises ProcessError if a
     process fails, with what it said, or is killed."""
 
     def __init__(self, size, optimizer=None):
@@ -47,10 +47,13 @@ class ForkedTeam(Team):
         self.mailboxes = [[mmap.mmap(-1, MAIL) for _ in range(self.size)] for _ in range(2)]
         self.last_words = mmap.mmap(-1, MAIL)
         if self.optimizer is not None:
-            share_memory(self.optimizer)
-            parameters = self.optimizer.parameters
-            self.gradients = [[shared_zeros(p.data) for p in parameters] for _ in range(self.size)]
-            self.shares = shares(parameters, self.size)
+            parameters, state = self.optimizer.parameters, self.optimizer.state
+            for p in parameters:
+                p.data = shared(p.data)
+            for arrays in state.values():
+                arrays[:] = map(shared, arrays)
+            self.gradients = [[shared(p.data) for p in parameters] for _ in range(self.size)]
+            self.shards = shards(parameters, self.size)
         try:
             for rank in range(1, self.size):
                 if self.rank == 0:
@@ -59,7 +62,7 @@ class ForkedTeam(Team):
             self.__exit__(None, None, None)
             raise
         if self.optimizer is not None:
-            self.optimizer.parts = self.shares[self.rank]
+            self.optimizer.shards = self.shards[self.rank]
         return self
 
     def start(self, rank):
@@ -76,8 +79,8 @@ class ForkedTeam(Team):
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
             self.look_after()  # if it has ended already
         except OSError as error:
-            raise TeamError(f"a second training process could not be started ({error.strerror}); "
-                            f"set OPENBLAS_NUM_THREADS=1 to train with one") from None
+            raise ProcessError(f"a second training process could not be started ({error.strerror}"
+                               f"); set OPENBLAS_NUM_THREADS=1 to train with one") from None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -92,12 +95,12 @@ class ForkedTeam(Team):
                 os.kill(pid, signal.SIGKILL)  # they hold nothing that would be lost
                 os.waitpid(pid, 0)
         if self.optimizer is not None:
-            self.optimizer.parts = None
+            self.optimizer.shards = None
         blas_threads(self.blas_before)
 
-    # ------------------------------------------------------------ sums over the team
+    # ------------------------------------------------------------ all-reduce and barrier
 
-    def wait(self):
+    def barrier(self):
         """Return when every process has called this as often as this one."""
         self.turn += 1
         with self.fence:
@@ -113,7 +116,7 @@ class ForkedTeam(Team):
             pass
 
     def look_after(self):
-        """End if the first process has; TeamError in the first if another has."""
+        """End if the first process has; ProcessError in the first if another has."""
         if self.rank:
             if os.getppid() != self.parent:
                 os._exit(1)
@@ -123,12 +126,12 @@ class ForkedTeam(Team):
             if ended:
                 self.pids.remove(pid)
                 words = bytes(self.last_words).rstrip(b"\0").decode(errors="replace")
-                raise TeamError("a process of the training team " + (
+                raise ProcessError("a process of the training group " + (
                     f"failed:\n{words}" if words else
                     f"was ended by signal {os.WTERMSIG(status)} (the system may be out of memory: "
                     f"try a smaller --batch-size; a training run goes on with --resume)"))
 
-    def total(self, a):
+    def all_reduce(self, a):
         a = np.asarray(a)
         flat, out = np.ascontiguousarray(a).reshape(-1), np.empty(a.size, a.dtype)
         step = MAIL // a.itemsize
@@ -138,55 +141,43 @@ class ForkedTeam(Team):
             mail = [np.frombuffer(box, a.dtype, part.stop - start) for box in self.mailboxes[0]]
             self.mailboxes.reverse()
             mail[self.rank][:] = flat[part]
-            self.wait()
+            self.barrier()
             out[part] = sum(mail[1:], mail[0])
         return out.reshape(a.shape)
 
-    def add_gradients(self):
+    def reduce_gradients(self):
         others = [rank for rank in range(self.size) if rank != self.rank]
         for rank in others:
             for gradient, place in self.places(self.rank, rank):
                 place[:] = gradient
-        self.wait()
+        self.barrier()
         for rank in others:
             for gradient, place in self.places(rank, self.rank):
                 gradient += place
 
     def places(self, sender, receiver):
-        """[(gradient, its place in the sender's memory), ...] of what the receiver updates, as flat
-        pieces."""
-        for p, place, part in zip(self.optimizer.parameters, self.gradients[sender],
-                                  self.shares[receiver], strict=True):
-            if p.grad is not None and part.start < part.stop:
+        """[(gradient, its place in the sender's memory), ...] of the receiver's shard, flat."""
+        for p, place, shard in zip(self.optimizer.parameters, self.gradients[sender],
+                                   self.shards[receiver], strict=True):
+            if p.grad is not None and shard.start < shard.stop:
                 p.grad = np.ascontiguousarray(p.grad)
-                yield p.grad.reshape(-1)[part], place.reshape(-1)[part]
+                yield p.grad.reshape(-1)[shard], place.reshape(-1)[shard]
 
 
-def start_team(size, optimizer=None):
-    """A team of this size, or the one that MPI started."""
+def start_group(size, optimizer=None):
+    """A group of this size, or the one that MPI started."""
     if mpi.world():
-        return mpi.MPITeam(optimizer)
-    return ForkedTeam(size, optimizer) if size > 1 else Team()
+        return mpi.MPIGroup(optimizer)
+    return ForkedGroup(size, optimizer) if size > 1 else ProcessGroup()
 
 
-def shares(parameters, size):
+def shards(parameters, size):
     """For each of `size` processes, the slice that it updates of each flattened parameter: of as
     many numbers, to one."""
-    total, start = sum(p.size for p in parameters), 0
-    found = [[] for _ in range(size)]
-    for p in parameters:
-        for rank in range(size):
-            low, high = total * rank // size - start, total * (rank + 1) // size - start
-            found[rank].append(slice(min(max(0, low), p.size), min(max(0, high), p.size)))
-        start += p.size
-    return found
-
-
-def share_memory(optimizer):
-    """Move what it trains, and its state, into memory that forked processes share."""
-    for p in optimizer.parameters:
-        p.data = shared_copy(p.data)
-    optimizer.state = {n: [shared_copy(a) for a in arrays] for n, arrays in optimizer.state.items()}
+    ends = np.cumsum([p.size for p in parameters]).tolist()
+    cuts = [ends[-1] * rank // size for rank in range(size + 1)]
+    return [[slice(*(min(max(0, cut - (end - p.size)), p.size) for cut in cuts[rank:rank + 2]))
+             for p, end in zip(parameters, ends, strict=True)] for rank in range(size)]
 
 
 def processes(batch_size):
@@ -200,12 +191,8 @@ def processes(batch_size):
     return max(1, min(cores(), MOST, batch_size // FEWEST))
 
 
-def shared_zeros(a):
-    """Zeros like the array in memory that forked processes share; none is used until written."""
-    return np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
-
-
-def shared_copy(a):
-    copy = shared_zeros(a)
+def shared(a):
+    """A copy of an array in memory that forked processes share."""
+    copy = np.frombuffer(mmap.mmap(-1, max(1, a.nbytes)), a.dtype, a.size).reshape(a.shape)
     copy[...] = a
     return copy

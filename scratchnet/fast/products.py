@@ -107,10 +107,11 @@ def scatter(rows, taps, stride, b, y):
         y[:, i, j] += rows[:, p, q, t]
 
 
-def blocks(n, numbers):
-    """Slices of n images (one at least), so that `numbers` each make at most BLOCK; a GPU takes 64
-    times as many at once."""
-    step = max(1, (BLOCK if on_host() else 64 * BLOCK) // max(1, numbers))
+def blocks(n, numbers, most=None):
+    """Slices of n images (one at least), so that `numbers` each make at most `most` (BLOCK); a GPU
+    takes 64 times as many at once: it wants few, large kernels."""
+    most = (most or BLOCK) * (1 if on_host() else 64)
+    step = max(1, most // max(1, numbers))
     return [slice(i, min(i + step, n)) for i in range(0, max(1, n), step)]
 
 

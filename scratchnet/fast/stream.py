@@ -15,7 +15,7 @@ multiplications.
 
 import copy
 
-from ..backend import xp
+from ..backend import raw, xp
 from .products import gather_matmul
 
 
@@ -25,7 +25,7 @@ def streaming(network, stream):
     def change(value):
         if hasattr(value, "kept"):
             taps, W = value.kept()
-            return stream.conv(taps, W.data, None if value.b is None else value.b.data)
+            return stream.conv(taps, W, raw(value.b))
         if isinstance(value, (list, tuple)):
             return type(value)(change(v) for v in value)
         return streaming(value, stream) if hasattr(value, "children") else value
@@ -53,7 +53,7 @@ class PixelwiseConv:
         self.W, self.b = W, xp.tile(b, (stream.n, 1))  # not broadcast: half the time
 
     def __call__(self, x):
-        x = array_of(x)
+        x = raw(x)
         if x.ndim == 2:
             y = xp.dot(x, self.W)
             y += self.b
@@ -88,7 +88,7 @@ class StreamedConv:
         self.here = (here[0], here[-1] + 1, step) if here else None
 
     def __call__(self, x):
-        x, j = array_of(x), self.stream.j
+        x, j = raw(x), self.stream.j
         if self.row < self.stream.i:
             self.begin_row(x.ndim == 4)
         if x.ndim == 4:
@@ -104,7 +104,7 @@ class StreamedConv:
         return y
 
     def put(self, x):
-        self.x[:, -1, self.left + self.stream.j] = array_of(x)
+        self.x[:, -1, self.left + self.stream.j] = raw(x)
 
     def begin_row(self, whole):
         """Move up by a row; unless the row comes whole, sum what the taps above give, b included,
@@ -124,8 +124,3 @@ class StreamedConv:
     def at_row(self, W, places):
         """b + the sum over these taps at every pixel of row i: (n, 1, width, K)."""
         return gather_matmul(self.x, W, places, (1, 1), (1, self.stream.width), self.b)
-
-
-def array_of(x):
-    """x itself if it is an array, else the array of a Tensor."""
-    return x if isinstance(x, xp.ndarray) else x.data

@@ -12,26 +12,35 @@ TINY = 1e-30
 ALIGN = 64  # on a GPU each array begins at a multiple of so many numbers, as if it were on its own
 
 
-def arrays_to_update(optimizer, graded):
-    """For each i in graded:  yield i, [p.data, p.grad, *the state of p],  p being parameter i."""
+def arrays_to_update(optimizer):
+    """For each parameter p, number i, that has a gradient:  yield i, [p.data, p.grad, *p's state],
+    and count that it was updated. Raises ValueError, before any, for a gradient of another shape
+    than its parameter's."""
+    graded = [(i, p) for i, p in enumerate(optimizer.parameters) if p.grad is not None]
+    for _, p in graded:
+        if p.grad.shape != p.shape:
+            raise ValueError(f"optimiser: a gradient of shape {p.grad.shape} for a parameter of "
+                             f"shape {p.shape}")
+    for i, p in graded:
+        optimizer.steps[i] += 1
+        p.version += 1
     flat = flat_of(optimizer)
     if flat and len(set(optimizer.steps)) == 1 and (together := flat.arrays_together()):
         yield 0, together
         return
-    parts = getattr(optimizer, "parts", None) or [slice(None)] * len(optimizer.parameters)
-    for i in graded:
-        p = optimizer.parameters[i]
+    shards = getattr(optimizer, "shards", None)
+    for i, p in graded:
         if not p.data.flags.c_contiguous:
             p.data = xp.ascontiguousarray(p.data)
-        state = [arrays[i] for arrays in optimizer.state.values()]
-        for block in in_blocks([p.data, p.grad, *state], parts[i]):
+        arrays = [p.data, p.grad, *(arrays[i] for arrays in optimizer.state.values())]
+        for block in in_blocks(arrays, shards[i] if shards else slice(None)):
             yield i, block
 
 
-def in_blocks(arrays, part):
-    """yield [a.reshape(-1)[part] for a in arrays]: flat views of C-contiguous arrays of one size,
-    on the host cut into blocks. part: a slice, that which a process of a team updates."""
-    flat = [a.reshape(-1)[part] for a in arrays]
+def in_blocks(arrays, shard):
+    """yield [a.reshape(-1)[shard] for a in arrays]: flat views of C-contiguous arrays of one size,
+    on the host cut into blocks. shard: a slice, that which this process of a group updates."""
+    flat = [a.reshape(-1)[shard] for a in arrays]
     step = BLOCK if isinstance(flat[0], np.ndarray) else max(1, len(flat[0]))
     for start in range(0, len(flat[0]), step):
         yield [a[start:start + step] for a in flat]

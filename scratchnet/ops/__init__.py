@@ -7,19 +7,19 @@ Tensors of what an op is given, and refuses what it cannot take, stands apart: .
 
 from ..inputs import as_tensor
 from ..tensor import Tensor
-from .arithmetic import add, div, maximum, mul, neg, power, sub, unbroadcast, where
+from .arithmetic import add, div, mul, neg, power, sub, unbroadcast, where
 from .elementwise import clip, elu, exp, gate, log, relu, sigmoid, softplus, sqrt, tanh
 from .products import embedding, linear, matmul
 from .quantise import nearest_code, straight_through
 from .reductions import log_softmax, logsumexp, max, mean, softmax, sum
-from .shapes import broadcast_to, concatenate, getitem, pad, reshape, split, stack, transpose
+from .shapes import broadcast_to, concatenate, getitem, reshape, split, stack, transpose
 
 __all__ = [
     "add", "as_tensor", "broadcast_to", "clip", "concatenate", "div", "elu", "embedding", "exp",
-    "gate", "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum",
-    "mean", "mul", "nearest_code", "neg", "pad", "power", "relu", "reshape", "sigmoid", "softmax",
-    "softplus", "split", "sqrt", "stack", "straight_through", "sub", "sum", "tanh", "transpose",
-    "unbroadcast", "where",
+    "gate", "getitem", "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "mean",
+    "mul", "nearest_code", "neg", "power", "relu", "reshape", "sigmoid", "softmax", "softplus",
+    "split", "sqrt", "stack", "straight_through", "sub", "sum", "tanh", "transpose", "unbroadcast",
+    "where",
 ]
 
 # Operators and methods of Tensor are these ops under another name.
@@ -28,7 +28,7 @@ _METHODS = {
     "__sub__": sub, "__rsub__": lambda b, a: sub(a, b),
     "__mul__": mul, "__rmul__": lambda b, a: mul(a, b),
     "__truediv__": div, "__rtruediv__": lambda b, a: div(a, b),
-    "__pow__": power, "__rpow__": lambda b, a: power(a, b),
+    "__pow__": power,
     "__matmul__": matmul, "__rmatmul__": lambda b, a: matmul(a, b),
     "__neg__": neg, "__getitem__": getitem, "T": property(transpose),
     "sum": sum, "mean": mean, "max": max, "reshape": reshape, "transpose": transpose,

@@ -5,9 +5,9 @@ output, g = dL/dy has y's shape, and `da(g)` is dL/da, of a's shape. docs/01-cha
 what broadcasting does to it.
 """
 
-from ..backend import xp
-from ..inputs import floats, operands
-from ..tensor import raw, record
+from ..backend import raw, xp
+from ..inputs import floats, number, operands
+from ..tensor import record
 
 
 def add(a, b):
@@ -66,35 +66,14 @@ def neg(x):
     return record(-x.data, (x, dx))
 
 
-def power(a, b):
-    """y = a^b.   dL/da = g * b * a^(b-1),   dL/db = g * a^b * log(a)   (a^b = e^(b log a)).
+def power(x, n):
+    """y = x^n, n a number.   dL/dx = g * n x^(n-1), and 0 at n = 0, where y is 1 for every x.
 
-    At b = 0, y is 1 for every a, and dL/da is 0. A derivative with respect to b needs a > 0; where
-    a = 0 and b >= 0 it is 0, the limit from b > 0.
+    Raises TypeError for a Tensor in the place of n.
     """
-    a, b = operands(a, b)
-    y = a.data ** b.data
-    def da(g):
-        exponent = b.data - (b.data != 0)  # b - 1, but 0 at b = 0: 0 * 0^-1 would be nan
-        return unbroadcast(g * b.data * a.data ** exponent, a.shape)
-    def db(g):
-        at_limit = (a.data == 0) & (b.data >= 0)  # log 1 = 0 stands in for log 0
-        log_a = xp.log(xp.where(at_limit, xp.ones_like(y), a.data))
-        return unbroadcast(g * y * log_a, b.shape)
-    return record(y, (a, da), (b, db))
-
-
-def maximum(a, b):
-    """y = max(a, b).   dL/da = g where a > b, g/2 where a = b, else 0; dL/db the same, exchanged.
-
-    At a tie the maximum has no derivative; g/2 to each is the subgradient that treats
-    both alike.
-    """
-    a, b = operands(a, b)
-    def share(won, tied, g): return xp.where(won, g, xp.where(tied, 0.5 * g, 0))
-    def da(g): return unbroadcast(share(a.data > b.data, a.data == b.data, g), a.shape)
-    def db(g): return unbroadcast(share(b.data > a.data, a.data == b.data, g), b.shape)
-    return record(xp.maximum(a.data, b.data), (a, da), (b, db))
+    x, n = floats(x), number(n)
+    def dx(g): return g * (n * x.data ** (n - 1) if n else xp.zeros_like(x.data))
+    return record(x.data ** n, (x, dx))
 
 
 def where(condition, a, b):
@@ -103,7 +82,7 @@ def where(condition, a, b):
     condition: array of bool, broadcasting with a and b.
     """
     condition = xp.asarray(raw(condition), dtype=bool)
-    a, b = operands(a, b, whole=True)
+    a, b = operands(a, b)
     a_shape, b_shape = a.shape, b.shape
     def da(g): return unbroadcast(xp.where(condition, g, 0), a_shape)
     def db(g): return unbroadcast(xp.where(condition, 0, g), b_shape)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from ..backend import fused, xp
-from ..inputs import as_tensor, floats, number
+from ..inputs import floats, number, require
 from ..tensor import record
 
 
@@ -83,9 +83,8 @@ def gate(x):
     Raises ValueError if the last axis cannot be halved.
     """
     x = floats(x)
-    h = x.shape[-1] // 2 if x.ndim else 0
-    if x.ndim == 0 or x.shape[-1] != 2 * h:
-        raise ValueError(f"gate: the last axis of {x.shape} cannot be halved")
+    require(x.ndim and x.shape[-1] % 2 == 0, "gate: the last axis of {} cannot be halved", x.shape)
+    h = x.shape[-1] // 2
     y, t, s = gate_of(x.data[..., :h], x.data[..., h:])
     def dx(g):
         out = xp.empty(x.shape, x.dtype)
@@ -125,9 +124,8 @@ def clip(x, low=-math.inf, high=math.inf):
     low, high: numbers, low <= high; ValueError otherwise.
     """
     low, high = number(low), number(high)
-    if not low <= high:
-        raise ValueError(f"clip: low = {low} is above high = {high}")
-    x = floats(x) if isinstance(low, float) or isinstance(high, float) else as_tensor(x)
+    require(low <= high, "clip: low = {} is above high = {}", low, high)
+    x = floats(x)
     def dx(g): return where_between(g, x.data, low, high)
     return record(xp.clip(x.data, low, high), (x, dx))
 

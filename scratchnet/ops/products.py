@@ -5,11 +5,9 @@ docs/01-chain-rule.md derives the adjoints of a product, docs/07-pixelcnn.md tha
 
 import math
 
-import numpy as np
-
-from ..backend import xp
 from ..fast.products import column_sum
-from ..inputs import as_tensor, integers, operands, shapes
+from ..fast.segments import count, segment_sum  # noqa: F401 - count: models import it from here
+from ..inputs import as_tensor, integers, operands, require, shapes
 from ..tensor import record
 from .arithmetic import unbroadcast
 
@@ -22,9 +20,9 @@ def matmul(a, b):
     length 1 is dropped from y. Raises ValueError if the inner sizes differ.
     """
     a, b = operands(a, b)
-    if 0 in (a.ndim, b.ndim) or a.shape[-1] != b.shape[max(b.ndim - 2, 0)]:
-        raise ValueError(f"matmul: shapes {a.shape} and {b.shape} do not fit; "
-                         f"needs (..., n, k) @ (..., k, m)")
+    require(a.ndim and b.ndim and a.shape[-1] == b.shape[max(b.ndim - 2, 0)],
+            "matmul: shapes {} and {} do not fit; needs (..., n, k) @ (..., k, m)",
+            a.shape, b.shape)
     a_matrix = a.data[None, :] if a.ndim == 1 else a.data
     b_matrix = b.data[:, None] if b.ndim == 1 else b.data
     y = a_matrix @ b_matrix
@@ -73,33 +71,5 @@ def embedding(indices, table):
     shapes("embedding: table (K, D)", table)
     K, D = table.shape
     indices = integers("embedding: indices", indices, K, "rows")
-    def dtable(g): return sum_rows(indices.reshape(-1), g.reshape(indices.size, D), K)
+    def dtable(g): return segment_sum(indices.reshape(-1), g.reshape(indices.size, D), K)
     return record(table.data[indices], (table, dtable))
-
-
-def sum_rows(indices, rows, K):
-    """O^T @ rows for one-hot O: (K, D), row k the sum of the rows (n, D) whose index (n,) is k.
-
-    On the host the rows are sorted by index and summed in stretches: 2.4 ms instead of add.at's
-    3.7, for (8192, 64). On a GPU add.at adds in whatever order its threads come (atomics): what is
-    trained through it, embeddings and EMA codebooks, repeats to rounding only.
-    """
-    out = xp.zeros((K, rows.shape[1]), rows.dtype)
-    if not isinstance(rows, np.ndarray):
-        xp.add.at(out, indices, rows)
-    elif len(indices):
-        order = np.argsort(indices, kind="stable")
-        found = indices[order]
-        starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]])
-        out[found[starts]] = np.add.reduceat(rows[order], starts, axis=0)
-    return out
-
-
-def count(indices, K, dtype=np.float32):
-    """How often each of 0 ... K-1 is among the indices (n,): (K,). It is sum_rows of ones; on the
-    host bincount is the fastest way, but CuPy's waits for the GPU."""
-    if isinstance(indices, np.ndarray):
-        return np.bincount(indices, minlength=K).astype(dtype)
-    out = xp.zeros(K, dtype)
-    xp.add.at(out, indices, xp.ones(len(indices), dtype))
-    return out

@@ -5,9 +5,10 @@ Source: van den Oord et al. 2017 (1711.00937), section 3.1; docs/06-vqvae.md der
 
 import numpy as np
 
-from ..backend import xp
+from ..backend import raw, xp
+from ..fast.products import blocks
 from ..inputs import no_nan, operands, shapes
-from ..tensor import raw, record
+from ..tensor import record
 
 BLOCK = 1 << 19  # distances in memory at a time (2 MB in float32)
 
@@ -34,13 +35,10 @@ def nearest_code(z, codebook):
     minus_two_e = -2 * e.T
     e_squared = (e * e).sum(axis=1)
     indices = xp.empty(len(rows), np.int64)
-    step = max(1, BLOCK // len(codebook))
-    if not isinstance(rows, np.ndarray):
-        step *= 64  # a GPU wants few, large kernels
-    for i in range(0, len(rows), step):
-        distance = (rows[i:i + step] - mean) @ minus_two_e
+    for block in blocks(len(rows), len(codebook), BLOCK):
+        distance = (rows[block] - mean) @ minus_two_e
         distance += e_squared
-        indices[i:i + step] = distance.argmin(axis=1)
+        indices[block] = distance.argmin(axis=1)
     return indices.reshape(z.shape[:-1])
 
 

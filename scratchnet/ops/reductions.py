@@ -40,7 +40,7 @@ def mean(x, axis=None, keepdims=False):
     shape = x.shape
     y = x.data.mean(axis=axis, keepdims=keepdims)
     n = math.prod(shape) // (y.size or 1)
-    def dx(g): return xp.broadcast_to(spread(g / n, shape, axis, keepdims), shape)
+    def dx(g): return xp.broadcast_to(spread(g, shape, axis, keepdims), shape) / n
     return record(y, (x, dx))
 
 

@@ -6,11 +6,9 @@ x has any shape; g has y's.
 import itertools
 import numbers
 
-import numpy as np
-
 from ..backend import xp
 from ..fast.kernels import placed
-from ..inputs import as_tensor, axis_index, operands
+from ..inputs import as_tensor, axis_index, operands, require
 from ..tensor import record
 from .arithmetic import unbroadcast
 
@@ -32,7 +30,7 @@ def transpose(x, *axes):
     x = as_tensor(x)
     axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
     axes = tuple(a % x.ndim for a in axes) if axes else tuple(reversed(range(x.ndim)))
-    inverse = tuple(int(i) for i in np.argsort(axes))
+    inverse = tuple(axes.index(i) for i in range(x.ndim))
     def dx(g): return g.transpose(inverse)
     return record(x.data.transpose(axes), (x, dx))
 
@@ -50,19 +48,18 @@ def concatenate(tensors, axis=0):
 
     dL/d(tensor k) = its stretch of g.
     """
-    tensors = operands(*tensors, whole=True)
-    ends = list(itertools.accumulate(t.shape[axis] for t in tensors))
-    def piece(start, end):
-        def dx(g): return g[(slice(None),) * (axis % g.ndim) + (slice(start, end),)]
+    tensors = operands(*tensors)
+    ends = itertools.accumulate(t.shape[axis] for t in tensors)
+    def stretch(t, end):
+        def dx(g): return g[(slice(None),) * (axis % g.ndim) + (slice(end - t.shape[axis], end),)]
         return dx
     y = xp.concatenate([t.data for t in tensors], axis=axis)
-    starts = [0, *ends[:-1]]
-    return record(y, *((t, piece(s, e)) for t, s, e in zip(tensors, starts, ends, strict=True)))
+    return record(y, *((t, stretch(t, end)) for t, end in zip(tensors, ends, strict=True)))
 
 
 def stack(tensors, axis=0):
     """Tensors of one shape along a new axis.   dL/d(tensor k) = g at position k of that axis."""
-    tensors = operands(*tensors, whole=True)
+    tensors = operands(*tensors)
     def at(k):
         def dx(g): return g[(slice(None),) * (axis % g.ndim) + (k,)]
         return dx
@@ -73,37 +70,17 @@ def stack(tensors, axis=0):
 def split(x, sections, axis=0):
     """Cut x along axis into a list of Tensors: the inverse of concatenate.
 
-    sections: the number of equal pieces, or a list of their sizes. The derivative
-    of each piece is getitem's: 0 outside its stretch. Raises ValueError if the sizes do not add up.
+    sections: how many of one size, or a list of their sizes. The derivative of each is getitem's: 0
+    outside its stretch. Raises ValueError unless the sizes add up to x's.
     """
     x = as_tensor(x)
-    length = x.shape[axis]
-    if isinstance(sections, numbers.Integral):
-        if sections < 1 or length % sections:
-            raise ValueError(f"split: an axis of length {length} has no {sections} equal pieces")
-        sections = [length // sections] * sections
-    if min(sections, default=0) < 0:
-        raise ValueError(f"split: a size in {list(sections)} is below 0")
-    if sum(sections) != length:
-        raise ValueError(f"split: sizes {list(sections)} add up to {sum(sections)}, but "
-                         f"axis {axis} has length {length}")
-    ends = list(itertools.accumulate(sections))
+    n = x.shape[axis]
+    sizes = [n // sections] * sections if isinstance(sections, numbers.Integral) else list(sections)
+    require(sum(sizes) == n and min(sizes, default=0) >= 0,
+            "split: an axis of length {} cannot be cut into lengths {}", n, sizes)
     before = (slice(None),) * (axis % x.ndim)
-    return [getitem(x, (*before, slice(end - n, end)))
-            for n, end in zip(sections, ends, strict=True)]
-
-
-def pad(x, widths, value=0.0):
-    """x with `value` around it. widths: one (before, after) pair for each axis.
-
-    dL/dx = g without the border.
-    """
-    x = as_tensor(x)
-    if len(widths) != x.ndim:
-        raise ValueError(f"pad: {len(widths)} (before, after) pairs for a Tensor of {x.ndim} axes")
-    inside = tuple(slice(b, b + n) for (b, _), n in zip(widths, x.shape, strict=True))
-    def dx(g): return g[inside]
-    return record(xp.pad(x.data, widths, constant_values=value), (x, dx))
+    return [getitem(x, (*before, slice(end - size, end)))
+            for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)]
 
 
 def getitem(x, index):

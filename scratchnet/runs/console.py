@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from ..fast.team import STOPS
+from ..fast.group import STOPS
 
 TOGETHER = 0.5  # seconds: signals that come together are one (a terminal and a wrapper send two)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..fast.memory import keep_memory
-from ..fast.processes import processes, start_team
+from ..fast.processes import processes, start_group
 from ..optim import SCHEDULES
 from ..training import evaluate, generator, step
 from . import data
@@ -38,10 +38,10 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     log = Log(progress, folder and Path(folder), model, optimizer, dataset.held_out)
 
     with (diverging(log), stop_signals(patience=1) as stop_asked,
-          start_team(processes(flags.batch_size), optimizer) as team):
-        if team.rank == 0:
+          start_group(processes(flags.batch_size), optimizer) as group):
+        if group.rank == 0:
             log.write_tables()  # a run killed after its checkpoint has older ones
-        table = Table(columns, log.held_out, epochs, quiet or team.rank > 0)
+        table = Table(columns, log.held_out, epochs, quiet or group.rank > 0)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // per_epoch, epochs):
             end = min((epoch + 1) * per_epoch, total)
@@ -49,15 +49,15 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
                                     end - epoch * per_epoch) as bar:
                 for batch, labels, rng in batches(dataset, flags, epoch, log.step, end):
                     optimizer.lr = lr_at(log.step)
-                    log.add(step(model, optimizer, batch, rng, labels, team), len(batch))
-                    if after_step(log, table, bar, team, stop_asked):
+                    log.add(step(model, optimizer, batch, rng, labels, group), len(batch))
+                    if after_step(log, table, bar, group, stop_asked):
                         return log, stop_asked()
             if log.unevaluated():
                 with optimizer.averaged():
                     test = evaluate(model, dataset.test_images, flags.batch_size,
-                                    dataset.test_labels, team)
+                                    dataset.test_labels, group)
                 lr = lr_at(log.step - 1)  # of the last step, which may lie before a resume
-                table.row(log.end_epoch(epoch + 1, lr, test, save=team.rank == 0))
+                table.row(log.end_epoch(epoch + 1, lr, test, save=group.rank == 0))
         return log, stop_asked()
 
 
@@ -79,13 +79,13 @@ def batches(dataset, flags, epoch, start, end):
         yield batch, dataset.train_labels[chosen], rng
 
 
-def after_step(log, table, bar, team, stop_asked):
+def after_step(log, table, bar, group, stop_asked):
     """Show how far the run is, and save it now and then; True if it is to stop here, saved."""
     bar.update()
     if log.step % LOOK_EVERY == 0:
         bar.set_postfix_str(table.short(log.look()))
-    stop = team.agree(stop_asked() is not None)
-    if (stop or log.unsaved_seconds() > SAVE_EVERY) and team.rank == 0:
+    stop = group.agree(stop_asked() is not None)
+    if (stop or log.unsaved_seconds() > SAVE_EVERY) and group.rank == 0:
         log.save()
     return stop
 
