@@ -91,7 +91,7 @@ GRIDS = {
 # ---------------------------------------------------------------- what is shown
 
 def of_a_vae(flags):
-    columns, units = ("neg_elbo", "reconstruction", "kl"), "nats per image"
+    columns, units = ("neg_elbo", "reconstruction", "kl"), "nats per image" + given_class(flags)
     if flags.likelihood == "logistic":
         return ("bits_per_dim", *columns), units
     return columns, units + {
@@ -124,11 +124,14 @@ AN_AUTOENCODER = (
     lambda dataset, rng, **sizes: Autoencoder(math.prod(dataset.image_shape), rng=rng, **sizes),
     MLP, lambda flags: (("loss",), "nats per image (BCE: a loss, not a likelihood)"))
 A_VAE = (
-    lambda dataset, rng, **sizes: VAE(math.prod(dataset.image_shape), rng=rng, **sizes),
-    MLP | PIXELS, of_a_vae)
+    lambda dataset, rng, conditional, **sizes: VAE(
+        math.prod(dataset.image_shape), num_classes=dataset.num_classes * conditional, rng=rng,
+        **sizes),
+    MLP | PIXELS | CLASSES, of_a_vae)
 A_CONV_VAE = (
-    lambda dataset, rng, **sizes: ConvVAE(dataset.image_shape, rng=rng, **sizes),
-    CONVOLUTIONS | PIXELS, of_a_vae)
+    lambda dataset, rng, conditional, **sizes: ConvVAE(
+        dataset.image_shape, num_classes=dataset.num_classes * conditional, rng=rng, **sizes),
+    CONVOLUTIONS | PIXELS | CLASSES, of_a_vae)
 A_VQVAE = (
     lambda dataset, rng, **sizes: VQVAE(dataset.image_shape, data_variance=dataset.variance,
                                         rng=rng, **sizes),
