@@ -1,22 +1,20 @@
-"""What the scripts import before all else, because importing the rest takes a while: to be stopped
-then, by Ctrl-C or another signal, ends them as it does later, with 128 + its number. Without NumPy,
-or the memory to load it, they end here, with one line.
-"""
+"""What the scripts import first: whether this Python, and its NumPy, will do. One line if not."""
 
-import os
 import signal
 import sys
 
-for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-    number = getattr(signal, name, None)
-    if number and (name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN):  # nohup
-        signal.signal(number, lambda number, frame: os._exit(128 + number))
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during imports: no traceback
 
-try:
-    bytes(1 << 27)  # without so much, OpenBLAS ends the process itself
-    import numpy.random  # noqa: F401
-except (ImportError, MemoryError, OSError) as error:
-    why = " ".join(str(error).split())[:200] or "there is not enough memory"
-    print(f"error: NumPy cannot be loaded ({why}); install it with pip install -r requirements.txt,"
-          f" or give it more memory", file=sys.stderr)
+trouble = None
+if sys.version_info < (3, 10):  # noqa: UP036
+    trouble = f"this is Python {sys.version.split()[0]}, and 3.10 or later is needed"
+else:
+    try:
+        import numpy  # noqa: F401
+    except ImportError as error:
+        trouble = (f"NumPy cannot be loaded ({error}); install what is missing with pip install -r "
+                   f"requirements.txt")
+if trouble:
+    print("error: " + " ".join(trouble.split()), file=sys.stderr)
     sys.exit(2)

@@ -26,12 +26,11 @@ from scratchnet import backend, no_grad
 from scratchnet.errors import DivergenceError, RunError
 from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_group
-from scratchnet.runs import machine
 from scratchnet.runs.checkpoint import write_json
-from scratchnet.runs.cli import guarded, usage
+from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
-from scratchnet.runs.folder import check_has_room
+from scratchnet.runs.folder import check_has_room, versions
 from scratchnet.runs.log import label, progress_bar
 from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
@@ -44,7 +43,7 @@ def main(argv):
     if not argv:
         return usage("evaluate.py", __doc__)
     flags = read_run_flags(build_parser(), argv)
-    machine.use_backend(flags.backend, mpi.gpu())
+    use_backend(flags.backend, mpi.gpu())
     run, dataset, binarised = opened(flags)
     mpi.check_same(vars(flags), run.checksum())
     out = run.folder / file_name(flags)
@@ -56,17 +55,17 @@ def main(argv):
               + (", binarised once (--binarize static)" if binarised else "")
               + f"; after step {run.progress['step']:,}; {backend.describe()}", flush=True)
 
-    with start_group(processes(flags.batch_size)) as team:
-        means = evaluate(run.model, images, flags.batch_size, labels, team)
+    with start_group(processes(flags.batch_size)) as group:
+        means = evaluate(run.model, images, flags.batch_size, labels, group)
         figures = {name: {"value": value} for name, value in means.items()}
-        if "exact_nll" in run.model.gives:
-            nll = per_image(run.model, images, labels, flags.batch_size, team)
+        if hasattr(run.model, "neg_log_likelihood"):
+            nll = per_image(run.model, images, labels, flags.batch_size, group)
             figures["nll"]["standard_error"] = standard_error(nll)
         if flags.importance_samples:
-            figures["importance_nll"] = importance(run.model, images, flags, team)
-    if team.rank:  # one of those that MPI started
+            figures["importance_nll"] = importance(run.model, images, flags, group)
+    if group.rank:  # one of those that MPI started
         return
-    units = run.model.units
+    units = run.units
     if bernoulli(run.model):
         units = "nats per image" if binarised else "nats per image (grey pixels: a loss)"
     show(run, figures, units, flags)
@@ -80,7 +79,7 @@ def main(argv):
                f"{dataset.held_out}_images": len(images),
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
-               "versions": machine.versions()}
+               "versions": versions()}
     write_json(out, content)
     if not flags.quiet:
         print(f"In {out}")
@@ -108,26 +107,26 @@ def file_name(flags):
 
 
 @no_grad()
-def per_image(model, images, labels, size, team):
+def per_image(model, images, labels, size, group):
     """-log p(x) in nats for each image, (N,)."""
     def nll(part):
         return host(model.neg_log_likelihood(to_batch(images[part]),
                                              **classes(model, labels[part])))
-    return dealt(nll, len(images), size, team)
+    return dealt(nll, len(images), size, group)
 
 
-def dealt(fn, n, size, team, done=lambda: None):
-    """fn(slice) of `size` images at a time, dealt to the team's processes: their results, (n,)."""
+def dealt(fn, n, size, group, done=lambda: None):
+    """fn(slice) of `size` images at a time, dealt to the group's processes: their results, (n,)."""
     results = np.zeros(n)
-    for start in range(size * team.rank, n, size * team.size):
+    for start in range(size * group.rank, n, size * group.size):
         part = slice(start, min(start + size, n))
         results[part] = fn(part)
         done()
-    return team.all_reduce(results)
+    return group.all_reduce(results)
 
 
 @no_grad()
-def importance(model, images, flags, team):
+def importance(model, images, flags, group):
     """-log p(x) estimated with K importance samples (models/vae.py, log_likelihood): its mean over
     the images, and the standard error of that mean, which comes from the images being a sample.
 
@@ -135,13 +134,13 @@ def importance(model, images, flags, team):
     shows when K is doubled. Each batch has a generator of its own, so that the figure does not
     depend on the number of processes.
     """
-    bar = progress_bar(flags.quiet or team.rank > 0, total=-(-len(images) // IMAGES), unit="batch",
+    bar = progress_bar(flags.quiet or group.rank > 0, total=-(-len(images) // IMAGES), unit="batch",
                        desc="importance sampling")
     begun = time.monotonic()
     def nll_of(part):
         rng = generator(0, "evaluation", part.start // IMAGES + 1)
         return -host(model.log_likelihood(to_batch(images[part]), flags.importance_samples, rng))
-    nll = dealt(nll_of, len(images), IMAGES, team, lambda: bar.update(team.size))
+    nll = dealt(nll_of, len(images), IMAGES, group, lambda: bar.update(group.size))
     bar.close()
     return {"value": float(nll.mean()), "standard_error": standard_error(nll),
             "seconds": round(time.monotonic() - begun, 1)}
@@ -156,7 +155,7 @@ def standard_error(values):
 
 def bernoulli(model):
     """Whether it is a VAE whose likelihood is one of binary pixels only."""
-    return "importance_nll" in model.gives and model.likelihood == "bernoulli"
+    return getattr(model, "likelihood", None) == "bernoulli"
 
 
 def check(run, flags):
@@ -166,10 +165,10 @@ def check(run, flags):
         raise RunError("--validation: this run set no training images aside; train one with "
                        "--validation N")
     if flags.importance_samples:
-        if "importance_nll" not in model.gives:
+        if not hasattr(model, "log_likelihood"):
             raise RunError("--importance-samples: is for VAEs; " + (
-                f"the -log p(x) of a {name} is exact without it" if "exact_nll" in model.gives
-                else f"a {name} has no likelihood"))
+                f"the -log p(x) of a {name} is exact without it"
+                if hasattr(model, "neg_log_likelihood") else f"a {name} has no likelihood"))
         grey = run.flags.binarize == "none" and flags.binarize != "static"
         if bernoulli(model) and grey:
             raise RunError("--importance-samples: this run's pixels are grey, and a Bernoulli "
@@ -190,7 +189,7 @@ def show(run, figures, default, flags):
     units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
              "nll": "nats per grid of codes" if run.vqvae else "nats per image",
              "vq": "", "perplexity": "", "epoch_perplexity": ""}
-    if "codes" in run.model.gives:
+    if hasattr(run.model, "codes"):
         units["codes_used"] = f"of {len(run.model.e)}"
     for name, figure in figures.items():
         if name == "loss" and len(figures) > 1:

@@ -14,20 +14,19 @@ import sys
 if __name__ == "__main__":
     import early  # noqa: F401
 
+import shutil
 from pathlib import Path
 
 from models import RECIPES
 from scratchnet.errors import RunError
 from scratchnet.runs import checkpoint
 from scratchnet.runs.cli import guarded, usage
-from scratchnet.runs.files import read, replacing
+from scratchnet.runs.files import read_json
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_free, own, replacing_folder
-from scratchnet.runs.forms import parsed
 from scratchnet.runs.run import check_codes, open_run, open_vqvae
 
 KEPT = ("metrics.csv", "samples.png", "reconstructions.png", "manifold.png", "palette.png")
-LARGEST = 1 << 26  # bytes of one of them: a thousand times what they have
 
 
 def main(argv):
@@ -38,25 +37,22 @@ def main(argv):
         raise RunError("--out DIR is needed: the folder to write, such as pretrained/vae-mnist")
     run, out = open_run(flags.run, RECIPES), Path(flags.out)
     check_free(out, flags.overwrite, whole=True)
-    sources = {run.folder: "is the run itself"}
-    if run.vqvae:
-        sources[run.vqvae.folder] = "is the run of its VQ-VAE"
+    sources = [run.folder] + ([run.vqvae.folder] if run.vqvae else [])
     if flags.codes:
         if run.vqvae is None:
             raise RunError(f"--codes: means nothing to a {run.flags.model}, which models no codes")
         check_codes(run.folder, run.trained_on, open_vqvae(flags.codes, RECIPES, run.kind))
         run.config["flags"]["codes"] = flags.codes
-        sources[Path(flags.codes)] = "is the run of its VQ-VAE"
-    for folder, what in sources.items():
-        if out.resolve() == folder.resolve():
-            raise RunError(f"--out {out}: {what}; name another folder")
+        sources.append(Path(flags.codes))
+    if out.resolve() in [folder.resolve() for folder in sources]:
+        raise RunError(f"--out {out}: is the run itself, or is the run of its VQ-VAE; name "
+                       f"another folder")
     files, left_out = kept(run)
     with replacing_folder(out) as whole:
         wide = checkpoint.save_weights(whole / "checkpoint.npz", run.model, run.progress,
                                        half=run.flags.model != "vqvae")
-        for name, content in files.items():
-            with replacing(whole / name) as file:
-                file.write(content)
+        for name in files:
+            shutil.copyfile(run.folder / name, whole / name)
         checkpoint.write_json(whole / "config.json", run.config)
         size = (whole / "checkpoint.npz").stat().st_size
         check_free(out, flags.overwrite, whole=True)  # now that nobody else can begin there
@@ -65,30 +61,18 @@ def main(argv):
               file=sys.stderr)
     if not flags.quiet:
         print(f"{run.title}, after step {run.progress['step']:,}: {size / 1e6:.2f} MB in {out}")
-        for name, why in left_out.items():
-            print(f"{name} was left out: {why}")
+        for name in left_out:
+            print(f"{name} was left out: it is of other weights; evaluate.py measures these")
 
 
 def kept(run):
-    """The files to hand on beside the weights, {name: content}; and those that are not, {name:
-    why}. Raises RunError for one that no run wrote."""
-    files, left_out = {}, {}
-    for name in sorted(own(run.folder)):
-        path, figures = run.folder / name, name.startswith(("evaluation", "validation"))
-        if not figures and name not in KEPT:
-            continue
-        if path.is_symlink():
-            left_out[name] = "it is a link, and may lead to what is nobody else's business"
-        else:
-            files[name] = read(path, LARGEST)
-            if figures and not of_step(parsed(path, files[name]), run.progress["step"]):
-                del files[name]
-                left_out[name] = "it is of other weights; evaluate.py measures these"
-    return files, left_out
-
-
-def of_step(content, step):
-    return isinstance(content, dict) and content.get("step") == step
+    """The names of the files to hand on beside the weights; and of the figures that are of other
+    weights."""
+    names = sorted(own(run.folder))
+    figures = [n for n in names if n.startswith(("evaluation", "validation"))]
+    left_out = [n for n in figures
+                if read_json(run.folder / n).get("step") != run.progress["step"]]
+    return [n for n in names if n in KEPT or n in figures and n not in left_out], left_out
 
 
 def build_parser():

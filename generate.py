@@ -13,19 +13,16 @@ if __name__ == "__main__":
     import early  # noqa: F401
 
 from functools import cache
-from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from models import RECIPES
 from scratchnet.errors import RunError
-from scratchnet.runs.cli import guarded, usage
+from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, unused
-from scratchnet.runs.machine import use_backend
-from scratchnet.runs.memory import check_memory
 from scratchnet.runs.pictures import PICTURES, Request, in_order, make, possible, write_figure
 from scratchnet.runs.run import open_run
 
@@ -60,21 +57,14 @@ def main(argv):
 
 def refusal(run, what):
     """Why this run cannot give `what`."""
-    name, gives = run.flags.model, run.model.gives
-    if what == "samples" and "codes" in gives:
+    model = run.model
+    if what == "samples" and hasattr(model, "codes"):
         return (f"a VQ-VAE has nothing to draw new codes from: train a prior over its codes, "
                 f"with python {run.script} --model prior --codes {run.folder}, and draw from that")
-    if what == "manifold" and {"samples", "latent"} <= gives:
-        return (f"it shows a latent plane, and this run's z has {run.model.z_dim} dimensions; "
+    if what == "manifold" and hasattr(model, "sample") and hasattr(model, "mean_image"):
+        return (f"it shows a latent plane, and this run's z has {model.z_dim} dimensions; "
                 f"train one with --z-dim 2")
-    return {
-        "samples": f"an {name} knows no distribution of its codes to draw from; train a vae",
-        "reconstructions": f"a {name} draws images and has no code to reconstruct one from",
-        "interpolation": f"a {name} has no continuous latent space to move in",
-        "manifold": f"a {name} has no latent plane with a prior, as a vae with --z-dim 2 has",
-        "latent": f"a {name} has no continuous latent space",
-        "completion": f"a {name} does not draw an image in order; a pixelcnn or a prior does",
-    }.get(what, f"a {name} has no codes; a vqvae has")
+    return f"a {run.flags.model} has no {what}"
 
 
 def check(run, what, flags):
@@ -93,9 +83,6 @@ def check(run, what, flags):
         raise RunError(f"--label: {what} is not of one class; leave it out")
     if flags.num and what in ("latent", "usage", "palette"):
         raise RunError(f"--num: {what} is of all there is; leave it out")
-    images = {"samples": flags.num, "manifold": (flags.num or 0) ** 2}.get(what) or 0
-    check_memory(f"--num {flags.num}: the images alone need", 16 * images * prod(run.image_shape),
-                 "ask for fewer at a time, with another --seed each time")
     if flags.temperature and not (in_order(run.model) and what in ("samples", "completion")):
         raise RunError(f"--temperature: means nothing to {what} of a {run.flags.model}; it is for "
                        f"samples and completions of a pixelcnn or a prior")

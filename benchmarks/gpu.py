@@ -26,7 +26,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, optim, training
 from scratchnet.errors import BackendError
-from scratchnet.runs.machine import use_backend
+from scratchnet.runs.cli import use_backend
 
 MODELS = [(script, model) for script, recipes in RECIPES.items() for model in recipes]
 CODES = 128
@@ -70,8 +70,9 @@ def fresh(script, model, batch_size=None):
     def step(i):
         at = i * size % (len(images) - size + 1)
         part = slice(at, at + size)
-        return training.step(net, adam, images[part], training.generator(0, "step", i),
-                             labels[part])["loss" if "loss" in net.table else net.table[0]]
+        metrics = training.step(net, adam, images[part], training.generator(0, "step", i),
+                                labels[part])
+        return metrics.get("loss", metrics.get("nll"))
     return step, size
 
 

@@ -21,14 +21,14 @@ from . import compare
 # ---------------------------------------------------------------- how to do without each measure
 
 def float64():
-    import models.vqvae
+    import models.moving_codes
     from scratchnet import training
 
     to_batch, steps_of = training.to_batch, compare.steps_of
     def wide(images):
         batch = to_batch(images)
         return batch.astype(np.float64) if batch.dtype == np.float32 else batch
-    training.to_batch = models.vqvae.to_batch = wide
+    training.to_batch = models.moving_codes.to_batch = wide
     compare.steps_of = lambda net, *rest: steps_of(net.astype(np.float64), *rest)
 
 

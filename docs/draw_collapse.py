@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from drawing import GREEN, GREY, INK, ORANGE, RED, new_figure, save
 
-from models import VQVAE, vqvae
+from models import VQVAE, moving_codes
 from scratchnet import ops, optim
 from scratchnet.runs.figures import plain
 from scratchnet.runs.synthetic import synthetic_digits
@@ -24,22 +24,22 @@ def digits():
     return np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).round().astype(np.uint8)
 
 
-def train(images, prepare, placing=0, cured_at=STEPS, seen_at=()):
+def train(images, prepare, init_steps=0, cured_at=STEPS, seen_at=()):
     """Perplexity and error at each step, and the plane at some: (z_e, codes, their usage)."""
     model = VQVAE((16, 16, 1), "keras", K, 2, data_variance=(images / 255).var(),
                   rng=generator(0, "weights"))
     model.prepare = model.prepare if prepare else lambda *_: None
     adam, metrics, planes = optim.Adam(model.parameters(), lr=2e-3), [], []
-    before, vqvae.PLACING = vqvae.PLACING, placing
+    before, moving_codes.INIT_STEPS = moving_codes.INIT_STEPS, init_steps
     for t in range(STEPS):
-        model.restart_below = vqvae.FAIR_PART if t >= cured_at else 0.0
+        model.restart_below = moving_codes.FAIR_PART if t >= cured_at else 0.0
         start = t * BATCH % (len(images) - BATCH)
         found = step(model, adam, images[start:start + BATCH], generator(0, "step", t))
         metrics.append((float(found["perplexity"]), found["recon_error"].item()))
         if t + 1 in seen_at:
             z = model.encode(to_batch(images[:120])).numpy().reshape(-1, 2)
             planes.append((z, model.e.numpy().copy(), metrics[-1]))
-    vqvae.PLACING = before
+    moving_codes.INIT_STEPS = before
     return np.array(metrics), planes
 
 
@@ -64,7 +64,7 @@ def main():
     images = digits()
     random, _ = train(images, prepare=False)
     once, planes = train(images, prepare=True, cured_at=CURE, seen_at=(CURE, STEPS))
-    placed, _ = train(images, prepare=True, placing=500)
+    placed, _ = train(images, prepare=True, init_steps=500)
     figure = new_figure(13, 4.8, "A codebook of 64 codes in a plane collapses, and is cured")
     curves, *maps = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.05, 1, 1]})
     for found, colour, name in (

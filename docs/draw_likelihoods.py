@@ -22,7 +22,7 @@ def bernoulli(x, p):
 def gaussian(x, mean, sigma_x):
     model = VAE(input_dim=1, h_dim=1, z_dim=1, likelihood="gaussian", sigma_x=sigma_x)
     output = Tensor(np.full((len(x), 1), mean))
-    return np.exp(-model.neg_log_likelihood(output, Tensor(x[:, None]), "none").numpy()[:, 0])
+    return np.exp(-model.reconstruction_loss(output, Tensor(x[:, None]), "none").numpy()[:, 0])
 
 
 def logistic(x, mean, s):

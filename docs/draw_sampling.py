@@ -25,6 +25,11 @@ class Counted(np.ndarray):
         out = None if out[0] is None else np.asarray(out[0])
         return getattr(ufunc, method)(*inputs, out=out, **how)
 
+    def __array_function__(self, function, types, inputs, how):
+        if function is np.dot:
+            return self.__array_ufunc__(np.matmul, "__call__", *inputs)
+        return super().__array_function__(function, types, inputs, how)
+
 
 def counts(model):
     """Multiplications of a full pass; and of drawing one image, up to each pixel."""
@@ -34,8 +39,8 @@ def counts(model):
     with no_grad():
         model.logits(np.zeros((1, SIDE, SIDE, 1), np.int32))
     full, Counted.total = Counted.total, 0
-    draw = model.draw
-    model.draw = lambda logits, u: so_far.append(Counted.total) or draw(logits, u)
+    draw = model.likelihood.draw
+    model.likelihood.draw = lambda *how: so_far.append(Counted.total) or draw(*how)
     model.sample_values(1, np.random.default_rng(0))
     return full, np.array(so_far)
 

@@ -1,7 +1,8 @@
 """The models as in the papers; recipes.py says how the scripts build and train them."""
 
 from .autoencoder import Autoencoder
-from .pixelcnn import GatedPixelCNN, PixelCNN
+from .gated import GatedPixelCNN
+from .pixelcnn import PixelCNN
 from .recipes import RECIPES, Recipe
 from .vae import VAE, ConvVAE
 from .vqvae import VQVAE

@@ -10,8 +10,8 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.inputs import images
+from scratchnet.nn import Model
 from scratchnet.tensor import Tensor
-from scratchnet.training import Model
 
 
 class Autoencoder(Model):
@@ -21,10 +21,6 @@ class Autoencoder(Model):
     hidden layers from the image inwards. z_dim: size of the code. rng: for the
     initial weights. Raises ValueError for a size below 1 or an unknown activation.
     """
-
-    table = ("loss",)  # the metrics that the training table shows
-    units = "nats per image (BCE: a loss, not a likelihood)"
-    gives = frozenset({"reconstructions", "latent", "interpolation"})
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=None):
         rng = rng or np.random.default_rng(0)

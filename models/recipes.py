@@ -11,22 +11,25 @@ from dataclasses import dataclass, field
 from scratchnet.nn import ACTIVATIONS
 
 from .autoencoder import Autoencoder
-from .pixelcnn import GatedPixelCNN, PixelCNN
+from .gated import GatedPixelCNN
+from .pixelcnn import PixelCNN
 from .vae import LATENTS, LIKELIHOODS, VAE, ConvVAE
 from .vqvae import ARCHITECTURES, CODEBOOKS, VQVAE
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to build a model for a data set, and the defaults of its flags.
+    """How to build a model for a data set, the defaults of its flags, and what is shown of it.
 
-    build: (dataset, rng, **sizes) -> model. has: groups of sizes. changes: defaults of
-    these that are other ones here. training: the same for the command line's own flags.
+    build: (dataset, rng, **sizes) -> model. has: groups of sizes. shows: flags -> (the metrics
+    worth a column, the first foremost; their units). changes: defaults of `has` that are other ones
+    here. training: the same for the command line's own flags.
     """
 
     about: str
     build: callable
     has: dict
+    shows: callable
     changes: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
 
@@ -85,38 +88,63 @@ GRIDS = {
 }
 
 
-# ---------------------------------------------------------------- what comes from the data
+# ---------------------------------------------------------------- what is shown
 
-def build_autoencoder(dataset, rng, **sizes):
-    return Autoencoder(math.prod(dataset.image_shape), rng=rng, **sizes)
-
-
-def build_vae(dataset, rng, **sizes):
-    return VAE(math.prod(dataset.image_shape), rng=rng, **sizes)
-
-
-def build_conv_vae(dataset, rng, **sizes):
-    return ConvVAE(dataset.image_shape, rng=rng, **sizes)
+def of_a_vae(flags):
+    columns, units = ("neg_elbo", "reconstruction", "kl"), "nats per image" + given_class(flags)
+    if flags.likelihood == "logistic":
+        return ("bits_per_dim", *columns), units
+    return columns, units + {
+        "bernoulli": " (a likelihood if the pixels are binary, a loss if they are grey)",
+        "gaussian": " (minus a log-density of pixels in [0, 1])"}[flags.likelihood]
 
 
-def build_vqvae(dataset, rng, **sizes):
-    return VQVAE(dataset.image_shape, data_variance=dataset.variance, rng=rng, **sizes)
+def of_pixels(flags):
+    return ("nll", "bits_per_dim"), "nats per image" + given_class(flags)
 
 
-def build_pixelcnn(dataset, rng, **sizes):
-    return PixelCNN(dataset.image_shape, rng=rng, **sizes)
+def of_codes(flags):
+    return ("nats_per_code", "nll"), "nats per code, and per grid of codes" + given_class(flags)
 
 
-def build_gated(dataset, rng, conditional, **sizes):
-    return GatedPixelCNN(dataset.image_shape, num_classes=dataset.num_classes * conditional,
-                         rng=rng, **sizes)
+def given_class(flags):
+    return ", given its class" if getattr(flags, "conditional", False) else ""
 
+
+# ---------------------------------------------------------------- families: build, has, shows
 
 def build_prior(dataset, rng, codes, conditional, **sizes):
     """codes: the run that the data set's codes come from; it has been read already.
     docs/08-priors-and-bits.md says what a prior is for."""
     return GatedPixelCNN(dataset.image_shape, levels=dataset.levels, decode=dataset.decode,
                          num_classes=dataset.num_classes * conditional, rng=rng, **sizes)
+
+
+AN_AUTOENCODER = (
+    lambda dataset, rng, **sizes: Autoencoder(math.prod(dataset.image_shape), rng=rng, **sizes),
+    MLP, lambda flags: (("loss",), "nats per image (BCE: a loss, not a likelihood)"))
+A_VAE = (
+    lambda dataset, rng, conditional, **sizes: VAE(
+        math.prod(dataset.image_shape), num_classes=dataset.num_classes * conditional, rng=rng,
+        **sizes),
+    MLP | PIXELS | CLASSES, of_a_vae)
+A_CONV_VAE = (
+    lambda dataset, rng, conditional, **sizes: ConvVAE(
+        dataset.image_shape, num_classes=dataset.num_classes * conditional, rng=rng, **sizes),
+    CONVOLUTIONS | PIXELS | CLASSES, of_a_vae)
+A_VQVAE = (
+    lambda dataset, rng, **sizes: VQVAE(dataset.image_shape, data_variance=dataset.variance,
+                                        rng=rng, **sizes),
+    CODEBOOK, lambda flags: (("recon_error", "vq", "perplexity", "codes_used"),
+                             "squared error / data variance"))
+A_PIXELCNN = (
+    lambda dataset, rng, **sizes: PixelCNN(dataset.image_shape, rng=rng, **sizes),
+    LEVELS | NETWORK, of_pixels)
+A_GATED_ONE = (
+    lambda dataset, rng, conditional, **sizes: GatedPixelCNN(
+        dataset.image_shape, num_classes=dataset.num_classes * conditional, rng=rng, **sizes),
+    LEVELS | NETWORK | CLASSES, of_pixels)
+A_PRIOR = (build_prior, GRIDS | NETWORK | CLASSES, of_codes)
 
 
 # ---------------------------------------------------------------- recipes
@@ -130,51 +158,45 @@ BINARY = AVERAGED | {"batch_size": 32, "binarize": "dynamic"}
 # {kind of images: {model: recipe}}
 RECIPES = {
     "mnist": {
-        "autoencoder": Recipe("plain autoencoder, 784-400-20-400-784", build_autoencoder, MLP),
-        "vae": Recipe("the small VAE, 784-400-(20, 20)-400-784, ReLU", build_vae, MLP | PIXELS,
-                      training=COOLED),
+        "autoencoder": Recipe("plain autoencoder, 784-400-20-400-784", *AN_AUTOENCODER),
+        "vae": Recipe("the small VAE, 784-400-(20, 20)-400-784, ReLU", *A_VAE, training=COOLED),
         "vae-paper": Recipe(
-            "the VAE of Kingma & Welling 2013: one tanh layer of 500 each way", build_vae,
-            MLP | PIXELS, {"h_dim": [500], "activation": "tanh"},
-            COOLED | {"batch_size": 100, "epochs": 50}),
+            "the VAE of Kingma & Welling 2013: one tanh layer of 500 each way", *A_VAE,
+            {"h_dim": [500], "activation": "tanh"}, COOLED | {"batch_size": 100, "epochs": 50}),
         "vae-iwae": Recipe(
             "the VAE of Burda et al. 2015: 784-200-200-50, tanh, re-binarised every epoch",
-            build_vae, MLP | PIXELS, {"h_dim": [200, 200], "z_dim": 50, "activation": "tanh"},
+            *A_VAE, {"h_dim": [200, 200], "z_dim": 50, "activation": "tanh"},
             COOLED | {"batch_size": 100, "epochs": 50, "binarize": "dynamic"}),
         "conv-vae": Recipe(
-            "convolutional VAE: two 3x3 convolutions of stride 2 each way", build_conv_vae,
-            CONVOLUTIONS | PIXELS, training=COOLED | {"epochs": 15}),
+            "convolutional VAE: two 3x3 convolutions of stride 2 each way", *A_CONV_VAE,
+            training=COOLED | {"epochs": 15}),
         "vqvae": Recipe(
-            "VQ-VAE of Keras's example: 7x7 codes of 128", build_vqvae, CODEBOOK,
+            "VQ-VAE of Keras's example: 7x7 codes of 128", *A_VQVAE,
             {"architecture": "keras", "num_embeddings": 128, "embedding_dim": 16},
             COOLED | {"epochs": 30}),
-        "pixelcnn": Recipe("the small PixelCNN: 15 residual blocks of 32 features", build_pixelcnn,
-                           LEVELS | NETWORK, training=BINARY | {"epochs": 20, "lr": 3e-3}),
-        "gated-pixelcnn": Recipe(GATED, build_gated, LEVELS | NETWORK | CLASSES,
+        "pixelcnn": Recipe("the small PixelCNN: 15 residual blocks of 32 features", *A_PIXELCNN,
+                           training=BINARY | {"epochs": 20, "lr": 3e-3}),
+        "gated-pixelcnn": Recipe(GATED, *A_GATED_ONE,
                                  {"blocks": 7, "dilations": [1, 2, 4, 8, 1, 2, 8]},
                                  BINARY | {"epochs": 10, "lr": 2e-3}),
-        "prior": Recipe(PRIOR, build_prior, GRIDS | NETWORK | CLASSES,
-                        {"features": 48, "blocks": 4, "head": 96},
+        "prior": Recipe(PRIOR, *A_PRIOR, {"features": 48, "blocks": 4, "head": 96},
                         AVERAGED | {"epochs": 8, "batch_size": 64, "lr": 2e-3}),
     },
     "cifar": {
         "conv-vae": Recipe(
-            "convolutional VAE with a likelihood of 8-bit pixels", build_conv_vae,
-            CONVOLUTIONS | PIXELS,
+            "convolutional VAE with a likelihood of 8-bit pixels", *A_CONV_VAE,
             {"channels": [32, 64, 128], "z_dim": 128, "likelihood": "logistic"}, COOLED),
         "vqvae": Recipe(
-            "VQ-VAE of the paper, in the sizes of Sonnet's example: 8x8 codes of 512", build_vqvae,
-            CODEBOOK, training=COOLED | {"steps": 10_000, "epochs": None, "batch_size": 32,
-                                         "lr": 3e-4}),
-        "pixelcnn": Recipe("PixelCNN over 8-bit pixels, in the order R, G, B", build_pixelcnn,
-                           LEVELS | NETWORK,
+            "VQ-VAE of the paper, in the sizes of Sonnet's example: 8x8 codes of 512", *A_VQVAE,
+            training=COOLED | {"steps": 10_000, "epochs": None, "batch_size": 32, "lr": 3e-4}),
+        "pixelcnn": Recipe("PixelCNN over 8-bit pixels, in the order R, G, B", *A_PIXELCNN,
                            {"levels": 256, "features": 48, "blocks": 8, "head": 96},
                            AVERAGED | {"epochs": 3, "batch_size": 16, "lr": 2e-3}),
-        "gated-pixelcnn": Recipe(GATED, build_gated, LEVELS | NETWORK | CLASSES,
+        "gated-pixelcnn": Recipe(GATED, *A_GATED_ONE,
                                  {"levels": 256, "features": 48, "blocks": 5, "head": 96,
                                   "dilations": [1, 2, 4, 8, 16]},
                                  AVERAGED | {"epochs": 3, "batch_size": 16}),
-        "prior": Recipe(PRIOR, build_prior, GRIDS | NETWORK | CLASSES,
+        "prior": Recipe(PRIOR, *A_PRIOR,
                         {"embedding_dim": 64, "features": 64, "blocks": 5, "head": 128},
                         AVERAGED | {"epochs": 10, "batch_size": 64}),
     },

@@ -19,14 +19,13 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
-from scratchnet.inputs import images
+from scratchnet.inputs import images, one_of
+from scratchnet.nn import Model
 from scratchnet.tensor import Tensor
-from scratchnet.training import Model
-
-from .vqvae import residual_stack
 
 LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
 LATENTS = ("vector", "map")
+LABEL_DIM = 10  # numbers by which a class is told
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -63,89 +62,65 @@ class VAE(Model):
     activation: a key of nn.ACTIVATIONS. beta: weight of the KL term (1 is the ELBO; Higgins et
     al. 2017). warmup: training steps over which that weight rises from 0 to beta: while it is
     small, z can say much before it has to be near N(0, I) (Sonderby et al. 2016, 1602.02282,
-    section 2.2). rng: for the initial weights. likelihood:
+    section 2.2). num_classes: above 0, encoder and decoder are told the image's class y as well,
+    as LABEL_DIM learned numbers beside x and beside z: q(z|x, y), p(x|z, y), with the same prior
+    for every class (Kingma et al. 2014, 1406.5298, M2 without its classifier; Sohn et al. 2015);
+    all methods then take `labels` (N,). rng: for the initial weights. likelihood:
 
         "bernoulli"  pixels in [0, 1]; BCE: a likelihood if they are binary, a loss if grey
         "gaussian"   p(x|z) = N(x_hat, sigma_x^2): squared error; a density, so no bits/dim
         "logistic"   the 256 levels of 8-bit pixels, mean and scale decoded for each
                      (losses.discretised_logistic): a probability, and so bits/dim
 
-    Raises ValueError for a size below 1, an unknown activation or likelihood, a beta or warmup
-    below 0 or a sigma_x not above 0.
+    Raises ValueError for a size below 1, an unknown activation or likelihood.
     """
 
-    table = ("neg_elbo", "reconstruction", "kl")  # the metrics that the training table shows
-    gives = frozenset({"samples", "reconstructions", "latent", "interpolation", "importance_nll"})
-
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
-                 sigma_x=0.1, beta=1.0, warmup=0, rng=None):
+                 sigma_x=0.1, beta=1.0, warmup=0, num_classes=0, rng=None):
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)
-        self.keep_sizes(input_dim, (input_dim,), z_dim, likelihood, sigma_x, beta, warmup)
-        self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
+        self.keep_sizes((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, num_classes)
+        D = LABEL_DIM if num_classes else 0
+        self.encoder = nn.mlp([input_dim + D, *h_dim], activation, rng)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
-        self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)
+        self.decoder = nn.mlp([z_dim + D, *reversed(h_dim)], activation, rng)
         self.pixels = nn.Linear(h_dim[0], input_dim * self.outputs, rng)
+        self.label_x, self.label_z = label_tables(num_classes, rng)
 
-    def keep_sizes(self, input_dim, input_shape, z_dim, likelihood, sigma_x, beta, warmup):
+    def keep_sizes(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup, num_classes):
         """Check and keep what all VAEs have in common."""
-        if likelihood not in LIKELIHOODS:
-            raise ValueError(f"VAE: likelihood {likelihood!r}: choose one of "
-                             f"{', '.join(LIKELIHOODS)}")
-        if not beta >= 0 or not sigma_x > 0 or not warmup >= 0:
-            raise ValueError(f"VAE: needs beta >= 0, sigma_x > 0 and warmup >= 0, not {beta}, "
-                             f"{sigma_x} and {warmup}")
-        self.units = "nats per image" + {
-            "bernoulli": " (a likelihood if the pixels are binary, a loss if they are grey)",
-            "gaussian": " (minus a log-density of pixels in [0, 1])", "logistic": ""}[likelihood]
-        if likelihood == "logistic":
-            self.table = ("bits_per_dim", *type(self).table)
+        one_of("VAE: likelihood", likelihood, LIKELIHOODS)
         self.outputs = 2 if likelihood == "logistic" else 1  # numbers that describe one pixel
-        self.input_dim, self.input_shape = input_dim, input_shape
-        self.z_dim = self.noise_dim = z_dim
-        if z_dim == 2:
-            self.gives = self.gives | {"manifold"}
-        self.likelihood, self.beta, self.sigma_x = likelihood, beta, sigma_x
-        self.warmup, self.steps_done = warmup, 0
-        if warmup:
-            self.steps = Tensor(np.zeros(1, np.float32))  # for the checkpoint
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        self.steps_done = int(state["steps"][0]) if self.warmup else 0
-
-    def update(self, means, n):
-        """Count a training step, for the warm-up."""
-        if self.training and self.warmup:
-            self.steps_done += 1
-            self.steps.data += 1
-        return means
+        self.input_dim, self.input_shape = math.prod(input_shape), input_shape
+        self.z_dim, self.latent_shape = math.prod(latent_shape), latent_shape
+        self.noise_dim, self.num_classes = self.z_dim, num_classes
+        self.likelihood, self.beta, self.sigma_x, self.warmup = likelihood, beta, sigma_x, warmup
 
     def kl_weight(self):
         """beta; in step t of a warm-up, t = 1 ... T, beta t / T."""
         done = (self.steps_done + 1) / self.warmup if self.training and self.warmup else 1
         return self.beta * min(1, done)
 
-    def encode(self, x):
+    def encode(self, x, labels=None):
         """Images (N, ...) -> mu, log_var of q(z|x), each (N, z_dim).
 
         log_var is kept within [-20, 10], where e^log_var cannot overflow or vanish.
         """
-        x = images(type(self).__name__, x)
-        if x.size != x.shape[0] * self.input_dim:
-            raise ValueError(f"VAE: images of {x.shape[1:]}, but it was built for {self.input_dim} "
-                             f"numbers an image")
-        h = self.encoder(x.reshape(x.shape[0], *self.input_shape))
+        x = images("VAE", x)
+        x = x.reshape(x.shape[0], *self.input_shape)
+        h = self.encoder(beside(x, self.label_x, labels))
         mu, log_var = (t.reshape(x.shape[0], self.z_dim)
                        for t in ops.split(self.posterior(h), 2, axis=-1))
         return mu, ops.clip(log_var, -20, 10)
 
-    def decode(self, z):
+    def decode(self, z, labels=None):
         """z (N, z_dim) -> parameters of p(x|z): logits or means, (N, input_dim) or images; for
         "logistic" means and log-scales, side by side on the last axis."""
-        return self.pixels(self.decoder(ops.as_tensor(z)))
+        z = ops.as_tensor(z)
+        z = z.reshape(z.shape[0], *self.latent_shape)
+        return self.pixels(self.decoder(beside(z, self.label_z, labels)))
 
-    def neg_log_likelihood(self, output, x, reduction="batchmean"):
+    def reconstruction_loss(self, output, x, reduction="batchmean"):
         """-log p(x|z) in nats from decode's output and the images x (N, input_dim).
 
         Bernoulli:  BCE;  Gaussian:  (x - x_hat)^2 / (2 sigma_x^2) + log(sigma_x sqrt(2 pi)).
@@ -162,7 +137,7 @@ class VAE(Model):
         nll = losses.mse(output, x, "none") / (2 * self.sigma_x ** 2)
         return losses.reduce(nll + (math.log(self.sigma_x) + LOG_2PI / 2), reduction)
 
-    def loss(self, x, noise):
+    def loss(self, x, noise, labels=None):
         """Images (N, ...) in [0, 1] -> (loss, metrics), one draw of z each (L = 1, eq. 10).
 
         noise: eps (N, z_dim), or the np.random.Generator to draw it from.
@@ -171,9 +146,9 @@ class VAE(Model):
         bits_per_dim = neg_elbo / (input_dim ln 2).
         """
         x = Tensor(flat(x))
-        mu, log_var = self.encode(x)
+        mu, log_var = self.encode(x, labels)
         z = reparameterise(mu, log_var, draw_noise(noise, mu))
-        reconstruction = self.neg_log_likelihood(self.decode(z), x)
+        reconstruction = self.reconstruction_loss(self.decode(z, labels), x)
         kl = losses.gaussian_kl(mu, log_var)
         loss = reconstruction + self.kl_weight() * kl
         neg_elbo = reconstruction.detach() + kl.detach()
@@ -183,28 +158,29 @@ class VAE(Model):
             metrics["bits_per_dim"] = neg_elbo / (self.input_dim * math.log(2))
         return loss, metrics
 
-    def mean_image(self, z):
+    def mean_image(self, z, labels=None):
         """z (N, z_dim) -> the mean of p(x|z), (N, input_dim)."""
-        output = self.decode(z)
+        output = self.decode(z, labels)
         if self.likelihood == "logistic":
             output = ops.split(output, 2, axis=-1)[0] + 0.5
         output = output.reshape(output.shape[0], self.input_dim)
         return ops.sigmoid(output) if self.likelihood == "bernoulli" else output
 
     @no_grad()
-    def reconstruct(self, x):
+    def reconstruct(self, x, labels=None):
         """Images -> the mean of p(x|z) at z = mu(x), same shape as x."""
-        mu, _ = self.encode(x)
-        return self.mean_image(mu).reshape(x.shape)
+        mu, _ = self.encode(x, labels)
+        return self.mean_image(mu, labels).reshape(x.shape)
 
     @no_grad()
-    def sample(self, n, rng):
+    def sample(self, n, rng, labels=None):
         """n images (n, input_dim): the mean of p(x|z) for z ~ N(0, I)."""
-        return self.mean_image(draw_noise(rng, self.pixels.w, (n, self.z_dim)))
+        return self.mean_image(draw_noise(rng, self.pixels.w, (n, self.z_dim)), labels)
 
     @no_grad()
-    def log_likelihood(self, x, num_samples, rng):
-        """Estimate log p(x) for each image, array (N,) in nats, from K = num_samples weights.
+    def log_likelihood(self, x, num_samples, rng, labels=None):
+        """Estimate log p(x), or log p(x|y), for each image, array (N,) in nats, from K =
+        num_samples weights.
 
             log p(x) ~= log 1/K sum_k w_k,   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
 
@@ -212,12 +188,12 @@ class VAE(Model):
         Source: Burda et al. 2015 (1509.00519), eq. 8.
         """
         x = Tensor(flat(x))
-        mu, log_var = self.encode(x)
+        mu, log_var = self.encode(x, labels)
         log_w = []
         for _ in range(num_samples):
             eps = draw_noise(rng, mu)
             z = reparameterise(mu, log_var, eps)
-            log_p_x = -self.neg_log_likelihood(self.decode(z), x, "none").data.sum(axis=1)
+            log_p_x = -self.reconstruction_loss(self.decode(z, labels), x, "none").data.sum(axis=1)
             # log p(z) - log q(z|x): the 2 pi of the two normals cancel
             log_ratio = 0.5 * (eps.data ** 2 + log_var.data - z.data ** 2).sum(axis=1)
             log_w.append(log_p_x + log_ratio)
@@ -244,51 +220,58 @@ class ConvVAE(VAE):
 
     def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, residual=0,
                  latent="vector", likelihood="bernoulli", sigma_x=0.1, beta=1.0, warmup=0,
-                 rng=None):
+                 num_classes=0, rng=None):
         rng = rng or np.random.default_rng(0)
-        H, W, C = image_shape
-        by = 2 ** len(channels)
-        h_dim, channels = nn.as_sizes(h_dim), nn.as_sizes(channels)
+        (H, W, C), by = image_shape, 2 ** len(channels)
         if H % by or W % by:
             raise ValueError(f"ConvVAE: images of {H} x {W} do not fit: {len(channels)} "
                              f"convolutions of stride 2 need height and width to be multiples of "
-                             f"{by}; give fewer channels, at most {halvings(H, W)} of them here")
-        if latent not in LATENTS:
-            raise ValueError(f"ConvVAE: latent {latent!r}: choose one of {', '.join(LATENTS)}")
+                             f"{by}; give fewer channels")
+        one_of("ConvVAE: latent", latent, LATENTS)
+        h_dim, channels, relu = nn.as_sizes(h_dim), nn.as_sizes(channels), nn.Activation("relu")
         h, w, c = inner = (H // by, W // by, channels[-1])
-        z_size = z_dim if latent == "vector" else h * w * z_dim
-        self.keep_sizes(H * W * C, tuple(image_shape), z_size, likelihood, sigma_x, beta, warmup)
-        def relu(): return nn.Activation("relu")
-        sizes = [C, *channels]
-        down = [m for n, k in zip(sizes, channels, strict=False)
-                for m in (nn.Conv2d(n, k, 3, rng, stride=2, padding=1), relu())]
-        def blocks(): return residual_stack(c, max(1, c // 2), residual, rng) if residual else []
+        vector, numbers = latent == "vector", math.prod(inner)
+        self.keep_sizes(tuple(image_shape), (z_dim,) if vector else (h, w, z_dim), likelihood,
+                        sigma_x, beta, warmup, num_classes)
+        D = LABEL_DIM if num_classes else 0
+        def blocks(): return nn.residual_stack(c, max(1, c // 2), residual, rng) if residual else []
+
+        down = []
+        for n, k in zip([C + D, *channels], channels, strict=False):
+            down += [nn.Conv2d(n, k, 3, rng, stride=2, padding=1), relu]
         down += blocks()
-        if latent == "vector":
-            features = math.prod(inner)
-            down += [nn.Reshape(features), nn.mlp([features, *h_dim], "relu", rng)]
+        if vector:
+            down += [nn.Reshape(numbers), nn.mlp([numbers, *h_dim], "relu", rng)]
         self.encoder = nn.Sequential(*down)
-        self.posterior = (nn.Linear(h_dim[-1], 2 * z_dim, rng) if latent == "vector" else
+        self.posterior = (nn.Linear(h_dim[-1], 2 * z_dim, rng) if vector else
                           nn.Conv2d(c, 2 * z_dim, 1, rng))
-        back = channels[::-1]
-        up = [m for n, k in zip([back[0], *back[:-1]], back, strict=True)
-              for m in (nn.ConvTranspose2d(n, k, 3, rng, stride=2, padding=1, output_padding=1),
-                        relu())]
-        if latent == "vector":
-            first = [nn.mlp([z_dim, *reversed(h_dim), features], "relu", rng), nn.Reshape(*inner)]
+
+        up = []
+        for n, k in zip([c, *channels[::-1]], channels[::-1], strict=False):
+            up += [nn.ConvTranspose2d(n, k, 3, rng, stride=2, padding=1, output_padding=1), relu]
+        if vector:
+            first = [nn.mlp([z_dim + D, *reversed(h_dim), numbers], "relu", rng),
+                     nn.Reshape(*inner)]
         else:
-            first = [nn.Reshape(h, w, z_dim), nn.Conv2d(z_dim, c, 3, rng, padding=1),
-                     *([] if residual else [relu()])]
+            first = [nn.Reshape(h, w, z_dim + D), nn.Conv2d(z_dim + D, c, 3, rng, padding=1),
+                     *([] if residual else [relu])]
         self.decoder = nn.Sequential(*first, *blocks(), *up)
         self.pixels = nn.Conv2d(channels[0], C * self.outputs, 3, rng, padding=1)
+        self.label_x, self.label_z = label_tables(num_classes, rng)
 
 
-def halvings(height, width):
-    """How often both can be halved."""
-    n = 0
-    while height % 2 == width % 2 == 0:
-        height, width, n = height // 2, width // 2, n + 1
-    return n
+def label_tables(num_classes, rng):
+    """What encoder and decoder are told of a class: a learned vector of LABEL_DIM for each."""
+    return [nn.Embedding(num_classes, LABEL_DIM, rng) if num_classes else None for _ in range(2)]
+
+
+def beside(x, table, labels):
+    """x (N, ..., C) and, as further channels at each place, the row of the table for each image's
+    label: (N, ..., C + LABEL_DIM). x alone without a table."""
+    if table is None:
+        return x
+    rows = table(labels).reshape(x.shape[0], *[1] * (x.ndim - 2), LABEL_DIM)
+    return ops.concatenate([x, ops.broadcast_to(rows, (*x.shape[:-1], LABEL_DIM))], axis=-1)
 
 
 def flat(x):

@@ -15,23 +15,20 @@ With codebook="ema" there is no codebook term: each code is the running mean of 
 that chose it (appendix A.1), `update`. docs/06-vqvae.md derives each line.
 """
 
-import math
-
 import numpy as np
 
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
-from scratchnet.inputs import images
+from scratchnet.inputs import images, one_of
 from scratchnet.losses import perplexity
+from scratchnet.nn import Model
 from scratchnet.ops.products import count, segment_sum
 from scratchnet.tensor import Tensor, raw
-from scratchnet.training import Model, to_batch
+
+from . import moving_codes
 
 CODEBOOKS = ("gradient", "ema")
-EPS = 1e-5         # of the Laplace smoothing
-PLACING = 500      # steps over which the codebook is placed
-MOVE_EVERY = 5     # steps between moves of codes that are not used
-FAIR_PART = 0.25   # while it is placed, a code with less than this part of a fair share is moved
+EPS = 1e-5  # of the Laplace smoothing
 
 
 class VQVAE(Model):
@@ -45,34 +42,20 @@ class VQVAE(Model):
     its neighbours. data_variance: of the training pixels in [0, 1]; the reconstruction term is the
     squared error divided by it. rng: for the initial weights.
 
-    How the codebook starts: U(-1/K, 1/K); `prepare`, which training calls with each batch, puts it
-    on vectors that the encoder gives for the first one. The encoder changes fast then and leaves
-    most of them behind, so for the first PLACING steps codes are moved as if restart_below were at
-    least FAIR_PART. On CIFAR-10, after 600 steps: perplexity 313 with this, 25 without (compare
-    Lancucki et al. 2020, 2005.08520).
+    The codebook starts as U(-1/K, 1/K), and at the first step of a training, by `prepare`, on
+    vectors that the encoder gives (moving_codes.py).
 
-    Raises ValueError for sizes below 1, a residual or beta below 0, a decay outside (0, 1), an
-    unknown codebook or architecture, or images whose height or width is not a multiple of 4.
+    Raises ValueError for an unknown codebook or architecture, and for images whose height or width
+    is not a multiple of 4.
     """
-
-    table = ("recon_error", "vq", "perplexity", "codes_used")
-    units = "squared error / data variance"
-    gives = frozenset({"reconstructions", "codes"})
 
     def __init__(self, image_shape, architecture="sonnet", num_embeddings=512, embedding_dim=64,
                  commitment_cost=0.25, codebook="ema", decay=0.99, restart_below=0.0, residual=0,
                  data_variance=1.0, rng=None):
         rng = rng or np.random.default_rng(0)
         height, width, channels = image_shape
-        if min(num_embeddings, embedding_dim) < 1 or residual < 0:
-            raise ValueError(f"VQVAE: num_embeddings and embedding_dim must be 1 or more, residual "
-                             f"0 or more, not {num_embeddings}, {embedding_dim} and {residual}")
-        if codebook not in CODEBOOKS or architecture not in ARCHITECTURES:
-            raise ValueError(f"VQVAE: codebook {codebook!r} must be one of {', '.join(CODEBOOKS)}, "
-                             f"architecture {architecture!r} one of {', '.join(ARCHITECTURES)}")
-        if not commitment_cost >= 0 or not 0 < decay < 1 or not restart_below >= 0:
-            raise ValueError(f"VQVAE: needs commitment_cost >= 0, 0 < decay < 1, restart_below >= "
-                             f"0, not {commitment_cost}, {decay}, {restart_below}")
+        one_of("VQVAE: codebook", codebook, CODEBOOKS)
+        one_of("VQVAE: architecture", architecture, ARCHITECTURES)
         if height % 4 or width % 4:
             raise ValueError(f"VQVAE: images of {height} x {width} do not fit: it halves them "
                              f"twice; height and width must be multiples of 4")
@@ -83,26 +66,16 @@ class VQVAE(Model):
         e = rng.uniform(-1 / K, 1 / K, (K, D)).astype(np.float32)
         self.e = Tensor(e, requires_grad=codebook == "gradient")
         self.data_variance = Tensor(np.array(data_variance, np.float32))
-        self.steps = Tensor(np.zeros(1, np.float32))
-        self.steps_done = 0  # the host's copy of `steps`: asking a GPU would wait for it
         # The running state of the EMA: N_k vectors in a batch choose code k, their sum is m_k.
         self.N = Tensor(np.ones(K, np.float32))
         self.m = Tensor(e.copy())
         self.vectors = height // 4 * (width // 4)  # of an image
 
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        self.steps_done = int(state["steps"][0])
-
     # ------------------------------------------------------------ the parts
 
     def encode(self, x):
         """Images (N, H, W, C) in [0, 1] -> z_e (N, H/4, W/4, D)."""
-        x = images("VQVAE", x)
-        if x.shape[1:] != self.image_shape:
-            raise ValueError(f"VQVAE: images of {x.shape[1:]}, but it was built for "
-                             f"{self.image_shape}")
-        return self.encoder(x - 0.5)
+        return self.encoder(images("VQVAE", x, self.image_shape) - 0.5)
 
     def decode(self, z_q):
         """z_q (N, H/4, W/4, D) -> images (N, H, W, C), about in [0, 1]."""
@@ -181,36 +154,12 @@ class VQVAE(Model):
             N = self.N.data.sum()
             smoothed = (self.N.data + EPS) / (N + K * EPS) * N
             self.e.data[...] = self.m.data / smoothed[:, None]
-        self.steps_done += 1
-        self.steps.data += 1
         return {name: value for name, value in means.items() if name != "sums"}
 
     def prepare(self, batch, rng):
-        """Put the codebook onto vectors of the first batch; later, every MOVE_EVERY steps, codes
-        that are used less than they should be."""
-        if not self.training:
-            return
-        fair = len(batch) * self.vectors / len(self.e)
-        part = max(self.restart_below, FAIR_PART if self.steps_done < PLACING else 0)
-        if self.steps_done == 0:
-            self.move_codes(batch, rng, math.inf, 1.0)
-        elif part and self.steps_done % MOVE_EVERY == 0:
-            self.move_codes(batch, rng, part * fair, part * fair)
-
-    @no_grad()
-    def move_codes(self, batch, rng, least, N):
-        """Move every code with N_k < least onto a random vector of these images' z_e (again, where
-        they have too few), with the running means N_k = N, m_k = N e_k. As many images are encoded
-        as have four vectors for each code."""
-        K = len(self.e)
-        few = rng.permutation(len(batch))[:-(-4 * K // self.vectors)]
-        z_e = self.encode(to_batch(batch[few])).data
-        rows = z_e.reshape(-1, z_e.shape[-1])
-        chosen = np.concatenate([rng.permutation(len(rows)) for _ in range(-(-K // len(rows)))])[:K]
-        unused, chosen = (self.N.data < least)[:, None], rows[xp.asarray(chosen)]
-        self.e.data[...] = xp.where(unused, chosen, self.e.data)
-        self.m.data[...] = xp.where(unused, N * chosen, self.m.data)
-        self.N.data[...] = xp.where(unused[:, 0], N, self.N.data)
+        """Move codes that nobody chooses: ours, not the paper's."""
+        if self.training:
+            moving_codes.prepare(self, batch, rng)
 
     @no_grad()
     def reconstruct(self, x):
@@ -225,36 +174,19 @@ def mean_square(x):
 
 # ---------------------------------------------------------------- architectures
 
-class ResidualBlock(nn.Module):
-    """x + conv 1x1 (ReLU (conv 3x3 (ReLU x))), the 3x3 to fewer channels."""
-
-    def __init__(self, channels, hidden, rng):
-        self.narrow = nn.Conv2d(channels, hidden, 3, rng, padding=1)
-        self.widen = nn.Conv2d(hidden, channels, 1, rng)
-
-    def forward(self, x):
-        y = self.narrow(ops.relu(x))
-        return x + self.widen(ops.relu(y))
-
-
-def residual_stack(channels, hidden, blocks, rng):
-    """`blocks` residual blocks, each with weights of its own, and a last ReLU."""
-    return [*(ResidualBlock(channels, hidden, rng) for _ in range(blocks)), nn.Activation("relu")]
-
-
 def sonnet(C, D, rng, residual=0, channels=(64, 128), hidden=32, blocks=2):
     """Encoder and decoder of the paper's CIFAR-10 model, in the sizes of Sonnet's example; the
     decoder with `residual` blocks more."""
-    c1, c2 = channels
-    def relu(): return nn.Activation("relu")
+    (c1, c2), relu = channels, nn.Activation("relu")
     encoder = nn.Sequential(
-        nn.Conv2d(C, c1, 4, rng, stride=2, padding=1), relu(),
-        nn.Conv2d(c1, c2, 4, rng, stride=2, padding=1), relu(),
-        nn.Conv2d(c2, c2, 3, rng, padding=1), *residual_stack(c2, hidden, blocks, rng),
+        nn.Conv2d(C, c1, 4, rng, stride=2, padding=1), relu,
+        nn.Conv2d(c1, c2, 4, rng, stride=2, padding=1), relu,
+        nn.Conv2d(c2, c2, 3, rng, padding=1), *nn.residual_stack(c2, hidden, blocks, rng),
         nn.Conv2d(c2, D, 1, rng))
     decoder = nn.Sequential(
-        nn.Conv2d(D, c2, 3, rng, padding=1), *residual_stack(c2, hidden, blocks + residual, rng),
-        nn.ConvTranspose2d(c2, c1, 4, rng, stride=2, padding=1), relu(),
+        nn.Conv2d(D, c2, 3, rng, padding=1),
+        *nn.residual_stack(c2, hidden, blocks + residual, rng),
+        nn.ConvTranspose2d(c2, c1, 4, rng, stride=2, padding=1), relu,
         nn.ConvTranspose2d(c1, C, 4, rng, stride=2, padding=1))
     return encoder, decoder
 
@@ -262,18 +194,17 @@ def sonnet(C, D, rng, residual=0, channels=(64, 128), hidden=32, blocks=2):
 def keras(C, D, rng, residual=0, channels=(32, 64), wide=128, hidden=32):
     """Encoder and decoder of Keras's MNIST example: 3x3, no residual blocks. With `residual` of
     them (ours, not Keras's), the decoder first looks at a code's neighbours, in `wide` channels."""
-    c1, c2 = channels
-    def relu(): return nn.Activation("relu")
+    (c1, c2), relu = channels, nn.Activation("relu")
     def up(n, m): return nn.ConvTranspose2d(n, m, 3, rng, stride=2, padding=1, output_padding=1)
     encoder = nn.Sequential(
-        nn.Conv2d(C, c1, 3, rng, stride=2, padding=1), relu(),
-        nn.Conv2d(c1, c2, 3, rng, stride=2, padding=1), relu(), nn.Conv2d(c2, D, 1, rng))
+        nn.Conv2d(C, c1, 3, rng, stride=2, padding=1), relu,
+        nn.Conv2d(c1, c2, 3, rng, stride=2, padding=1), relu, nn.Conv2d(c2, D, 1, rng))
     neighbours = []
     if residual:
         neighbours = [nn.Conv2d(D, wide, 3, rng, padding=1),
-                      *residual_stack(wide, hidden, residual, rng)]
+                      *nn.residual_stack(wide, hidden, residual, rng)]
     decoder = nn.Sequential(
-        *neighbours, up(wide if residual else D, c2), relu(), up(c2, c1), relu(),
+        *neighbours, up(wide if residual else D, c2), relu, up(c2, c1), relu,
         nn.ConvTranspose2d(c1, C, 3, rng, padding=1))
     return encoder, decoder
 

@@ -156,9 +156,18 @@ def no_nan(name, x):
         raise FloatingPointError(f"{name} have NaN in them: the model diverged, or was given NaN")
 
 
-def images(name, x):
-    """x as a Tensor of images: TypeError if they are not floats, ValueError if not in [0, 1]."""
+def one_of(name, word, choices):
+    """Raises ValueError for a word that is none of the choices."""
+    if word not in choices:
+        raise ValueError(f"{name} {word!r}: choose one of {', '.join(choices)}")
+
+
+def images(name, x, shape=None):
+    """x as a Tensor of images (N, *shape): TypeError if they are not floats, ValueError if they are
+    of another shape or not in [0, 1]."""
     x = as_tensor(x)
+    if shape not in (None, x.shape[1:]):
+        raise ValueError(f"{name}: images of {x.shape[1:]}, but it was built for {shape}")
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: images of {x.dtype}; it needs floats in [0, 1]: divide images of "
                         f"0 to 255 by 255")

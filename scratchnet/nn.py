@@ -7,6 +7,8 @@ average, say) is saved and loaded with the rest but not trained. docs/03-convolu
 of the convolutions, docs/07-pixelcnn.md of masks and embeddings.
 """
 
+import math
+
 import numpy as np
 
 from . import conv, ops
@@ -272,24 +274,40 @@ def mlp(sizes, activation, rng):
     return Sequential(*layers)
 
 
+class ResidualBlock(Module):
+    """x + conv 1x1 (ReLU (conv 3x3 (ReLU x))), the 3x3 to fewer channels. He et al. 2016
+    (1603.05027), figure 4: the ReLUs come first."""
+
+    def __init__(self, channels, hidden, rng):
+        self.narrow = Conv2d(channels, hidden, 3, rng, padding=1)
+        self.widen = Conv2d(hidden, channels, 1, rng)
+
+    def forward(self, x):
+        y = self.narrow(ops.relu(x))
+        return x + self.widen(ops.relu(y))
+
+
+def residual_stack(channels, hidden, blocks, rng):
+    """`blocks` residual blocks, each with weights of its own, and a last ReLU."""
+    return [*(ResidualBlock(channels, hidden, rng) for _ in range(blocks)), Activation("relu")]
+
+
 class Model(Module):
-    """What training asks of a model, and what a model says of itself.
+    """What training asks of a model.
 
-    table: the metrics worth a column, the first foremost. units: of these. num_classes: above 0,
-    the loss and the samples also take `labels`. noise_dim: how many N(0, 1) numbers the loss takes
-    for an image. microbatch: images taken through it at a time (None: the whole batch). gives: what
-    can be made with it, of
+    num_classes: above 0, the loss and the samples also take `labels`. noise_dim: how many N(0, 1)
+    numbers the loss takes for an image. microbatch: images taken through it at a time (None: the
+    whole batch). steps_done: of its training, for what changes with it: `training.step` sets it
+    (inf: it is over).
 
-        samples         sample(n, rng)         latent          encode(x), vectors
-        reconstructions reconstruct(x)         interpolation   and mean_image(z)
-        completion      complete(x, rng)       manifold        z is a plane, with a prior
-        codes           codes(x)               exact_nll       neg_log_likelihood(x)
-        importance_nll  log_likelihood(x, K, rng), an estimate
+    What else can be made with a model is found by asking whether it has the method:
 
-    A model that gives completions draws its images in order, row by row.
+        sample(n, rng)      reconstruct(x)     encode(x), mean_image(z)    codes(x), decode_codes(k)
+        complete(x, rng): it draws its images in order, row by row
+        neg_log_likelihood(x): exactly          log_likelihood(x, K, rng): an estimate
     """
 
-    table, units, num_classes, noise_dim, gives, microbatch = (), "", 0, 0, frozenset(), None
+    num_classes, noise_dim, microbatch, steps_done = 0, 0, None, math.inf
 
     def loss(self, x, noise=None):
         """A batch -> (loss, metrics): the loss a Tensor, the metrics arrays; all are means over the

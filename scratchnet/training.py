@@ -29,6 +29,7 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
     arguments.
     """
     means = {}
+    model.steps_done = max(optimizer.steps)
     model.prepare(batch, rng)
     optimizer.zero_grad()
     for weight, loss, metrics in losses(model, batch, rng, labels, group):

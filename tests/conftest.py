@@ -10,10 +10,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # on small arrays a second t
 import numpy as np
 import pytest
 import strict
+from scripts import here, runs_here, trained  # noqa: F401
 
 import scratchnet
 from scratchnet.errors import BackendError
-from scratchnet.runs import formats
 
 
 @pytest.fixture(params=["numpy", "strict", "cupy"])
@@ -38,7 +38,7 @@ def cupy_is_missing():
 def pytest_configure(config):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs us with &
     config.addinivalue_line("markers", "host_only: of what only the host does: on NumPy alone")
-    config.addinivalue_line("markers", "pictures: a run draws its pictures (tests/test_run.py)")
+    config.addinivalue_line("markers", "pictures: a run draws its pictures")
     config.addinivalue_line("markers", "cupy: asks CuPy itself, with or without a GPU")
 
 
@@ -75,9 +75,3 @@ def quiet_no_longer(monkeypatch):
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Files of data sets are small here: 1 MB at most."""
-    monkeypatch.setattr(formats, "LARGEST", 1 << 20)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from models import RECIPES, vqvae
+from models import RECIPES, moving_codes
 from scratchnet import optim, training
 from scratchnet.runs import data
 from scratchnet.runs import log as runs_log
@@ -57,7 +57,7 @@ def trained(name, change=lambda net: None, **flags):
              "seed": 1, "binarize": "none", "flip": False} | flags
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs_log, "TRACE_EVERY", 1)
-        patch.setattr(vqvae, "MOVE_EVERY", 2)
+        patch.setattr(moving_codes, "RESTART_EVERY", 2)
         log, _ = runs_train.train(net, adam, dataset, SimpleNamespace(**flags), folder, quiet=True)
     rows = {"trace": log.trace, "test": [{n: v for n, v in log.history[-1].items()
                                           if n != "seconds"}]}

@@ -18,6 +18,7 @@ from scratchnet.backend import fused
 from scratchnet.errors import BackendError
 from scratchnet.fast.group import ProcessGroup
 from scratchnet.ops import elementwise
+from scratchnet.runs import cli
 
 EACH_MODEL = pytest.mark.parametrize("script, model", MODELS, ids=[f"{s}-{m}" for s, m in MODELS])
 
@@ -67,6 +68,14 @@ def test_a_cupy_that_does_not_work_is_not_taken(version, get, words, monkeypatch
     with pytest.raises(BackendError, match=words):
         backend.use("cupy")
     assert backend.use("auto") == "numpy"
+
+
+def test_a_gpu_that_does_not_compute_is_explained(monkeypatch):
+    """Asked before the work: cuBLAS and the compiler of kernels may be missing."""
+    monkeypatch.setattr(backend, "use", lambda name, number=0: name)  # and xp, NumPy, has no fuse
+    with pytest.raises(BackendError, match="cannot multiply matrices and compile kernels .*; "
+                                           "check .*, or use --backend numpy"):
+        cli.use_backend("cupy")
 
 
 def test_each_process_takes_its_gpu(monkeypatch):

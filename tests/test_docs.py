@@ -86,12 +86,11 @@ def test_flags_in_commands_exist(page):
     import generate
     from models import RECIPES
     from scratchnet.runs import flags
-    parsers = {f"train_{kind}.py": flags.build_parser(kind, "", recipes)
+    parsers = {f"train_{kind}.py": [flags.build_parser(kind, "", recipes, m) for m in recipes]
                for kind, recipes in RECIPES.items()}
-    parsers |= {"generate.py": generate.build_parser(), "evaluate.py": evaluate.build_parser(),
-                "export.py": export.build_parser()}
-    for script, parser in parsers.items():
-        known = {"--help", *(f"--{name.replace('_', '-')}" for name in parser.flags)}
+    parsers |= {f"{s.__name__}.py": [s.build_parser()] for s in (generate, evaluate, export)}
+    for script, found in parsers.items():
+        known = {"--help", *(flags.dashed(name) for parser in found for name in parser.flags)}
         commands = re.findall(rf"python {re.escape(script)}[^\n`]*", page.read_text())
         assert {f for c in commands
                 for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])} <= known

@@ -1,44 +1,30 @@
 """Runs that are killed (SIGKILL: nothing can be done about it) and go on as if nothing had been.
 
-    python -m tests.test_kills --kills 400        at length; --seed N to choose the points again
+    KILLS=400 pytest -m long tests/test_kills.py        at length; SEED=N to choose the points again
 
-A run is killed at a point chosen: before it opens, locks, syncs, renames or removes a file, or
-makes a folder; or at a random moment. Half of the runs are killed again while they go on. What is
-in the folder at the end must be what an uninterrupted run leaves, to the bit, and nothing else;
-and no process may be left.
+A run is killed at a point chosen (tests/endings.py), or at a random moment. Half of the runs are
+killed again while they go on. What is in the folder at the end must be what an uninterrupted run
+leaves, to the bit, and nothing else; and no process may be left.
 
 Runs are forked from this process, which has imported everything: they take a tenth of a second.
 """
 
-import argparse
-import csv
-import json
 import os
 import random
 import secrets
-import select
 import signal
 import sys
-import tempfile
 import time
-import traceback
-from collections import Counter
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from unittest import mock
 
-import numpy as np
 import pytest
+from endings import ended
+from scripts import assert_same_run, config_of, rows_of_train_csv, train
 
-from models import RECIPES
-from scratchnet.runs import cli, data, figures, pictures
-from scratchnet.runs import log as runs_log
+from scratchnet.runs import figures, pictures
 from scratchnet.runs import train as runs_train
-from scratchnet.runs.synthetic import synthetic_digits
 
-SMALL = ["--dataset", "synthetic", "--batch-size", "8", "--epochs", "2", "--quiet"]
+SMALL = ["--dataset", "synthetic", "--batch-size", "8", "--limit", "24", "--epochs", "2", "--quiet"]
 VAE = ["--model", "vae", *SMALL, "--h-dim", "8", "--z-dim", "2", "--binarize", "dynamic"]
 KINDS = {  # name: (processes, flags)
     "vae": (1, VAE),
@@ -48,8 +34,7 @@ KINDS = {  # name: (processes, flags)
                            "--head", "4"]),
     "two-processes": (2, [*VAE, "--average", "0.9"]),
 }
-POINTS = {"open", "fcntl.flock", "os.rename", "os.remove", "os.mkdir"}  # audit events; and fsync
-PATIENCE = 120  # seconds for what takes a tenth of one, on a machine that is not busy
+KILLS = int(os.environ.get("KILLS", 80))
 
 
 class Drawing:
@@ -59,173 +44,52 @@ class Drawing:
         file.write(b"a picture" * 1000)
 
 
-@cache
-def few_digits():
-    return synthetic_digits(train=24, test=8)
+@pytest.fixture
+def small(here, monkeypatch):
+    """Few images, no real pictures, but a checkpoint after every step."""
+    monkeypatch.setattr(pictures, "possible", lambda model: ["samples"])
+    monkeypatch.setattr(pictures, "make", lambda *a: (None, Drawing))
+    monkeypatch.setattr(figures, "curves", lambda *a: Drawing())
+    monkeypatch.setattr(runs_train, "SAVE_EVERY", -1)
+    rows_of_train_csv(monkeypatch, 2)
 
 
-@contextmanager
-def small(processes):
-    """Inside, runs are small: few images, no real pictures, but a checkpoint after every step."""
-    kind = replace(data.KINDS["mnist"], synthetic=few_digits)
-    with (mock.patch.dict(data.KINDS, {"mnist": kind}),
-          mock.patch.object(pictures, "make", lambda *a: (None, Drawing)),
-          mock.patch.object(figures, "curves", lambda *a: Drawing()),
-          mock.patch.object(runs_log, "TRACE_EVERY", 2),
-          mock.patch.object(runs_train, "SAVE_EVERY", -1),
-          mock.patch.object(runs_train, "processes", lambda size: processes)):
-        yield
+def killed(folder, flags, how, dice):
+    """Train into the folder, killed as how() says, and perhaps again as it goes on; let it end. How
+    often it was killed."""
+    kills, story = 0, []
+    for again in (True, dice.random() < 0.5, False):
+        argv = ["--resume", folder, "--quiet"] if (folder / "config.json").exists() else \
+            [*flags, "--out", folder]
+        kill = how() if again else {}
+        code, _, said = ended(lambda argv=argv: train(*argv), folder, **kill)
+        story += [argv[0], kill, code, said]
+        assert code == (-signal.SIGKILL if code < 0 and kill else 0), story
+        kills += code < 0
+    print(story)  # shown where it is not the same
+    return kills
 
-
-def train(argv):
-    return cli.main("mnist", "", RECIPES["mnist"], argv)
-
-
-# ---------------------------------------------------------------- processes that are killed
-
-def trap(folder, number):
-    """Kill this process at its point of this number, of those in the folder; a function that tells
-    how many there were so far."""
-    first, passed = os.getpid(), 0
-
-    def note(event, path):
-        nonlocal passed
-        if event in POINTS and os.getpid() == first and (
-                not isinstance(path, (str, Path)) or Path(path).is_relative_to(folder)):
-            passed += 1
-            if passed == number:
-                os.kill(first, signal.SIGKILL)
-
-    # What was written is there when a process is killed: fsync is for machines that are, and slow.
-    os.fsync = lambda handle: note("open", handle)
-    sys.addaudithook(lambda event, args: note(event, args[0] if args else None))
-    return lambda: passed
-
-
-def forked(folder, argv, point=None, moment=None):
-    """Train in a process of its own, which is killed at this point, or after so many seconds.
-    Returns its exit code (-9: killed), how many points it passed, and what it printed. When this
-    returns, it has ended, and all that it started."""
-    told, tell = os.pipe()
-    with tempfile.TemporaryFile("w+") as said:
-        pid = os.fork()
-        if pid == 0:
-            try:
-                sys.stdout = sys.stderr = said
-                passed = trap(folder, point)
-                code = train(argv)
-                os.write(tell, b"%d" % passed())
-            except BaseException:
-                traceback.print_exc()
-                code = 99
-            said.flush()
-            os._exit(code)
-        os.close(tell)  # others have it until they have ended
-        if moment is not None and not select.select([told], [], [], moment)[0]:
-            os.kill(pid, signal.SIGKILL)
-        passed = b""
-        while more := (select.select([told], [], [], PATIENCE)[0] or pytest.fail("still there")) \
-                and os.read(told, 100):
-            passed += more
-        os.close(told)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        said.seek(0)
-        return code, int(passed or 0), said.read()
-
-
-# ---------------------------------------------------------------- what they leave
-
-def left(folder):
-    """All that a run leaves, but the times."""
-    found = {"names": sorted(p.name for p in folder.iterdir()),
-             "config": json.loads((folder / "config.json").read_text())}
-    for name in ("metrics.csv", "train.csv"):
-        with open(folder / name, newline="") as file:
-            found[name] = [r | {"seconds": None} for r in csv.DictReader(file)]
-    with np.load(folder / "checkpoint.npz") as file:
-        found |= {name: (a.dtype, a.shape, a.tobytes()) for name, a in file.items()
-                  if name != "progress"}
-        progress = json.loads(file["progress"].item().partition("\n")[0])  # then its digest
-    for row in (progress, *progress["history"]):
-        row["seconds"] = None
-    return found | {"progress": progress}
-
-
-class Kills:
-    """Kills runs of a kind, in a folder. done: {what happened: how often}."""
-
-    def __init__(self, kind, folder, dice):
-        self.processes, self.flags = KINDS[kind]
-        self.folder, self.dice, self.done = Path(folder), dice, Counter()
-        with small(self.processes):
-            train([*self.flags, "--out", str(self.folder / "warm")])
-            begun = time.monotonic()
-            code, self.points, said = forked(self.folder, [*self.flags, "--out",
-                                                           str(self.folder / "whole")])
-            self.seconds = time.monotonic() - begun
-        assert code == 0, said
-        self.whole = left(self.folder / "whole")
-
-    def at_points(self, number):
-        """As many kills as that, at points that are all different as long as there are others."""
-        points = range(1, self.points + 1)
-        order = (p for _ in range(number) for p in self.dice.sample(points, len(points)))
-        while self.done["at points"] < number:
-            self.one("at points", lambda: {"point": next(order)})
-
-    def at_moments(self, number):
-        while self.done["at moments"] < number:
-            self.one("at moments", lambda: {"moment": self.dice.uniform(0, self.seconds)})
-
-    def one(self, what, how):
-        """Kill a run, and perhaps again as it goes on; let it end, and look at what it leaves."""
-        folder = self.folder / f"killed-{self.done['runs']}"
-        self.done["runs"] += 1
-        story = []
-        for again in (True, self.dice.random() < 0.5, False):
-            argv = ["--resume", str(folder), "--quiet"] if (folder / "config.json").exists() else \
-                [*self.flags, "--out", str(folder)]
-            kill = how() if again else {}
-            with small(self.processes):
-                code, _, said = forked(folder, argv, **kill)
-            story += [argv[0], kill, code, said]
-            assert code == (-signal.SIGKILL if code < 0 and kill else 0), story
-            self.done[what] += code < 0
-            self.done["goes on"] += argv[0] == "--resume"
-        assert left(folder) == self.whole, story
-
-
-# ---------------------------------------------------------------- in the suite, and at length
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
 @pytest.mark.parametrize("kind", KINDS)
-def test_killed_runs_end_as_if_they_had_not_been(kind, tmp_path):
-    seed = secrets.randbelow(10 ** 6)
-    print(f"again: python -m tests.test_kills --kills 80 --seed {seed}")
-    kills = Kills(kind, tmp_path, random.Random(f"{seed} {kind}"))
-    kills.at_points(10)
-    kills.at_moments(10)
-    assert kills.points > 50
-    assert not [p for p in tmp_path.iterdir() if p.is_file()]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=400)
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(10 ** 6))
-    flags = parser.parse_args()
-    print(f"seed {flags.seed}")
-    total, each = Counter(), -(-flags.kills // (2 * len(KINDS)))
-    for kind in KINDS:
-        with tempfile.TemporaryDirectory() as folder:
-            kills = Kills(kind, folder, random.Random(f"{flags.seed} {kind}"))
-            kills.at_points(each)
-            kills.at_moments(each)
-        total += kills.done
-        print(f"{kind}: {kills.points} points in a run; {dict(kills.done)}", flush=True)
-    print(f"all as uninterrupted runs: {dict(total)}")
-
-
-if __name__ == "__main__":
-    main()
+def test_killed_runs_end_as_if_they_had_not_been(kind, small, monkeypatch):
+    seed = os.environ.get("SEED", secrets.randbelow(10 ** 6))
+    print(f"again: SEED={seed} KILLS={KILLS} pytest -m long tests/test_kills.py -k {kind}")
+    dice, (processes, flags) = random.Random(f"{seed} {kind}"), KINDS[kind]
+    monkeypatch.setattr(runs_train, "processes", lambda size: processes)
+    train(*flags, "--out", "warm")
+    whole, begun = Path("whole"), time.monotonic()
+    code, points, said = ended(lambda: train(*flags, "--out", whole), whole)
+    assert code == 0 and points > 50, said
+    seconds, number, kills = time.monotonic() - begun, KILLS // 8, 0
+    order = [p for _ in range(number) for p in dice.sample(range(1, points + 1), points)]
+    ways = [lambda: {"number": order.pop(0)}, lambda: {"moment": dice.uniform(0, seconds)}]
+    for way, enough in zip(ways, (number, 2 * number), strict=True):
+        while kills < enough:
+            folder = Path(f"killed-{kills}-{secrets.token_hex(2)}")
+            kills += killed(folder, flags, way, dice)
+            assert_same_run(whole, folder)
+            assert config_of(whole) == config_of(folder)
+    print(f"{kind}: {points} points in a run, {kills} kills")
+    assert not [p for p in Path().iterdir() if p.is_file()]

@@ -4,7 +4,7 @@ their loops and finite differences.)"""
 import numpy as np
 import pytest
 
-from models import VQVAE, ConvVAE
+from models import VQVAE, ConvVAE, moving_codes
 
 torch = pytest.importorskip("torch")
 
@@ -71,7 +71,7 @@ def test_vqvae(architecture, residual, rng):
     give_weights(ours, theirs, rng)
     ours.data_variance.data[...] = 0.06
     x = rng.uniform(size=(5, 8, 12, 3))
-    ours.move_codes(x, rng, np.inf, 1.0)
+    moving_codes.restart(ours, x, rng, np.inf, 1.0)
     theirs.e[...], theirs.m[...] = torch.tensor(ours.e.data), torch.tensor(ours.e.data)
     loss, metrics = ours.loss(x)
     same_gradients(ours, theirs, loss, theirs.loss(torch.tensor(x.transpose(0, 3, 1, 2))))

@@ -13,7 +13,7 @@ import generate
 from models import RECIPES
 from scratchnet import no_grad
 from scratchnet.runs.data import MissingDataError
-from scratchnet.runs.forms import read_json
+from scratchnet.runs.files import read_json
 from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
 
@@ -45,13 +45,13 @@ def test_opens_and_draws_without_data(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCRATCHNET_DATA", str(tmp_path / "none"))
     model = open_run(BOX / name, RECIPES).model
-    if "samples" in model.gives:
+    if hasattr(model, "sample"):
         generate.main([str(BOX / name), "--num", "8", "--out", "new.npy", "--quiet"])
         images = np.load("new.npy")
     else:
         with no_grad():
-            images = host(model.decode_codes(np.arange(16).reshape(1, 4, 4)) if "codes" in
-                          model.gives else 1 / (1 + np.exp(-host(model.decode(np.eye(2))))))
+            images = host(model.decode_codes(np.arange(16).reshape(1, 4, 4)) if hasattr(
+                model, "codes") else 1 / (1 + np.exp(-host(model.decode(np.eye(2))))))
     assert len(images) and np.isfinite(images).all()
     assert 0.02 < images.mean() / max(1, images.max()) < 0.7 and images.std() > 0.05
 
@@ -60,7 +60,8 @@ def test_opens_and_draws_without_data(name, tmp_path, monkeypatch):
 def test_is_as_good_as_it_says(name, tmp_path):
     """All test images, as evaluate.py wrote it down; the first 1,000, measured anew. They are far
     from alike: a model that was damaged, or loaded wrongly, does not come near."""
-    figure = open_run(BOX / name, RECIPES).model.table[0]
+    run = open_run(BOX / name, RECIPES)
+    (figure, *_), _ = RECIPES[run.kind][run.flags.model].shows(run.flags)
     of_all, of_few, _ = SAID[name]
     known = read_json(BOX / name / "evaluation.json")
     assert known["test_images"] == 10_000

@@ -8,8 +8,9 @@ again, H W times. Here each layer keeps its input so far, and evaluates its taps
             = b + sum over taps with di < 0          rows above: done for the whole row at once
                 + sum over taps with di = 0          in this row: one small matrix product
 
-Nothing is approximated: the sums are those of conv.convolve, in another order. Memory: the input of
-every layer, for all images. docs/07-pixelcnn.md counts the multiplications.
+Nothing is approximated: the sums are those of conv.convolve, in another order. Memory: the input
+of every layer in the rows that its taps reach, for all images. docs/07-pixelcnn.md counts the
+multiplications.
 """
 
 import copy
@@ -48,13 +49,16 @@ class PixelwiseConv:
     """A 1x1 convolution: y = x W + b, wherever it is."""
 
     def __init__(self, stream, taps, W, b):
-        self.W, self.b = W, b
+        b = xp.zeros(W.shape[1], W.dtype) if b is None else b
+        self.W, self.b = W, xp.tile(b, (stream.n, 1))  # not broadcast: half the time
 
     def __call__(self, x):
-        y = raw(x) @ self.W
-        if self.b is not None:
+        x = raw(x)
+        if x.ndim == 2:
+            y = xp.dot(x, self.W)
             y += self.b
-        return y
+            return y
+        return x @ self.W + self.b[0]
 
 
 class StreamedConv:
@@ -67,53 +71,56 @@ class StreamedConv:
     """
 
     def __init__(self, stream, taps, W, b):
-        self.stream, self.taps, self.W, self.b = stream, taps, W, b
+        self.stream, self.W, self.b = stream, W, b
         self.top, self.left = max(-i for i, _ in taps), max(0, *(-j for _, j in taps), 0)
         right = max(0, *(j for _, j in taps), 0)
         C = len(W) // len(taps)
-        self.x = xp.zeros((stream.n, self.top + stream.height, self.left + stream.width + right, C),
-                          W.dtype)
-        # the same taps, as offsets into the rows from i - top to i of self.x
+        # Its input in the rows i - top to i. (All rows of all layers would not stay in the cache.)
+        self.x = xp.zeros((stream.n, self.top + 1, self.left + stream.width + right, C), W.dtype)
+        self.row = -1
+        # The same taps, as offsets into self.x
         places = [(i + self.top, j + self.left) for i, j in taps]
         above = sum(i < 0 for i, _ in taps)  # they come first, in reading order
         self.places, self.places_above = tuple(places), tuple(places[:above])
         self.W_above, self.W_here = W[:above * C], W[above * C:]
         here = [j for _, j in places[above:]]
         step = here[1] - here[0] if len(here) > 1 else 1
-        self.here = slice(here[0], here[-1] + 1, step) if here else None
-        self.row, self.sums_above = -1, None  # the latter for row `row`
+        self.here = (here[0], here[-1] + 1, step) if here else None
 
     def __call__(self, x):
-        x = raw(x)
+        x, j = raw(x), self.stream.j
+        if self.row < self.stream.i:
+            self.begin_row(x.ndim == 4)
         if x.ndim == 4:
-            self.x[:, self.top + self.stream.i, self.left:self.left + self.stream.width] = x[:, 0]
+            self.x[:, -1, self.left:self.left + self.stream.width] = x[:, 0]
             return self.at_row(self.W, self.places)
-        self.put(x)
-        i, j = self.stream.i, self.stream.j
-        if self.row < i:
-            self.row = i
-            self.sums_above = self.sum_above()
+        self.now[:, self.left + j] = x
         if self.here is None:
             return self.sums_above[j]
-        seen = self.x[:, self.top + i, self.here.start + j:self.here.stop + j:self.here.step]
-        y = seen.reshape(len(x), -1) @ self.W_here
+        first, last, step = self.here
+        seen = self.now[:, first + j:last + j:step].reshape(len(x), -1)
+        y = xp.dot(seen, self.W_here)
         y += self.sums_above[j]
         return y
 
     def put(self, x):
-        x = raw(x)
-        self.x[:, self.top + self.stream.i, self.left + self.stream.j] = x
+        self.x[:, -1, self.left + self.stream.j] = raw(x)
+
+    def begin_row(self, whole):
+        """Move up by a row; unless the row comes whole, sum what the taps above give, b included,
+        at every pixel of it: (width, n, K)."""
+        self.row, self.now = self.stream.i, self.x[:, -1]
+        if self.row:
+            self.x[:, :-1] = self.x[:, 1:]
+        if whole:
+            return
+        if self.places_above:
+            y = self.at_row(self.W_above, self.places_above)
+            self.sums_above = xp.ascontiguousarray(y[:, 0].transpose(1, 0, 2))
+        else:
+            b = xp.zeros(self.W.shape[1], self.W.dtype) if self.b is None else self.b
+            self.sums_above = xp.tile(b, (self.stream.width, self.stream.n, 1))
 
     def at_row(self, W, places):
         """b + the sum over these taps at every pixel of row i: (n, 1, width, K)."""
-        rows = self.x[:, self.stream.i:self.stream.i + self.top + 1]
-        return gather_matmul(rows, W, places, (1, 1), (1, self.stream.width), self.b)
-
-    def sum_above(self):
-        """b + the taps in the rows above, at every pixel of row i: (width, n, K)."""
-        n, width, K = self.stream.n, self.stream.width, self.W.shape[1]
-        if not self.places_above:
-            b = xp.zeros(K, self.W.dtype) if self.b is None else self.b
-            return xp.broadcast_to(b, (width, n, K))
-        y = self.at_row(self.W_above, self.places_above)
-        return xp.ascontiguousarray(y[:, 0].transpose(1, 0, 2))
+        return gather_matmul(self.x, W, places, (1, 1), (1, self.stream.width), self.b)

@@ -7,18 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, UserError, in_brief, printable, shown
+from ..backend import xp
+from ..errors import BackendError, RunError, UserError, in_brief, printable
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
-from . import checkpoint, data, machine
+from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
 from .flags import model_list, read_flags
 from .folder import barely_begun, check_free, claimed, clear, write_config
-from .forms import changed
 from .log import label
 from .train import train
+
+INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, "
+           "pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk])")
 
 
 def main(kind, about, recipes, argv=None):
@@ -64,13 +67,19 @@ def explained(error):
     if isinstance(error, (UserError, FloatingPointError)):  # the latter: NaN that an op refuses
         return str(error)
     if isinstance(error, OSError):
-        name = str(error.filename or "")
-        where = f"{name if len(name) <= 300 else shown(name, 300)}: " if name else ""
+        where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or in_brief(error)}; mend that, or name another place"
     if isinstance(error, ImportError):
-        return (f"{in_brief(error)}; install what is missing with pip install -r requirements.txt, "
-                f"or give it more memory")
-    return machine.trouble(error)
+        return f"{in_brief(error)}; install what is missing with pip install -r requirements.txt"
+    of_gpu = type(error).__module__.startswith(("cupy", "cuda"))
+    if isinstance(error, MemoryError):
+        return (f"there is not enough memory{' on the GPU' * of_gpu} ({in_brief(error)}); ask for "
+                f"less at a time (--batch-size, --num, --limit), or choose smaller sizes")
+    if of_gpu:
+        return (f"CUDA failed ({type(error).__name__}: {in_brief(error)}); a run goes on from its "
+                f"last checkpoint with --resume; if it comes again see `nvidia-smi`, or use "
+                f"--backend numpy")
+    return None
 
 
 def usage(script, text):
@@ -84,17 +93,23 @@ def train_a_model(kind, about, recipes, argv):
     if not argv:
         return usage(runs.script_of(kind), model_list(kind, recipes))
     flags, named = read_flags(kind, about, recipes, argv)
-    choose_backend(flags)
+    asked, flags.backend = flags.backend, use_backend(flags.backend, mpi.gpu())
+    if asked == "auto":
+        say(flags, f"--backend auto: using {backend.describe()}")
     if flags.out:
         check_free(Path(flags.out), flags.overwrite)
     dataset = load_images(flags, kind, recipes, named)
-    model, optimizer = build(flags, recipes[flags.model], dataset)
+    recipe = recipes[flags.model]
+    columns, units = recipe.shows(flags)
+    model = runs.build_model(recipe, dataset, flags)
+    optimizer = Adam(model.parameters(), flags.lr, average=flags.average)
     images = prepared(dataset, flags)
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
         say(flags, opening(flags, images, model, folder, progress))
-        log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet)
+        log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
+                             columns)
         if folder is None:
             return 0
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
@@ -103,31 +118,43 @@ def train_a_model(kind, about, recipes, argv):
             return 128 + stopped
         from . import pictures  # Matplotlib takes a second
         with optimizer.averaged():
-            drawn = pictures.draw_all(model, images, log, folder, title(flags, images), flags.seed)
-        say(flags, closing(model, log, folder, drawn, resume, flags))
+            drawn = pictures.draw_all(model, images, log, columns, folder, title(flags, images),
+                                      flags.seed)
+        say(flags, closing(columns, units, log, folder, drawn, resume, flags))
 
 
 def begin(folder, flags, kind, dataset, model, optimizer):
     """Make the folder that of this run, which goes on or begins; the progress it has, or None. No
     folder: another process writes it."""
-    before, progress, continued = None, None, []
+    progress, continued = None, []
     if flags.resume:
-        before = runs.read(flags.resume)
-        progress, continued = go_on(before, flags, dataset, model, optimizer)
+        progress, continued = go_on(runs.read(flags.resume), flags, dataset, model, optimizer)
     elif folder:
         clear(folder)
     if folder:
-        write_config(folder, runs.script_of(kind), flags, dataset, continued,
-                     before and before.config)
+        write_config(folder, runs.script_of(kind), flags, dataset, continued)
     return progress
 
 
-def choose_backend(flags):
-    """Take the array library that is asked for, and write into the flags which it is."""
-    library = machine.use_backend(flags.backend, mpi.gpu())
-    if flags.backend == "auto":
-        say(flags, f"--backend auto: using {backend.describe()}")
-    flags.backend = library
+def use_backend(name, number=0):
+    """Take the array library of this name, on the GPU of this number; which it is. Raises
+    BackendError, which says what to do, for a CuPy that cannot do what a run needs."""
+    if name == "auto":
+        try:
+            return use_backend("cupy", number)
+        except BackendError:
+            return backend.use("numpy")
+    def double(a): return a + a
+    try:
+        found = backend.use(name, number)
+        if found == "cupy":
+            a = xp.zeros((2, 2), "f")
+            xp.fuse(double)(a @ a).get()
+    except Exception as error:  # CuPy has many error classes, none importable without CuPy
+        words = str(error) if isinstance(error, BackendError) else (
+            f"backend 'cupy': it cannot multiply matrices and compile kernels ({in_brief(error)})")
+        raise BackendError(f"{words}; {INSTALL}, or use --backend numpy") from None
+    return found
 
 
 # ---------------------------------------------------------------- data and model
@@ -178,12 +205,6 @@ def find_vqvae(flags, kind, recipes):
     return vqvae
 
 
-def build(flags, recipe, dataset):
-    """The model, with its initial weights, and its optimiser."""
-    model = runs.build_model(recipe, dataset, flags)
-    return model, Adam(model.parameters(), flags.lr, average=flags.average)
-
-
 def prepared(dataset, flags):
     """The part of the data that is trained and tested on, binarised where that is done once."""
     if flags.validation:
@@ -199,24 +220,16 @@ def go_on(run, flags, dataset, model, optimizer):
     """Load the checkpoint of this Run; returns its progress (None if it was ended before its first
     checkpoint: it then begins anew), and what was changed on the way so far, for config.json.
     Raises RunError if the run cannot go on with these flags."""
-    folder, continued = run.folder, run.config.get("continued", [])
-    if not isinstance(continued, list):
-        raise changed(folder / "config.json", "'continued' is not a list")
+    folder = run.folder
     runs.check_data(folder, run.trained_on, dataset)
     if barely_begun(folder):
         return None, []
-    if not (folder / "checkpoint.npz").is_file():
-        raise RunError(f"{folder / 'checkpoint.npz'}: is gone, though the run had saved it; "
-                       f"restore it from a copy, or train again with --out {folder} --overwrite")
     progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
     for name, count in (("epochs", len(progress["history"])), ("steps", progress["step"])):
         if (getattr(flags, name) or count) < count:
             raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
                            f"--{name} above {count} to go on")
-    part = "validation" if flags.validation else "test"
-    if any(f"{part}_{model.table[0]}" not in row for row in progress["history"]):
-        raise changed(folder / "config.json", f"the run has no {part} figures")
-    before = run.config["flags"]
+    before, continued = run.config["flags"], run.config.get("continued", [])
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
            if before.get(n) != getattr(flags, n)}
     return progress, continued + (
@@ -239,14 +252,14 @@ def opening(flags, images, model, folder, progress):
             f"{backend.describe()}{several}; into {folder}{after}")
 
 
-def closing(model, log, folder, drawn, resume, flags):
+def closing(columns, units, log, folder, drawn, resume, flags):
     """The last lines: the test figures, where everything is, what to try next."""
     more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
     after = (f"{flags.epochs} epoch{'s' * (flags.epochs > 1)}" if flags.epochs else
              f"{flags.steps:,} steps")
     last, part = log.history[-1], log.held_out
-    figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in model.table)
-    lines = [f"\n{part.capitalize()} set after {after}, in {model.units}:", f"  {figures}",
+    figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in columns)
+    lines = [f"\n{part.capitalize()} set after {after}, in {units}:", f"  {figures}",
              f"In {folder}/:", f"  {', '.join(drawn)}",
              "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
                                           "config.json") if (folder / n).exists()),

@@ -14,31 +14,30 @@ TOGETHER = 0.5  # seconds: signals that come together are one (a terminal and a 
 
 
 class Steady:
-    """A stream that does its best: what its encoding lacks is written otherwise; what cannot be
-    written (a closed pipe, a full disk) is lost, and nothing else is."""
+    """A stream that loses what cannot be written (to a closed pipe, a full disk, no terminal), from
+    then on, and nothing else; what its encoding lacks is written as escape codes."""
 
     def __init__(self, stream):
-        self.stream = stream  # None if it was closed before Python started
+        self.stream = stream or open(os.devnull, "w")  # closed before Python started
+        with contextlib.suppress(AttributeError):
+            self.stream.reconfigure(errors="backslashreplace")
 
     def write(self, text):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed: a ValueError
-            try:
-                self.stream.write(text)
-            except UnicodeEncodeError:
-                plain = text.replace("─", "-")
-                encoding = self.stream.encoding
-                self.stream.write(plain.encode(encoding, "backslashreplace").decode(encoding))
-        return len(text)
+        with self.lost():
+            self.stream.write(text)
 
     def flush(self):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        with self.lost():
             self.stream.flush()
 
-    def isatty(self):
+    @contextlib.contextmanager
+    def lost(self):
         try:
-            return self.stream.isatty()
-        except (ValueError, AttributeError):
-            return False
+            yield
+        except OSError:  # what waits in the stream, too: Python would try again when it ends
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
 
     def __getattr__(self, name):
         return getattr(self.stream, name)
@@ -46,35 +45,14 @@ class Steady:
 
 @contextlib.contextmanager
 def steady_output():
-    """Inside, stdout and stderr are Steady, and afterwards Python can end without complaint."""
-    # Where 0, 1 or 2 is closed, the next file opened would get that number, and with it whatever a
-    # library prints.
-    with contextlib.suppress(OSError):
-        while (handle := os.open(os.devnull, os.O_RDWR)) < 3:
-            pass
-        os.close(handle)
-    streams = sys.stdout, sys.stderr
-    with contextlib.redirect_stdout(Steady(sys.stdout)), contextlib.redirect_stderr(
-            Steady(sys.stderr)):
+    """Inside, stdout and stderr are Steady."""
+    with (contextlib.redirect_stdout(Steady(sys.stdout)),
+          contextlib.redirect_stderr(Steady(sys.stderr))):
         try:
             yield
         finally:
-            for stream in streams:
-                settle(stream)
-
-
-def settle(stream):
-    """Write out what waits in the stream, if it can be; else forget it, or Python would try again
-    when it ends, and complain."""
-    try:
-        stream.flush()
-    except OSError:
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
-    except (ValueError, AttributeError):
-        pass  # closed already
+            sys.stdout.flush()
+            sys.stderr.flush()
 
 
 # ---------------------------------------------------------------- signals

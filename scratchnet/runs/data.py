@@ -1,16 +1,13 @@
 """Data sets: found in a folder, else downloaded and verified, else drawn.
 
-A folder is looked for in this order: --data-dir, $SCRATCHNET_DATA,
-~/.cache/scratchnet. Every file is checked against its SHA-256, whether it was
-found or downloaded, before anything else is done with it, and a download is put
-in place in one step, so a damaged file is never taken for a good one. Nothing is
-unpacked that is larger than the real files are.
+A folder is looked for in this order: --data-dir, $SCRATCHNET_DATA, ~/.cache/scratchnet. Every file
+is checked against its SHA-256, whether it was found or downloaded, before anything else is done
+with it, and a download is put in place in one step: a damaged file is never taken for a good one.
 """
 
 import hashlib
 import http.client
 import os
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field, replace
@@ -20,17 +17,55 @@ import numpy as np
 
 from ..errors import DataError, RunError, in_brief
 from .files import replacing
-from .formats import ELSEWHERE, REMEDY, check_size, read_cifar10, read_idx, unpack
+from .formats import read_cifar10, read_idx, unpack
 from .synthetic import synthetic_digits, synthetic_scenes
 
 TIMEOUT = 15  # seconds without a byte before a download is given up
-TRIES = 3     # a connection that broke off is tried again
 
-# name: (title, folder, mirrors, {file: SHA-256})
+# ---------------------------------------------------------------- what there is
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that is downloaded. folder: of its files; urls: where they are, or the archive
+    with all of them; files: {name: SHA-256}; read: (folder, source, progress) -> train images
+    (N, H, W, C), labels, test images, labels."""
+
+    title: str
+    folder: str
+    urls: tuple
+    files: dict
+    read: callable
+
+
+def read_mnist(folder, source, progress):
+    """The four gzipped idx files of MNIST and its kin, downloaded one by one."""
+    arrays = []
+    for file, sha256 in source.files.items():
+        path = folder / file
+        if not path.is_file():
+            download(path, [url + file for url in source.urls], sha256, progress)
+        arrays.append(read_idx(path, sha256))
+    train_images, train_labels, test_images, test_labels = arrays
+    return train_images[..., None], train_labels, test_images[..., None], test_labels
+
+
+def read_cifar(folder, source, progress):
+    """CIFAR-10, binary version: five files for training and one for testing, from one archive."""
+    if not all((folder / file).is_file() for file in source.files):
+        archive = folder.with_name(source.urls[0].rpartition("/")[2])
+        if not archive.is_file():
+            download(archive, source.urls, None, progress)
+        unpack(archive, folder, source.files)
+    parts = [read_cifar10(folder / file, sha256) for file, sha256 in source.files.items()]
+    images, labels = zip(*parts, strict=True)
+    return np.concatenate(images[:5]), np.concatenate(labels[:5]), images[5], labels[5]
+
+
 IDX_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
              "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 SOURCES = {
-    "mnist": ("MNIST", "mnist", (
+    "mnist": Source("MNIST", "mnist", (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ), dict(zip(IDX_FILES, (
@@ -38,27 +73,25 @@ SOURCES = {
         "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
         "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ), strict=True))),
-    "fashion-mnist": ("Fashion-MNIST", "fashion-mnist", (
+    ), strict=True)), read_mnist),
+    "fashion-mnist": Source("Fashion-MNIST", "fashion-mnist", (
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     ), dict(zip(IDX_FILES, (
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
         "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
         "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-    ), strict=True))),
-}
-
-
-CIFAR_FOLDER = "cifar-10-batches-bin"
-CIFAR_ARCHIVES = ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",)
-CIFAR_FILES = {
-    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+    ), strict=True)), read_mnist),
+    "cifar10": Source("CIFAR-10", "cifar-10-batches-bin", (
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    ), {
+        "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+        "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+        "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+        "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+        "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+        "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+    }, read_cifar),
 }
 
 
@@ -154,8 +187,10 @@ class Dataset:
                        test_labels=self.test_labels[:n])
 
 
+# ---------------------------------------------------------------- found, downloaded, drawn
+
 def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
-    """Load a data set by name: "mnist", "fashion-mnist", "cifar10" or "synthetic".
+    """Load a data set by name: one of SOURCES, or "synthetic".
 
     synthetic: the function that draws the last one (scratchnet.synthetic).
 
@@ -166,103 +201,55 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
         title, arrays = synthetic()
         digest = hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
         return Dataset(name, title, *arrays, digest)
-    root = data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet"
-    try:
-        root = Path(root).expanduser()
-    except RuntimeError:
-        raise DataError(f"{root}: there is no such home folder; {ELSEWHERE}") from None
-    if name == "cifar10":
-        return load_cifar10(root / CIFAR_FOLDER, progress)
     if name not in SOURCES:
-        raise DataError(f"unknown data set {name!r}: choose one of {', '.join(SOURCES)}, cifar10, "
-                        f"synthetic")
-    title, folder, mirrors, files = SOURCES[name]
-    arrays = []
-    for file, sha256 in files.items():
-        path = root / folder / file
-        if not path.is_file():
-            download(path, [mirror + file for mirror in mirrors], sha256, progress)
-        arrays.append(read_idx(path, axes=3 if "images" in file else 1, sha256=sha256))
-    train_images, train_labels, test_images, test_labels = arrays
-    for part, images, labels in (("training", train_images, train_labels),
-                                 ("test", test_images, test_labels)):
-        if len(images) != len(labels):
-            raise DataError(f"{root / folder}: {len(images)} {part} images, {len(labels)} labels; "
-                            f"{REMEDY}")
-    if train_images.shape[1:] != test_images.shape[1:]:
-        of_train, of_test = (" x ".join(map(str, a.shape[1:])) for a in (train_images, test_images))
-        raise DataError(f"{root / folder}: training images of {of_train}, but the test images of "
-                        f"{of_test}; {REMEDY}")
-    digest = hashlib.sha256("".join(files.values()).encode()).hexdigest()
-    return Dataset(name, title, train_images[..., None], train_labels,
-                   test_images[..., None], test_labels, digest)
-
-
-def load_cifar10(folder, progress=True):
-    """CIFAR-10, binary version; downloaded and unpacked into the folder if it is not there."""
-    if not all((folder / file).is_file() for file in CIFAR_FILES):
-        archive = folder.with_name("cifar-10-binary.tar.gz")
-        if not archive.is_file():
-            download(archive, CIFAR_ARCHIVES, None, progress)
-        unpack(archive, folder, CIFAR_FILES)
-    parts = [read_cifar10(folder / file, sha256) for file, sha256 in CIFAR_FILES.items()]
-    images, labels = zip(*parts, strict=True)
-    digest = hashlib.sha256("".join(CIFAR_FILES.values()).encode()).hexdigest()
-    return Dataset("cifar10", "CIFAR-10", np.concatenate(images[:5]), np.concatenate(labels[:5]),
-                   images[5], labels[5], digest)
+        raise DataError(f"unknown data set {name!r}: choose one of {', '.join(SOURCES)}, synthetic")
+    source = SOURCES[name]
+    root = Path(data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet")
+    try:
+        root = root.expanduser()
+    except RuntimeError:
+        raise DataError(f"{root}: there is no such home folder; choose another folder with "
+                        f"--data-dir or $SCRATCHNET_DATA") from None
+    arrays = source.read(root / source.folder, source, progress)
+    digest = hashlib.sha256("".join(source.files.values()).encode()).hexdigest()
+    return Dataset(name, source.title, *arrays, digest)
 
 
 def download(path, urls, sha256, progress=True):
     """Fetch the first of the urls that delivers a file with this SHA-256 (None: any), to path.
-
-    A connection that breaks off is tried again, up to TRIES times. Raises
-    MissingDataError, naming every address tried and what became of it.
-    """
+    Raises MissingDataError, naming every address tried and what became of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     tried = []
     for url in urls:
-        for attempt in range(TRIES):
-            try:
-                _fetch(path, url, sha256, progress)
-                return
-            except urllib.error.HTTPError as error:
-                tried.append(f"{url}: HTTP {error.code} {error.reason}")
-                break
-            except (ConnectionError, http.client.HTTPException, TimeoutError) as error:
-                tried.append(f"{url}: {getattr(error, 'strerror', '') or in_brief(error)}")
-                time.sleep(0.2 * 2 ** attempt)
-            except urllib.error.URLError as error:
-                tried.append(f"{url}: {error.reason}")
-                break
-            except DataError as error:
-                tried.append(str(error))
-                break
+        try:
+            with replacing(path) as out:
+                fetch(out, url, sha256, progress)
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException,
+                DataError) as error:
+            tried.append(f"{url}: {in_brief(error)}")
     raise MissingDataError(
         f"{path} is not there, and could not be downloaded:\n  " + "\n  ".join(tried) +
         "\nPut the file there yourself, name its folder with --data-dir or $SCRATCHNET_DATA, "
-        "or use --dataset synthetic, which needs no file"
-    )
+        "or use --dataset synthetic, which needs no file")
 
 
-def _fetch(path, url, sha256, progress):
+def fetch(out, url, sha256, progress):
+    """Write what is at the url to an open file."""
     from tqdm import tqdm
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response, replacing(path) as out:
-        total = response.headers.get("Content-Length") or ""
-        total = int(total) if total.isdecimal() and len(total) < 20 else None
-        with tqdm(total=total, unit="B", unit_scale=True, desc=path.name,
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        total = int(response.headers.get("Content-Length") or 0)
+        with tqdm(total=total or None, unit="B", unit_scale=True, desc=url.rpartition("/")[2],
                   disable=None if progress else True) as bar:
             while chunk := response.read(1 << 16):
-                out.write(chunk)
                 digest.update(chunk)
-                bar.update(len(chunk))
-                check_size(url, out.tell())
-        if total and out.tell() < total:
-            raise ConnectionError(f"connection cut after {out.tell():,} of {total:,} bytes")
-        if sha256 is not None and digest.hexdigest() != sha256:
-            raise DataError(f"{url}: wrong bytes: SHA-256 is {digest.hexdigest()}, "
-                            f"expected {sha256}")
+                bar.update(out.write(chunk))
+    if out.tell() < total:
+        raise ConnectionError(f"cut after {out.tell():,} of {total:,} bytes")
+    if sha256 is not None and digest.hexdigest() != sha256:
+        raise DataError(f"wrong bytes: SHA-256 is {digest.hexdigest()}, expected {sha256}")
 
 
 # ---------------------------------------------------------------- batches

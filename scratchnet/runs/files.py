@@ -1,20 +1,19 @@
-"""Files that are put in place only when they are complete, and what is left of those that are not.
+"""Files that are read, whatever is in them, and files that are put in place only when complete.
 
 What is being written is called .scratchnet-<16 random hex digits>.part, in the folder of the file
-(or the folder) that it will be: made exclusively, under a name that nobody can prepare, and locked
-for as long as its process lives. Whoever writes into the folder next removes those that nobody
-holds.
+(or the folder) that it will be, and is locked for as long as its process lives. Whoever writes into
+the folder next removes those that nobody holds.
 """
 
 import contextlib
+import json
 import os
 import re
 import secrets
 import shutil
-import stat
 from pathlib import Path
 
-from ..errors import RunError
+from ..errors import RunError, UserError, in_brief
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
@@ -23,6 +22,32 @@ except ImportError:  # Windows
 
 PART = re.compile(r"\.scratchnet-[0-9a-f]{16}\.part")
 
+# ---------------------------------------------------------------- reading
+
+
+@contextlib.contextmanager
+def reading(path, what, remedy, kind=RunError):
+    """Whatever goes wrong inside, which reads the file at path, becomes one error of this kind: the
+    file, what it should be, what went wrong, what to do. Not what the system refuses (no such file,
+    no permission, no memory), which cli.explained says."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise kind(f"{path} is damaged or no {what} ({type(error).__name__}: {in_brief(error)}); "
+                   f"{remedy}") from None
+
+
+def read_json(path):
+    """What is in a JSON file. Raises RunError if it is none."""
+    with reading(path, "JSON", "restore it, or name another file"):
+        return json.loads(Path(path).read_bytes())
+
+
+# ---------------------------------------------------------------- writing
 
 @contextlib.contextmanager
 def replacing(path, mode="wb"):
@@ -57,19 +82,6 @@ def about(path):
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def read(path, most):
-    """The bytes of a file. Raises RunError for one with more than `most`, and for what is none: a
-    pipe, which would be waited for for ever, or a device."""
-    def at_once(name, flags): return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
-    with open(path, "rb", opener=at_once) as file:
-        is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-        content = file.read(most + 1) if is_file else b""
-    if not is_file or len(content) > most:
-        what = f"has more than {most:,} bytes" if is_file else "is a pipe or a device, and no file"
-        raise RunError(f"{path}: {what}; mend or remove it, or name another")
-    return content
 
 
 def lock(handle):
@@ -111,12 +123,9 @@ def remove_parts(folder):
 
 
 def remove_if_left(part):
-    if flock is None:
-        part.unlink()  # Windows refuses this while it is open
-        return
-    handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    handle = os.open(part, os.O_RDONLY)
     try:
         if lock(handle):
-            shutil.rmtree(part) if stat.S_ISDIR(os.fstat(handle).st_mode) else part.unlink()
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
     finally:
         os.close(handle)

@@ -6,11 +6,16 @@ import ctypes
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+
+from .. import backend
 from ..errors import RunError, shown
 from ..fast.processes import processes
-from . import checkpoint, machine
+from . import checkpoint
 from . import run as runs
 from .files import about, contents, lock, new_part, remove_parts, replacing
 from .flags import RUN_ONLY
@@ -21,9 +26,6 @@ OWN = re.compile(  # what a run, generate.py and evaluate.py call their files
     rf"config\.json|checkpoint\.npz|(metrics|train)\.csv|curves\.png"
     rf"|({'|'.join(PICTURES)})(-seed{N}(-{N})?)?\.png"
     rf"|(evaluation|validation)(-static)?(-first{N})?(-importance{N})?\.json")
-_locked = set()  # file descriptors; a process forked while they are open has no use for them
-if hasattr(os, "register_at_fork"):  # ... and would keep the lock of one that was killed
-    os.register_at_fork(after_in_child=lambda: [os.close(handle) for handle in _locked])
 
 
 def unused(path):
@@ -54,7 +56,6 @@ def own(folder):
 def check_free(folder, overwrite, whole=False):
     """Raise RunError if --out names something that a new run must not be written over. whole: nor
     put in the place of, with all that is in it."""
-    check_writable(folder)
     if not (names := contents(folder)):
         return
     try:
@@ -70,17 +71,6 @@ def check_free(folder, overwrite, whole=False):
                        f"name another folder")
 
 
-def check_writable(folder):
-    """Raise RunError if the folder cannot be made or written."""
-    above = folder
-    while not above.exists():
-        above = above.parent
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        why = f"no permission to write in {above}" if above.is_dir() else f"{above} is a file"
-        raise RunError(f"the run cannot be written to {folder}: {why}; mend that, or name another "
-                       f"folder with --out")
-
-
 def barely_begun(folder):
     """Whether a run was ended there before its first checkpoint: it left config.json, and nothing
     that would be lost. (A checkpoint at step 0 would not do instead: the run may be ended before
@@ -92,25 +82,13 @@ def barely_begun(folder):
 def claimed(flags, dataset):
     """The folder of the run, locked. What is in it is looked at under the lock, again: another run
     may have begun or finished there while the data were loaded."""
-    folder = Path(flags.resume or flags.out or made(Path("runs", f"{flags.model}-{dataset.name}")))
-    check_writable(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    named = flags.resume or flags.out
+    folder = Path(named) if named else unused(Path("runs", f"{flags.model}-{dataset.name}"))
+    folder.mkdir(parents=True, exist_ok=named is not None)
     with locked(folder):
         if not flags.resume:
             check_free(folder, flags.overwrite)
         yield folder
-
-
-def made(path):
-    """A new folder of that name, or with the first number that nobody else has taken."""
-    while True:
-        folder = unused(path)
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            if not os.path.lexists(folder):  # it is about another, above it
-                raise
 
 
 @contextlib.contextmanager
@@ -122,14 +100,12 @@ def locked(folder):
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
-    _locked.add(handle)
     try:
         if lock(handle) is False:
             raise RunError(f"{folder}: another process is training into this folder; wait until it "
                            f"is done, or stop it, and then use --resume {folder}")
         yield handle
     finally:
-        _locked.discard(handle)
         os.close(handle)
 
 
@@ -185,18 +161,32 @@ def exchange(part, path):
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_config(folder, script, flags, dataset, continued, before=None):
+def write_config(folder, script, flags, dataset, continued):
     """config.json: everything that repeats the run, and what it ran on. continued: what was
-    changed on the way, by --resume: [{"after_step": n, "was": {flag: earlier value}}, ...];
-    before: what was in it, whose commit is kept where that of now cannot be found out."""
-    versions, earlier = machine.versions(), (before or {}).get("versions")
-    if versions["commit"] == machine.UNKNOWN and isinstance(earlier, dict):
-        versions["commit"] = earlier.get("commit", machine.UNKNOWN)
+    changed on the way, by --resume: [{"after_step": n, "was": {flag: earlier value}}, ...]."""
     kept = {n: v for n, v in vars(flags).items() if n not in (*RUN_ONLY, "out", "data_dir")}
     content = {"script": script, "flags": kept,
                "dataset": {"name": dataset.name, "title": dataset.title, "sha256": dataset.sha256,
                            "image_shape": list(dataset.image_shape),
                            "num_classes": dataset.num_classes},
                **({"continued": continued} if continued else {}),
-               "versions": versions, "processes": processes(flags.batch_size)}
+               "versions": versions(), "processes": processes(flags.batch_size)}
     checkpoint.write_json(folder / "config.json", content)
+
+
+def versions():
+    """Versions of everything a result depends on."""
+    return {"python": sys.version.split()[0], "numpy": np.__version__,
+            "backend": backend.describe(), "commit": commit_of(Path(__file__).parents[2])}
+
+
+def commit_of(checkout):
+    """The commit of the git repository in this folder; not of one that the folder lies in, which is
+    somebody else's."""
+    git = ["git", f"--git-dir={checkout}/.git", f"--work-tree={checkout}"]
+    try:
+        described = subprocess.run([*git, "describe", "--always", "--dirty", "--abbrev=12"],
+                                   check=True, capture_output=True, text=True, timeout=5)
+        return described.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown (no git)"

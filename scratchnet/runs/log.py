@@ -4,12 +4,13 @@ import contextlib
 import csv
 import math
 import sys
+import threading
 import time
 
 import numpy as np
 
 from ..backend import to_numpy, xp
-from ..errors import CheckpointError, DivergenceError
+from ..errors import DivergenceError
 from ..tensor import raw
 from ..training import summarise
 from . import checkpoint
@@ -26,11 +27,7 @@ class Sums:
 
     def add(self, metrics, images):
         for name, value in metrics.items():
-            before = self.values.get(name, 0.0 * value)
-            if np.shape(before) != np.shape(value):
-                raise CheckpointError(f"the checkpoint's sum of {name!r} is of another shape: it is "
-                                      f"damaged; restore it from a copy, or train again")
-            self.values[name] = before + value * images
+            self.values[name] = self.values.get(name, 0.0) + value * images
         self.images += images
 
     def means(self, model):
@@ -180,7 +177,7 @@ class Table:
         if not self.begun:
             self.begun = True
             heads = "".join(label(n).rjust(11) for n in self.columns)
-            print(f"{'':13}" + "".join(f" {p + ' ':─<{len(heads) - 1}} " for p in self.parts))
+            print(f"{'':13}" + "".join(f" {p + ' ':-<{len(heads) - 1}} " for p in self.parts))
             print(f"{'epoch':>5} {'time':>6} " + heads * len(self.parts))
         minutes, seconds = divmod(int(row["seconds"]), 60)
         print(f"{row['epoch']:>5} {minutes:>3}:{seconds:02d} " + "".join(
@@ -192,25 +189,8 @@ class Table:
 
 
 def progress_bar(quiet, **how):
-    """tqdm's bar on stderr, where a person is watching; or one that shows nothing. The latter is
-    no tqdm: all its bars share a lock between processes, and one that is killed while it holds the
-    lock would stop the others for ever."""
-    if quiet:
-        return NoBar()
+    """tqdm's bar on stderr, where a person is watching."""
     from tqdm import tqdm
 
-    return tqdm(leave=False, file=sys.stderr, disable=None, **how)
-
-
-class NoBar(contextlib.nullcontext):
-    def __enter__(self):
-        return self
-
-    def update(self, n=1):
-        pass
-
-    def set_postfix_str(self, text):
-        pass
-
-    def close(self):
-        pass
+    tqdm.set_lock(threading.RLock())  # its own is of all processes: one killed holding it stops all
+    return tqdm(leave=False, file=sys.stderr, disable=quiet or None, **how)

@@ -90,9 +90,8 @@ def samples(ask):
 
 
 def in_order(model):
-    """Whether it draws images pixel by pixel, with a temperature: what can complete an image can
-    draw a whole one so."""
-    return "completion" in model.gives
+    """Whether it draws images pixel by pixel, with a temperature."""
+    return hasattr(model, "complete")
 
 
 def reconstructions(ask):
@@ -192,17 +191,17 @@ def palette(ask):
     return images, lambda: figures.palette(images, f"{ask.title}: what each code decodes to")
 
 
-# {name: (what of model.gives it needs, the function)}
-PICTURES = {"samples": ("samples", samples),
-            "reconstructions": ("reconstructions", reconstructions),
-            "interpolation": ("interpolation", interpolation), "manifold": ("manifold", manifold),
-            "latent": ("latent", latent), "completion": ("completion", completion),
+# {name: (the model's method that it needs, the function)}
+PICTURES = {"samples": ("sample", samples), "reconstructions": ("reconstruct", reconstructions),
+            "interpolation": ("mean_image", interpolation), "manifold": ("sample", manifold),
+            "latent": ("mean_image", latent), "completion": ("complete", completion),
             "codes": ("codes", codes), "usage": ("codes", usage), "palette": ("codes", palette)}
 
 
 def possible(model):
-    """The names of the pictures that the model can give."""
-    return [name for name, (needs, _) in PICTURES.items() if needs in model.gives]
+    """The names of the pictures that the model can give; a manifold only of a plane."""
+    return [name for name, (needs, _) in PICTURES.items() if hasattr(model, needs)
+            and (name != "manifold" or getattr(model, "z_dim", 0) == 2)]
 
 
 @no_grad()
@@ -216,7 +215,7 @@ def write_figure(path, figure):
         figure.savefig(file, format="png", dpi=110)
 
 
-def draw_all(model, dataset, log, folder, title, seed):
+def draw_all(model, dataset, log, columns, folder, title, seed):
     """Draw every picture that this model can give, and the curves of its Log, into the folder;
     returns the names of the files that could be written."""
     ask = Request(model, title, dataset.image_shape, lambda: dataset, seed)
@@ -224,7 +223,7 @@ def draw_all(model, dataset, log, folder, title, seed):
     model.eval()
     drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model)}
     model.train(before)
-    drawn["curves.png"] = figures.curves(log, model.table, f"{title}: training")
+    drawn["curves.png"] = figures.curves(log, columns, f"{title}: training")
     for name, figure in drawn.items():
         with log.dispensable(name):
             write_figure(Path(folder) / name, figure)

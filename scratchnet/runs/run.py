@@ -4,6 +4,7 @@ config.json says which script wrote it, with which flags, on which data; checkpo
 weights. What generate.py, evaluate.py and a prior over a VQ-VAE's codes have in common.
 """
 
+import contextlib
 import hashlib
 import os
 from argparse import Namespace
@@ -18,24 +19,16 @@ from ..errors import CheckpointError, RunError, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
-from .flags import build_parser, completed, flags_in
-from .forms import COUNT, TEXT, changed, misfit, read_config
-from .memory import Weighed
-
-CONFIG = {"script": TEXT, "flags": {"model": TEXT}, "dataset": {
-    "name": TEXT, "num_classes": COUNT,
-    "title": ("a text", lambda v: isinstance(v, str) and len(v) < 2000),
-    "sha256": ("a SHA-256", lambda v: TEXT[1](v) and len(v) == 64),
-    "image_shape": ("a height, a width and a number of channels", lambda v: isinstance(v, list)
-                    and len(v) == 3 and all(COUNT[1](n) and 0 < n < 10 ** 5 for n in v))}}
+from .files import read_json, reading
+from .flags import build_parser, completed, config_of, flags_in
 
 
 @dataclass
 class Run:
     """folder; config: what is in its config.json; kind: of its images, a key of data.KINDS; flags:
     a Namespace; trained_on: name, title, sha256, image_shape and num_classes of the data; model:
-    with its averaged weights, if it kept them; vqvae: for a prior, the Run whose codes it models;
-    progress: of its training."""
+    with its averaged weights, if it kept them; units: of its figures; vqvae: for a prior, the Run
+    whose codes it models; progress: of its training."""
 
     folder: Path
     config: dict
@@ -43,6 +36,7 @@ class Run:
     flags: Namespace
     trained_on: dict
     model: object = None
+    units: str = ""
     vqvae: object = None
     progress: dict = None
 
@@ -63,6 +57,8 @@ class Run:
         """SHA-256 of the data it was trained on and of everything it learned."""
         digest = hashlib.sha256(self.trained_on["sha256"].encode())
         for name, array in self.model.state_dict().items():
+            if name == "N":  # a VQ-VAE had its count of steps here once, and old priors know it so
+                digest.update(b"steps" + np.float32([self.progress["step"]]).tobytes())
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
@@ -78,8 +74,6 @@ class Run:
             found = encoded(found, self.vqvae, train=False)
         else:
             check_data(self.folder, self.trained_on, found)
-        if found.image_shape != self.image_shape:
-            raise changed(self.folder / "config.json", "its images have another shape")
         grey = self.vqvae is not None or self.flags.binarize == "none"
         return found if grey else data.statically_binarised(found)
 
@@ -117,12 +111,22 @@ def check_data(folder, trained_on, dataset):
 
 def read(folder):
     """The Run in a folder, without its model. Raises RunError if there is none."""
-    folder, config = Path(folder), read_config(folder)
-    if problem := misfit(config, CONFIG):
-        raise changed(folder / "config.json", problem)
-    config["dataset"]["title"] = printable(config["dataset"]["title"])
-    kind = config["script"].removeprefix("train_").removesuffix(".py")
-    return Run(folder, config, kind, Namespace(**config["flags"]), config["dataset"])
+    path = config_of(folder)
+    with as_written(path):
+        config = read_json(path)
+        kind = config["script"].removeprefix("train_").removesuffix(".py")
+        trained_on = {n: config["dataset"][n]
+                      for n in ("name", "title", "sha256", "image_shape", "num_classes")}
+        trained_on["title"] = printable(trained_on["title"])
+        trained_on["sha256"] = str(trained_on["sha256"])
+        trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
+        flags = Namespace(**{"model": None} | config["flags"])
+        return Run(Path(folder), config, kind, flags, trained_on)
+
+
+def as_written(path):
+    """Whatever goes wrong inside is blamed on the config.json at path, as one error."""
+    return reading(path, "config.json that a run wrote", "restore it, or train again")
 
 
 def open_run(folder, recipes):
@@ -132,45 +136,38 @@ def open_run(folder, recipes):
     that it models have changed since; CheckpointError if it has no checkpoint, or a damaged one.
     """
     run = read(folder)
-    recipe = recipes.get(run.kind, {}).get(run.flags.model)
-    if recipe is None:
-        raise RunError(f"{run.folder / 'config.json'}: {run.script} has no model "
-                       f"{run.flags.model!r}; the run is of another version of scratchnet")
+    path = run.folder / "checkpoint.npz"
+    if not path.is_file():
+        raise RunError(f"{run.folder}: the run has no checkpoint yet ({path} does not exist); "
+                       f"train it first, with python {run.script} --resume {run.folder}")
+    models, model = recipes.get(run.kind, {}), str(run.flags.model)
     config = run.folder / "config.json"
-    try:  # its flags as the script read them
-        given = flags_in(config, run.config, build_parser(run.kind, "", recipes[run.kind]))
+    if model not in models:
+        raise RunError(f"{config}: {run.script} has no model {model!r}; the run is of another "
+                       f"version of scratchnet")
+    recipe = models[model]
+    with as_written(config):
+        given = flags_in(config, run.config["flags"], build_parser(run.kind, "", models, model))
         run.flags = completed(vars(given), recipe)
-    except RunError as error:
-        raise changed(config, error) from None
-    if not os.path.isfile(run.folder / "checkpoint.npz"):
-        raise RunError(f"{run.folder}: the run has no checkpoint yet ({run.folder}/checkpoint.npz "
-                       f"does not exist); train it first, with python {run.script} --resume "
-                       f"{run.folder}")
     # What a recipe asks a data set for. The variance is in the checkpoint.
     shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
                             num_classes=run.trained_on["num_classes"])
     if "codes" in recipe.has:
-        if run.flags.codes is None:
-            raise changed(config, "it names no --codes")
         run.vqvae = own_vqvae(run, recipes)
         shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
-    try:
-        run.model = build_model(recipe, shape, run.flags, training=False)
-    except RunError as error:
-        raise changed(config, error) from None
-    run.progress = checkpoint.load(run.folder / "checkpoint.npz", run.model, averaged=True)
+    run.model = build_model(recipe, shape, run.flags)
+    _, run.units = recipe.shows(run.flags)
+    run.progress = checkpoint.load(path, run.model, averaged=True)
     run.model.eval()
     return run
 
 
-def build_model(recipe, dataset, flags, training=True):
+def build_model(recipe, dataset, flags):
     """The recipe's model, with its first weights. Raises RunError for sizes that do not fit the
-    images, or the memory."""
-    # Drawn with 8 bytes and kept in 4; in training with a gradient and two or three running means.
-    each = 16 + 4 * bool(flags.average) if training else 12
+    images."""
     sizes = {name: getattr(flags, name) for name in recipe.has}
     try:
-        return recipe.build(dataset, Weighed(generator(flags.seed, "weights"), each), **sizes)
+        return recipe.build(dataset, generator(flags.seed, "weights"), **sizes)
     except ValueError as error:
         raise RunError(str(error)) from None
 
@@ -185,17 +182,18 @@ def own_vqvae(prior, recipes):
     beside = prior.folder.resolve().parent / named.name
     places = list(filter(os.path.exists, dict.fromkeys([named, beside])))
     if not places:
-        raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at {named} "
-                       f"nor at {beside}; put its folder there")
-    wrong = []
-    for folder in places:
-        try:
-            vqvae = open_vqvae(folder, recipes, prior.kind)
-            check_codes(prior.folder, prior.trained_on, vqvae)
-            return vqvae
-        except (RunError, CheckpointError) as error:
-            wrong.append(error)
-    raise wrong[0]
+        raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at "
+                       f"{named} nor at {beside}; put its folder there")
+    def opened(folder):
+        vqvae = open_vqvae(folder, recipes, prior.kind)
+        check_codes(prior.folder, prior.trained_on, vqvae)
+        return vqvae
+    try:
+        return opened(places[0])
+    except (RunError, CheckpointError):
+        with contextlib.suppress(RunError, CheckpointError):
+            return opened(places[-1])
+        raise
 
 
 def open_vqvae(folder, recipes, kind):
@@ -246,8 +244,8 @@ def encoded(dataset, vqvae, train=True, flip=False):
     train = grids(dataset.train_images) if train else test[:0]
     mirrored = grids(dataset.train_images[:, :, ::-1]) if flip else None
     height, width = test.shape[1:3]
-    return CodeDataset(dataset.name, f"{dataset.title}, as {height}x{width} codes of "
-                       f"{printable(vqvae.folder.name)}", train, dataset.train_labels[:len(train)], test,
-                       dataset.test_labels, code_checksum(vqvae),
-                       len(vqvae.model.e), vqvae.model.decode_codes, held_out=dataset.held_out,
+    title = f"{dataset.title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"
+    return CodeDataset(dataset.name, title, train, dataset.train_labels[:len(train)], test,
+                       dataset.test_labels, code_checksum(vqvae), len(vqvae.model.e),
+                       vqvae.model.decode_codes, held_out=dataset.held_out,
                        train_mirrored=mirrored)

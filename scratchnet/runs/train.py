@@ -18,14 +18,14 @@ SAVE_EVERY = 60       # seconds between checkpoints within an epoch
 LOOK_EVERY = 50       # steps between looks at the losses: on a GPU each look waits for it
 
 
-def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
+def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, columns=()):
     """Train from `progress` (None: from the start) to the end of flags.epochs, or flags.steps,
     with as many processes as are of use (fast/processes.py): each goes through all that is here,
     and the first alone writes.
 
     flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip. folder: where
-    metrics.csv, train.csv and checkpoint.npz go. Returns the Log, and None if the run is
-    complete, or else the number of the signal that stopped it, saved.
+    metrics.csv, train.csv and checkpoint.npz go. columns: the metrics on screen. Returns the Log,
+    and None if the run is complete, or else the number of the signal that stopped it, saved.
 
     Raises DivergenceError, naming step and term, if a loss is NaN or infinite; the
     checkpoint is then the last good one.
@@ -41,7 +41,7 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False):
           start_group(processes(flags.batch_size), optimizer) as group):
         if group.rank == 0:
             log.write_tables()  # a run killed after its checkpoint has older ones
-        table = Table(model.table, log.held_out, epochs, quiet or group.rank > 0)
+        table = Table(columns, log.held_out, epochs, quiet or group.rank > 0)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // per_epoch, epochs):
             end = min((epoch + 1) * per_epoch, total)

@@ -1,0 +1,349 @@
+"""Images of one's own, in whatever form they lie there, as uint8 (N, H, W, C).
+
+`read` tells by name and content which form it is; each form has one reader; what a reader of arrays
+finds goes through `pixels`, which knows which numbers are grey levels. What cannot be used is a
+DataError that names the file and says what to do.
+"""
+
+import gzip
+import io
+import math
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError, in_brief
+
+ACCEPTED = ("a folder of pictures (a subfolder for each class, if there are classes), a .npy, .npz "
+            "or .csv, an idx file or CIFAR's .bin, or the folder of those")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How images are to be read. size: (H, W) to resize to, or None; grey: colours are averaged, as
+    the eye weighs them; transpose: rows and columns change places; channels_first: arrays are
+    (N, C, H, W)."""
+
+    size: tuple = None
+    grey: bool = False
+    transpose: bool = False
+    channels_first: bool = False
+
+
+@dataclass(frozen=True)
+class Images:
+    """images: uint8 (N, H, W, C). labels: uint8 (N,), or None if they have none. classes: the names
+    of 0, 1, ..., if they have some. said: what was taken for granted, to be told."""
+
+    images: np.ndarray
+    labels: np.ndarray = None
+    classes: tuple = ()
+    said: tuple = ()
+
+
+def read(path, form=Form(), progress=True):
+    """What lies at the path: {"train": Images, "test": Images}, or {"all": Images} if it is not
+    divided there. Raises DataError."""
+    path = Path(path).expanduser()
+    try:
+        found = read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is nothing of that name; give {ACCEPTED}") from None
+    except (ValueError, KeyError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: is not what its name says ({in_brief(error)}); give {ACCEPTED}"
+                        ) from None
+    if "test" in found:
+        one, two = (found[part].images.shape[1:] for part in ("train", "test"))
+        if one != two:
+            raise DataError(f"{path}: training images of {shape(one)}, but test images of "
+                            f"{shape(two)}; --size H W makes them one")
+    return found
+
+
+def read_folder(path, form, progress):
+    """train/ and test/, or files that say so; else pictures."""
+    names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
+    if "MNIST" in names and (path / "MNIST" / "raw").is_dir():  # torchvision's
+        return read_folder(path / "MNIST" / "raw", form, progress)
+    if "raw" in names and (path / "raw").is_dir():
+        return read_folder(path / "raw", form, progress)
+    divided = {}
+    for part, word in (("train", "train"), ("test", "test"), ("test", "t10k"), ("test", "val")):
+        for name in names:
+            if name.startswith(word) and "label" not in name and part not in divided:
+                divided[part] = path / name
+    if len(divided) == 2:
+        found = {part: read_part(file, form, progress) for part, file in divided.items()}
+        if found["train"].classes != found["test"].classes:
+            raise DataError(f"{path}: the folders {divided['train'].name} and "
+                            f"{divided['test'].name} have other subfolders, which are the classes")
+        return found
+    return {"all": read_pictures(path, form, progress)}
+
+
+def read_part(path, form, progress=True):
+    """The Images of one file or folder that is not divided further."""
+    if path.is_dir():
+        return read_pictures(path, form, progress)
+    found = read_file(path, form)
+    if "all" not in found:
+        raise DataError(f"{path}: is divided itself, into training and test images; name it alone")
+    return found["all"]
+
+
+# ---------------------------------------------------------------- pictures
+
+def read_pictures(path, form, progress):
+    """The pictures of a folder; those of its subfolders are the classes, in the order of their
+    names. Files that are no pictures by their names are left out, and counted."""
+    from PIL import Image
+    known = set(Image.registered_extensions())
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not
+                   any(part.startswith(".") for part in p.relative_to(path).parts))
+    pictures = [p for p in files if p.suffix.lower() in known]
+    if not pictures:
+        raise DataError(f"{path}: no pictures in this folder; give {ACCEPTED}")
+    classes = sorted({p.relative_to(path).parts[0] for p in pictures if p.parent != path})
+    if classes and any(p.parent == path for p in pictures):
+        loose = next(p for p in pictures if p.parent == path)
+        raise DataError(f"{path}: has classes, as subfolders, but {loose.name} and perhaps others "
+                        f"lie beside them; move those into one")
+    if len(classes) > 256:
+        raise DataError(f"{path}: {len(classes)} subfolders, more than the 256 classes there can "
+                        f"be; name the folder of one class, or put all into one")
+    arrays = list(decoded(pictures, form, progress))
+    if not form.size:
+        check_sizes(pictures, arrays)
+    depth = max(a.shape[2] for a in arrays)
+    images = np.empty((len(arrays), *arrays[0].shape[:2], depth), np.uint8)
+    for image, array in zip(images, arrays, strict=True):
+        image[:] = array  # grey ones among coloured ones have three channels alike
+    if form.transpose:
+        images = images.transpose(0, 2, 1, 3)
+    labels = np.array([classes.index(p.relative_to(path).parts[0]) for p in pictures], np.uint8
+                      ) if classes else None
+    said = [f"{len(files) - len(pictures)} files that are no pictures were left out"
+            ] * (len(pictures) < len(files))
+    return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said))
+
+
+def decoded(files, form, progress):
+    """Each picture's array (H, W, 1 or 3), in order, by several threads: Pillow decodes outside of
+    Python's lock."""
+    from tqdm import tqdm
+    with ThreadPoolExecutor() as threads:
+        yield from tqdm(threads.map(lambda file: decode(file, form), files), "Reading pictures",
+                        len(files), disable=None if progress else True, unit="")
+
+
+def decode(file, form):
+    """One picture, uint8 (H, W, 1 or 3); turned as its camera was held. Raises DataError."""
+    from PIL import Image, ImageOps
+    try:
+        with Image.open(file) as picture:
+            if form.size:  # JPEG alone: decoded at an eighth of its size, if that will do
+                picture.draft(None, (2 * form.size[1], 2 * form.size[0]))
+            picture = ImageOps.exif_transpose(picture)
+            picture.load()
+    except Exception as error:  # whatever Pillow raises for a file that is damaged
+        raise DataError(f"{file}: is no picture that can be opened ({in_brief(error)}); mend or "
+                        f"remove it") from None
+    if picture.mode[0] in "IF":
+        raise DataError(f"{file}: has 16 bits or more a pixel; save it with 8")
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema()[0] < 255:
+            raise DataError(f"{file}: is partly transparent, and what should be behind it is not "
+                            f"said; save it without an alpha channel")
+    grey = form.grey or picture.mode in ("1", "L", "LA")
+    picture = picture.convert("L" if grey else "RGB")
+    if form.size:
+        picture = resize(picture, form.size)
+    array = np.asarray(picture)
+    return array.reshape(*array.shape[:2], -1)
+
+
+def resize(picture, size):
+    """Cut to the new shape around the middle, then by averages over areas (downwards)."""
+    from PIL import Image, ImageOps
+    height, width = size
+    larger = width > picture.width or height > picture.height
+    return ImageOps.fit(picture, (width, height), Image.BICUBIC if larger else Image.BOX)
+
+
+def check_sizes(files, arrays):
+    for file, array in zip(files, arrays, strict=True):
+        if array.shape[:2] != arrays[0].shape[:2]:
+            raise DataError(f"{file}: is {shape(array.shape[:2])}, but {files[0].name} is "
+                            f"{shape(arrays[0].shape[:2])}; --size H W makes all alike, such as "
+                            f"--size 32 32")
+
+
+# ---------------------------------------------------------------- files of arrays
+
+def read_file(path, form):
+    """The arrays of one file: {"train": ..., "test": ...} or {"all": ...}."""
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    name = path.name.removesuffix(".gz")
+    if content[:6] == b"\x93NUMPY":
+        found = {"all": (np.load(io.BytesIO(content)), None)}
+    elif content[:2] == b"PK":
+        found = read_npz(path, content)
+    elif content[:3] == b"\0\0\x08":
+        found = {"all": (read_idx(content), read_labels_beside(path))}
+    elif name.endswith(".csv"):
+        found = {"all": read_csv(path, content)}
+    elif name.endswith(".bin"):
+        found = {"all": read_cifar(path, content)}
+        form = replace(form, channels_first=True)
+    else:
+        raise DataError(f"{path}: is none of the forms that are read: give {ACCEPTED}")
+    return {part: as_images(path, *arrays, form) for part, arrays in found.items()}
+
+
+def read_npz(path, content):
+    """Arrays of three axes or more are images, of one axis labels; "test" in its name says what an
+    array is for. MedMNIST's and Keras's files are such."""
+    arrays = dict(np.load(io.BytesIO(content)))
+    arrays = {name: a for name, a in arrays.items() if "val" not in name}
+    images = {name: a for name, a in arrays.items() if a.ndim >= 3}
+    parts = {}
+    for name, array in images.items():
+        part = "test" if "test" in name else "train"
+        if part in parts or len(images) > 2:
+            raise DataError(f"{path}: which of its arrays are the images: {', '.join(images)}? "
+                            f"Save those alone, or two, with train and test in their names")
+        labels = [a.reshape(-1) for n, a in arrays.items() if a.size == len(a) == len(array)
+                  and ("test" in n) == (part == "test")]
+        parts[part] = array, labels[0] if labels else None
+    if not parts:
+        raise DataError(f"{path}: has no array of images (N, H, W) or (N, H, W, C); it has "
+                        f"{', '.join(f'{n} {a.shape}' for n, a in arrays.items()) or 'nothing'}")
+    return parts if len(parts) == 2 else {"all": next(iter(parts.values()))}
+
+
+def read_idx(content):
+    """Unsigned bytes: 0, 0, 8, the number of axes, a big-endian 32-bit number for each, the bytes.
+    Raises ValueError."""
+    axes = content[3]
+    size = np.frombuffer(content, ">u4", axes, 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(size.astype(int))
+
+
+def read_labels_beside(path):
+    """train-images-idx3-ubyte has its labels in train-labels-idx1-ubyte, if they are there."""
+    for beside in path.parent.iterdir():
+        if beside != path and plain(beside.name).replace("label", "image") == plain(path.name):
+            content = beside.read_bytes()
+            return read_idx(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+    return None
+
+
+def plain(name):
+    """The name of an idx file without what differs between publishers."""
+    return name.removesuffix(".gz").replace("idx1", "idx3").replace(".idx3", "-idx3")
+
+
+def read_csv(path, content):
+    """Kaggle's form: a row an image, its label first, if there is one; a line of names above."""
+    first, _, _ = content.partition(b"\n")
+    named = int(any(c.isalpha() for c in first.decode()))
+    rows = np.loadtxt(io.BytesIO(content), np.float32, delimiter=",", skiprows=named, ndmin=2)
+    labelled = side(rows.shape[1]) is None
+    pixels_of = rows[:, labelled:]
+    if side(pixels_of.shape[1]) is None:
+        raise DataError(f"{path}: rows of {rows.shape[1]} numbers: neither they nor all but the "
+                        f"first are a square image, grey or in colours")
+    return pixels_of.reshape(len(rows), *side(pixels_of.shape[1])), rows[:, 0] if labelled else None
+
+
+def side(count):
+    """(H, W) or (H, W, 3) of a square image of so many numbers; None if there is none."""
+    for channels, last in ((1, ()), (3, (3,))):
+        edge = math.isqrt(count // channels)
+        if edge * edge * channels == count:
+            return edge, edge, *last
+    return None
+
+
+def read_cifar(path, content):
+    """CIFAR-10's records, a label and 3 x 32 x 32 bytes, or CIFAR-100's, whose label is the second
+    of two."""
+    for labels, most in ((1, 10), (2, 100)):
+        record = labels + 3 * 32 * 32
+        if content and len(content) % record == 0:
+            rows = np.frombuffer(content, np.uint8).reshape(-1, record)
+            if rows[:, labels - 1].max() < most:
+                return rows[:, labels:].reshape(-1, 3, 32, 32), rows[:, labels - 1]
+    raise DataError(f"{path}: {len(content):,} bytes, which are no records of CIFAR-10 (3,073 "
+                    f"bytes each) or CIFAR-100 (3,074)")
+
+
+# ---------------------------------------------------------------- which numbers are pixels
+
+def as_images(path, array, labels, form):
+    """Arrays as Images. labels: (N,) whole numbers, or None. Raises DataError."""
+    if form.channels_first:
+        array = np.moveaxis(array, 1, -1) if array.ndim == 4 else array
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or not array.size or array.shape[3] not in (1, 3):
+        why = {"": "", 4: ": four channels, as with transparency; leave that out"}.get(
+            array.shape[3] if array.ndim == 4 else "", "")
+        if array.ndim == 4 and array.shape[1] in (1, 3):
+            why = "; --channels-first reads them as (N, C, H, W)"
+        raise DataError(f"{path}: an array of {array.shape}, but images are (N, H, W) or (N, H, W, "
+                        f"C), with 1 or 3 channels{why}")
+    images, said = pixels(path, array)
+    if form.transpose:
+        images = images.transpose(0, 2, 1, 3)
+    if form.size or (form.grey and images.shape[3] == 3):
+        images = by_pillow(images, form)
+    if labels is not None:
+        if len(labels) != len(images):
+            raise DataError(f"{path}: {len(images):,} images, but {len(labels):,} labels")
+        if not np.isin(labels, np.arange(256)).all():
+            raise DataError(f"{path}: labels from {labels.min():g} to {labels.max():g}; classes "
+                            f"are whole numbers from 0 to 255")
+        labels = labels.astype(np.uint8)
+    return Images(np.ascontiguousarray(images), labels, said=tuple(said))
+
+
+def pixels(path, array):
+    """Numbers as grey levels, uint8, and what was taken for granted, by their range."""
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{path}: an array of {array.dtype}; pixels are numbers: uint8, or float")
+    low, high = array.min(), array.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DataError(f"{path}: has NaN or infinite pixels; mend or leave out those images")
+    if 0 <= low and high <= 1:
+        return (np.rint(array * np.float64(255)).astype(np.uint8),
+                ["numbers from 0 to 1: 0 is taken for black, 1 for white"])
+    if array.dtype.kind == "f" and -1 <= low and high <= 1:
+        return (np.rint((array + 1) * 127.5).astype(np.uint8),
+                ["numbers from -1 to 1: -1 is taken for black, 1 for white"])
+    if array.dtype == np.uint8 or 0 <= low and high <= 255 and (array == np.rint(array)).all():
+        return array.astype(np.uint8), []
+    raise DataError(f"{path}: pixels from {low:g} to {high:g}; accepted are whole numbers from 0 "
+                    f"to 255, or floats in [0, 1] or in [-1, 1]")
+
+
+def by_pillow(images, form):
+    """Arrays resized, and their colours averaged, as pictures are."""
+    from PIL import Image
+    found = []
+    for image in images:
+        picture = Image.fromarray(image if image.shape[2] == 3 else image[..., 0])
+        picture = picture.convert("L") if form.grey else picture
+        found.append(np.asarray(resize(picture, form.size) if form.size else picture))
+    images = np.stack(found)
+    return images.reshape(*images.shape[:3], -1)
+
+
+def shape(size):
+    return " x ".join(map(str, size))

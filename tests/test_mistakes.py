@@ -1,0 +1,216 @@
+"""Every mistake of a user is one line, which says what would do, and exit code 2. (Damaged
+checkpoints are in test_resume.py, damaged data in test_data.py.)"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scripts import ROOT, SYNTHETIC, VAE, asked, call, changed, refused, train
+
+import evaluate
+import export
+import generate
+from models import RECIPES
+from scratchnet.runs import cli
+
+pytestmark = pytest.mark.usefixtures("runs_here")
+
+# A row: the command line (train_mnist.py's begins with a flag), and words that the message has.
+WRONG = """
+--model gan                                  'gan' is not one of autoencoder, vae
+--epochs 1                                   --model is needed: one of autoencoder, vae
+--model vqvea                                did you mean vqvae?
+--model                                      --model: expected one argument
+--model vae --h-dim                          --h-dim: expected at least one argument
+--model vae --schedule cosin                 did you mean cosine?
+--model vae extra                            'extra'
+--model vae --batch-size -5                  --batch-size: '-5' is not a whole number, 1 or more
+--model vae --epochs 0                       --epochs: '0' is not a whole number, 1 or more
+--model vae --lr nan                         --lr: 'nan' is not a number above 0
+--model vae --seed -1                        --seed: '-1' is not a whole number
+--model vae --epoch 3                        did you mean epochs
+--model autoencoder --beta 2                 --beta
+--model pixelcnn --conditional               --conditional
+--model prior --codes vqvae --levels 4       --levels
+--model vae --dataset imagenet               'imagenet' is not one of mnist, fashion
+--model vae --dataset mnist                  mnist
+--model vae --data-dir nowhere               nowhere/mnist/train-images-idx3-ubyte.gz
+--model vae --config missing.json            missing.json: No such file
+--resume nowhere                             no run there
+--resume vae --model autoencoder             --model vae, not autoencoder
+--resume vae --seed 5                        --seed 0, not 5
+--model vae --overwrite                      --overwrite needs --out
+--model vqvae --decay 1                      '1' is not a number between 0 and 1
+--model vae --average 1                      '1' is not a number, 0 or more and below 1
+--model pixelcnn --levels 300                --levels 2 to 256
+--model pixelcnn --levels 4 --binarize static   have 2 levels
+--model vae --epochs 1 --steps 1             give --epochs or --steps, not both
+--model vae --dataset synthetic --validation 200   there are 200 training images
+--model conv-vae --dataset synthetic --channels 4 4 4   fewer channels
+--model vae --out file/run                   file
+--model vae --out full --overwrite           has files in it and is no run
+--model prior --epochs 1                     needs --codes RUN
+--model prior --codes vae                    that run is a vae, which has no codes
+--model prior --codes vqvae --dataset mnist  was trained on synthetic; leave out --dataset
+--model prior --codes vqvae --binarize static   cannot be binarised
+--model prior --codes of-cifar               trained by train_cifar.py
+generate gated --label 10                    --label 10: synthetic digits has the classes 0 to 9
+generate pixelcnn --label 3                  not conditional on a class
+generate vae --temperature 0.5               --temperature: means nothing to samples of a vae
+generate vae --out x.jpg                     must end in .png (a picture) or .npy
+generate vae --out nowhere/x.png             nowhere/x.png: No such file
+generate vae --out vae/curves.png            exists
+generate vae --out full/folder.png --overwrite  is a folder
+generate vae --what codes                    a vae has no codes
+generate grey --what manifold                train one with --z-dim 2
+generate vqvae --what samples                train a prior over its codes
+generate vae --what reconstructions --num 61    there are 60
+generate vae --what completions              did you mean completion?
+generate vae --labl 3                        did you mean label?
+generate vae --what latent --num 3           latent is of all there is
+generate begun                               no checkpoint yet
+evaluate grey --importance-samples 5         pixels are grey
+evaluate pixelcnn --importance-samples 5     exact without it
+evaluate vqvae --importance-samples 5        a vqvae has no likelihood
+evaluate prior --binarize static             cannot be binarised
+evaluate vae --validation                    set no training images aside
+export vae                                   --out DIR is needed
+export vae --out grey                        there is a run in it
+export vae --out vae --overwrite             is the run itself
+export prior --out vqvae --overwrite         of its VQ-VAE
+export prior --out vqvae --codes vqvae --overwrite   of its VQ-VAE
+export vae --out new --codes vqvae           means nothing to a vae
+"""
+
+
+@pytest.mark.parametrize("row", WRONG.strip().splitlines(), ids=lambda row: row.partition("  ")[0])
+def test_a_wrong_command_line(row, capsys):
+    line, _, words = row.partition("  ")
+    Path("file").touch()
+    Path("full/folder.png").mkdir(parents=True)
+    for folder in "begun", "of-cifar":
+        shutil.copytree("vqvae", folder)
+    Path("begun/checkpoint.npz").unlink()
+    changed("of-cifar", lambda config: config.update(script="train_cifar.py"))
+    before = {str(p): p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
+    assert words.strip() in refused(capsys, asked(line))
+    assert before == {str(p): p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("content, words", [
+    ('{"model": "vae", "batch_sise": 3}', "'batch_sise'; did you mean batch_size?"),
+    ('{"model": "vae", "epochs": -1}', "'-1' is not a whole number, 1 or more"),
+    ('{"model": "vae", "epochs": [1, 2]}', "'2'"),
+    ('{"model": "vae", "quiet": 3}', "quiet"),
+    ('{"model": "vae", "lr": {"a": 1}}', "lr"),
+    ('{"model": "vae",}', "JSON"),
+    ('[1]', ""), ("", ""), ("\xff", "")])
+def test_a_wrong_config(content, words, capsys):
+    Path("c.json").write_text(content, encoding="latin-1")
+    err = refused(capsys, train("--config", "c.json"))
+    assert words in err and "c.json" in err
+
+
+EDITED = {"": ["script", "flags", "dataset"], "flags": ["model", "z_dim", "lr", "codes"],
+          "dataset": ["name", "title", "sha256", "image_shape", "num_classes"]}
+
+
+@pytest.mark.parametrize("part, key", [(part, key) for part in EDITED for key in EDITED[part]])
+def test_a_config_that_was_edited_is_right_or_one_line(part, key, capsys):
+    """An entry is gone, or of another kind."""
+    before = Path("vae/config.json").read_text()
+    for value in (..., None, -1, "no such", [[1]], {"a": 1}):
+        config = json.loads(before)
+        entries = config[part] if part else config
+        entries.pop(key, None) if value is ... else entries.update({key: value})
+        Path("vae/config.json").write_text(json.dumps(config))
+        for line in ("generate vae --num 1 --out x.npy --overwrite --quiet",
+                     "--resume vae --epochs 1 --data-dir nowhere --quiet"):
+            if code := asked(line):
+                assert "vae" in refused(capsys, code), (part, key, value)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "", '{"flags": {"model": "vae"}}'])
+def test_a_config_that_is_none(content, capsys):
+    Path("vae/config.json").write_text(content)
+    for line in "generate vae", "evaluate vae", "--resume vae":
+        assert "vae/config.json" in refused(capsys, asked(line))
+
+
+def test_data_that_changed(capsys):
+    changed("vae", lambda config: config["dataset"].update(sha256="0" * 64))
+    for line in "evaluate vae", "--resume vae --epochs 2":
+        assert "data found now has" in refused(capsys, asked(line))
+
+
+def test_damaged_data_is_not_replaced_by_synthetic(capsys):
+    path = Path("no data/mnist/train-images-idx3-ubyte.gz")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\x1f\x8b damaged")
+    assert f"{path}: " in refused(capsys, train("--model", "vae"))
+
+
+def test_codes_that_changed_since(capsys):
+    train("--resume", "vqvae", "--steps", 5, "--quiet")
+    for line in "generate prior", "evaluate prior", "--resume prior --epochs 3":
+        assert "are no longer those of vqvae" in refused(capsys, asked(line))
+
+
+@pytest.mark.parametrize("error, words", [
+    (ImportError("PIL/_imaging.so: failed to map\nsegment"), "failed to map segment"),
+    (OSError(5, "Input/output error", "\x1b[31m/\udcff"), "\\x1b[31m/\\udcff: Input/output error"),
+    (MemoryError("Unable to allocate 3.20 TiB"), "not enough memory")])
+def test_what_the_system_or_a_library_refuses_is_one_line(error, words, capsys):
+    def work():
+        raise error
+    assert words in refused(capsys, cli.guarded("x.py", work))
+
+
+# ---------------------------------------------------------------- help
+
+def test_without_arguments_there_are_examples(capsys):
+    assert train() == 2
+    err = capsys.readouterr().err
+    assert all(f"\n  {model} " in err for model in RECIPES["mnist"])
+    assert "python train_mnist.py --model vqvae" in err and "--lr" not in err
+    for script in (generate, evaluate, export):
+        assert call(script) == 2
+        assert f"python {script.__name__}.py runs/vae-mnist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--model", "vae", "--help"], ["-h", "--model=vae"], ["--help"]])
+def test_help_is_of_one_model_or_of_all(argv, capsys):
+    with pytest.raises(SystemExit) as caught:
+        train(*argv)
+    found = " ".join(capsys.readouterr().out.split())
+    assert caught.value.code == 0
+    if len(argv) > 1:
+        assert "hidden layers, from the image inwards (default: 400)" in found
+        assert "(default: cooldown)" in found and "--channels" not in found
+    else:
+        assert all(f" {model} " in found for model in RECIPES["mnist"]) and "--resume" in found
+
+
+# ---------------------------------------------------------------- what the machine lacks
+
+def test_cupy_asked_for_and_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    err = refused(capsys, train(*VAE, "--backend", "cupy"))
+    assert "cupy" in err and "pip install" in err
+    assert train("--model", "vae", *SYNTHETIC[:-1], "--steps", 1, "--backend", "auto") == 0
+    assert "--backend auto: using numpy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("script", ["train_mnist", "export"])
+@pytest.mark.parametrize("error", ["raise ImportError('no\\nlibrary')",
+                                   "import nothing_of_that_name"])
+def test_without_numpy_a_script_says_so(script, error, tmp_path):
+    (tmp_path / "numpy.py").write_text(error)
+    found = subprocess.run([sys.executable, str(ROOT / f"{script}.py")], capture_output=True,
+                           env={**os.environ, "PYTHONPATH": str(tmp_path)}, text=True)
+    assert found.returncode == 2 and found.stderr.count("\n") == 1
+    assert "NumPy cannot be loaded" in found.stderr
