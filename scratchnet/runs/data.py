@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import http.client
 import os
+import re
 import urllib.error
 import urllib.request
 import zlib
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, RunError, in_brief
+from ..errors import DataError, RunError, in_brief, printable
+from . import images
 from .files import replacing
 from .formats import check_sum, cifar, idx, sha256_of, unpack, unzipped
 from .synthetic import synthetic_digits, synthetic_scenes
@@ -134,17 +136,19 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Kind:
-    """Images of one shape. datasets: the names of those there are, the usual one first;
-    synthetic: the function that draws the one of that name."""
+    """What one script trains on. datasets: the names of those there are, the usual one first; none:
+    images of one's own. synthetic: the function that draws the one of that name."""
 
-    datasets: tuple
-    synthetic: callable
+    datasets: tuple = ()
+    synthetic: callable = None
 
 
 KINDS = {  # train_<kind>.py
     "mnist": Kind(("mnist", "fashion-mnist", "synthetic"), synthetic_digits),
     "cifar": Kind(("cifar10", "synthetic"), synthetic_scenes),
+    "images": Kind(),
 }
+FEWEST, TENTH = 10, 1997  # images of one's own; the seed that sets a tenth of them aside
 
 
 def script_of(kind):
@@ -161,7 +165,7 @@ class Dataset:
     """Images uint8 (N, H, W, C), labels uint8 (N,), both split into train and test.
 
     title is what pictures say; sha256 identifies the exact content. held_out: what test_images are,
-    "test" or "validation".
+    "test" or "validation". said: what was taken for granted when it was read, to be told.
     """
 
     name: str
@@ -172,6 +176,7 @@ class Dataset:
     test_labels: np.ndarray
     sha256: str
     held_out: str = field(default="test", kw_only=True)
+    said: tuple = field(default=(), kw_only=True)
 
     @property
     def image_shape(self):
@@ -236,8 +241,7 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     """
     if name == "synthetic":
         title, arrays = synthetic()
-        digest = hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
-        return Dataset(name, title, *arrays, digest)
+        return Dataset(name, title, *arrays, digest_of(arrays))
     if name not in SOURCES:
         raise DataError(f"unknown data set {name!r}: choose one of {', '.join(SOURCES)}, synthetic")
     source = SOURCES[name]
@@ -250,6 +254,47 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     arrays = source.read(root / source.folder, source, progress)
     digest = hashlib.sha256("".join(source.files.values()).encode()).hexdigest()
     return Dataset(name, source.title, *arrays, digest)
+
+
+def digest_of(arrays):
+    """One SHA-256 for these arrays."""
+    return hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
+
+
+def load_own(flags, path=None, progress=True):
+    """The images that the flags of train_images.py name; path: where they are now, if they were
+    moved. Where nothing says which are to test with, a tenth of them is, drawn once and for all.
+    Raises DataError."""
+    path = Path(path or flags.images)
+    form = images.Form(flags.size, flags.grey, flags.transpose, flags.channels_first)
+    found = images.read(path, form, progress)
+    if flags.test:
+        test = images.read(flags.test, form, progress)
+        found = {"train": found.get("all") or found["train"],
+                 "test": test.get("all") or test["test"]}
+    train, test = found.get("all") or found["train"], found.get("test")
+    labelled = train.labels is not None and (test is None or test.labels is not None)
+    def labels_of(part): return part.labels if labelled else np.zeros(len(part.images), np.uint8)
+    if test is None:
+        n = len(train.images)
+        order = np.random.default_rng(TENTH).permutation(n)
+        tests = np.sort(order[:n // 10])
+        trains = np.sort(order[n // 10:])
+        labels = labels_of(train)
+        arrays = train.images[trains], labels[trains], train.images[tests], labels[tests]
+    else:
+        arrays = train.images, labels_of(train), test.images, labels_of(test)
+    if len(arrays[0]) + len(arrays[2]) < FEWEST or not len(arrays[2]):
+        raise DataError(f"{path}: {len(arrays[0]) + len(arrays[2])} images; to learn something, "
+                        f"and to test it, give {FEWEST} or more")
+    if arrays[0].shape[1:] != arrays[2].shape[1:]:
+        one, two = (images.shape(a.shape[1:]) for a in (arrays[0], arrays[2]))
+        raise DataError(f"{path}: training images of {one}, but test images of {two}; --size H W "
+                        f"and --grey make them one")
+    said = dict.fromkeys(train.said + (test.said if test else ()))
+    name = re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "images"
+    return Dataset(name, printable(path.resolve().stem), *arrays, digest_of(arrays),
+                   said=tuple(said))
 
 
 def download(path, urls, sha256, progress=True):

@@ -50,13 +50,7 @@ def read(path, form=Form(), progress=True):
     path = Path(path).expanduser()
     if not path.exists():
         raise DataError(f"{path}: there is nothing of that name; {ACCEPTED}")
-    found = read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
-    if "test" in found:
-        one, two = (found[part].images.shape[1:] for part in ("train", "test"))
-        if one != two:
-            raise DataError(f"{path}: training images of {shape(one)}, but test images of "
-                            f"{shape(two)}; --size H W makes them one")
-    return found
+    return read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
 
 
 def read_folder(path, form, progress):
@@ -121,8 +115,8 @@ def read_pictures(path, form, progress):
         images = images.transpose(0, 2, 1, 3)
     labels = np.array([classes.index(p.relative_to(path).parts[0]) for p in pictures], np.uint8
                       ) if classes else None
-    said = [f"{len(files) - len(pictures)} files that are no pictures were left out"
-            ] * (len(pictures) < len(files))
+    others = len(files) - len(pictures)
+    said = [f"left out what is no picture: {others} file{'s' * (others > 1)}"] if others else []
     return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said))
 
 

@@ -66,8 +66,11 @@ class Run:
         """The data it was trained on: binarised as it was (training images once); for a prior, as
         codes, and the test images alone. validation: with the images that it set aside in the place
         of the test images. Raises DataError if it is not there, RunError if it is another."""
-        found = data.load(self.trained_on["name"], data_dir, progress,
-                          data.KINDS[self.kind].synthetic)
+        kind = data.KINDS[self.kind]
+        if kind.datasets:
+            found = data.load(self.trained_on["name"], data_dir, progress, kind.synthetic)
+        else:
+            found = data.load_own(self.flags, data_dir, progress)
         if validation:
             found = found.with_validation(self.flags.validation)
         if self.vqvae is not None:
@@ -147,8 +150,8 @@ def open_run(folder, recipes):
                        f"version of scratchnet")
     recipe = models[model]
     with as_written(config):
-        given = flags_in(config, run.config["flags"], build_parser(run.kind, "", models, model))
-        run.flags = completed(vars(given), recipe)
+        parser = build_parser(run.kind, "", models, model)
+        run.flags = completed(vars(flags_in(config, run.config["flags"], parser)), parser)
     # What a recipe asks a data set for. The variance is in the checkpoint.
     shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
                             num_classes=run.trained_on["num_classes"])
