@@ -89,8 +89,7 @@ def read_part(path, form, progress=True):
 def read_pictures(path, form, progress):
     """The pictures of a folder; those of its subfolders are the classes, in the order of their
     names. Files that are no pictures by their names are left out, and counted."""
-    from PIL import Image
-    known = set(Image.registered_extensions())
+    known = picture_endings()
     files = sorted(p for p in path.rglob("*") if p.is_file() and not
                    any(part.startswith(".") for part in p.relative_to(path).parts))
     pictures = [p for p in files if p.suffix.lower() in known]
@@ -118,6 +117,12 @@ def read_pictures(path, form, progress):
     others = len(files) - len(pictures)
     said = [f"left out what is no picture: {others} file{'s' * (others > 1)}"] if others else []
     return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said))
+
+
+def picture_endings():
+    """.png, .jpg, ...: of the files that Pillow opens."""
+    from PIL import Image
+    return {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def decoded(files, form, progress):
@@ -175,7 +180,10 @@ def check_sizes(files, arrays):
 # ---------------------------------------------------------------- files of arrays
 
 def read_file(path, form):
-    """The arrays of one file: {"train": ..., "test": ...} or {"all": ...}."""
+    """What is in one file: {"train": Images, "test": Images} or {"all": Images}."""
+    if path.suffix.lower() in picture_endings():
+        image = decode(path, form)[None]
+        return {"all": Images(image.transpose(0, 2, 1, 3) if form.transpose else image)}
     with reading(path, "file of images", ACCEPTED, DataError):
         content = unzipped(path.read_bytes())
         name = path.name.removesuffix(".gz")
