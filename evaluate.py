@@ -110,7 +110,7 @@ def file_name(flags):
 def per_image(model, images, labels, size, group):
     """-log p(x) in nats for each image, (N,)."""
     def nll(part):
-        return host(model.neg_log_likelihood(to_batch(images[part]),
+        return host(model.neg_log_likelihood(to_batch(images[part], model.takes_codes),
                                              **classes(model, labels[part])))
     return dealt(nll, len(images), size, group)
 

@@ -9,9 +9,8 @@ from: that is what the VAE (models/vae.py) adds. docs/05-vae.md shows both side 
 import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
-from scratchnet.inputs import images
+from scratchnet.inputs import images, sizes
 from scratchnet.nn import Model
-from scratchnet.tensor import Tensor
 
 
 class Autoencoder(Model):
@@ -23,18 +22,22 @@ class Autoencoder(Model):
     """
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=None):
+        sizes("Autoencoder", input_dim=input_dim, z_dim=z_dim)
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)
-        self.z_dim = z_dim
-        self.encoder = nn.mlp([input_dim, *h_dim], activation, rng)
+        self.input_dim, self.z_dim = input_dim, z_dim
+        self.encoder = nn.mlp([input_dim, *h_dim], activation, rng, last=True)
         self.code = nn.Linear(h_dim[-1], z_dim, rng)
-        self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng)
+        self.decoder = nn.mlp([z_dim, *reversed(h_dim)], activation, rng, last=True)
         self.logits = nn.Linear(h_dim[0], input_dim, rng)
+
+    def rows(self, x):
+        """Images (N, ...) in [0, 1] as a Tensor (N, input_dim); inputs.images says what raises."""
+        return images("Autoencoder", x, (self.input_dim,), self.logits.w.dtype)
 
     def encode(self, x):
         """Images (N, ...) -> codes z (N, z_dim)."""
-        x = images("Autoencoder", x)
-        return self.code(self.encoder(x.reshape(x.shape[0], -1)))
+        return self.code(self.encoder(self.rows(x)))
 
     def decode(self, z):
         """Codes (N, z_dim) -> logits of the pixels (N, input_dim)."""
@@ -43,8 +46,7 @@ class Autoencoder(Model):
     def loss(self, x, noise=None):
         """Images in [0, 1] -> (loss, metrics); the loss in nats, summed over pixels, averaged
         over images. noise is not used: an autoencoder has none."""
-        x = ops.as_tensor(x)
-        x = Tensor(x.data.reshape(x.shape[0], -1))
+        x = self.rows(x)
         loss = losses.bce_with_logits(self.decode(self.encode(x)), x, reduction="batchmean")
         return loss, {"loss": loss.detach()}
 

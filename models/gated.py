@@ -3,6 +3,7 @@
 """
 
 from scratchnet import nn, ops
+from scratchnet.inputs import not_negative
 
 from .pixelcnn import PixelCNN, masked_conv
 
@@ -22,6 +23,7 @@ class GatedPixelCNN(PixelCNN):
 
     def __init__(self, image_shape, levels=2, features=32, blocks=10, head=32, embedding_dim=0,
                  num_classes=0, dilations=(1,), mixture=0, decode=None, rng=None):
+        not_negative("GatedPixelCNN", num_classes=num_classes)
         self.num_classes = num_classes
         super().__init__(image_shape, levels, features, blocks, head, embedding_dim, dilations,
                          mixture, decode, rng)

@@ -30,7 +30,15 @@ import numpy as np
 from scratchnet import nn, ops
 from scratchnet.backend import xp
 from scratchnet.conv import pair
-from scratchnet.inputs import in_unit_range, integers
+from scratchnet.inputs import (
+    batch_of,
+    class_labels,
+    images,
+    integers,
+    not_negative,
+    shape_of_images,
+    sizes,
+)
 from scratchnet.nn import Model
 from scratchnet.tensor import Tensor, raw
 
@@ -100,8 +108,9 @@ class PixelCNN(Model):
     def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
                  dilations=(1,), mixture=0, decode=None, rng=None):
         rng = rng or np.random.default_rng(0)
-        check_sizes(image_shape, levels, features, head, embedding_dim, dilations, mixture)
-        H, W, C = self.image_shape = tuple(image_shape)
+        H, W, C = self.image_shape = shape_of_images("PixelCNN", image_shape)
+        check_sizes(self.image_shape, levels, features, head, embedding_dim, dilations, mixture)
+        self.takes_codes = embedding_dim > 0
         self.levels, self.decode, self.microbatch = levels, decode, max(1, MICROBATCH // (H * W))
         self.likelihood = (LogisticMixture(mixture, levels, C) if mixture else
                            Softmax(levels) if levels > 2 or embedding_dim else Bernoulli())
@@ -121,15 +130,14 @@ class PixelCNN(Model):
     # ------------------------------------------------------------ what the network sees
 
     def values_of(self, x):
-        """Images (N, H, W, C), floats in [0, 1] or integers below L, as integers below L. Raises
-        ValueError or IndexError for other shapes, and for other values (on the host only)."""
-        x = xp.asarray(raw(ops.as_tensor(x)))
-        if x.shape[1:] != self.image_shape:
-            raise ValueError(f"PixelCNN: images of {x.shape[1:]}, but it was built for "
-                             f"{self.image_shape}")
-        if x.dtype.kind in "iu":
-            return integers("PixelCNN: values", x, self.levels, "levels")
-        in_unit_range("PixelCNN: images", x)
+        """Images (N, H, W, C), floats in [0, 1] or integers below L, or codes (N, H, W), as
+        integers below L, (N, H, W, C). Raises TypeError, ValueError or IndexError for others, as
+        inputs.images and inputs.integers do."""
+        x = batch_of("PixelCNN", x, self.image_shape)
+        if self.takes_codes or x.dtype.kind in "iu":
+            what = "codes" if self.takes_codes else "values"
+            return integers(f"PixelCNN: {what}", x, self.levels, "levels")
+        x = images("PixelCNN", x, self.image_shape).data
         return xp.minimum(x * self.levels, self.levels - 1).astype(np.int32)
 
     def inputs(self, values):
@@ -146,14 +154,11 @@ class PixelCNN(Model):
         return values.astype(np.float32) / (self.levels - 1)
 
     def check_labels(self, labels, n):
-        """The labels as an array; ValueError if there is not one for each of n images. None, where
-        the model is not conditional."""
+        """The labels of n images as an array (n,), as inputs.class_labels; None, where the model is
+        not conditional."""
         if not self.num_classes:
             return None
-        if np.shape(labels) != (n,):
-            raise ValueError(f"PixelCNN: it is conditional: needs a label from 0 to "
-                             f"{self.num_classes - 1} for each of the {n} images")
-        return xp.asarray(labels)
+        return class_labels("PixelCNN", labels, n, self.num_classes)
 
     # ------------------------------------------------------------ the network
 
@@ -202,9 +207,10 @@ class PixelCNN(Model):
         bits_per_dim = nll / (H W C ln 2), or nats_per_code = nll / (H W). noise: not used."""
         nll = self.neg_log_likelihood(x, labels).mean()
         value, dims = nll.detach(), math.prod(self.image_shape)
+        metrics = {"loss": value, "nll": value}
         if self.embedding is not None:
-            return nll, {"nll": value, "nats_per_code": value / dims}
-        return nll, {"nll": value, "bits_per_dim": value / (dims * math.log(2))}
+            return nll, metrics | {"nats_per_code": value / dims}
+        return nll, metrics | {"bits_per_dim": value / (dims * math.log(2))}
 
     # ------------------------------------------------------------ sampling
 
@@ -216,10 +222,11 @@ class PixelCNN(Model):
         """n images in [0, 1]."""
         return self.images(xp.asarray(self.sample_values(n, rng, **how)))
 
-    def complete(self, x, rng, **how):
-        """Keep the upper half of images, or grids of codes, and draw the lower half: images in
-        [0, 1]."""
+    def complete(self, x, rng, known_rows=None, **how):
+        """Keep the first known_rows rows of images, or of grids of codes (None: the upper half),
+        and draw the rest: images in [0, 1]. how: as in sample_values."""
         values, rows = self.values_of(x), self.image_shape[0] // 2
+        rows = rows if known_rows is None else known_rows
         return self.images(xp.asarray(self.sample_values(
             len(values), rng, known=values, known_rows=rows, **how)))
 
@@ -251,6 +258,8 @@ def relu(x):
 
 def check_sizes(image_shape, levels, features, head, embedding_dim, dilations, mixture):
     """ValueError for sizes that no PixelCNN can have."""
+    sizes("PixelCNN", levels=levels, features=features, head=head)
+    not_negative("PixelCNN", embedding_dim=embedding_dim, mixture=mixture)
     (H, W, C), most = image_shape, 65536 if embedding_dim else 256
     colours = 1 if mixture else C
     if not 2 <= levels <= most:

@@ -19,9 +19,16 @@ import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
 from scratchnet.backend import xp
-from scratchnet.inputs import images, one_of
+from scratchnet.inputs import (
+    class_labels,
+    images,
+    in_dtype,
+    not_negative,
+    one_of,
+    shape_of_images,
+    sizes,
+)
 from scratchnet.nn import Model
-from scratchnet.tensor import Tensor
 
 LIKELIHOODS = ("bernoulli", "gaussian", "logistic")
 LATENTS = ("vector", "map")
@@ -77,19 +84,21 @@ class VAE(Model):
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
                  sigma_x=0.1, beta=1.0, warmup=0, num_classes=0, rng=None):
+        sizes("VAE", input_dim=input_dim, z_dim=z_dim)
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)
         self.keep_sizes((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, num_classes)
         D = LABEL_DIM if num_classes else 0
-        self.encoder = nn.mlp([input_dim + D, *h_dim], activation, rng)
+        self.encoder = nn.mlp([input_dim + D, *h_dim], activation, rng, last=True)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
-        self.decoder = nn.mlp([z_dim + D, *reversed(h_dim)], activation, rng)
+        self.decoder = nn.mlp([z_dim + D, *reversed(h_dim)], activation, rng, last=True)
         self.pixels = nn.Linear(h_dim[0], input_dim * self.outputs, rng)
         self.label_x, self.label_z = label_tables(num_classes, rng)
 
     def keep_sizes(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup, num_classes):
         """Check and keep what all VAEs have in common."""
         one_of("VAE: likelihood", likelihood, LIKELIHOODS)
+        not_negative("VAE", beta=beta, warmup=warmup, num_classes=num_classes)
         self.outputs = 2 if likelihood == "logistic" else 1  # numbers that describe one pixel
         self.input_dim, self.input_shape = math.prod(input_shape), input_shape
         self.z_dim, self.latent_shape = math.prod(latent_shape), latent_shape
@@ -101,12 +110,17 @@ class VAE(Model):
         done = (self.steps_done + 1) / self.warmup if self.training and self.warmup else 1
         return self.beta * min(1, done)
 
+    def rows(self, x):
+        """Images (N, ...) in [0, 1] as a Tensor (N, input_dim); inputs.images says what raises."""
+        x = images(type(self).__name__, x, self.input_shape, self.pixels.w.dtype)
+        return x.reshape(x.shape[0], self.input_dim)
+
     def encode(self, x, labels=None):
         """Images (N, ...) -> mu, log_var of q(z|x), each (N, z_dim).
 
         log_var is kept within [-20, 10], where e^log_var cannot overflow or vanish.
         """
-        x = images("VAE", x)
+        x = self.rows(x)
         x = x.reshape(x.shape[0], *self.input_shape)
         h = self.encoder(beside(x, self.label_x, labels))
         mu, log_var = (t.reshape(x.shape[0], self.z_dim)
@@ -116,7 +130,7 @@ class VAE(Model):
     def decode(self, z, labels=None):
         """z (N, z_dim) -> parameters of p(x|z): logits or means, (N, input_dim) or images; for
         "logistic" means and log-scales, side by side on the last axis."""
-        z = ops.as_tensor(z)
+        z = in_dtype(z, self.pixels.w.dtype)
         z = z.reshape(z.shape[0], *self.latent_shape)
         return self.pixels(self.decoder(beside(z, self.label_z, labels)))
 
@@ -145,7 +159,7 @@ class VAE(Model):
         neg_elbo = reconstruction + kl, reconstruction, kl, loss; with "logistic" also
         bits_per_dim = neg_elbo / (input_dim ln 2).
         """
-        x = Tensor(flat(x))
+        x = self.rows(x)
         mu, log_var = self.encode(x, labels)
         z = reparameterise(mu, log_var, draw_noise(noise, mu))
         reconstruction = self.reconstruction_loss(self.decode(z, labels), x)
@@ -187,7 +201,7 @@ class VAE(Model):
         On average a lower bound that rises with K from the ELBO (K = 1) to log p(x).
         Source: Burda et al. 2015 (1509.00519), eq. 8.
         """
-        x = Tensor(flat(x))
+        x = self.rows(x)
         mu, log_var = self.encode(x, labels)
         log_w = []
         for _ in range(num_samples):
@@ -221,17 +235,19 @@ class ConvVAE(VAE):
     def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, residual=0,
                  latent="vector", likelihood="bernoulli", sigma_x=0.1, beta=1.0, warmup=0,
                  num_classes=0, rng=None):
-        rng = rng or np.random.default_rng(0)
-        (H, W, C), by = image_shape, 2 ** len(channels)
+        H, W, C = shape = shape_of_images("ConvVAE", image_shape)
+        sizes("ConvVAE", z_dim=z_dim)
+        rng, channels = rng or np.random.default_rng(0), nn.as_sizes(channels)
+        by = 2 ** len(channels)
         if H % by or W % by:
             raise ValueError(f"ConvVAE: images of {H} x {W} do not fit: {len(channels)} "
                              f"convolutions of stride 2 need height and width to be multiples of "
                              f"{by}; give fewer channels")
         one_of("ConvVAE: latent", latent, LATENTS)
-        h_dim, channels, relu = nn.as_sizes(h_dim), nn.as_sizes(channels), nn.Activation("relu")
+        h_dim, relu = nn.as_sizes(h_dim), nn.Activation("relu")
         h, w, c = inner = (H // by, W // by, channels[-1])
         vector, numbers = latent == "vector", math.prod(inner)
-        self.keep_sizes(tuple(image_shape), (z_dim,) if vector else (h, w, z_dim), likelihood,
+        self.keep_sizes(shape, (z_dim,) if vector else (h, w, z_dim), likelihood,
                         sigma_x, beta, warmup, num_classes)
         D = LABEL_DIM if num_classes else 0
         def blocks(): return nn.residual_stack(c, max(1, c // 2), residual, rng) if residual else []
@@ -241,7 +257,7 @@ class ConvVAE(VAE):
             down += [nn.Conv2d(n, k, 3, rng, stride=2, padding=1), relu]
         down += blocks()
         if vector:
-            down += [nn.Reshape(numbers), nn.mlp([numbers, *h_dim], "relu", rng)]
+            down += [nn.Reshape(numbers), nn.mlp([numbers, *h_dim], "relu", rng, last=True)]
         self.encoder = nn.Sequential(*down)
         self.posterior = (nn.Linear(h_dim[-1], 2 * z_dim, rng) if vector else
                           nn.Conv2d(c, 2 * z_dim, 1, rng))
@@ -250,7 +266,7 @@ class ConvVAE(VAE):
         for n, k in zip([c, *channels[::-1]], channels[::-1], strict=False):
             up += [nn.ConvTranspose2d(n, k, 3, rng, stride=2, padding=1, output_padding=1), relu]
         if vector:
-            first = [nn.mlp([z_dim + D, *reversed(h_dim), numbers], "relu", rng),
+            first = [nn.mlp([z_dim + D, *reversed(h_dim), numbers], "relu", rng, last=True),
                      nn.Reshape(*inner)]
         else:
             first = [nn.Reshape(h, w, z_dim + D), nn.Conv2d(z_dim + D, c, 3, rng, padding=1),
@@ -270,14 +286,9 @@ def beside(x, table, labels):
     label: (N, ..., C + LABEL_DIM). x alone without a table."""
     if table is None:
         return x
+    labels = class_labels("VAE", labels, x.shape[0], table.table.shape[0])
     rows = table(labels).reshape(x.shape[0], *[1] * (x.ndim - 2), LABEL_DIM)
     return ops.concatenate([x, ops.broadcast_to(rows, (*x.shape[:-1], LABEL_DIM))], axis=-1)
-
-
-def flat(x):
-    """Images (N, ...), array or Tensor, as an array (N, input_dim)."""
-    x = ops.as_tensor(x).data
-    return x.reshape(x.shape[0], -1)
 
 
 def draw_noise(noise, like, shape=None):
@@ -285,4 +296,4 @@ def draw_noise(noise, like, shape=None):
     gives one run on every backend, if `noise` is a Generator; else `noise` itself."""
     if isinstance(noise, np.random.Generator):
         noise = noise.standard_normal(shape or like.shape, dtype=like.dtype)
-    return noise if isinstance(noise, Tensor) else Tensor(noise)
+    return in_dtype(noise, like.dtype)

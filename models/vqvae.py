@@ -19,11 +19,19 @@ import numpy as np
 
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
-from scratchnet.inputs import images, one_of
+from scratchnet.inputs import (
+    images,
+    integers,
+    not_negative,
+    one_of,
+    require,
+    shape_of_images,
+    sizes,
+)
 from scratchnet.losses import perplexity
 from scratchnet.nn import Model
 from scratchnet.ops.products import count, segment_sum
-from scratchnet.tensor import Tensor, raw
+from scratchnet.tensor import Tensor
 
 from . import moving_codes
 
@@ -53,15 +61,18 @@ class VQVAE(Model):
                  commitment_cost=0.25, codebook="ema", decay=0.99, restart_below=0.0, residual=0,
                  data_variance=1.0, rng=None):
         rng = rng or np.random.default_rng(0)
-        height, width, channels = image_shape
+        height, width, channels = self.image_shape = shape_of_images("VQVAE", image_shape)
+        sizes("VQVAE", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        not_negative("VQVAE", commitment_cost=commitment_cost, restart_below=restart_below)
         one_of("VQVAE: codebook", codebook, CODEBOOKS)
         one_of("VQVAE: architecture", architecture, ARCHITECTURES)
         if height % 4 or width % 4:
             raise ValueError(f"VQVAE: images of {height} x {width} do not fit: it halves them "
                              f"twice; height and width must be multiples of 4")
         K, D = num_embeddings, embedding_dim
-        self.image_shape, self.beta = tuple(image_shape), commitment_cost
+        self.beta = commitment_cost
         self.codebook, self.decay, self.restart_below = codebook, decay, restart_below
+        self.losses_alone = 0  # in training, before the first update
         self.encoder, self.decoder = ARCHITECTURES[architecture](channels, D, rng, residual)
         e = rng.uniform(-1 / K, 1 / K, (K, D)).astype(np.float32)
         self.e = Tensor(e, requires_grad=codebook == "gradient")
@@ -75,7 +86,7 @@ class VQVAE(Model):
 
     def encode(self, x):
         """Images (N, H, W, C) in [0, 1] -> z_e (N, H/4, W/4, D)."""
-        return self.encoder(images("VQVAE", x, self.image_shape) - 0.5)
+        return self.encoder(images("VQVAE", x, self.image_shape, self.e.dtype) - 0.5)
 
     def decode(self, z_q):
         """z_q (N, H/4, W/4, D) -> images (N, H, W, C), about in [0, 1]."""
@@ -87,9 +98,13 @@ class VQVAE(Model):
             return ops.nearest_code(self.encode(x), self.e)
 
     def decode_codes(self, indices):
-        """Indices (N, H/4, W/4) -> images (N, H, W, C)."""
+        """Indices (N, H/4, W/4), or with a last axis of 1 as a prior draws them, -> images
+        (N, H, W, C). Raises TypeError, IndexError or ValueError for what are no such indices."""
+        indices = integers("VQVAE: codes", indices, len(self.e), "codes")
+        require(indices.ndim == 3 or indices.shape[3:] == (1,),
+                "VQVAE: given codes of shape {}; it needs (N, height, width)", indices.shape)
         with no_grad():
-            return self.decode(ops.embedding(indices, self.e))
+            return self.decode(ops.embedding(indices.reshape(indices.shape[:3]), self.e))
 
     # ------------------------------------------------------------ the loss
 
@@ -101,8 +116,10 @@ class VQVAE(Model):
         alone), usage the distribution of these images' codes (K,), and in training with "ema" sums
         (K, D), for each code the sum of the vectors that chose it, over the number of all vectors.
         noise: not used.
+
+        Raises RuntimeError for a training with "ema" whose codebook is never updated.
         """
-        x = Tensor(raw(ops.as_tensor(x)))
+        x = images("VQVAE", x, self.image_shape, self.e.dtype)
         z_e = self.encode(x)
         k = ops.nearest_code(z_e, self.e)
         e = ops.embedding(k, self.e)
@@ -116,6 +133,7 @@ class VQVAE(Model):
         metrics = {"loss": loss.detach(), "recon_error": recon_error.detach(), "vq": vq.detach(),
                    "usage": count(k.reshape(-1), len(self.e), z_e.dtype) / k.size}
         if self.training and self.codebook == "ema":
+            self.check_updates(loss)
             metrics["sums"] = segment_sum(k.reshape(-1), z_e.data.reshape(k.size, -1),
                                        len(self.e)) / k.size
         return loss, metrics
@@ -147,6 +165,7 @@ class VQVAE(Model):
         """
         if not self.training:
             return means
+        self.losses_alone = None  # nothing more to count
         vectors, K, gamma = n * self.vectors, len(self.e), self.decay
         self.N.data[...] = gamma * self.N.data + (1 - gamma) * (means["usage"] * vectors)
         if self.codebook == "ema":
@@ -156,6 +175,18 @@ class VQVAE(Model):
             self.e.data[...] = self.m.data / smoothed[:, None]
         return {name: value for name, value in means.items() if name != "sums"}
 
+    def check_updates(self, loss):
+        """RuntimeError at the 100th loss of a training whose codebook was never updated: no
+        gradient reaches it, so it would stay as it began, and say nothing."""
+        if self.losses_alone is not None and loss.requires_grad:
+            self.losses_alone += 1
+            if self.losses_alone == 100:
+                raise RuntimeError(
+                    "VQVAE: 100 losses, and its codebook was never updated: it is learned as "
+                    "running means, not by the optimiser. training.step does all of a step; in a "
+                    "loop of your own call model.prepare(batch, rng) before the loss and "
+                    "model.update(metrics, len(batch)) after optimizer.step()")
+
     def prepare(self, batch, rng):
         """Move codes that nobody chooses: ours, not the paper's."""
         if self.training:
@@ -164,7 +195,7 @@ class VQVAE(Model):
     @no_grad()
     def reconstruct(self, x):
         """Images -> what the decoder makes of their codes, same shape."""
-        return self.decode_codes(self.codes(x))
+        return self.decode_codes(self.codes(x)).reshape(x.shape)
 
 
 def mean_square(x):

@@ -1,6 +1,7 @@
 """What is given besides Tensors: numbers, arrays, lists, indices, states; and what is refused. Each
 check is one call at the top of an op. No math is here."""
 
+import math
 import numbers
 import re
 from functools import lru_cache
@@ -36,7 +37,8 @@ def operands(*inputs):
         return inputs  # nothing to convert: nearly always so
     if len(found) > 1:
         raise TypeError(f"operands of {' and '.join(sorted(map(str, found)))} in one op: convert "
-                        f"one, with Tensor(x.data.astype(...))")
+                        f"one where it is made: an array by a.astype(np.float32), a Tensor by "
+                        f"Tensor(t.data.astype(np.float32))")
     made = [_operand(x, *found) for x in inputs]
     if not any(isinstance(x, Tensor) for x in made):  # numbers alone
         made[0] = floats(made[0].data)
@@ -145,8 +147,12 @@ def in_unit_range(name, x):
     """Raises ValueError for an array with values outside [0, 1], on the host only: asking a GPU
     would wait for it."""
     if isinstance(x, np.ndarray) and x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise ValueError(f"{name} from {x.min():g} to {x.max():g}; it needs values in [0, 1]: "
-                         f"divide images of 0 to 255 by 255")
+        low, high = x.min(), x.max()
+        if np.isnan(low):
+            raise ValueError(f"{name} have NaN in them; it needs values in [0, 1]")
+        raise ValueError(f"{name} from {low:g} to {high:g}; it needs values in [0, 1]: "
+                         + ("take (x + 1) / 2 of images from -1 to 1" if -1 <= low and high <= 1
+                            else "divide images of 0 to 255 by 255"))
 
 
 def no_nan(name, x):
@@ -162,17 +168,80 @@ def one_of(name, word, choices):
         raise ValueError(f"{name} {word!r}: choose one of {', '.join(choices)}")
 
 
-def images(name, x, shape=None):
-    """x as a Tensor of images (N, *shape): TypeError if they are not floats, ValueError if they are
-    of another shape or not in [0, 1]."""
+# ---------------------------------------------------------------- what a model is given
+
+def shape_of_images(name, shape):
+    """The shape as a tuple (H, W, C); ValueError for any other."""
+    shape = tuple(shape) if isinstance(shape, (tuple, list)) else shape
+    if not (isinstance(shape, tuple) and len(shape) == 3 and all(map(is_size, shape))):
+        raise ValueError(f"{name}: image_shape must be (height, width, channels), such as "
+                         f"(28, 28, 1), not {shape}")
+    return shape
+
+
+def sizes(name, **values):
+    """Raises ValueError for a size that is no whole number, 1 or more."""
+    for size, value in values.items():
+        if not is_size(value):
+            raise ValueError(f"{name}: {size} must be a whole number, 1 or more, not {value}")
+
+
+def is_size(n):
+    return isinstance(n, numbers.Integral) and n >= 1
+
+
+def not_negative(name, **values):
+    """Raises ValueError for a number below 0."""
+    for what, value in values.items():
+        require(value >= 0, "{}: {} must be 0 or more, not {}", name, what, value)
+
+
+def batch_of(name, x, shape):
+    """x as a Tensor (N, *shape). An image may also come as a row of its pixels, and without the
+    axis of a single channel; a model of rows, whose shape is (pixels,), takes images of any shape.
+    Raises ValueError for other shapes, and if there are none."""
     x = as_tensor(x)
-    if shape not in (None, x.shape[1:]):
-        raise ValueError(f"{name}: images of {x.shape[1:]}, but it was built for {shape}")
+    found, pixels = x.shape[1:], math.prod(shape)
+    accepted = [shape, (pixels,)] if len(shape) > 1 else [shape]
+    if shape[1:] and shape[-1] == 1:
+        accepted.insert(1, shape[:-1])
+    if x.ndim < 2 or found not in accepted and not (
+            len(shape) == 1 and math.prod(found) == pixels):
+        needed = " or ".join(f"(N, {', '.join(map(str, axes))})" for axes in accepted)
+        one = x.size == pixels and x.shape[0] != 1
+        raise ValueError(f"{name}: given images of shape {x.shape}; it needs {needed}"
+                         + "; of one image make a batch with x[None]" * one)
+    require(x.shape[0], "{}: given no images, shape {}; a batch has at least one", name, x.shape)
+    return x if found == shape else x.reshape(x.shape[0], *shape)
+
+
+def images(name, x, shape, dtype=None):
+    """x as a Tensor of images (N, *shape) in [0, 1], as batch_of, in the precision of the model.
+    Raises TypeError if they are not floats, ValueError for other shapes and values."""
+    x = batch_of(name, x, shape)
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: images of {x.dtype}; it needs floats in [0, 1]: divide images of "
-                        f"0 to 255 by 255")
+        advice = ("take x.astype(np.float32)" if x.dtype.kind == "b" else
+                  f"divide by {65535 if x.dtype == np.uint16 else 255}, the largest value")
+        raise TypeError(f"{name}: images of {x.dtype}; it needs floats in [0, 1]: {advice}")
     in_unit_range(f"{name}: images", x.data)
-    return x
+    return in_dtype(x, dtype or x.dtype)
+
+
+def in_dtype(x, dtype):
+    """x as a Tensor of this dtype; one that needs a gradient keeps its own."""
+    x = as_tensor(x)
+    return x if x.dtype == dtype or x.requires_grad else Tensor(x.data.astype(dtype))
+
+
+def class_labels(name, labels, n, count):
+    """The labels of n images as an integer array (n,), each in 0 .. count - 1. Raises ValueError if
+    there are none or not n, TypeError and IndexError as `integers` does."""
+    given = () if labels is None else np.shape(raw(labels))
+    if given != (n,):
+        raise ValueError(f"{name}: it is conditional: give labels, one from 0 to {count - 1} for "
+                         f"each of the {n} images"
+                         + (f", of shape ({n},), not {given}" if labels is not None else ""))
+    return integers(f"{name}: labels", labels, count, "classes")
 
 
 def axis_index(i):

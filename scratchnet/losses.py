@@ -1,12 +1,17 @@
 """Losses: each elementwise formula and its derivative, then a reduction.
 
-`reduction` says what becomes of the elements' losses; N is the length of axis 0:
+`reduction` says what becomes of the elements' losses; N is the length of axis 0
+(1 of a single number):
 
     "none"       nothing: an array of losses
     "sum"        their sum
     "mean"       their sum / their number
-    "batchmean"  their sum / N: summed over pixels, averaged over images. The
-                 terms of an ELBO all take this one, so that they stay comparable.
+    "batchmean"  their sum / N: summed over pixels, averaged over images
+
+"batchmean" is the default of all: -log p of an image is the sum over its pixels, a KL the sum over
+its dimensions, so what the losses give are the terms of an ELBO, and may be added. A mean over
+pixels beside a sum over dimensions weighs the KL 784 times too much, and the posterior collapses:
+docs/mistakes.md. Where an image has one loss, that of its class, "batchmean" is the mean.
 
 docs/02-cross-entropy.md derives the two cross-entropies, docs/05-vae.md the likelihoods and the KL,
 docs/06-vqvae.md the perplexity, docs/07-pixelcnn.md the mixture.
@@ -23,7 +28,7 @@ REDUCTIONS = {
     "none": lambda losses: losses,
     "sum": lambda losses: losses.sum(),
     "mean": lambda losses: losses.mean(),
-    "batchmean": lambda losses: losses.sum() / losses.shape[0],
+    "batchmean": lambda losses: losses.sum() / (losses.shape or (1,))[0],
 }
 
 
@@ -34,7 +39,7 @@ def reduce(losses, reduction):
     return REDUCTIONS[reduction](losses)
 
 
-def mse(x_hat, x, reduction="mean"):
+def mse(x_hat, x, reduction="batchmean"):
     """Squared error (x_hat - x)^2 of two Tensors of one shape, reduced (see above).
 
     dL/dx_hat = 2 g (x_hat - x),   dL/dx = -2 g (x_hat - x).
@@ -48,7 +53,7 @@ def mse(x_hat, x, reduction="mean"):
     return reduce(record(difference * difference, (x_hat, dx_hat), (x, dx)), reduction)
 
 
-def bce_with_logits(logits, targets, reduction="mean"):
+def bce_with_logits(logits, targets, reduction="batchmean"):
     """Binary cross-entropy -[t log p + (1 - t) log(1 - p)], p = sigmoid(l), reduced (see above).
 
     logits, targets: one shape; targets in [0, 1]. In nats. Binary targets make it
@@ -80,7 +85,7 @@ def bce_slope(g, logits, t):
     return g * (sigmoid_of(logits) - t)
 
 
-def softmax_cross_entropy(logits, labels, reduction="mean"):
+def softmax_cross_entropy(logits, labels, reduction="batchmean"):
     """-log softmax(logits)[label] along the last axis, in nats, reduced (see above).
 
     logits: (..., K); labels: integers 0 .. K-1, shape (...). The losses have shape (...).

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import conv, ops
 from .backend import to_numpy, xp
-from .inputs import load_arrays, require
+from .inputs import is_size, load_arrays, require
 from .tensor import Tensor
 
 # ---------------------------------------------------------------- initialisation
@@ -46,7 +46,13 @@ def he_normal(rng, shape, fan_in, fan_out):
 
 class Module:
     """Base of all layers and models. Subclasses set attributes in __init__ and
-    define `forward`; calling the module calls it."""
+    define `forward`; calling the module calls it.
+
+    To save one, and to load it into another that was built alike:
+
+        np.savez("model.npz", **model.state_dict())
+        model.load_state_dict(np.load("model.npz"))
+    """
 
     training = True
 
@@ -259,19 +265,20 @@ ACTIVATIONS = {"relu": ops.relu, "tanh": ops.tanh, "sigmoid": ops.sigmoid, "elu"
 
 
 def as_sizes(sizes):
-    """A number, or several, as a list; ValueError if one is below 1."""
-    sizes = [sizes] if isinstance(sizes, int) else list(sizes)
-    require(min(sizes, default=0) >= 1,
+    """A number, or several, as a list; ValueError if one is no whole number, 1 or more."""
+    sizes = list(sizes) if isinstance(sizes, (tuple, list)) else [sizes]
+    require(sizes and all(map(is_size, sizes)),
             f"sizes must be 1 or more, not {' '.join(map(str, sizes)) or 'none'}")
     return sizes
 
 
-def mlp(sizes, activation, rng):
-    """Linear layers sizes[0] -> sizes[1] -> ..., each followed by the activation."""
+def mlp(sizes, activation, rng, last=False):
+    """Linear layers sizes[0] -> sizes[1] -> ..., with the activation between them; last: and after
+    the last one, which makes it hidden layers of a larger network."""
     layers = []
     for n_in, n_out in zip(sizes, sizes[1:], strict=False):
         layers += [Linear(n_in, n_out, rng, init=glorot_uniform), Activation(activation)]
-    return Sequential(*layers)
+    return Sequential(*(layers if last else layers[:-1]))
 
 
 class ResidualBlock(Module):
@@ -295,10 +302,11 @@ def residual_stack(channels, hidden, blocks, rng):
 class Model(Module):
     """What training asks of a model.
 
-    num_classes: above 0, the loss and the samples also take `labels`. noise_dim: how many N(0, 1)
-    numbers the loss takes for an image. microbatch: images taken through it at a time (None: the
-    whole batch). steps_done: of its training, for what changes with it: `training.step` sets it
-    (inf: it is over).
+    num_classes: above 0, the loss and the samples also take `labels`. takes_codes: its images are
+    grids of indices, whatever their integers' width, and no bytes to divide by 255. noise_dim: how
+    many N(0, 1) numbers the loss takes for an image. microbatch: images taken through it at a time
+    (None: the whole batch). steps_done: of its training, for what changes with it: `training.step`
+    sets it (inf: it is over).
 
     What else can be made with a model is found by asking whether it has the method:
 
@@ -307,16 +315,16 @@ class Model(Module):
         neg_log_likelihood(x): exactly          log_likelihood(x, K, rng): an estimate
     """
 
-    num_classes, noise_dim, microbatch, steps_done = 0, 0, None, math.inf
+    num_classes, takes_codes, noise_dim, microbatch, steps_done = 0, False, 0, None, math.inf
 
     def loss(self, x, noise=None):
-        """A batch -> (loss, metrics): the loss a Tensor, the metrics arrays; all are means over the
-        images. noise: (n, noise_dim), N(0, 1), float32."""
+        """A batch -> (loss, metrics): the loss a Tensor, the metrics arrays, "loss" among them; all
+        are means over the images. noise: (n, noise_dim), N(0, 1), float32."""
         raise NotImplementedError(f"{type(self).__name__} has no loss()")
 
     def prepare(self, batch, rng):
         """Called before each step with its images, as the data set has them: for what starts from
-        data (a codebook)."""
+        data (a codebook). A loop of one's own calls it, and `update`, as training.step does."""
 
     def update(self, means, n):
         """Called after each step with the metrics' means over its n images: learns what is learned

@@ -24,9 +24,9 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
 
         L = sum over micro-batches b of  n_b/n  L_b,   dL/dp likewise
 
-    batch: images uint8 (n, H, W, C), or codes; rng: the step's generator; labels: (n,), for a model
-    that is conditional; group: the processes that take the step together, each with these
-    arguments.
+    batch: images (n, H, W, C), bytes or floats in [0, 1], or codes (n, h, w); rng: the step's
+    generator; labels: (n,), for a model that is conditional; group: the processes that take the
+    step together, each with these arguments.
     """
     means = {}
     model.steps_done = max(optimizer.steps)
@@ -68,7 +68,8 @@ def losses(model, batch, rng, labels, group):
     n = len(batch)
     noise = rng.standard_normal((n, model.noise_dim), dtype=np.float32)
     for b, weight in microbatches(group.shard(n), n, model.microbatch):
-        yield weight, *model.loss(to_batch(batch[b]), noise[b], **classes(model, labels[b]))
+        x = to_batch(batch[b], model.takes_codes)
+        yield weight, *model.loss(x, noise[b], **classes(model, labels[b]))
 
 
 def add(means, metrics, weight):
@@ -102,10 +103,10 @@ def summarise(model, sums, count):
     return {name: np.asarray(value).item() for name, value in model.epoch_metrics(means).items()}
 
 
-def to_batch(images):
-    """uint8 images (n, H, W, C), moved to the backend as float32 in [0, 1]; grids of codes, which
-    are wider integers, as they are."""
-    if images.dtype != np.uint8:
+def to_batch(images, codes=False):
+    """Images (n, H, W, C) of bytes, 0 to 255 in any type of integer, moved to the backend as
+    float32 in [0, 1]; floats, and grids of codes, as they are. codes: model.takes_codes says it."""
+    if codes or images.dtype.kind not in "iu":
         return xp.asarray(images)
     return xp.divide(xp.asarray(images), np.float32(255), dtype=np.float32)
 

@@ -151,7 +151,7 @@ def completion(ask, times=4):
     """The lower half of test images, drawn anew: (num, times + 2, H, W, C), of each image the half
     that was seen, the completions and the image itself."""
     model, (images, labels) = ask.model, ask.test_images(usual=16)
-    x, rng = to_batch(images), generator(ask.seed, "pictures")
+    x, rng = to_batch(images, ask.model.takes_codes), generator(ask.seed, "pictures")
     how = classes(model, labels) | ask.how_drawn(times * model.image_shape[0])
     again = [host(model.complete(x, rng, **how)) for _ in range(times)]
     whole = host(model.images(model.values_of(x)))
