@@ -168,8 +168,11 @@ def open_run(folder, recipes):
 
 def build_model(recipe, dataset, flags):
     """The recipe's model, with its first weights. Raises RunError for sizes that do not fit the
-    images."""
+    images, and for a class that says nothing."""
     sizes = {name: getattr(flags, name) for name in recipe.has}
+    if sizes.get("conditional") and dataset.num_classes < 2:
+        raise RunError("--conditional: the images are all of one class, which says nothing; leave "
+                       "it out")
     try:
         return recipe.build(dataset, generator(flags.seed, "weights"), **sizes)
     except ValueError as error:
