@@ -62,12 +62,13 @@ def main(argv):
             nll = per_image(run.model, images, labels, flags.batch_size, group)
             figures["nll"]["standard_error"] = standard_error(nll)
         if flags.importance_samples:
-            figures["importance_nll"] = importance(run.model, images, flags, group)
+            figures["importance_nll"] = importance(run.model, images, labels, flags, group)
     if group.rank:  # one of those that MPI started
         return
     units = run.units
     if bernoulli(run.model):
-        units = "nats per image" if binarised else "nats per image (grey pixels: a loss)"
+        given = ", given its class" if run.model.num_classes else ""
+        units = f"nats per image{given}" + ("" if binarised else " (grey pixels: a loss)")
     show(run, figures, units, flags)
     if wrong := [name for name, figure in figures.items() if not math.isfinite(figure["value"])]:
         raise DivergenceError(f"{run.folder}: {wrong[0]!r} is {figures[wrong[0]]['value']}, no "
@@ -126,9 +127,10 @@ def dealt(fn, n, size, group, done=lambda: None):
 
 
 @no_grad()
-def importance(model, images, flags, group):
-    """-log p(x) estimated with K importance samples (models/vae.py, log_likelihood): its mean over
-    the images, and the standard error of that mean, which comes from the images being a sample.
+def importance(model, images, labels, flags, group):
+    """-log p(x), or -log p(x|y), estimated with K importance samples (models/vae.py,
+    log_likelihood): its mean over the images, and the standard error of that mean, which comes from
+    the images being a sample.
 
     The estimate is an upper bound on average, and falls with K; how far it still is from the limit
     shows when K is doubled. Each batch has a generator of its own, so that the figure does not
@@ -139,7 +141,8 @@ def importance(model, images, flags, group):
     begun = time.monotonic()
     def nll_of(part):
         rng = generator(0, "evaluation", part.start // IMAGES + 1)
-        return -host(model.log_likelihood(to_batch(images[part]), flags.importance_samples, rng))
+        return -host(model.log_likelihood(to_batch(images[part]), flags.importance_samples, rng,
+                                          **classes(model, labels[part])))
     nll = dealt(nll_of, len(images), IMAGES, group, lambda: bar.update(group.size))
     bar.close()
     return {"value": float(nll.mean()), "standard_error": standard_error(nll),

@@ -27,7 +27,8 @@ from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_free, own, replacing_folder
 from scratchnet.runs.run import check_codes, open_run, open_vqvae
 
-KEPT = ("metrics.csv", "samples.png", "reconstructions.png", "manifold.png", "palette.png")
+KEPT = ("metrics.csv", "samples.png", "reconstructions.png", "manifold.png", "palette.png",
+        "styles.png")
 
 
 def main(argv):

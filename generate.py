@@ -2,6 +2,8 @@
 
     python generate.py runs/vae-mnist                               new images
     python generate.py runs/vae-mnist --what interpolation          from one image to another
+    python generate.py pretrained/cvae-mnist --label 3              new images of one class
+    python generate.py pretrained/cvae-mnist --what styles          one z as each class
     python generate.py runs/pixelcnn-mnist --temperature 0.9        nearer to what is likeliest
     python generate.py runs/pixelcnn-mnist --what completion        the lower half, drawn anew
     python generate.py runs/prior-mnist --num 64 --out new.npy      the images as an array
@@ -64,7 +66,15 @@ def refusal(run, what):
     if what == "manifold" and hasattr(model, "sample") and hasattr(model, "mean_image"):
         return (f"it shows a latent plane, and this run's z has {model.z_dim} dimensions; "
                 f"train one with --z-dim 2")
+    if what == "styles" and hasattr(model, "sample") and hasattr(model, "mean_image"):
+        return "it shows one z as each class, and this run is not told the class; " + told(run)
     return f"a {run.flags.model} has no {what}"
+
+
+def told(run):
+    """What to do for a run that is told the class."""
+    model = run.flags.model if hasattr(run.flags, "conditional") else "gated-pixelcnn"
+    return f"train one with python {run.script} --model {model} --conditional"
 
 
 def check(run, what, flags):
@@ -77,9 +87,11 @@ def check(run, what, flags):
         raise RunError(f"--label {flags.label}: {run.trained_on['title']} has the classes 0 to "
                        f"{count - 1}")
     if flags.label is not None and what == "samples" and not run.model.num_classes:
-        raise RunError(f"--label {flags.label}: this run is not conditional on a class; train one "
-                       f"with python {run.script} --model gated-pixelcnn --conditional (or prior)")
-    if flags.label is not None and what in ("manifold", "latent", "usage", "palette"):
+        raise RunError(f"--label {flags.label}: this run is not conditional on a class; "
+                       f"{told(run)}")
+    of_all = ("latent", "usage", "palette", "styles", *([] if run.model.num_classes else
+                                                        ["manifold"]))
+    if flags.label is not None and what in of_all:
         raise RunError(f"--label: {what} is not of one class; leave it out")
     if flags.num and what in ("latent", "usage", "palette"):
         raise RunError(f"--num: {what} is of all there is; leave it out")

@@ -28,7 +28,7 @@ from scratchnet import backend, optim, training
 from scratchnet.errors import BackendError
 from scratchnet.runs.cli import use_backend
 
-MODELS = [(script, model) for script, recipes in RECIPES.items() for model in recipes]
+MODELS = [(script, model) for script in ("mnist", "cifar") for model in RECIPES[script]]
 CODES = 128
 LOSSES = 50
 FIRST, LATER = 1e-6, 1e-3  # relative differences allowed: of the first two losses, of all of them

@@ -222,13 +222,16 @@ class PixelCNN(Model):
         """n images in [0, 1]."""
         return self.images(xp.asarray(self.sample_values(n, rng, **how)))
 
-    def complete(self, x, rng, known_rows=None, **how):
-        """Keep the first known_rows rows of images, or of grids of codes (None: the upper half),
-        and draw the rest: images in [0, 1]. how: as in sample_values."""
-        values, rows = self.values_of(x), self.image_shape[0] // 2
-        rows = rows if known_rows is None else known_rows
+    def complete(self, x, rng, known_rows=None, mask=None, **how):
+        """Draw a part of images, or of grids of codes, anew: images in [0, 1]. The part: where the
+        mask (H, W) is true; without one all but the first known_rows rows (None: the lower half).
+        how: the other arguments of sampling.draw."""
+        values, (H, W, _) = self.values_of(x), self.image_shape
+        if mask is None:
+            mask = np.zeros((H, W), bool)
+            mask[H // 2 if known_rows is None else known_rows:] = True
         return self.images(xp.asarray(self.sample_values(
-            len(values), rng, known=values, known_rows=rows, **how)))
+            len(values), rng, known=values, mask=mask, **how)))
 
 
 class ResidualBlock(nn.Module):

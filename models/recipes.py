@@ -153,6 +153,7 @@ GATED = "PixelCNN with two stacks of gated convolutions, which see every earlier
 PRIOR = "gated PixelCNN over the codes of a VQ-VAE (--codes)"
 COOLED = {"schedule": "cooldown"}
 AVERAGED = COOLED | {"average": 0.999}
+OWN, OWN_AVERAGED = COOLED | {"epochs": 20}, AVERAGED | {"epochs": 20}
 BINARY = AVERAGED | {"batch_size": 32, "binarize": "dynamic"}
 
 # {kind of images: {model: recipe}}
@@ -199,5 +200,25 @@ RECIPES = {
         "prior": Recipe(PRIOR, *A_PRIOR,
                         {"embedding_dim": 64, "features": 64, "blocks": 5, "head": 128},
                         AVERAGED | {"epochs": 10, "batch_size": 64}),
+    },
+    "images": {  # of one's own, of any size
+        "autoencoder": Recipe("plain autoencoder, two hidden layers of 400", *AN_AUTOENCODER,
+                              training=OWN),
+        "vae": Recipe("VAE with hidden layers of 400", *A_VAE, training=OWN),
+        "conv-vae": Recipe(
+            "convolutional VAE with a likelihood of 8-bit pixels", *A_CONV_VAE,
+            {"z_dim": 64, "likelihood": "logistic"}, OWN),
+        "vqvae": Recipe("VQ-VAE of the paper: codes at a quarter of the size", *A_VQVAE,
+                        {"num_embeddings": 256, "restart_below": 0.1}, OWN | {"batch_size": 32}),
+        "pixelcnn": Recipe("PixelCNN over 8-bit pixels, in the order R, G, B", *A_PIXELCNN,
+                           {"levels": 256, "features": 48, "blocks": 8, "head": 96},
+                           OWN_AVERAGED | {"batch_size": 16}),
+        "gated-pixelcnn": Recipe(GATED, *A_GATED_ONE,
+                                 {"levels": 256, "features": 48, "blocks": 5, "head": 96,
+                                  "dilations": [1, 2, 4, 8, 16]},
+                                 OWN_AVERAGED | {"batch_size": 16}),
+        "prior": Recipe(PRIOR, *A_PRIOR,
+                        {"embedding_dim": 64, "features": 64, "blocks": 5, "head": 128},
+                        OWN_AVERAGED | {"batch_size": 64}),
     },
 }

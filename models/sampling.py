@@ -10,17 +10,18 @@ import numpy as np
 from scratchnet import no_grad
 from scratchnet.backend import to_numpy, xp
 from scratchnet.fast.stream import Stream, streaming
-from scratchnet.inputs import no_nan
+from scratchnet.inputs import no_nan, require
 from scratchnet.tensor import raw
 
 
 @no_grad()
-def draw(model, n, rng, labels=None, temperature=1.0, known=None, known_rows=0, progress=None):
+def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, progress=None):
     """n images of a PixelCNN: integers below L, (n, H, W, C), on the host.
 
     labels: integers (n,), where the model is conditional. temperature: models/likelihoods.py.
-    known: values (n, H, W, C), whose first known_rows rows are kept as they are. progress: called
-    after each row. Raises ValueError for a temperature not above 0, FloatingPointError for logits
+    known, mask: values (n, H, W, C), of which those are drawn anew where the mask (H, W) is true,
+    given all pixels before them, and the others kept. progress: called after each row. Raises
+    ValueError for a temperature not above 0 or another shape of mask, FloatingPointError for logits
     that are NaN (on the host only).
     """
     H, W, C = model.image_shape
@@ -31,19 +32,24 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, known_rows=0, 
     u = xp.asarray(rng.random((H, W, colours, likelihood.draws, n), dtype=np.float32))
     values = xp.zeros((n, H, W, C), np.int32)
     drawn = values.reshape(n, H, W, colours, -1)  # the same memory, by what is drawn together
+    mask = np.ones((H, W), bool) if mask is None else np.asarray(mask, bool)
+    require(mask.shape == (H, W), "mask: {}, but images are of {} x {}", mask.shape, H, W)
     if known is not None:
-        values[:, :known_rows] = xp.asarray(known[:, :known_rows])
+        values[:] = xp.where(xp.asarray(mask)[..., None], 0, xp.asarray(known))
     stream = Stream(n, H, W)
     net = streaming(model, stream)
     for stream.i in range(H):
-        i, known_row = stream.i, stream.i < known_rows
-        links = net.vertical(model.inputs(values[:, i:i + 1]), labels)
-        for stream.j in range(W):
+        i = stream.i
+        row = model.inputs(values[:, i:i + 1])
+        links = net.vertical(row, labels)
+        if not mask[i].any():  # nothing to draw, but later rows need its features: all at once
+            net.horizontal(row, links, labels)
+        for stream.j in range(W if mask[i].any() else 0):
             j = stream.j
             here = [raw(link)[:, 0, j] for link in links]
-            if known_row:  # nothing to draw, but later pixels need its features
+            if not mask[i, j]:
                 net.horizontal(model.inputs(values[:, i, j]), here, labels)
-            for c in range(0 if known_row else colours):
+            for c in range(colours if mask[i, j] else 0):
                 h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
                 y = raw(net.output(h))[:, c]
                 no_nan("PixelCNN: logits", y)

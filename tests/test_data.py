@@ -8,6 +8,7 @@ import io
 import struct
 import tarfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -71,18 +72,37 @@ def test_limited_keeps_images_and_labels_together(n, present):
 
 
 @pytest.mark.parametrize("damage", [
-    lambda packed: packed[:60], lambda packed: b"", gzip.decompress,
+    lambda packed: packed[:60], lambda packed: b"", lambda packed: gzip.decompress(packed)[:-1],
     lambda packed: packed[:-9] + bytes([packed[-9] ^ 1]) + packed[-8:]],
-    ids=["cut", "empty", "unpacked", "a bit"])
-def test_damage_is_named_with_the_file_and_a_remedy(damage, present, monkeypatch):
-    """And found before anything is unpacked."""
+    ids=["cut", "empty", "unpacked and cut", "a bit"])
+def test_damage_is_named_with_the_file_and_a_remedy(damage, present):
     path = present.root / "mnist" / IDX_FILES[0]
     path.write_bytes(damage(path.read_bytes()))
-    monkeypatch.setattr(gzip, "GzipFile", None)
-    monkeypatch.setattr(gzip, "decompress", None)
     with pytest.raises(DataError, match=f"{path}: checksum mismatch.*delete the file") as caught:
         data.load("mnist", present.root)
     assert not isinstance(caught.value, data.MissingDataError)
+
+
+@pytest.mark.parametrize("place", ["mnist", "mnist/raw", "MNIST/raw", "."])
+@pytest.mark.parametrize("name, change", [
+    (lambda name: name, lambda packed: gzip.compress(gzip.decompress(packed), 1)),
+    (lambda name: name, gzip.decompress),  # a browser unpacks it and keeps the name
+    (lambda name: name.removesuffix(".gz"), gzip.decompress),
+    (lambda name: name.removesuffix(".gz").replace("-idx", ".idx"), gzip.decompress)],
+    ids=["gzipped anew", "unpacked under its name", "unpacked", "with a dot"])
+def test_mnist_in_another_form_is_known_by_its_content(name, change, place, tiny, monkeypatch):
+    folder = tiny.root / place
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, packed in tiny.files.items():
+        (folder / name(file)).write_bytes(change(packed))
+    with pytest.raises(DataError):  # of other content
+        data.load("mnist", tiny.root)
+    unpacked = {file: hashlib.sha256(gzip.decompress(packed)).hexdigest()
+                for file, packed in tiny.files.items()}
+    monkeypatch.setitem(data.SOURCES, "mnist", replace(data.SOURCES["mnist"], unpacked=unpacked))
+    dataset = data.load("mnist", tiny.root)
+    for found, expected in zip(parts(dataset), tiny.arrays, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 # ---------------------------------------------------------------- CIFAR-10

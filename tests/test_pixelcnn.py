@@ -291,18 +291,23 @@ def test_the_same_uniforms_give_the_same_image(variant, rng):
     assert len(np.unique(fast.reshape(5, -1), axis=0)) > 1
 
 
-def test_completion_keeps_the_seen_rows(variant, rng):
+@pytest.mark.parametrize("part", ["last row", "some"])
+def test_completion_keeps_what_is_seen(part, variant, rng):
+    """Whole rows, or any pixels; what is seen below and to the right stays, and changes nothing."""
     model = build(variant, rng)
     known = rng.integers(0, model.levels, (6, *model.image_shape)).astype(np.int32)
-    rows, labels = model.image_shape[0] - 1, some_labels(model, 6)
-    drawn = model.sample_values(6, rng, labels=labels, known=known, known_rows=rows)
-    assert_array_equal(drawn[:, :rows], known[:, :rows])
-    assert (drawn[:, rows:] != known[:, rows:]).any()
-    # What is drawn below depends on what was seen: the logits are those of the whole image.
-    cached = forced(model, drawn[:, rows:])
-    again = model.sample_values(6, rng, labels=labels, known=known, known_rows=rows)
+    H, W, _ = model.image_shape
+    mask = np.zeros((H, W), bool)
+    mask[(H - 1,) if part == "last row" else ([0, 1, 1, H - 1], [W - 1, 0, 1, 1])] = True
+    labels = some_labels(model, 6)
+    drawn = model.sample_values(6, rng, labels=labels, known=known, mask=mask)
+    assert_array_equal(drawn[:, ~mask], known[:, ~mask])
+    assert (drawn[:, mask] != known[:, mask]).any()
+    # What is drawn depends on what was seen before it: the logits are those of the whole image.
+    cached = forced(model, drawn[:, mask].reshape(6, 1, -1, drawn.shape[-1]))
+    again = model.sample_values(6, rng, labels=labels, known=known, mask=mask)
     assert_array_equal(again, drawn)
-    logits = host(model.logits(drawn, labels))[:, rows:]
+    logits = host(model.logits(drawn, labels))[:, mask]
     assert_allclose(np.stack(cached, 1).reshape(logits.shape), logits, atol=1e-12)
 
 

@@ -10,7 +10,7 @@ from models import RECIPES, VAE, VQVAE, Autoencoder, ConvVAE
 from models.vae import LIKELIHOODS, reparameterise
 from scratchnet import Tensor, gradcheck, losses, nn, ops, optim, to_numpy, training, xp
 from scratchnet.runs import checkpoint
-from scratchnet.runs.flags import DEFAULTS
+from scratchnet.runs.flags import TRAINING, defaults
 from scratchnet.runs.log import TRACE_EVERY
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -294,7 +294,7 @@ def test_recipes_have_the_published_numbers(kind, name, sizes, training):
     recipe = RECIPES[kind][name]
     assert recipe.sizes | sizes == recipe.sizes and recipe.training | training == recipe.training
     usual = {"epochs": 10, "batch_size": 128, "lr": 1e-3, "average": 0, "seed": 0}  # of the others
-    assert usual | DEFAULTS == DEFAULTS | usual and TRACE_EVERY == 100
+    assert usual | defaults(TRAINING) == defaults(TRAINING) | usual and TRACE_EVERY == 100
 
 
 @pytest.mark.parametrize("make", [

@@ -17,7 +17,7 @@ from ..optim import Adam
 from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
-from .flags import model_list, read_flags
+from .flags import OWN, model_list, read_flags
 from .folder import barely_begun, check_free, claimed, clear, write_config
 from .log import label
 from .train import train
@@ -174,25 +174,44 @@ def load_images(flags, kind, recipes, named):
         dataset = load_data(flags, data.KINDS[kind], named)
     else:
         vqvae = find_vqvae(flags, kind, recipes)
-        flags.dataset = vqvae.trained_on["name"]
+        same = OWN if "images" in flags else ("dataset",)
+        vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
         dataset = load_data(flags, data.KINDS[kind], named=True)
         say(flags, f"Encoding {dataset.title} with {vqvae.folder}")
         dataset = runs.encoded(dataset, vqvae, flip=flags.flip)
-    flags.dataset = dataset.name
     return dataset
 
 
 def load_data(flags, kind, named):
     """The data set named, or the usual one, or the synthetic one where that cannot be had."""
-    name = flags.dataset or kind.datasets[0]
+    if not kind.datasets:
+        return own_images(flags)
+    name = flags.dataset = flags.dataset or kind.datasets[0]
     try:
         return data.load(name, flags.data_dir, not flags.quiet, kind.synthetic)
     except data.MissingDataError as error:
         if named:
             raise
+        flags.dataset = "synthetic"
         print(f"NOTE: {name} is not on this machine and could not be downloaded; going on with "
               f"SYNTHETIC images.\n      ({str(error).splitlines()[1].strip()})", file=sys.stderr)
         return data.load("synthetic", synthetic=kind.synthetic)
+
+
+def own_images(flags):
+    """The images of one's own that train_images.py is given; what was taken for granted is said."""
+    if not flags.images:
+        raise RunError("which images? Name a folder of pictures or a file: python train_images.py "
+                       "PATH --model MODEL")
+    flags.images, flags.test = absolute(flags.images), flags.test and absolute(flags.test)
+    dataset = data.load_own(flags, flags.data_dir, not flags.quiet)
+    for words in dataset.said:
+        say(flags, f"NOTE: {words}")
+    return dataset
+
+
+def absolute(path):
+    return str(Path(path).expanduser().resolve())
 
 
 def find_vqvae(flags, kind, recipes):
@@ -208,9 +227,12 @@ def find_vqvae(flags, kind, recipes):
     if flags.resume:
         return runs.own_vqvae(replace(runs.read(flags.resume), flags=flags), {kind: recipes})
     vqvae = runs.open_vqvae(flags.codes, {kind: recipes}, kind)
-    if flags.dataset not in (None, vqvae.trained_on["name"]):
+    if getattr(flags, "dataset", None) not in (None, vqvae.trained_on["name"]):
         raise RunError(f"--dataset {flags.dataset}: the VQ-VAE of --codes {flags.codes} was "
                        f"trained on {vqvae.trained_on['name']}; leave out --dataset")
+    if getattr(flags, "images", None) and absolute(flags.images) != vqvae.flags.images:
+        raise RunError(f"{flags.images}: the VQ-VAE of --codes {flags.codes} was trained on "
+                       f"{vqvae.flags.images}; leave the images out")
     return vqvae
 
 

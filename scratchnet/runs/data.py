@@ -5,19 +5,23 @@ is checked against its SHA-256, whether it was found or downloaded, before anyth
 with it, and a download is put in place in one step: a damaged file is never taken for a good one.
 """
 
+import contextlib
 import hashlib
 import http.client
 import os
+import re
 import urllib.error
 import urllib.request
+import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, RunError, in_brief
+from ..errors import DataError, RunError, in_brief, printable
+from . import images
 from .files import replacing
-from .formats import read_cifar10, read_idx, unpack
+from .formats import check_sum, cifar, idx, sha256_of, unpack, unzipped
 from .synthetic import synthetic_digits, synthetic_scenes
 
 TIMEOUT = 15  # seconds without a byte before a download is given up
@@ -29,25 +33,48 @@ TIMEOUT = 15  # seconds without a byte before a download is given up
 class Source:
     """A data set that is downloaded. folder: of its files; urls: where they are, or the archive
     with all of them; files: {name: SHA-256}; read: (folder, source, progress) -> train images
-    (N, H, W, C), labels, test images, labels."""
+    (N, H, W, C), labels, test images, labels. unpacked: {name: SHA-256 of what is in the gzip
+    file}, by which it is known under other names."""
 
     title: str
     folder: str
     urls: tuple
     files: dict
     read: callable
+    unpacked: dict = field(default_factory=dict)
 
 
 def read_mnist(folder, source, progress):
-    """The four gzipped idx files of MNIST and its kin, downloaded one by one."""
+    """The four idx files of MNIST and its kin, downloaded one by one."""
     arrays = []
     for file, sha256 in source.files.items():
         path = folder / file
+        if not path.is_file() or sha256_of(path.read_bytes()) != sha256:
+            content = in_another_form(folder, file, source.unpacked.get(file))
+            if content is not None:
+                arrays.append(idx(content))
+                continue
         if not path.is_file():
             download(path, [url + file for url in source.urls], sha256, progress)
-        arrays.append(read_idx(path, sha256))
+        check_sum(path, packed := path.read_bytes(), sha256)
+        arrays.append(idx(unzipped(packed)))
     train_images, train_labels, test_images, test_labels = arrays
     return train_images[..., None], train_labels, test_images[..., None], test_labels
+
+
+def in_another_form(folder, file, sha256):
+    """The content of an idx file, if it lies there unzipped, gzipped anew, with a dot in its name,
+    or where torchvision puts it; it is known by its checksum. None if it does not."""
+    names = {file, file.removesuffix(".gz")}
+    names |= {name.replace("-idx", ".idx") for name in names}
+    for place in (folder, folder / "raw", folder.parent, *folder.parent.glob("*/raw")):
+        for name in names:
+            if (place / name).is_file():
+                with contextlib.suppress(OSError, EOFError, zlib.error):
+                    content = unzipped((place / name).read_bytes())
+                    if sha256_of(content) == sha256:
+                        return content
+    return None
 
 
 def read_cifar(folder, source, progress):
@@ -57,8 +84,10 @@ def read_cifar(folder, source, progress):
         if not archive.is_file():
             download(archive, source.urls, None, progress)
         unpack(archive, folder, source.files)
-    parts = [read_cifar10(folder / file, sha256) for file, sha256 in source.files.items()]
-    images, labels = zip(*parts, strict=True)
+    contents = {file: (folder / file).read_bytes() for file in source.files}
+    for file, sha256 in source.files.items():
+        check_sum(folder / file, contents[file], sha256)
+    images, labels = zip(*map(cifar, contents.values()), strict=True)
     return np.concatenate(images[:5]), np.concatenate(labels[:5]), images[5], labels[5]
 
 
@@ -73,7 +102,12 @@ SOURCES = {
         "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
         "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    ), strict=True)), read_mnist),
+    ), strict=True)), read_mnist, dict(zip(IDX_FILES, (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ), strict=True))),
     "fashion-mnist": Source("Fashion-MNIST", "fashion-mnist", (
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     ), dict(zip(IDX_FILES, (
@@ -81,7 +115,12 @@ SOURCES = {
         "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
         "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-    ), strict=True)), read_mnist),
+    ), strict=True)), read_mnist, dict(zip(IDX_FILES, (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ), strict=True))),
     "cifar10": Source("CIFAR-10", "cifar-10-batches-bin", (
         "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     ), {
@@ -97,17 +136,19 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Kind:
-    """Images of one shape. datasets: the names of those there are, the usual one first;
-    synthetic: the function that draws the one of that name."""
+    """What one script trains on. datasets: the names of those there are, the usual one first; none:
+    images of one's own. synthetic: the function that draws the one of that name."""
 
-    datasets: tuple
-    synthetic: callable
+    datasets: tuple = ()
+    synthetic: callable = None
 
 
 KINDS = {  # train_<kind>.py
     "mnist": Kind(("mnist", "fashion-mnist", "synthetic"), synthetic_digits),
     "cifar": Kind(("cifar10", "synthetic"), synthetic_scenes),
+    "images": Kind(),
 }
+FEWEST, TENTH = 10, 1997  # images of one's own; the seed that sets a tenth of them aside
 
 
 def script_of(kind):
@@ -124,7 +165,7 @@ class Dataset:
     """Images uint8 (N, H, W, C), labels uint8 (N,), both split into train and test.
 
     title is what pictures say; sha256 identifies the exact content. held_out: what test_images are,
-    "test" or "validation".
+    "test" or "validation". said: what was taken for granted when it was read, to be told.
     """
 
     name: str
@@ -135,6 +176,7 @@ class Dataset:
     test_labels: np.ndarray
     sha256: str
     held_out: str = field(default="test", kw_only=True)
+    said: tuple = field(default=(), kw_only=True)
 
     @property
     def image_shape(self):
@@ -199,8 +241,7 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     """
     if name == "synthetic":
         title, arrays = synthetic()
-        digest = hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
-        return Dataset(name, title, *arrays, digest)
+        return Dataset(name, title, *arrays, digest_of(arrays))
     if name not in SOURCES:
         raise DataError(f"unknown data set {name!r}: choose one of {', '.join(SOURCES)}, synthetic")
     source = SOURCES[name]
@@ -213,6 +254,47 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     arrays = source.read(root / source.folder, source, progress)
     digest = hashlib.sha256("".join(source.files.values()).encode()).hexdigest()
     return Dataset(name, source.title, *arrays, digest)
+
+
+def digest_of(arrays):
+    """One SHA-256 for these arrays."""
+    return hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
+
+
+def load_own(flags, path=None, progress=True):
+    """The images that the flags of train_images.py name; path: where they are now, if they were
+    moved. Where nothing says which are to test with, a tenth of them is, drawn once and for all.
+    Raises DataError."""
+    path = Path(path or flags.images)
+    form = images.Form(flags.size, flags.grey, flags.transpose, flags.channels_first)
+    found = images.read(path, form, progress)
+    if flags.test:
+        test = images.read(flags.test, form, progress)
+        found = {"train": found.get("all") or found["train"],
+                 "test": test.get("all") or test["test"]}
+    train, test = found.get("all") or found["train"], found.get("test")
+    labelled = train.labels is not None and (test is None or test.labels is not None)
+    def labels_of(part): return part.labels if labelled else np.zeros(len(part.images), np.uint8)
+    if test is None:
+        n = len(train.images)
+        order = np.random.default_rng(TENTH).permutation(n)
+        tests = np.sort(order[:n // 10])
+        trains = np.sort(order[n // 10:])
+        labels = labels_of(train)
+        arrays = train.images[trains], labels[trains], train.images[tests], labels[tests]
+    else:
+        arrays = train.images, labels_of(train), test.images, labels_of(test)
+    if len(arrays[0]) + len(arrays[2]) < FEWEST or not len(arrays[2]):
+        raise DataError(f"{path}: {len(arrays[0]) + len(arrays[2])} images; to learn something, "
+                        f"and to test it, give {FEWEST} or more")
+    if arrays[0].shape[1:] != arrays[2].shape[1:]:
+        one, two = (images.shape(a.shape[1:]) for a in (arrays[0], arrays[2]))
+        raise DataError(f"{path}: training images of {one}, but test images of {two}; --size H W "
+                        f"and --grey make them one")
+    said = dict.fromkeys(train.said + (test.said if test else ()))
+    name = re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "images"
+    return Dataset(name, printable(path.resolve().stem), *arrays, digest_of(arrays),
+                   said=tuple(said))
 
 
 def download(path, urls, sha256, progress=True):

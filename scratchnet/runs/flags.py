@@ -66,6 +66,8 @@ TAKES = {
     "yes or no": {"action": argparse.BooleanOptionalAction},
     "switch": {"action": "store_true"},
     **{name: {"metavar": name} for name in ("DIR", "RUN", "FILE", "MODEL")},
+    "PATH": {"metavar": "PATH", "nargs": "?"},  # the one word that needs no flag
+    "two": number(*COUNT, nargs=2) | {"metavar": ("H", "W")},
 }
 
 # ---------------------------------------------------------------- the flags
@@ -83,6 +85,17 @@ IMAGES = {
     "limit": (None, "count", "use only the first N training and test images"),
     "validation": (None, "count", "evaluate on the last N training images, which are then not "
                    "trained on, instead of the test images: to choose flags by"),
+}
+OWN = {  # of train_images.py
+    "images": (None, "PATH", "a folder of pictures (subfolders are classes), or a file: .npy, "
+               ".npz, .csv, idx, CIFAR's .bin"),
+    "test": (None, "FILE", "the same, to test with (default: a tenth of the images, unless it is "
+             "said there which)"),
+    "size": (None, "two", "resize them, cut to this shape around the middle"),
+    "grey": (False, "yes or no", "without colours"),
+    "transpose": (False, "yes or no", "rows and columns change places (EMNIST's letters lie on "
+                  "their side)"),
+    "channels_first": (False, "yes or no", "arrays are (N, C, H, W)"),
 }
 TRAINING = {
     "epochs": (10, "count", "passes over the training images"),
@@ -112,8 +125,6 @@ def defaults(flags):
     return {name: default for name, (default, _, _) in flags.items()}
 
 
-DEFAULTS = {"dataset": None} | defaults(COMMON | IMAGES | TRAINING | RUN)
-
 
 # ---------------------------------------------------------------- parsers
 
@@ -135,7 +146,7 @@ class Parser(argparse.ArgumentParser):
                 text += f"{'; ' * bool(text)}one of {', '.join(takes)}"
             if default is not None and default is not False:
                 text += f" (default: {words(default)})"
-            group.add_argument(dashed(name), help=text,
+            group.add_argument(name if takes == "PATH" else dashed(name), help=text,
                                **(one_of(takes) if isinstance(takes, tuple) else TAKES[takes]))
 
     def error(self, message):
@@ -171,10 +182,12 @@ def build_parser(kind, about, recipes, model=None):
     models, datasets = tuple(recipes), data.KINDS[kind].datasets
     recipe = recipes[model] if model in models else None
     about = f"{model}: {recipe.about}" if recipe else f"{about}\n{model_list(kind, recipes)}"
-    parser = Parser(script_of(kind), about, f"--model {model if recipe else 'MODEL'}")
+    parser = Parser(script_of(kind), about, f"{'' if datasets else 'PATH '}--model "
+                    f"{model if recipe else 'MODEL'}")
     changed = recipe.training | recipe.sizes if recipe else {}
-    what = {"model": (None, models, ""), "dataset": (
+    what = {"model": (None, models, "")} | ({"dataset": (
         None, datasets, f"default: {datasets[0]}, or synthetic if that cannot be had")}
+        if datasets else OWN)
     for title, flags in (("what to train", what | IMAGES), ("how to train", TRAINING),
                          ("the model's own sizes", recipe.has if recipe else {}),
                          ("the run", RUN | COMMON)):
@@ -187,9 +200,10 @@ def build_parser(kind, about, recipes, model=None):
 def model_list(kind, recipes):
     """The models, a line each, and how to start one."""
     width, script = max(map(len, recipes)), script_of(kind)
+    what = "" if data.KINDS[kind].datasets else " PATH"
     return "\n".join(["Models:", *(f"  {m:{width}}  {r.about}" for m, r in recipes.items()),
                       "", "Start one; show its flags and defaults:",
-                      f"  python {script} --model vqvae",
+                      f"  python {script}{what} --model vqvae",
                       f"  python {script} --model vqvae --help"])
 
 
@@ -202,7 +216,7 @@ def read_flags(kind, about, recipes, argv):
     first.add(first, {"model": (None, "MODEL", "")} | RUN)
     asked = first.parse_known_args([word for word in argv if word not in ("-h", "--help")])[0]
     path = config_of(asked.resume) if "resume" in asked else getattr(asked, "config", None)
-    entries = entries_of(path) if path else {}
+    entries = entries_of(path, script_of(kind)) if path else {}
     model = getattr(asked, "model", entries.get("model"))
     if "resume" in asked:
         model = entries.get("model")
@@ -215,30 +229,30 @@ def read_flags(kind, about, recipes, argv):
     recipe = recipes[merged["model"]]
     if "resume" in given:
         merged = defaults(recipe.has) | merged  # of sizes that are younger than the run
-        check_resumable(given, defaults(recipe.has) | vars(earlier))
+        check_resumable(given, defaults(parser.flags | recipe.has) | vars(earlier))
     if "overwrite" in merged and "out" not in merged:
         raise RunError("--overwrite needs --out RUN: it replaces the run that is in --out")
-    flags = completed(merged, recipe)
+    flags = completed(merged, parser)
     for source in (earlier, given):  # one of the two counts, and the command line's goes last
         if "epochs" in source and "steps" in source:
             raise RunError("give --epochs or --steps, not both")
         if "epochs" in source or "steps" in source:
             flags.epochs, flags.steps = (getattr(source, n, None) for n in ("epochs", "steps"))
-    return flags, flags.dataset is not None or flags.data_dir is not None
+    return flags, getattr(flags, "dataset", None) is not None or flags.data_dir is not None
 
 
 def check_resumable(given, earlier):
     """Raise RunError if a run that goes on is given another flag than it has, {name: value}."""
     for name, value in vars(given).items():
-        was = earlier.get(name, DEFAULTS.get(name))
+        was = earlier.get(name)
         if name not in ("resume", *RESUMABLE) and value != was:
             raise RunError(f"--resume {given.resume}: that run has {dashed(name)} {words(was)}, "
                            f"not {words(value)}; it goes on as it began ({MAY_BE_GIVEN})")
 
 
-def completed(merged, recipe):
-    """The flags that were given, {name: value}, with the defaults of the recipe's model."""
-    flags = argparse.Namespace(**DEFAULTS | recipe.training | recipe.sizes | merged)
+def completed(merged, parser):
+    """The flags that were given, {name: value}, with the defaults of the parser's model."""
+    flags = argparse.Namespace(**defaults(parser.flags) | merged)
     if getattr(flags, "levels", 2) > 2 and flags.binarize != "none":
         if "binarize" in merged:
             raise RunError(f"--levels {flags.levels} --binarize {flags.binarize}: binarised images "
@@ -258,12 +272,15 @@ def config_of(folder):
     return path
 
 
-def entries_of(path):
-    """What is in a JSON file of flags, or in the "flags" of a run's config.json: {name: value}."""
+def entries_of(path, script):
+    """What is in a JSON file of flags, or in the "flags" of a run's config.json: {name: value}.
+    Raises RunError if that run is another script's."""
     content = read_json(path)
     entries = content.get("flags", content) if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise RunError(f'{path}: needs a JSON object of flags, such as {{"model": "vae"}}')
+    if content.get("script", script) != script:
+        raise RunError(f"{path}: that run is another script's; use python {content['script']}")
     return entries
 
 
@@ -275,7 +292,9 @@ def flags_in(path, entries, parser):
         if name not in known:
             raise RunError(f"{path}: unknown key {shown(name)}" + (
                 nearest(name, known) or f"; known keys: {', '.join(sorted(known))}"))
-        if isinstance(value, list):
+        if parser.flags[name][1] == "PATH":
+            line = [str(value), *line]
+        elif isinstance(value, list):
             line += [dashed(name), *map(str, value)]
         elif value is True:
             line += [dashed(name)]

@@ -1,7 +1,7 @@
-"""The files of the data sets: idx (gzipped), CIFAR-10's .bin, and the archive that those come in.
+"""The files of the data sets: idx, CIFAR's .bin, and the archive that those come in.
 
-A file is checked against its SHA-256 before anything else is done with it. What has the right one
-needs no other check; what goes wrong without one is one error of `reading`.
+A file of a known data set is checked against its SHA-256 before anything else is done with it. What
+has the right one needs no other check; what goes wrong without one is one error of `reading`.
 """
 
 import gzip
@@ -17,47 +17,50 @@ from .files import reading, replacing
 REMEDY = "delete the file and run again to download it anew"
 
 
-def read_file(path, sha256=None):
-    """The bytes of a file. Raises DataError if it has another SHA-256 (None: any)."""
-    content = Path(path).read_bytes()
-    check_sum(path, content, sha256)
-    return content
-
-
 def check_sum(name, content, sha256):
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and found != sha256:
+    """Raise DataError if the bytes have another SHA-256."""
+    found = sha256_of(content)
+    if found != sha256:
         raise DataError(f"{name}: checksum mismatch: SHA-256 is {found}, expected {sha256}; "
                         f"{REMEDY}")
 
 
-def read_idx(path, sha256=None):
-    """Read a gzipped idx file of unsigned bytes (the format of MNIST): an array.
+def sha256_of(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def unzipped(content):
+    """What is in a gzip file; other bytes as they are."""
+    return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+
+
+def idx(content):
+    """An idx file of unsigned bytes (the format of MNIST) as an array.
 
     The format: the bytes 0, 0, 8 (unsigned bytes) and the number of axes; the length of each axis,
-    a big-endian 32-bit number; then the bytes. Raises DataError if the file is damaged.
+    a big-endian 32-bit number; then the bytes. Raises ValueError if they are other ones.
     """
-    packed = read_file(path, sha256)
-    with reading(path, "gzipped idx file of bytes", REMEDY, DataError):
-        content = gzip.decompress(packed)
-        if content[:3] != b"\0\0\x08":
-            raise ValueError(f"it begins with {content[:3]}")
-        axes = content[3]
-        shape = np.frombuffer(content, ">u4", axes, offset=4)
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    if content[:3] != b"\0\0\x08":
+        raise ValueError(f"an idx file of bytes begins with 0, 0, 8, not with {content[:3]}")
+    axes = content[3]
+    shape = np.frombuffer(content, ">u4", axes, offset=4).astype(int)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
-def read_cifar10(path, sha256=None):
-    """One .bin file: images uint8 (n, 32, 32, 3) and labels (n,).
+def cifar(content):
+    """A .bin file of CIFAR-10 or CIFAR-100: images uint8 (n, 32, 32, 3) and labels (n,).
 
-    The format: records of 3,073 bytes, a label 0 to 9, then the red, the green and the blue
-    plane, each row by row. Raises DataError if the file is damaged.
+    The format: records of a label (CIFAR-100: of twenty, and then of a hundred classes; the latter
+    is taken), then the red, the green and the blue plane, each row by row. Raises ValueError.
     """
-    content = read_file(path, sha256)
-    with reading(path, "file of records of 3,073 bytes", REMEDY, DataError):
-        rows = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
-    planes = rows[:, 1:].reshape(-1, 3, 32, 32)
-    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), rows[:, 0]
+    for labels, classes in ((1, 10), (2, 100)):
+        if len(content) % (labels + 3 * 32 * 32) == 0:
+            rows = np.frombuffer(content, np.uint8).reshape(-1, labels + 3 * 32 * 32)
+            if (rows[:, labels - 1] < classes).all():
+                planes = rows[:, labels:].reshape(-1, 3, 32, 32)
+                return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), rows[:, labels - 1]
+    raise ValueError(f"{len(content):,} bytes are no records of 3,073 (CIFAR-10) or 3,074 "
+                     f"(CIFAR-100)")
 
 
 def unpack(archive, folder, files):

@@ -5,20 +5,20 @@ finds goes through `pixels`, which knows which numbers are grey levels. What can
 DataError that names the file and says what to do.
 """
 
-import gzip
 import io
 import math
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError, in_brief
+from .files import reading
+from .formats import cifar, idx, unzipped
 
-ACCEPTED = ("a folder of pictures (a subfolder for each class, if there are classes), a .npy, .npz "
-            "or .csv, an idx file or CIFAR's .bin, or the folder of those")
+ACCEPTED = ("give a folder of pictures (a subfolder for each class, if there are classes), a .npy, "
+            ".npz or .csv, an idx file or CIFAR's .bin, or the folder of those")
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,9 @@ def read(path, form=Form(), progress=True):
     """What lies at the path: {"train": Images, "test": Images}, or {"all": Images} if it is not
     divided there. Raises DataError."""
     path = Path(path).expanduser()
-    try:
-        found = read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is nothing of that name; give {ACCEPTED}") from None
-    except (ValueError, KeyError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: is not what its name says ({in_brief(error)}); give {ACCEPTED}"
-                        ) from None
-    if "test" in found:
-        one, two = (found[part].images.shape[1:] for part in ("train", "test"))
-        if one != two:
-            raise DataError(f"{path}: training images of {shape(one)}, but test images of "
-                            f"{shape(two)}; --size H W makes them one")
-    return found
+    if not path.exists():
+        raise DataError(f"{path}: there is nothing of that name; {ACCEPTED}")
+    return read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
 
 
 def read_folder(path, form, progress):
@@ -99,13 +89,12 @@ def read_part(path, form, progress=True):
 def read_pictures(path, form, progress):
     """The pictures of a folder; those of its subfolders are the classes, in the order of their
     names. Files that are no pictures by their names are left out, and counted."""
-    from PIL import Image
-    known = set(Image.registered_extensions())
+    known = picture_endings()
     files = sorted(p for p in path.rglob("*") if p.is_file() and not
                    any(part.startswith(".") for part in p.relative_to(path).parts))
     pictures = [p for p in files if p.suffix.lower() in known]
     if not pictures:
-        raise DataError(f"{path}: no pictures in this folder; give {ACCEPTED}")
+        raise DataError(f"{path}: no pictures in this folder; {ACCEPTED}")
     classes = sorted({p.relative_to(path).parts[0] for p in pictures if p.parent != path})
     if classes and any(p.parent == path for p in pictures):
         loose = next(p for p in pictures if p.parent == path)
@@ -125,9 +114,15 @@ def read_pictures(path, form, progress):
         images = images.transpose(0, 2, 1, 3)
     labels = np.array([classes.index(p.relative_to(path).parts[0]) for p in pictures], np.uint8
                       ) if classes else None
-    said = [f"{len(files) - len(pictures)} files that are no pictures were left out"
-            ] * (len(pictures) < len(files))
+    others = len(files) - len(pictures)
+    said = [f"left out what is no picture: {others} file{'s' * (others > 1)}"] if others else []
     return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said))
+
+
+def picture_endings():
+    """.png, .jpg, ...: of the files that Pillow opens."""
+    from PIL import Image
+    return {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
 
 
 def decoded(files, form, progress):
@@ -185,25 +180,26 @@ def check_sizes(files, arrays):
 # ---------------------------------------------------------------- files of arrays
 
 def read_file(path, form):
-    """The arrays of one file: {"train": ..., "test": ...} or {"all": ...}."""
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)
-    name = path.name.removesuffix(".gz")
-    if content[:6] == b"\x93NUMPY":
-        found = {"all": (np.load(io.BytesIO(content)), None)}
-    elif content[:2] == b"PK":
-        found = read_npz(path, content)
-    elif content[:3] == b"\0\0\x08":
-        found = {"all": (read_idx(content), read_labels_beside(path))}
-    elif name.endswith(".csv"):
-        found = {"all": read_csv(path, content)}
-    elif name.endswith(".bin"):
-        found = {"all": read_cifar(path, content)}
-        form = replace(form, channels_first=True)
-    else:
-        raise DataError(f"{path}: is none of the forms that are read: give {ACCEPTED}")
-    return {part: as_images(path, *arrays, form) for part, arrays in found.items()}
+    """What is in one file: {"train": Images, "test": Images} or {"all": Images}."""
+    if path.suffix.lower() in picture_endings():
+        image = decode(path, form)[None]
+        return {"all": Images(image.transpose(0, 2, 1, 3) if form.transpose else image)}
+    with reading(path, "file of images", ACCEPTED, DataError):
+        content = unzipped(path.read_bytes())
+        name = path.name.removesuffix(".gz")
+        if content[:6] == b"\x93NUMPY":
+            found = {"all": (np.load(io.BytesIO(content)), None)}
+        elif content[:2] == b"PK":
+            found = read_npz(path, content)
+        elif content[:3] == b"\0\0\x08":
+            found = {"all": (idx(content), read_labels_beside(path))}
+        elif name.endswith(".csv"):
+            found = {"all": read_csv(path, content)}
+        elif name.endswith(".bin"):
+            found = {"all": cifar(content)}
+        else:
+            raise ValueError("neither its name nor its beginning says which form it has")
+        return {part: as_images(path, *arrays, form) for part, arrays in found.items()}
 
 
 def read_npz(path, content):
@@ -227,20 +223,11 @@ def read_npz(path, content):
     return parts if len(parts) == 2 else {"all": next(iter(parts.values()))}
 
 
-def read_idx(content):
-    """Unsigned bytes: 0, 0, 8, the number of axes, a big-endian 32-bit number for each, the bytes.
-    Raises ValueError."""
-    axes = content[3]
-    size = np.frombuffer(content, ">u4", axes, 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(size.astype(int))
-
-
 def read_labels_beside(path):
     """train-images-idx3-ubyte has its labels in train-labels-idx1-ubyte, if they are there."""
     for beside in path.parent.iterdir():
         if beside != path and plain(beside.name).replace("label", "image") == plain(path.name):
-            content = beside.read_bytes()
-            return read_idx(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+            return idx(unzipped(beside.read_bytes()))
     return None
 
 
@@ -271,25 +258,12 @@ def side(count):
     return None
 
 
-def read_cifar(path, content):
-    """CIFAR-10's records, a label and 3 x 32 x 32 bytes, or CIFAR-100's, whose label is the second
-    of two."""
-    for labels, most in ((1, 10), (2, 100)):
-        record = labels + 3 * 32 * 32
-        if content and len(content) % record == 0:
-            rows = np.frombuffer(content, np.uint8).reshape(-1, record)
-            if rows[:, labels - 1].max() < most:
-                return rows[:, labels:].reshape(-1, 3, 32, 32), rows[:, labels - 1]
-    raise DataError(f"{path}: {len(content):,} bytes, which are no records of CIFAR-10 (3,073 "
-                    f"bytes each) or CIFAR-100 (3,074)")
-
-
 # ---------------------------------------------------------------- which numbers are pixels
 
 def as_images(path, array, labels, form):
     """Arrays as Images. labels: (N,) whole numbers, or None. Raises DataError."""
-    if form.channels_first:
-        array = np.moveaxis(array, 1, -1) if array.ndim == 4 else array
+    if form.channels_first and array.ndim == 4:
+        array = np.moveaxis(array, 1, -1)
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or not array.size or array.shape[3] not in (1, 3):

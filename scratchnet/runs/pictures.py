@@ -96,8 +96,8 @@ def in_order(model):
 
 def reconstructions(ask):
     """Test images and what the model makes of them: (num, 2, H, W, C)."""
-    images, _ = ask.test_images(usual=60)
-    again = host(ask.model.reconstruct(to_batch(images)))
+    images, labels = ask.test_images(usual=60)
+    again = host(ask.model.reconstruct(to_batch(images), **classes(ask.model, labels)))
     pairs = np.stack([images / np.float32(255), again], axis=1)
 
     def figure():
@@ -113,38 +113,55 @@ def reconstructions(ask):
 
 
 def interpolation(ask, steps=11):
-    """From one test image to another in equal steps of z: (num, steps, H, W, C)."""
-    images, _ = ask.test_images(usual=20, each=2)
+    """From one test image to another in equal steps of z: (num, steps, H, W, C). Each class to the
+    next one; a model that is told the class stays in that of the first image."""
+    model, (images, labels) = ask.model, ask.test_images(usual=20, each=2)
     num = len(images) // 2
-    z = host(mean_code(ask.model.encode(to_batch(images))))
-    starts, ends = z[:num], np.roll(z[num:], -1, axis=0)  # each class to the next one
+    z = host(mean_code(model.encode(to_batch(images), **classes(model, labels))))
+    starts, ends = z[:num], z[num:] if model.num_classes else np.roll(z[num:], -1, axis=0)
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
     between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
-    found = host(ask.model.mean_image(xp.asarray(between))).reshape(num, steps, *ask.shape)
-    return found, lambda: figures.grid(
-        found.reshape(-1, *ask.shape), steps, f"{ask.title}: interpolation",
-        "left and right: the model's reconstructions of two test images; between them z moves in "
-        "a straight line")
+    how = classes(model, labels[:num].repeat(steps))
+    found = host(model.mean_image(xp.asarray(between), **how)).reshape(num, steps, *ask.shape)
+    note = ("left: the model's reconstruction of a test image; to the right z moves in a straight "
+            "line to that of another, and the class stays" if model.num_classes else
+            "left and right: the model's reconstructions of two test images; between them z moves "
+            "in a straight line")
+    return found, lambda: figures.grid(found.reshape(-1, *ask.shape), steps,
+                                       f"{ask.title}: interpolation", note)
+
+
+def styles(ask):
+    """Each class with the same draws of z: (num_classes, num, H, W, C)."""
+    model, num = ask.model, ask.num or 16
+    K, z_dim = model.num_classes, model.z_dim
+    z = generator(ask.seed, "pictures").standard_normal((num, z_dim), dtype=np.float32)
+    images = host(model.mean_image(xp.asarray(np.tile(z, (K, 1))), np.arange(K).repeat(num)))
+    return images.reshape(K, num, *ask.shape), lambda: figures.grid(
+        images.reshape(-1, *ask.shape), num, f"{ask.title}: style by class",
+        f"a class for each row, 0 to {K - 1}; a z drawn from the prior for each column, the same "
+        f"for all classes")
 
 
 def manifold(ask):
     """What each point of a latent plane decodes to, at the prior's quantiles, z_2 falling from row
-    to row: (num * num, H, W, C)."""
-    side = ask.num or 20
+    to row: (num * num, H, W, C). Of a model that is told the class: of one class."""
+    side, label = ask.num or 20, ask.label or 0
     quantiles = figures.quantiles_of(side)
     z = np.array([[x, y] for y in reversed(quantiles) for x in quantiles], np.float32)
-    images = host(ask.model.mean_image(xp.asarray(z))).reshape(-1, *ask.shape)
-    return images, lambda: figures.manifold(images, f"{ask.title}: decoded manifold")
+    how = classes(ask.model, np.full(len(z), label))
+    images = host(ask.model.mean_image(xp.asarray(z), **how)).reshape(-1, *ask.shape)
+    title = f"{ask.title}: decoded manifold" + f", label {label}" * bool(how)
+    return images, lambda: figures.manifold(images, title)
 
 
 def latent(ask):
     """The codes of all test images: (n, z_dim)."""
-    dataset = ask.dataset()
-    images = dataset.test_images
-    codes = np.concatenate([host(mean_code(ask.model.encode(to_batch(part))))
-                            for part in np.array_split(images, -(-len(images) // 500))])
-    return codes, lambda: figures.latent_plane(codes, dataset.test_labels,
-                                               f"{ask.title}: latent space")
+    images, labels = ask.dataset().test_images, ask.dataset().test_labels
+    parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
+    codes = np.concatenate([host(mean_code(ask.model.encode(
+        to_batch(images[part]), **classes(ask.model, labels[part])))) for part in parts])
+    return codes, lambda: figures.latent_plane(codes, labels, f"{ask.title}: latent space")
 
 
 def completion(ask, times=4):
@@ -193,15 +210,18 @@ def palette(ask):
 
 # {name: (the model's method that it needs, the function)}
 PICTURES = {"samples": ("sample", samples), "reconstructions": ("reconstruct", reconstructions),
-            "interpolation": ("mean_image", interpolation), "manifold": ("sample", manifold),
-            "latent": ("mean_image", latent), "completion": ("complete", completion),
-            "codes": ("codes", codes), "usage": ("codes", usage), "palette": ("codes", palette)}
+            "interpolation": ("mean_image", interpolation), "styles": ("mean_image", styles),
+            "manifold": ("sample", manifold), "latent": ("mean_image", latent),
+            "completion": ("complete", completion), "codes": ("codes", codes),
+            "usage": ("codes", usage), "palette": ("codes", palette)}
 
 
 def possible(model):
-    """The names of the pictures that the model can give; a manifold only of a plane."""
+    """The names of the pictures that the model can give; a manifold only of a plane, styles only of
+    classes."""
     return [name for name, (needs, _) in PICTURES.items() if hasattr(model, needs)
-            and (name != "manifold" or getattr(model, "z_dim", 0) == 2)]
+            and (name != "manifold" or getattr(model, "z_dim", 0) == 2)
+            and (name != "styles" or model.num_classes)]
 
 
 @no_grad()

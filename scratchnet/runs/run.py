@@ -66,8 +66,11 @@ class Run:
         """The data it was trained on: binarised as it was (training images once); for a prior, as
         codes, and the test images alone. validation: with the images that it set aside in the place
         of the test images. Raises DataError if it is not there, RunError if it is another."""
-        found = data.load(self.trained_on["name"], data_dir, progress,
-                          data.KINDS[self.kind].synthetic)
+        kind = data.KINDS[self.kind]
+        if kind.datasets:
+            found = data.load(self.trained_on["name"], data_dir, progress, kind.synthetic)
+        else:
+            found = data.load_own(self.flags, data_dir, progress)
         if validation:
             found = found.with_validation(self.flags.validation)
         if self.vqvae is not None:
@@ -120,6 +123,7 @@ def read(folder):
         trained_on["title"] = printable(trained_on["title"])
         trained_on["sha256"] = str(trained_on["sha256"])
         trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
+        trained_on["num_classes"] = int(trained_on["num_classes"])
         flags = Namespace(**{"model": None} | config["flags"])
         return Run(Path(folder), config, kind, flags, trained_on)
 
@@ -147,8 +151,8 @@ def open_run(folder, recipes):
                        f"version of scratchnet")
     recipe = models[model]
     with as_written(config):
-        given = flags_in(config, run.config["flags"], build_parser(run.kind, "", models, model))
-        run.flags = completed(vars(given), recipe)
+        parser = build_parser(run.kind, "", models, model)
+        run.flags = completed(vars(flags_in(config, run.config["flags"], parser)), parser)
     # What a recipe asks a data set for. The variance is in the checkpoint.
     shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
                             num_classes=run.trained_on["num_classes"])
@@ -164,8 +168,11 @@ def open_run(folder, recipes):
 
 def build_model(recipe, dataset, flags):
     """The recipe's model, with its first weights. Raises RunError for sizes that do not fit the
-    images."""
+    images, and for a class that says nothing."""
     sizes = {name: getattr(flags, name) for name in recipe.has}
+    if sizes.get("conditional") and dataset.num_classes < 2:
+        raise RunError("--conditional: the images are all of one class, which says nothing; leave "
+                       "it out")
     try:
         return recipe.build(dataset, generator(flags.seed, "weights"), **sizes)
     except ValueError as error:
