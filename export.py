@@ -14,6 +14,7 @@ import sys
 if __name__ == "__main__":
     import early  # noqa: F401
 
+import re
 import shutil
 from pathlib import Path
 
@@ -36,7 +37,11 @@ def main(argv):
     flags = read_run_flags(build_parser(), argv)
     if not flags.out:
         raise RunError("--out DIR is needed: the folder to write, such as pretrained/vae-mnist")
-    run, out = open_run(flags.run, RECIPES), Path(flags.out)
+    out = Path(flags.out)
+    if re.fullmatch(r"\.[A-Za-z]\w{1,5}", out.suffix) and not out.is_dir():
+        raise RunError(f"--out {out}: is named like a file, but a folder is written; name one "
+                       f"without {out.suffix}, such as {out.with_suffix('')}")
+    run = open_run(flags.run, RECIPES)
     check_free(out, flags.overwrite, whole=True)
     sources = [run.folder] + ([run.vqvae.folder] if run.vqvae else [])
     if flags.codes:

@@ -21,12 +21,13 @@ FAIR_PART = 0.25
 
 
 def prepare(model, batch, rng):
-    """Before a step: at the first (of a training, or of a loop of one's own, which counts none) all
-    codes start on vectors of the batch, if nothing was learned yet; later, every RESTART_EVERY
-    steps, those that are used less than they should be."""
-    t, fair = model.steps_done, len(batch) * model.vectors / len(model.e)
+    """Before a step: at the first all codes start on vectors of the batch, if nothing was learned
+    yet; later, every RESTART_EVERY steps, those that are used less than they should be. A loop of
+    one's own counts no steps: those are the updates, then."""
+    t = model.updates if model.steps_done == math.inf else model.steps_done
+    fair = len(batch) * model.vectors / len(model.e)
     part = max(model.restart_below, FAIR_PART if t < INIT_STEPS else 0)
-    if t in (0, math.inf) and (model.N.data == 1).all():
+    if t == 0 and (model.N.data == 1).all():
         restart(model, batch, rng, math.inf, 1.0)
     elif part and t % RESTART_EVERY == 0:
         restart(model, batch, rng, part * fair, part * fair)

@@ -72,7 +72,7 @@ class VQVAE(Model):
         K, D = num_embeddings, embedding_dim
         self.beta = commitment_cost
         self.codebook, self.decay, self.restart_below = codebook, decay, restart_below
-        self.losses_alone = 0  # in training, before the first update
+        self.losses_done = self.updates = 0  # of a training; the losses before the first update
         self.encoder, self.decoder = ARCHITECTURES[architecture](channels, D, rng, residual)
         e = rng.uniform(-1 / K, 1 / K, (K, D)).astype(np.float32)
         self.e = Tensor(e, requires_grad=codebook == "gradient")
@@ -165,7 +165,7 @@ class VQVAE(Model):
         """
         if not self.training:
             return means
-        self.losses_alone = None  # nothing more to count
+        self.updates += 1
         vectors, K, gamma = n * self.vectors, len(self.e), self.decay
         self.N.data[...] = gamma * self.N.data + (1 - gamma) * (means["usage"] * vectors)
         if self.codebook == "ema":
@@ -178,9 +178,9 @@ class VQVAE(Model):
     def check_updates(self, loss):
         """RuntimeError at the 100th loss of a training whose codebook was never updated: no
         gradient reaches it, so it would stay as it began, and say nothing."""
-        if self.losses_alone is not None and loss.requires_grad:
-            self.losses_alone += 1
-            if self.losses_alone == 100:
+        if not self.updates and loss.requires_grad:
+            self.losses_done += 1
+            if self.losses_done == 100:
                 raise RuntimeError(
                     "VQVAE: 100 losses, and its codebook was never updated: it is learned as "
                     "running means, not by the optimiser. training.step does all of a step; in a "

@@ -48,4 +48,4 @@ class ProcessError(UserError):
 
 
 class DivergenceError(UserError):
-    """A loss became NaN or infinite."""
+    """A loss became NaN or infinite, or far larger than that of the untrained model."""

@@ -352,7 +352,7 @@ def test_images_that_nobody_divided_by_255_are_explained(dtype, error, words, rn
     (lambda: VQVAE((8, 8, 1), codebook="kmeans"), "'kmeans': choose one of gradient, ema"),
     (lambda: VQVAE((8, 8, 1), "resnet"), "'resnet': choose one of sonnet, keras"),
     (lambda: VQVAE((8, 8, 1)).encode(np.zeros((1, 12, 8, 1), np.float32)),
-     r"images of \(12, 8, 1\), but it was built for \(8, 8, 1\)")])
+     r"images of shape \(1, 12, 8, 1\); it needs \(N, 8, 8, 1\)")])
 def test_what_does_not_fit_is_explained(make, words):
     with pytest.raises(ValueError, match=words):
         make()

@@ -1,7 +1,9 @@
 """What train_mnist.py and train_cifar.py share: a run from its flags to its summary."""
 
 import contextlib
+import importlib.util
 import shlex
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +36,13 @@ def main(kind, about, recipes, argv=None):
 def guarded(script, work, *arguments):
     """The exit code of work(*arguments): what it returns, 2 for the user's mistake, said in one
     line, 128 + the number of a signal that stopped it (130 for Ctrl-C)."""
-    with steady_output():
-        return mpi.as_one(explaining, script, work, arguments)
+    try:
+        with steady_output():
+            return mpi.as_one(explaining, script, work, arguments)
+    finally:  # Ctrl-C is Python's again, for a notebook that goes on: early.py had changed it
+        with contextlib.suppress(ValueError):  # not the main thread
+            if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def explaining(script, work, arguments):
@@ -96,6 +103,8 @@ def train_a_model(kind, about, recipes, argv):
     asked, flags.backend = flags.backend, use_backend(flags.backend, mpi.gpu())
     if asked == "auto":
         say(flags, f"--backend auto: using {backend.describe()}")
+    if importlib.util.find_spec("matplotlib") is None:  # not after the training
+        raise ImportError("there is no Matplotlib, which draws a run's pictures")
     if flags.out:
         check_free(Path(flags.out), flags.overwrite)
     dataset = load_images(flags, kind, recipes, named)

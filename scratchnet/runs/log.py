@@ -17,6 +17,7 @@ from . import checkpoint
 from .files import replacing
 
 TRACE_EVERY = 100     # steps that a row of train.csv is the mean of
+TOO_MUCH = 100        # times the loss of the untrained model: the training has diverged
 
 
 class Sums:
@@ -49,6 +50,7 @@ class Log:
                                    zip(("epoch", "window"), progress["counts"], strict=True))
         self.folder, self.model, self.optimizer = folder, model, optimizer
         self.held_out = held_out
+        self.untrained = None  # the loss of step 1, before the model was changed
         self.waiting = []  # (metrics, images) of steps not looked at yet; they stay on the device
         self.started = self.saved = time.monotonic()
         self.unwritten = set()  # files that could not be written, which was said
@@ -69,13 +71,27 @@ class Log:
             for name, value in metrics.items():
                 if not np.isfinite(value).all():
                     raise diverged(step, f"the term {name!r} of the loss became {value.flat[0]}")
+            if step == 1:
+                self.untrained = float(metrics.get("loss", 0))
             self.epoch.add(metrics, images)
             self.window.add(metrics, images)
             if step % TRACE_EVERY == 0:
                 self.trace.append({"step": step, **self.window.means(self.model)})
                 self.window = Sums()
         self.waiting = []
-        return self.epoch.means(self.model)
+        means = self.epoch.means(self.model)
+        self.check_loss(means)
+        return means
+
+    def check_loss(self, means):
+        """DivergenceError for an epoch whose mean loss so far is far above that of the untrained
+        model. One step alone may be; and 1 is added, as a density's -log p may begin near 0. (A run
+        that goes on has no untrained model.)"""
+        if self.untrained is None:
+            return
+        if means.get("loss", 0) > TOO_MUCH * (1 + abs(self.untrained)):
+            raise diverged(self.step, f"this epoch's mean loss is {means['loss']:.3g}, that of the "
+                                      f"untrained model was {self.untrained:.3g}")
 
     def end_epoch(self, epoch, lr, test, save=True):
         train_means = self.look()

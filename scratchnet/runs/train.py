@@ -27,8 +27,8 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     metrics.csv, train.csv and checkpoint.npz go. columns: the metrics on screen. Returns the Log,
     and None if the run is complete, or else the number of the signal that stopped it, saved.
 
-    Raises DivergenceError, naming step and term, if a loss is NaN or infinite; the
-    checkpoint is then the last good one.
+    Raises DivergenceError, naming step and term, if a loss is NaN or infinite, or far above that
+    of the untrained model; the checkpoint is then the last good one.
     """
     keep_memory()
     per_epoch = math.ceil(len(dataset.train_images) / flags.batch_size)
