@@ -21,10 +21,11 @@ class TorchVAE(nn.Module):
         """-ELBO: images (N, ...), noise (N, z_dim) and, of a model that is told the class, labels
         (N,) to a single number."""
         x = x.flatten(1)
-        of_x, of_z = ([table(labels)] for table in self.labels) if self.labels else ([], [])
-        mu, log_var = self.posterior(F.relu(self.hidden(torch.cat([x, *of_x], 1)))).chunk(2, dim=-1)
+        def beside(a, side):
+            return torch.cat([a, self.labels[side](labels)], 1) if self.labels else a
+        mu, log_var = self.posterior(F.relu(self.hidden(beside(x, 0)))).chunk(2, dim=-1)
         z = mu + torch.exp(log_var / 2) * noise
-        logits = self.pixels(F.relu(self.back(torch.cat([z, *of_z], 1))))
+        logits = self.pixels(F.relu(self.back(beside(z, 1))))
         reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum()
         return (reconstruction + kl) / len(x)

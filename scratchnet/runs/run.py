@@ -120,6 +120,7 @@ def read(folder):
         trained_on["title"] = printable(trained_on["title"])
         trained_on["sha256"] = str(trained_on["sha256"])
         trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
+        trained_on["num_classes"] = int(trained_on["num_classes"])
         flags = Namespace(**{"model": None} | config["flags"])
         return Run(Path(folder), config, kind, flags, trained_on)
 
