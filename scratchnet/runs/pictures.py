@@ -174,7 +174,8 @@ def latent(ask):
     parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
     codes = np.concatenate([host(mean_code(ask.model.encode(
         to_batch(images[part]), **classes(ask.model, labels[part])))) for part in parts])
-    return codes, lambda: figures.latent_plane(codes, labels, f"{ask.title}: latent space")
+    title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
+    return codes, lambda: figures.latent_plane(codes, labels, title)
 
 
 def completion(ask, times=4):
