@@ -16,15 +16,15 @@ from scratchnet.training import PURPOSES, generator, to_batch
 
 pytestmark = pytest.mark.usefixtures("runs_here")
 SQUARE = (28, 28, 1)
-DRAWN = {"samples": (4, *SQUARE), "completion": (4, 6, *SQUARE)}
+DRAWN = {"samples": (4, *SQUARE), "completion": (4, 6, *SQUARE), "scores": (4,)}
 CAN = {  # run: what generate.py makes of it, with the shape of the array for --num 4
     "autoencoder": {"reconstructions": (4, 2, *SQUARE), "interpolation": (4, 11, *SQUARE),
                     "latent": (60, 3)},
     "vae": {"samples": (4, *SQUARE), "reconstructions": (4, 2, *SQUARE),
-            "interpolation": (4, 11, *SQUARE), "manifold": (16, *SQUARE), "latent": (60, 2)},
+            "interpolation": (4, 11, *SQUARE), "manifold": (16, *SQUARE), "latent": (60, 2), "scores": (4,)},
     "cvae": {"samples": (4, *SQUARE), "reconstructions": (4, 2, *SQUARE),
              "interpolation": (4, 11, *SQUARE), "styles": (10, 4, *SQUARE),
-             "manifold": (16, *SQUARE), "latent": (60, 2)},
+             "manifold": (16, *SQUARE), "latent": (60, 2), "scores": (4,)},
     "vqvae": {"reconstructions": (4, 2, *SQUARE), "codes": (4, 7, 7), "usage": (16,),
               "palette": (16, *SQUARE)},
     "pixelcnn": DRAWN, "gated": DRAWN, "prior": DRAWN}

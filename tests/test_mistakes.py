@@ -68,7 +68,7 @@ generate vae --what styles                   train one with python train_mnist.p
 generate gated --what styles                 a gated-pixelcnn has no styles
 generate cvae --what styles --label 3        styles is not of one class
 generate vae --temperature 0.5               --temperature: means nothing to samples of a vae
-generate vae --out x.jpg                     must end in .png (a picture) or .npy
+generate vae --out x.jpg                     must end in .png (a picture), .npy (an array)
 generate vae --out nowhere/x.png             nowhere/x.png: No such file
 generate vae --out vae/curves.png            exists
 generate vae --out full/folder.png --overwrite  is a folder
