@@ -21,7 +21,8 @@ CAN = {  # run: what generate.py makes of it, with the shape of the array for --
     "autoencoder": {"reconstructions": (4, 2, *SQUARE), "interpolation": (4, 11, *SQUARE),
                     "latent": (60, 3)},
     "vae": {"samples": (4, *SQUARE), "reconstructions": (4, 2, *SQUARE),
-            "interpolation": (4, 11, *SQUARE), "manifold": (16, *SQUARE), "latent": (60, 2), "scores": (4,)},
+            "interpolation": (4, 11, *SQUARE), "manifold": (16, *SQUARE), "latent": (60, 2),
+            "scores": (4,)},
     "cvae": {"samples": (4, *SQUARE), "reconstructions": (4, 2, *SQUARE),
              "interpolation": (4, 11, *SQUARE), "styles": (10, 4, *SQUARE),
              "manifold": (16, *SQUARE), "latent": (60, 2), "scores": (4,)},
@@ -196,7 +197,8 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
         assert figures["codes_used"]["value"] == np.count_nonzero(n @ shares)
     if "nll" in figures:
         labels = {"labels": test.test_labels} if GIVEN in out else {}
-        nll = pictures.host(run.model.neg_log_likelihood(to_batch(test.test_images), **labels))
+        x = to_batch(test.test_images, run.model.takes_codes)
+        nll = pictures.host(run.model.neg_log_likelihood(x, **labels))
         assert figures["nll"]["value"] == pytest.approx(nll.mean(), rel=1e-5)
         assert figures["nll"]["standard_error"] == pytest.approx(
             nll.std(ddof=1) / np.sqrt(60), rel=1e-3)
