@@ -191,7 +191,8 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
         assert figures["codes_used"]["value"] == np.count_nonzero(n @ shares)
     if "nll" in figures:
         labels = {"labels": test.test_labels} if GIVEN in out else {}
-        nll = pictures.host(run.model.neg_log_likelihood(to_batch(test.test_images), **labels))
+        nll = pictures.host(run.model.neg_log_likelihood(
+                to_batch(test.test_images, run.model.takes_codes), **labels))
         assert figures["nll"]["value"] == pytest.approx(nll.mean(), rel=1e-5)
         assert figures["nll"]["standard_error"] == pytest.approx(
             nll.std(ddof=1) / np.sqrt(60), rel=1e-3)
