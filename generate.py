@@ -7,6 +7,9 @@
     python generate.py runs/pixelcnn-mnist --temperature 0.9        nearer to what is likeliest
     python generate.py runs/pixelcnn-mnist --what completion        the lower half, drawn anew
     python generate.py runs/prior-mnist --num 64 --out new.npy      the images as an array
+    python generate.py runs/vqvae-mnist --input mine.png            what it makes of your own
+    python generate.py runs/pixelcnn-mnist --input FOLDER --what scores --out scores.csv
+    python generate.py runs/pixelcnn-mnist --input mine.png --what completion --mask mask.png
 """
 
 import sys
@@ -14,7 +17,9 @@ import sys
 if __name__ == "__main__":
     import early  # noqa: F401
 
+import csv
 from functools import cache
+from math import log, prod
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +30,11 @@ from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, unused
+from scratchnet.runs.images import Form, decode
 from scratchnet.runs.pictures import PICTURES, Request, in_order, make, possible, write_figure
 from scratchnet.runs.run import open_run
+
+OF_IMAGES = ("reconstructions", "interpolation", "latent", "completion", "scores", "codes", "usage")
 
 
 def main(argv):
@@ -37,22 +45,49 @@ def main(argv):
     out = Path(flags.out) if flags.out else None
     check_out(out, flags.overwrite)
     run = open_run(flags.run, RECIPES)
-    what = flags.what or possible(run.model)[0]
+    what = flags.what or next(name for name in possible(run.model)
+                              if not flags.input or name in OF_IMAGES)
     check(run, what, flags)
+    given = flags.input and run.given(flags.input, not flags.quiet)
+    mask = flags.mask and read_mask(flags.mask, run)
     out = out or unused(run.folder / f"{what}-seed{flags.seed}.png")
     check_has_room(out)
     @cache
-    def dataset(): return run.dataset(flags.data_dir, not flags.quiet)
-    array, figure = make(what, Request(run.model, run.title, run.image_shape, dataset, flags.seed,
-                                       flags.num, flags.label, flags.temperature, flags.quiet))
+    def dataset(): return given or run.dataset(flags.data_dir, not flags.quiet)
+    ask = Request(run.model, run.title, run.image_shape, dataset, flags.seed, flags.num,
+                  flags.label, flags.temperature, mask, flags.quiet, bool(given))
+    array, figure = make(what, ask)
     if out.suffix == ".npy":
         with replacing(out) as file:
             np.save(file, array)
+    elif out.suffix == ".csv":
+        with replacing(out, "w") as file:
+            csv.writer(file).writerows([("image", "nats", "bits_per_dim"), *table(run, array, ask)])
     else:
         write_figure(out, figure())
     if not flags.quiet:
+        if what == "scores":
+            for name, nats, bits in table(run, array, ask):
+                print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per dimension")
         size = " x ".join(map(str, array.shape))
         print(f"{what} of {run.title}: {out}" + (f" ({size})" if out.suffix == ".npy" else ""))
+
+
+def table(run, nats, ask):
+    """(name, nats, bits per dimension) of each image that was scored, in the order given."""
+    names = ask.dataset().names if ask.given else ()
+    dims = prod((run.vqvae or run).image_shape)
+    return [(names[k] if k < len(names) else k, float(n), float(n) / (dims * log(2)))
+            for k, n in enumerate(nats)]
+
+
+def read_mask(path, run):
+    """A picture of the size of the run's images as an array (H, W): white is to be drawn."""
+    size = (run.vqvae or run).image_shape[:2]
+    mask = decode(Path(path), Form(size, grey=True))[..., 0] >= 128
+    if not mask.any():
+        raise RunError(f"--mask {path}: nothing in it is white; what is white is drawn anew")
+    return mask
 
 
 # ---------------------------------------------------------------- what cannot be asked
@@ -95,6 +130,20 @@ def check(run, what, flags):
         raise RunError(f"--label: {what} is not of one class; leave it out")
     if flags.num and what in ("latent", "usage", "palette"):
         raise RunError(f"--num: {what} is of all there is; leave it out")
+    if flags.input and what not in OF_IMAGES:
+        could = [name for name in possible(run.model) if name in OF_IMAGES]
+        raise RunError(f"--input: {what} is not of images that are given; this run can give "
+                       f"--what {', '.join(could)}")
+    if flags.mask and what != "completion":
+        raise RunError("--mask: is for --what completion; leave it out")
+    if flags.out and flags.out.endswith(".csv") and what != "scores":
+        raise RunError(f"--out {flags.out}: a table is of --what scores; name a .png or .npy")
+    if what == "scores" and getattr(run.model, "likelihood", None) == "bernoulli" \
+            and run.flags.binarize == "none":
+        raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
+                       "likelihood for those; take a run that was trained with --binarize dynamic")
+    if flags.input and run.model.num_classes and flags.label is None:
+        raise RunError("--input: this run is told the class of an image; say which with --label")
     if flags.temperature and not (in_order(run.model) and what in ("samples", "completion")):
         raise RunError(f"--temperature: means nothing to {what} of a {run.flags.model}; it is for "
                        f"samples and completions of a pixelcnn or a prior")
@@ -104,8 +153,9 @@ def check_out(out, overwrite):
     """Raise RunError for an --out that cannot be written, or would replace something."""
     if out is None:
         return
-    if out.suffix not in (".png", ".npy"):
-        raise RunError(f"--out {out}: must end in .png (a picture) or .npy (an array)")
+    if out.suffix not in (".png", ".npy", ".csv"):
+        raise RunError(f"--out {out}: must end in .png (a picture), .npy (an array) or .csv (the "
+                       f"table of --what scores)")
     if out.is_dir():
         raise RunError(f"--out {out}: is a folder; name a file")
     if out.exists() and not overwrite:
@@ -118,10 +168,14 @@ def build_parser():
         "num": (None, "count", "how many (of a manifold: along each side)"),
         "label": (None, "natural", "draw this class (conditional models); take test images of this "
                   "class"),
+        "input": (None, "FILE", "images of your own, a picture or whatever train_images.py takes, "
+                  "in the place of test images; cut and resized to the run's"),
+        "mask": (None, "FILE", "for completion: a picture whose white is drawn anew (default: the "
+                 "lower half)"),
         "temperature": (None, "positive", "divides the logits of a PixelCNN: below 1 nearer to the "
                         "likeliest"),
         "seed": (0, "natural", "of what is drawn, and of which test images are shown"),
-        "out": (None, "FILE", ".png or .npy (default: a new .png in RUN)"),
+        "out": (None, "FILE", ".png, .npy, or for scores .csv (default: a new .png in RUN)"),
         "overwrite": (None, "switch", "replace the file --out"),
     })
 

@@ -8,19 +8,24 @@ from torch.nn import functional as F
 class TorchVAE(nn.Module):
     """models.VAE with one hidden layer; parameters in the same order, weights transposed."""
 
-    def __init__(self, input_dim=784, h_dim=400, z_dim=20):
+    def __init__(self, input_dim=784, h_dim=400, z_dim=20, num_classes=0, label_dim=10):
         super().__init__()
-        self.hidden = nn.Linear(input_dim, h_dim)
+        D = label_dim if num_classes else 0
+        self.hidden = nn.Linear(input_dim + D, h_dim)
         self.posterior = nn.Linear(h_dim, 2 * z_dim)
-        self.back = nn.Linear(z_dim, h_dim)
+        self.back = nn.Linear(z_dim + D, h_dim)
         self.pixels = nn.Linear(h_dim, input_dim)
+        self.labels = nn.ModuleList(nn.Embedding(num_classes, D) for _ in range(2) if D)
 
-    def loss(self, x, noise):
-        """-ELBO: images (N, ...) and noise (N, z_dim) to a single number."""
+    def loss(self, x, noise, labels=None):
+        """-ELBO: images (N, ...), noise (N, z_dim) and, of a model that is told the class, labels
+        (N,) to a single number."""
         x = x.flatten(1)
-        mu, log_var = self.posterior(F.relu(self.hidden(x))).chunk(2, dim=-1)
+        def beside(a, side):
+            return torch.cat([a, self.labels[side](labels)], 1) if self.labels else a
+        mu, log_var = self.posterior(F.relu(self.hidden(beside(x, 0)))).chunk(2, dim=-1)
         z = mu + torch.exp(log_var / 2) * noise
-        logits = self.pixels(F.relu(self.back(z)))
+        logits = self.pixels(F.relu(self.back(beside(z, 1))))
         reconstruction = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
         kl = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum()
         return (reconstruction + kl) / len(x)

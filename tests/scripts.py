@@ -29,6 +29,8 @@ PIXELS = ["--features", 8, "--blocks", 1, "--head", 8]
 RUNS = {  # name: flags of train_mnist.py
     "autoencoder": ["--model", "autoencoder", "--h-dim", 16, "--z-dim", 3, *SYNTHETIC],
     "vae": ["--model", "vae", "--h-dim", 16, "--z-dim", 2, "--binarize", "dynamic", *SYNTHETIC],
+    "cvae": ["--model", "vae", "--conditional", "--h-dim", 16, "--z-dim", 2, "--binarize",
+             "dynamic", *SYNTHETIC],
     "grey": ["--model", "vae", "--h-dim", 16, "--z-dim", 3, *SYNTHETIC],
     "vqvae": ["--model", "vqvae", "--num-embeddings", 16, "--embedding-dim", 4, *SYNTHETIC],
     "pixelcnn": ["--model", "pixelcnn", *PIXELS, *SYNTHETIC],

@@ -22,7 +22,7 @@ CASES = {f"{script}-{model}": (script, model, {}) for script, model in MODELS} |
     "mixture": ("cifar", "pixelcnn", {"mixture": 2}),
     "conditional mixture": ("mnist", "gated-pixelcnn", {"mixture": 2, "levels": 4}),
     "unconditional": ("mnist", "gated-pixelcnn", {"conditional": False}),
-    "gaussian": ("mnist", "vae", {"likelihood": "gaussian", "warmup": 9}),
+    "gaussian": ("mnist", "vae", {"likelihood": "gaussian", "warmup": 9, "conditional": False}),
     "map": ("mnist", "conv-vae", {"latent": "map", "residual": 1}),
     "gradient": ("mnist", "vqvae", {"codebook": "gradient"}),
     "restarts": ("mnist", "vqvae", {"restart_below": 0.9})}

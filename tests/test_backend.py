@@ -288,7 +288,7 @@ def test_what_a_step_sums_up():
         def all_reduce(self, a):
             return a + a
     dataset = dataset_for("mnist", "vae")
-    net, adam = build("mnist", "vae", dataset)
+    net, adam = build("mnist", "vae", dataset, conditional=False)
     group = Two(2, optimizer=adam)
     sums = machines.note_sums(group)
     metrics = training.step(net, adam, dataset.train_images[:8], training.generator(0, "step"),

@@ -16,12 +16,16 @@ from scratchnet.training import PURPOSES, generator, to_batch
 
 pytestmark = pytest.mark.usefixtures("runs_here")
 SQUARE = (28, 28, 1)
-DRAWN = {"samples": (4, *SQUARE), "completion": (4, 6, *SQUARE)}
+DRAWN = {"samples": (4, *SQUARE), "completion": (4, 6, *SQUARE), "scores": (4,)}
 CAN = {  # run: what generate.py makes of it, with the shape of the array for --num 4
     "autoencoder": {"reconstructions": (4, 2, *SQUARE), "interpolation": (4, 11, *SQUARE),
                     "latent": (60, 3)},
     "vae": {"samples": (4, *SQUARE), "reconstructions": (4, 2, *SQUARE),
-            "interpolation": (4, 11, *SQUARE), "manifold": (16, *SQUARE), "latent": (60, 2)},
+            "interpolation": (4, 11, *SQUARE), "manifold": (16, *SQUARE), "latent": (60, 2),
+            "scores": (4,)},
+    "cvae": {"samples": (4, *SQUARE), "reconstructions": (4, 2, *SQUARE),
+             "interpolation": (4, 11, *SQUARE), "styles": (10, 4, *SQUARE),
+             "manifold": (16, *SQUARE), "latent": (60, 2), "scores": (4,)},
     "vqvae": {"reconstructions": (4, 2, *SQUARE), "codes": (4, 7, 7), "usage": (16,),
               "palette": (16, *SQUARE)},
     "pixelcnn": DRAWN, "gated": DRAWN, "prior": DRAWN}
@@ -58,7 +62,7 @@ def test_every_run_gives_what_it_can_and_says_what_it_cannot(name, capsys):
     assert f"said.npy (3 x {'2 x ' * (first == 'reconstructions')}28 x" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "vae", "vqvae", "gated", "prior"])
+@pytest.mark.parametrize("name", ["autoencoder", "vae", "cvae", "vqvae", "gated", "prior"])
 def test_pictures_are_made_on_every_device(name, backend):
     run = opened(name)
     ask = pictures.Request(run.model, run.title, run.image_shape, run.dataset, num=2)
@@ -144,6 +148,8 @@ NATS, GIVEN = "nats per image", ", given its class"
 LINES = {  # run: {metric: (what it is called on the screen, its unit)}, with batches of 16
     "autoencoder": {"loss": ("loss", f"{NATS} (BCE: a loss, not a likelihood)")},
     "vae": {"neg_elbo": ("-ELBO", NATS), "kl": ("KL", NATS), "reconstruction": ("recon.", NATS)},
+    "cvae": {"neg_elbo": ("-ELBO", NATS + GIVEN), "kl": ("KL", NATS + GIVEN),
+             "reconstruction": ("recon.", NATS + GIVEN)},
     "grey": {"neg_elbo": ("-ELBO", f"{NATS} (grey pixels: a loss)")},
     "vqvae": {"recon_error": ("recon. err", "squared error / data variance"), "vq": ("VQ loss", ""),
               "perplexity": ("perplexity, mean over batches of 16", ""),
@@ -171,7 +177,7 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
     assert (found["batch_size"], found["test_images"], found["model"]) == (16, 60, model)
     data_set = "synthetic digits" + ", as 7x7 codes of vqvae" * (name == "prior")
     assert (found["dataset"], found["binarised"]) == (data_set, binary in out)
-    assert (binary in out) == (name in ("vae", "pixelcnn", "gated"))
+    assert (binary in out) == (name in ("vae", "cvae", "pixelcnn", "gated"))
     if model == "vae":
         assert found["units"] == LINES[name]["neg_elbo"][1]
     assert f"{model} on {data_set}: 60 test images" in out
@@ -191,17 +197,18 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
         assert figures["codes_used"]["value"] == np.count_nonzero(n @ shares)
     if "nll" in figures:
         labels = {"labels": test.test_labels} if GIVEN in out else {}
-        nll = pictures.host(run.model.neg_log_likelihood(
-                to_batch(test.test_images, run.model.takes_codes), **labels))
+        x = to_batch(test.test_images, run.model.takes_codes)
+        nll = pictures.host(run.model.neg_log_likelihood(x, **labels))
         assert figures["nll"]["value"] == pytest.approx(nll.mean(), rel=1e-5)
         assert figures["nll"]["standard_error"] == pytest.approx(
             nll.std(ddof=1) / np.sqrt(60), rel=1e-3)
 
 
 def test_importance_sampling_sees_every_image_once_with_noise_of_its_own(monkeypatch):
-    given = []
-    def log_likelihood(model, x, num_samples, rng):
+    given, told = [], []
+    def log_likelihood(model, x, num_samples, rng, labels=()):
         given.append((len(x), num_samples, rng.random()))
+        told.extend(labels)
         return -x.reshape(len(x), -1).sum(axis=1)
     monkeypatch.setattr(evaluate, "IMAGES", 25)
     monkeypatch.setattr(evaluate, "processes", lambda batch_size: 1)
@@ -216,6 +223,9 @@ def test_importance_sampling_sees_every_image_once_with_noise_of_its_own(monkeyp
     figure = found["figures"]["importance_nll"]
     assert figure["value"] == pytest.approx(nll.mean(), rel=1e-5)
     assert figure["standard_error"] == pytest.approx(nll.std(ddof=1) / np.sqrt(60), rel=1e-5)
+    assert told == []
+    assert evaluated("cvae --importance-samples 7")["units"] == NATS + GIVEN
+    assert told == opened("cvae").dataset().test_labels.tolist()
 
 
 def test_a_longer_or_shorter_measurement_replaces_none_but_its_like():

@@ -13,6 +13,7 @@ from scripts import (
     call,
     config_of,
     refused,
+    rows,
     scenes,
     served,
     state,
@@ -21,8 +22,11 @@ from scripts import (
 
 import evaluate
 import generate
+from models import RECIPES
+from scratchnet import to_numpy
 from scratchnet.runs.formats import sha256_of
 from scratchnet.runs.images import Form, read
+from scratchnet.runs.run import open_run
 
 rng = np.random.default_rng(5)
 GREY = rng.integers(0, 256, (24, 8, 8, 1), dtype=np.uint8)
@@ -51,9 +55,9 @@ def pictures(path, images, kind="png", classes=("cat", "dog", "owl")):
 
 
 def kaggle(path):
-    rows = np.concatenate([LABELS[:, None], GREY.reshape(24, -1)], 1)
+    table = np.concatenate([LABELS[:, None], GREY.reshape(24, -1)], 1)
     names = "label," + ",".join(f"pixel{k}" for k in range(64))
-    np.savetxt(path, rows, "%d", ",", header=names, comments="")
+    np.savetxt(path, table, "%d", ",", header=names, comments="")
 
 
 def records(*labels):
@@ -248,3 +252,76 @@ def test_a_prior_over_codes_of_ones_own_images(here):
     for run in "prior", "vqvae":  # in this order: a prior keeps to its VQ-VAE
         assert train("--resume", run, "--epochs", 2, "--quiet", kind="images") == 0
         assert call(evaluate, run, "--quiet") == 0
+
+
+# ---------------------------------------------------------------- given to a run that is trained
+
+def given(path, n=3, size=(28, 28)):
+    path.mkdir()
+    for k in range(n):
+        image = np.random.default_rng(k).integers(0, 256, size, dtype=np.uint8)
+        Image.fromarray(image).save(path / f"{k}.png")
+
+
+@pytest.mark.parametrize("run, what, shape", [
+    ("vae", "reconstructions", (3, 2, 28, 28, 1)), ("autoencoder", "latent", (3, 3)),
+    ("vqvae", "codes", (3, 7, 7)), ("pixelcnn", "completion", (3, 6, 28, 28, 1)),
+    ("prior", "completion", (3, 6, 28, 28, 1)), ("vae", "scores", (3,))])
+def test_images_of_ones_own_are_given_to_a_run(run, what, shape, runs_here, tmp_path):
+    """In their order, in shades of grey and cut to the run's size."""
+    given(tmp_path / "mine", size=(28, 28))
+    label = ["--label", 1] if run == "prior" else []
+    assert call(generate, run, "--input", "mine", "--what", what, *label, "--out", "a.npy",
+                "--quiet") == 0
+    found = np.load("a.npy")
+    assert found.shape == shape
+    if what == "reconstructions":  # of a run on binary pixels: black or white from 128 on
+        expected = read("mine", Form(), False)["all"].images >= 128
+        np.testing.assert_array_equal(found[:, 0], expected)
+
+
+def test_scores_are_the_models_own(runs_here, tmp_path, capsys):
+    """As a table: the file's name, nats, and nats / (pixels ln 2)."""
+    given(tmp_path / "mine", 2)
+    assert call(generate, "pixelcnn", "--input", "mine", "--what", "scores", "--out", "a.csv") == 0
+    found = rows("a.csv")
+    run = open_run("pixelcnn", RECIPES)
+    x = read("mine", Form(), False)["all"].images / np.float32(255)
+    nats = to_numpy(run.model.neg_log_likelihood(x))
+    assert [row["image"] for row in found] == ["0.png", "1.png"]
+    np.testing.assert_allclose([float(row["nats"]) for row in found], nats, rtol=1e-6)
+    np.testing.assert_allclose([float(row["bits_per_dim"]) for row in found],
+                               nats / (784 * np.log(2)), rtol=1e-6)
+    assert f"{nats[1]:,.2f} nats" in capsys.readouterr().out
+
+
+def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):
+    given(tmp_path / "mine", 2)
+    mask = np.zeros((28, 28), np.uint8)
+    mask[3:9, 20:] = 255
+    Image.fromarray(mask).save("mask.png")
+    ask = ["pixelcnn", "--input", "mine", "--what", "completion", "--quiet", "--out"]
+    assert call(generate, *ask, "a.npy", "--mask", "mask.png") == 0
+    seen, again, whole = np.load("a.npy")[0][[0, 1, -1]]
+    np.testing.assert_array_equal(again[mask == 0], whole[mask == 0])
+    assert (again[mask > 0] != whole[mask > 0]).any() and (seen[mask > 0] == 0.5).all()
+    np.testing.assert_array_equal(seen[mask == 0], whole[mask == 0])
+    prior = ["prior", "--what", "completion", "--num", 2, "--quiet", "--out", "b.npy"]
+    assert call(generate, *prior, "--mask", "mask.png") == 0
+    seen = np.load("b.npy")[0, 0]  # 4 x 4 pixels a code: rows 0 to 11, columns 20 to 27
+    assert (seen[:12, 20:] == 0.5).all() and not (seen[12:] == 0.5).any()
+
+
+@pytest.mark.parametrize("argv, words", [
+    (["vae", "--input", "mine", "--what", "samples"], "this run can give --what reconstructions"),
+    (["vae", "--input", "nothing"], "there is nothing of that name"),
+    (["vae", "--mask", "mine/0.png"], "--mask: is for --what completion"),
+    (["pixelcnn", "--what", "completion", "--mask", "black.png"], "nothing in it is white"),
+    (["vae", "--what", "samples", "--out", "a.csv"], "a table is of --what scores"),
+    (["grey", "--what", "scores"], "--binarize dynamic"),
+    (["gated", "--input", "mine"], "say which with --label"),
+    (["vae", "--input", "mine", "--num", 9], "9 images of mine are needed, but there are 3")])
+def test_mistakes_with_images_that_are_given(argv, words, runs_here, tmp_path, capsys):
+    given(tmp_path / "mine")
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save("black.png")
+    assert words in refused(capsys, call(generate, *argv))

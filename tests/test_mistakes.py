@@ -6,16 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripts import ROOT, SYNTHETIC, VAE, asked, call, changed, refused, train
+from scripts import ROOT, SYNTHETIC, VAE, asked, call, changed, digits, refused, train
 
 import evaluate
 import export
 import generate
 from models import RECIPES
-from scratchnet.runs import cli
+from scratchnet.runs import cli, data
 
 pytestmark = pytest.mark.usefixtures("runs_here")
 
@@ -59,9 +60,15 @@ WRONG = """
 --model prior --codes vqvae --binarize static   cannot be binarised
 --model prior --codes of-cifar               trained by train_cifar.py
 generate gated --label 10                    --label 10: synthetic digits has the classes 0 to 9
-generate pixelcnn --label 3                  not conditional on a class
+generate cvae --label 10                     --label 10: synthetic digits has the classes 0 to 9
+generate pixelcnn --label 3                  --model gated-pixelcnn --conditional
+generate vae --label 3                       train one with python train_mnist.py --model vae --cond
+generate vae --what manifold --label 3       manifold is not of one class
+generate vae --what styles                   train one with python train_mnist.py --model vae --cond
+generate gated --what styles                 a gated-pixelcnn has no styles
+generate cvae --what styles --label 3        styles is not of one class
 generate vae --temperature 0.5               --temperature: means nothing to samples of a vae
-generate vae --out x.jpg                     must end in .png (a picture) or .npy
+generate vae --out x.jpg                     must end in .png (a picture), .npy (an array)
 generate vae --out nowhere/x.png             nowhere/x.png: No such file
 generate vae --out vae/curves.png            exists
 generate vae --out full/folder.png --overwrite  is a folder
@@ -114,6 +121,16 @@ def test_a_wrong_config(content, words, capsys):
     Path("c.json").write_text(content, encoding="latin-1")
     err = refused(capsys, train("--config", "c.json"))
     assert words in err and "c.json" in err
+
+
+@pytest.mark.parametrize("model", ["vae", "conv-vae", "gated-pixelcnn"])
+def test_a_class_that_all_images_have_is_not_told(model, capsys, monkeypatch):
+    title, (images, labels, test, test_labels) = digits()
+    of_one = title, (images, 0 * labels, test, 0 * test_labels)
+    monkeypatch.setitem(data.KINDS, "mnist", replace(data.KINDS["mnist"], synthetic=lambda: of_one))
+    message = refused(capsys, asked(f"--model {model} --conditional --dataset synthetic"))
+    assert "--conditional: the images are all of one class" in message
+    assert not Path("runs").exists()
 
 
 EDITED = {"": ["script", "flags", "dataset"], "flags": ["model", "z_dim", "lr", "codes"],

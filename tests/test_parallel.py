@@ -48,7 +48,7 @@ def test_gradients_of_unequal_parts_count_by_their_images():
     dataset = dataset_for("mnist", "vae")
     found = []
     for size in (1, 2):
-        net, adam = build("mnist", "vae", dataset)
+        net, adam = build("mnist", "vae", dataset, conditional=False)
         training.step(net, adam, dataset.train_images[:7], np.random.default_rng(4))
         with start_group(size, adam) as group:
             training.step(net, adam, dataset.train_images[:7], np.random.default_rng(5),

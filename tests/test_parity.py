@@ -4,7 +4,7 @@ their loops and finite differences.)"""
 import numpy as np
 import pytest
 
-from models import VQVAE, ConvVAE, moving_codes
+from models import VAE, VQVAE, ConvVAE, moving_codes
 
 torch = pytest.importorskip("torch")
 
@@ -31,6 +31,23 @@ def same_gradients(ours, theirs, loss, other, layout=lambda name, w: w):
     for (name, p), q in zip(ours.named_parameters().items(), theirs.parameters(), strict=True):
         np.testing.assert_allclose(to_torch(layout(name, p.grad)), q.grad.numpy(), rtol=1e-7,
                                    atol=1e-11, err_msg=name)
+
+
+@pytest.mark.parametrize("num_classes", [0, 4])
+def test_vae(num_classes, rng):
+    """The label's vectors, too: those of a class that comes twice, and of one that does not."""
+    from benchmarks.torch_models import TorchVAE
+
+    ours = VAE(12, 7, 3, num_classes=num_classes, rng=rng)
+    theirs = TorchVAE(12, 7, 3, num_classes)
+    def layout(name, w):
+        """A table has a row for each class in both."""
+        return w.T if name.startswith("label") else w
+    give_weights(ours, theirs, rng, layout)
+    x, noise, labels = rng.uniform(size=(4, 12)), rng.standard_normal((4, 3)), [2, 0, 2, 1]
+    how, of_theirs = ({"labels": labels}, [torch.tensor(labels)]) if num_classes else ({}, [])
+    other = theirs.loss(torch.tensor(x), torch.tensor(noise), *of_theirs)
+    same_gradients(ours, theirs, ours.loss(x, noise, **how)[0], other, layout)
 
 
 def test_conv_vae(rng):

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from models import VAE, VQVAE, GatedPixelCNN, PixelCNN
 from scratchnet.runs import data, figures, pictures
-from scratchnet.training import to_batch
+from scratchnet.training import generator, to_batch
 
 
 def asked(model, shape, rng, **how):
@@ -34,8 +34,8 @@ def drawn(what, ask, monkeypatch):
     return array, *shown[0]
 
 
-def vae(rng, z_dim=2):
-    return VAE(12, h_dim=8, z_dim=z_dim, activation="tanh", rng=rng)
+def vae(rng, z_dim=2, num_classes=0):
+    return VAE(12, h_dim=8, z_dim=z_dim, activation="tanh", num_classes=num_classes, rng=rng)
 
 
 @pytest.mark.parametrize("pairs", [False, True])
@@ -108,6 +108,50 @@ def test_between_two_images_z_moves_in_equal_steps(rng, monkeypatch):
             expected = ask.model.mean_image((a + step / 10 * (b - a))[None])
             assert_allclose(found[k, step].reshape(1, -1), pictures.host(expected), rtol=1e-4)
     assert_array_equal(rows, found)
+
+
+def test_a_row_of_styles_is_a_class_and_a_column_a_code(rng, monkeypatch):
+    model = vae(rng, num_classes=3)
+    ask = asked(model, (3, 4, 1), rng, num=5, seed=4)
+    found, rows, title, note = drawn("styles", ask, monkeypatch)
+    z = generator(4, "pictures").standard_normal((5, 2), dtype=np.float32)
+    for label in range(3):
+        expected = pictures.host(model.mean_image(z, np.full(5, label)))
+        assert_allclose(found[label].reshape(5, 12), expected, rtol=1e-5)
+    assert_array_equal(rows, found)
+    assert title == "t: style by class" and "a class for each row, 0 to 2; a z " in note
+    assert "styles" in pictures.possible(model) and "styles" not in pictures.possible(vae(rng))
+
+
+def test_pictures_of_a_model_that_is_told_the_class_tell_it(rng, monkeypatch):
+    """That of the image; between two images that of the first; of a manifold the one asked for."""
+    model = vae(rng, num_classes=3)
+    ask = asked(model, (3, 4, 1), rng, num=4)
+    def decoded(z, labels):
+        return pictures.host(model.mean_image(z, labels)).reshape(-1, 3, 4, 1)
+    images, labels = ask.test_images(usual=20)
+    mu = pictures.host(model.encode(to_batch(images), labels)[0])
+    pairs, *_ = drawn("reconstructions", ask, monkeypatch)
+    assert_allclose(pairs[:, 1], decoded(mu, labels), rtol=1e-5)
+    images, labels = ask.test_images(usual=20, each=2)
+    mu = pictures.host(model.encode(to_batch(images), labels)[0])
+    between, _, _, note = drawn("interpolation", ask, monkeypatch)
+    assert_allclose(between[:, 0], decoded(mu[:4], labels[:4]), rtol=1e-4)
+    assert_allclose(between[:, 5], decoded((mu[:4] + mu[4:]) / 2, labels[:4]), rtol=1e-4)
+    assert_allclose(between[:, -1], decoded(mu[4:], labels[:4]), rtol=1e-4)
+    assert "the class stays" in note
+    whole = ask.dataset()
+    codes, figure = pictures.make("latent", ask)
+    assert_allclose(codes, pictures.host(model.encode(to_batch(whole.test_images),
+                                                      whole.test_labels)[0]), rtol=1e-4, atol=1e-6)
+    assert figure().get_suptitle() == "t: latent space, given the class"
+    z = np.array([[NormalDist().inv_cdf((x + 0.5) / 4), NormalDist().inv_cdf((3.5 - y) / 4)]
+                  for y in range(4) for x in range(4)], np.float32)
+    for label in None, 2:
+        ask.label = label
+        found, figure = pictures.make("manifold", ask)
+        assert_allclose(found, decoded(z, np.full(16, label or 0)), rtol=1e-4)
+        assert figure().get_suptitle() == f"t: decoded manifold, label {label or 0}"
 
 
 @pytest.mark.parametrize("label", [None, 1])

@@ -471,10 +471,10 @@ def test_wrong_sizes(arguments, message, model):
 
 @pytest.mark.host_only
 @pytest.mark.parametrize("labels, error, words", [
-    (None, ValueError, "give labels, one from 0 to 2 for each of the 2 images$"),
+    (None, ValueError, "give labels, one from 0 to 2 for each of the 2 images"),
     ([0], ValueError, r"of shape \(2,\), not \(1,\)"),
-    ([0, 3], IndexError, "from 0 to 3, but there are"), ([-1, 0], IndexError, "from -1 to 0"),
-    ([0.5, 1.0], TypeError, "must be integers")])
+    ([0, 3], IndexError, "from 0 to 3, but there are"),
+    ([-1, 0], IndexError, "from -1 to 0"), ([0.5, 1.0], TypeError, "must be integers")])
 def test_wrong_labels(labels, error, words, rng):
     with pytest.raises(error, match=words):
         build("gated, conditional", rng).loss(np.zeros((2, 3, 4, 1), np.int32), labels=labels)

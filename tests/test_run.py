@@ -37,12 +37,14 @@ from scratchnet.runs.run import open_run
 pytestmark = pytest.mark.usefixtures("here")
 SMALL = {name: RUNS[name] for name in ("autoencoder", "vae", "vqvae", "pixelcnn")} | {
     "gated-pixelcnn": RUNS["gated"],
-    "conv-vae": ["--model", "conv-vae", "--channels", 4, 8, "--h-dim", 16, *SYNTHETIC],
+    "conv-vae": ["--model", "conv-vae", "--conditional", "--channels", 4, 8, "--h-dim", 16,
+                 *SYNTHETIC],
     "vae-paper": ["--model", "vae-paper", "--h-dim", 16, *SYNTHETIC],
     "vae-iwae": ["--model", "vae-iwae", "--h-dim", 16, "--z-dim", 3, *SYNTHETIC]}
 IMAGES = {"gated-pixelcnn": {"samples", "completion"}, "pixelcnn": {"samples", "completion"},
           "vqvae": {"reconstructions", "codes", "usage", "palette"},
           "autoencoder": {"reconstructions", "latent", "interpolation"},
+          "conv-vae": {"samples", "reconstructions", "latent", "interpolation", "styles"},
           "vae": {"samples", "reconstructions", "latent", "interpolation", "manifold"}}
 
 

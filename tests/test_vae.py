@@ -71,24 +71,84 @@ def test_kl_in_closed_form_against_monte_carlo(backend, rng):
 
 # ---------------------------------------------------------------- the loss
 
-def conv(residual, latent, likelihood):
+def conv(residual, latent, likelihood, num_classes=0):
     return lambda rng: ConvVAE((4, 4, 1), (3, 4), 6, 1 + (latent == "vector"), residual, latent,
-                               likelihood, rng=rng)
+                               likelihood, num_classes=num_classes, rng=rng)
+
+
+TOLD = [lambda rng: small(rng, num_classes=4), conv(0, "vector", "bernoulli", 4),
+        conv(1, "map", "bernoulli", 4)]  # the class
 
 
 @pytest.mark.parametrize("make, z_dim", [
     *((lambda rng, name=name: small(rng, likelihood=name, beta=0.7), 3) for name in LIKELIHOODS),
     (conv(0, "vector", "bernoulli"), 2), (conv(1, "vector", "logistic"), 2),
-    (conv(0, "map", "bernoulli"), 1), (conv(2, "map", "logistic"), 1)])
+    (conv(0, "map", "bernoulli"), 1), (conv(2, "map", "logistic"), 1),
+    *zip(TOLD, (3, 2, 1), strict=True)])
 def test_full_model_derivative(make, z_dim, backend, rng):
     model = make(rng).astype(np.float64)
     for p in model.parameters() if isinstance(model, ConvVAE) else ():
         if p.ndim == 1:  # biases that move the ReLUs' inputs away from their kink
             p.data[...] = xp.asarray(rng.choice([-1, 1], p.shape) * rng.uniform(0.5, 2, p.shape))
     x = rng.integers(0, 256, (3, *model.input_shape)) / 255
-    noise = rng.standard_normal((3, z_dim))
-    assert gradcheck(lambda *_: model.loss(x, noise)[0], *model.parameters(), directions=5,
+    noise, how = rng.standard_normal((3, z_dim)), training.classes(model, np.array([2, 0, 2]))
+    assert gradcheck(lambda *_: model.loss(x, noise, **how)[0], *model.parameters(), directions=5,
                      eps=1e-7, rtol=1e-5, atol=1e-6)
+
+
+# ---------------------------------------------------------------- told the class
+
+@pytest.mark.parametrize("make", TOLD)
+def test_a_class_is_told_to_both_sides(make, backend, rng):
+    """Each class in words of its own, and every image its own class: images and codes that are all
+    the same differ by their labels alone."""
+    model, labels = make(rng), np.array([0, 1, 2, 3, 1])
+    x = np.full((5, *model.input_shape), 0.4, np.float32)
+    z = np.full((5, model.z_dim), 0.3, np.float32)
+    for found in (*model.encode(x, labels), model.decode(z, labels), model.mean_image(z, labels)):
+        found = found.numpy().reshape(5, -1)
+        np.testing.assert_array_equal(found[1], found[4])
+        assert all((found[a] != found[b]).any() for a in range(4) for b in range(a))
+    drawn = model.sample(5, np.random.default_rng(3), labels).numpy()
+    same = np.random.default_rng(3).standard_normal((5, model.z_dim), dtype=np.float32)
+    np.testing.assert_array_equal(drawn, model.mean_image(same, labels).numpy())
+    mu, _ = model.encode(x, labels)
+    np.testing.assert_array_equal(model.reconstruct(x, labels).numpy().reshape(5, -1),
+                                  model.mean_image(mu, labels).numpy())
+
+
+def test_the_bound_given_a_class(backend, rng):
+    """By its definition, log of the mean of p(x|z, y) p(z) / q(z|x, y), and above the ELBO of the
+    same draw."""
+    model, labels = small(rng, num_classes=4).astype(np.float64), np.array([3, 0, 1, 3])
+    x = (pixels(rng, dtype=np.float64) > 0.5).astype(np.float64)
+    bound = model.log_likelihood(x, 300, np.random.default_rng(3), labels)
+    draws, weights = np.random.default_rng(3), []
+    mu, log_var = (t.numpy() for t in model.encode(x, labels))
+    for _ in range(300):
+        eps = draws.standard_normal(mu.shape)
+        z = mu + np.exp(log_var / 2) * eps
+        p = 1 / (1 + np.exp(-model.decode(z, labels).numpy()))
+        weights.append(np.prod(np.where(x == 1, p, 1 - p), axis=1) * np.exp(
+            ((eps ** 2 - z ** 2 + log_var) / 2).sum(axis=1)))
+    np.testing.assert_allclose(to_numpy(bound), np.log(np.mean(weights, axis=0)), rtol=1e-10)
+    elbo = np.mean([-model.loss(x, draws, labels)[0].item() for _ in range(300)])
+    assert to_numpy(bound).mean() > elbo + 0.01
+    others = model.log_likelihood(x, 300, np.random.default_rng(3), (labels + 1) % 4)
+    assert (np.abs(to_numpy(bound - others)) > 1e-4).all()
+
+
+@pytest.mark.host_only
+def test_a_model_without_classes_draws_the_weights_that_it_always_drew(rng):
+    """Encoder, posterior, decoder, pixels, and nothing else."""
+    model, again = small(np.random.default_rng(0)), np.random.default_rng(0)
+    layers = [nn.mlp([12, 7, 5], "tanh", again), nn.Linear(5, 6, again),
+              nn.mlp([3, 5, 7], "tanh", again), nn.Linear(7, 12, again)]
+    expected = [p for layer in layers for p in layer.parameters()]
+    for p, q in zip(model.parameters(), expected, strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+    told = small(np.random.default_rng(0), num_classes=4)
+    assert {"label_x.table", "label_z.table"} == set(told.state_dict()) - set(model.state_dict())
 
 
 # ---------------------------------------------------------------- warm-up
@@ -280,7 +340,8 @@ def test_autoencoder_by_its_definition(backend, rng):
     ("vae-iwae", [(784, 200), (200, 200), (200, 100), (50, 200), (200, 200), (200, 784)]),
     ("autoencoder", [(784, 400), (400, 20), (20, 400), (400, 784)])])
 def test_recipes_have_the_published_sizes(name, layers):
-    recipe, dataset = RECIPES["mnist"][name], SimpleNamespace(image_shape=(28, 28, 1))
+    recipe, dataset = RECIPES["mnist"][name], SimpleNamespace(image_shape=(28, 28, 1),
+                                                              num_classes=10)
     model = recipe.build(dataset, np.random.default_rng(0), **recipe.sizes)
     assert [p.shape for p in model.parameters() if p.ndim == 2] == layers
 

@@ -165,7 +165,8 @@ class Dataset:
     """Images uint8 (N, H, W, C), labels uint8 (N,), both split into train and test.
 
     title is what pictures say; sha256 identifies the exact content. held_out: what test_images are,
-    "test" or "validation". said: what was taken for granted when it was read, to be told.
+    "test" or "validation". said: what was taken for granted when it was read, to be told. names: of
+    the files of the test images, if they are known.
     """
 
     name: str
@@ -177,6 +178,7 @@ class Dataset:
     sha256: str
     held_out: str = field(default="test", kw_only=True)
     said: tuple = field(default=(), kw_only=True)
+    names: tuple = field(default=(), kw_only=True)
 
     @property
     def image_shape(self):

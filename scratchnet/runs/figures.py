@@ -39,13 +39,31 @@ def mosaic(images, columns, gap=2, pairs=False):
 
 
 def grid(images, columns, title, note="", pairs=False, gap=2):
-    """A figure of images (n, H, W, C) in rows."""
+    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches."""
     picture = mosaic(images, columns, gap, pairs)
-    width = 8.0
-    figure = new_figure(width, width * picture.shape[0] / picture.shape[1] + 0.75, title, note)
+    height = min(8.0 * picture.shape[0] / picture.shape[1], 1.6 * -(-len(images) // columns))
+    figure = new_figure(8.0, height + 0.75, title, note)
     axes = figure.subplots()
+    axes.set_anchor("W")
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.axis("off")
+    return figure
+
+
+def scored(images, numbers, title, note):
+    """Images (n, H, W, C) with a number above each, the smallest first."""
+    columns = 8
+    rows = -(-len(images) // columns)
+    height = images.shape[1] / images.shape[2]
+    figure = new_figure(8.0, rows * (8.0 / columns * height + 0.22) + 0.8, title, note)
+    panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    order = np.argsort(numbers)
+    for axes in panels:
+        axes.axis("off")
+    for axes, k in zip(panels, order, strict=False):
+        picture = images[k] if images.shape[3] == 3 else images[k, ..., 0]
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(f"{numbers[k]:,.1f}", fontsize=8.5, pad=2)
     return figure
 
 

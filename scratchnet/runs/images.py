@@ -36,12 +36,14 @@ class Form:
 @dataclass(frozen=True)
 class Images:
     """images: uint8 (N, H, W, C). labels: uint8 (N,), or None if they have none. classes: the names
-    of 0, 1, ..., if they have some. said: what was taken for granted, to be told."""
+    of 0, 1, ..., if they have some. said: what was taken for granted, to be told. names: of the
+    files, one for each image, if they come from several."""
 
     images: np.ndarray
     labels: np.ndarray = None
     classes: tuple = ()
     said: tuple = ()
+    names: tuple = ()
 
 
 def read(path, form=Form(), progress=True):
@@ -116,7 +118,8 @@ def read_pictures(path, form, progress):
                       ) if classes else None
     others = len(files) - len(pictures)
     said = [f"left out what is no picture: {others} file{'s' * (others > 1)}"] if others else []
-    return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said))
+    return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said),
+                  tuple(str(p.relative_to(path)) for p in pictures))
 
 
 def picture_endings():
@@ -165,6 +168,8 @@ def resize(picture, size):
     """Cut to the new shape around the middle, then by averages over areas (downwards)."""
     from PIL import Image, ImageOps
     height, width = size
+    if picture.size == (width, height):
+        return picture
     larger = width > picture.width or height > picture.height
     return ImageOps.fit(picture, (width, height), Image.BICUBIC if larger else Image.BOX)
 
@@ -183,7 +188,8 @@ def read_file(path, form):
     """What is in one file: {"train": Images, "test": Images} or {"all": Images}."""
     if path.suffix.lower() in picture_endings():
         image = decode(path, form)[None]
-        return {"all": Images(image.transpose(0, 2, 1, 3) if form.transpose else image)}
+        image = image.transpose(0, 2, 1, 3) if form.transpose else image
+        return {"all": Images(image, names=(path.name,))}
     with reading(path, "file of images", ACCEPTED, DataError):
         content = unzipped(path.read_bytes())
         name = path.name.removesuffix(".gz")

@@ -23,8 +23,9 @@ from .run import codes_of
 class Request:
     """model; title: how that of every picture begins; shape: (H, W, C) of its images; dataset: a
     function, called where test images are needed; seed: of all that is drawn at random; num: how
-    many (None: as many as look well); label: of which class; temperature: see PixelCNN; quiet:
-    without a progress bar."""
+    many (None: as many as look well); label: of which class; temperature, mask: see
+    models/sampling.py; quiet: without a progress bar. given: the dataset's images are the user's
+    own, and are taken in their order."""
 
     model: object
     title: str
@@ -34,7 +35,14 @@ class Request:
     num: int = None
     label: int = None
     temperature: float = None
+    mask: np.ndarray = None
     quiet: bool = True
+    given: bool = False
+
+    @property
+    def source(self):
+        """What the images are, for a caption."""
+        return f"images of {self.dataset().title}" if self.given else "test images"
 
     def test_images(self, usual, each=1):
         """num test images, `each` times as many, or if num is None the usual number, where there
@@ -42,12 +50,17 @@ class Request:
         too few."""
         dataset = self.dataset()
         labels = dataset.test_labels
+        if self.given and self.label is not None:  # they are said to be of this class
+            labels = np.full(len(labels), self.label)
         allowed = np.flatnonzero(labels == self.label) if self.label is not None \
             else np.arange(len(labels))
         n = len(allowed)
         needed = each * self.num if self.num else min(usual, max(each, n // each * each))
         if n == 0 or self.num and needed > n:
-            raise RunError(f"--num: {needed} test images are needed, but there are {n}")
+            raise RunError(f"--num: {needed} {self.source} are needed, but there are {n}")
+        if self.given:
+            chosen = np.resize(allowed, needed)
+            return dataset.test_images[chosen], labels[chosen]
         chosen = generator(self.seed, "pictures", 2).permutation(allowed)
         # The classes in turn: first the first image of each, then the second of each, ...
         turn = np.empty(len(chosen), int)
@@ -107,7 +120,7 @@ def reconstructions(ask):
         rows[-1] = np.concatenate([rows[-1], np.ones((2, missing, *ask.shape), np.float32)], axis=1)
         return figures.grid(
             np.concatenate([r.reshape(-1, *ask.shape) for r in rows]), columns,
-            f"{ask.title}: reconstructions", "test images in the upper row of each pair, their "
+            f"{ask.title}: reconstructions", f"{ask.source} in the upper row of each pair, their "
             "reconstructions below", pairs=True)
     return pairs, figure
 
@@ -161,25 +174,48 @@ def latent(ask):
     parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
     codes = np.concatenate([host(mean_code(ask.model.encode(
         to_batch(images[part]), **classes(ask.model, labels[part])))) for part in parts])
-    return codes, lambda: figures.latent_plane(codes, labels, f"{ask.title}: latent space")
+    title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
+    return codes, lambda: figures.latent_plane(codes, labels, title)
 
 
 def completion(ask, times=4):
-    """The lower half of test images, drawn anew: (num, times + 2, H, W, C), of each image the half
-    that was seen, the completions and the image itself."""
+    """A part of test images, the lower half unless a mask (H, W) says another, drawn anew:
+    (num, times + 2, H, W, C), of each image what was seen, the completions and the image itself."""
     model, (images, labels) = ask.model, ask.test_images(usual=16)
     x, rng = to_batch(images, ask.model.takes_codes), generator(ask.seed, "pictures")
     how = classes(model, labels) | ask.how_drawn(times * model.image_shape[0])
-    again = [host(model.complete(x, rng, **how)) for _ in range(times)]
     whole = host(model.images(model.values_of(x)))
-    seen = whole.copy()
-    seen[:, seen.shape[1] // 2:] = 0.5
+    (h, w, _), (H, W) = model.image_shape, whole.shape[1:3]
+    mask = np.arange(h)[:, None] >= np.full(w, h // 2)
+    if ask.mask is not None:  # of codes, those whose part of the image it touches
+        mask = ask.mask.reshape(h, H // h, w, W // w).any(axis=(1, 3))
+    again = [host(model.complete(x, rng, mask=mask, **how)) for _ in range(times)]
+    seen = np.where(mask.repeat(H // h, 0).repeat(W // w, 1)[..., None], np.float32(0.5), whole)
     found = np.stack([seen, *again, whole], axis=1)
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
         found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
-        f"{ask.title}: completions", f"top: the half that was seen{codes};\nthen {times} "
+        f"{ask.title}: completions", f"top: what was seen of {ask.source}{codes};\nthen {times} "
         f"completions drawn by the model; bottom: the whole image")
+
+
+def scores(ask, weights=100):
+    """-log p(x) in nats of each of the test images, (num,): exactly, or for a VAE estimated by
+    importance sampling with so many weights, an upper bound on average."""
+    model, (images, labels) = ask.model, ask.test_images(usual=32)
+    rng = generator(ask.seed, "pictures")
+    nats = []
+    for start in range(0, len(images), 50):
+        part = slice(start, start + 50)
+        x, how = to_batch(images[part], model.takes_codes), classes(model, labels[part])
+        nats.append(host(model.neg_log_likelihood(x, **how)) if hasattr(model, "neg_log_likelihood")
+                    else -host(model.log_likelihood(x, weights, rng, **how)))
+    nats = np.concatenate(nats)
+    shown = host(model.images(model.values_of(to_batch(images, model.takes_codes)))) \
+        if model.takes_codes else images / np.float32(255)
+    return nats, lambda: figures.scored(shown, nats, f"{ask.title}: scores",
+                                        f"{ask.source}, the likeliest first; above each "
+                                        f"-log p(x) in nats" + ", of its codes" * model.takes_codes)
 
 
 def codes(ask):
@@ -208,18 +244,20 @@ def palette(ask):
     return images, lambda: figures.palette(images, f"{ask.title}: what each code decodes to")
 
 
-# {name: (the model's method that it needs, the function)}
+# {name: (the model's method that it needs, or one of them, the function)}
 PICTURES = {"samples": ("sample", samples), "reconstructions": ("reconstruct", reconstructions),
             "interpolation": ("mean_image", interpolation), "styles": ("mean_image", styles),
             "manifold": ("sample", manifold), "latent": ("mean_image", latent),
-            "completion": ("complete", completion), "codes": ("codes", codes),
+            "completion": ("complete", completion),
+            "scores": ("neg_log_likelihood log_likelihood", scores), "codes": ("codes", codes),
             "usage": ("codes", usage), "palette": ("codes", palette)}
 
 
 def possible(model):
     """The names of the pictures that the model can give; a manifold only of a plane, styles only of
     classes."""
-    return [name for name, (needs, _) in PICTURES.items() if hasattr(model, needs)
+    return [name for name, (needs, _) in PICTURES.items()
+            if any(hasattr(model, method) for method in needs.split())
             and (name != "manifold" or getattr(model, "z_dim", 0) == 2)
             and (name != "styles" or model.num_classes)]
 
@@ -241,7 +279,7 @@ def draw_all(model, dataset, log, columns, folder, title, seed):
     ask = Request(model, title, dataset.image_shape, lambda: dataset, seed)
     before = model.training
     model.eval()
-    drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model)}
+    drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model) if name != "scores"}
     model.train(before)
     drawn["curves.png"] = figures.curves(log, columns, f"{title}: training")
     for name, figure in drawn.items():

@@ -21,6 +21,8 @@ from . import checkpoint, data
 from .data import Dataset, script_of
 from .files import read_json, reading
 from .flags import build_parser, completed, config_of, flags_in
+from .images import Form
+from .images import read as read_images
 
 
 @dataclass
@@ -79,6 +81,24 @@ class Run:
             check_data(self.folder, self.trained_on, found)
         grey = self.vqvae is not None or self.flags.binarize == "none"
         return found if grey else data.statically_binarised(found)
+
+
+    def given(self, path, progress=True):
+        """Images of one's own as this run's: of their size and channels, black or white if those
+        are; for a prior, as codes. A Dataset without training images. Raises DataError."""
+        H, W, C = (self.vqvae or self).image_shape
+        form = Form((H, W), C == 1, getattr(self.flags, "transpose", False),
+                    getattr(self.flags, "channels_first", False))
+        found = read_images(path, form, progress)
+        part = found.get("all") or found["test"]
+        x = np.repeat(part.images, C // part.images.shape[3], axis=3)
+        if (self.vqvae or self).flags.binarize != "none":
+            x = np.uint8(255) * (x >= 128)
+        if self.vqvae is not None:
+            x = grids_of(self.vqvae.model, x)
+        y = np.zeros(len(x), np.uint8) if part.labels is None else part.labels
+        return Dataset("given", printable(Path(path).name), x[:0], y[:0], x, y, "", said=part.said,
+                       names=part.names)
 
 
 @dataclass(frozen=True)
@@ -236,6 +256,11 @@ def codes_of(model, images):
     return np.concatenate([to_numpy(model.codes(to_batch(part))) for part in parts])
 
 
+def grids_of(model, images):
+    """The same as the images of a prior, int32 (N, h, w, 1)."""
+    return codes_of(model, images).astype(np.int32)[..., None]
+
+
 def encoded(dataset, vqvae, train=True, flip=False):
     """The data set as the grids of codes that the VQ-VAE of this Run gives its images; train=False
     leaves the training images out, flip adds the codes of mirrored ones. Raises RunError if it was
@@ -245,11 +270,9 @@ def encoded(dataset, vqvae, train=True, flip=False):
                        f"{vqvae.trained_on['title']}; the data here is {dataset.title}, and other")
     if vqvae.flags.binarize != "none":  # the images it saw were binary, if only for one step each
         dataset = data.statically_binarised(dataset)
-    def grids(images):
-        return codes_of(vqvae.model, images).astype(np.int32)[..., None]
-    test = grids(dataset.test_images)
-    train = grids(dataset.train_images) if train else test[:0]
-    mirrored = grids(dataset.train_images[:, :, ::-1]) if flip else None
+    test = grids_of(vqvae.model, dataset.test_images)
+    train = grids_of(vqvae.model, dataset.train_images) if train else test[:0]
+    mirrored = grids_of(vqvae.model, dataset.train_images[:, :, ::-1]) if flip else None
     height, width = test.shape[1:3]
     title = f"{dataset.title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"
     return CodeDataset(dataset.name, title, train, dataset.train_labels[:len(train)], test,
