@@ -208,7 +208,7 @@ class PixelCNN(Model):
         nll = self.neg_log_likelihood(x, labels).mean()
         value, dims = nll.detach(), math.prod(self.image_shape)
         metrics = {"loss": value, "nll": value}
-        if self.embedding is not None:
+        if self.takes_codes:
             return nll, metrics | {"nats_per_code": value / dims}
         return nll, metrics | {"bits_per_dim": value / (dims * math.log(2))}
 

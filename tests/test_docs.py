@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -104,10 +105,32 @@ def test_requirements_are_those_of_the_project():
     assert len(lists) == 3 and sorted(wanted) == sorted(sum(map(json.loads, lists), []))
 
 
-def test_the_readmes_loop_learns(capsys):
-    """The block that shows the engine as a library, run as it stands there."""
-    block, = (b for b in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-              if "model.loss" in b)
-    exec(compile(block, "README.md", "exec"), {})
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text().partition(
+    "## As a library")[2].partition("\n## ")[0], re.S)
+
+
+def test_the_readmes_blocks_run(tmp_path, monkeypatch, capsys):
+    """Those that show a library, one after another, as they stand there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrained").symlink_to(ROOT / "pretrained")
+    names = {}
+    for block in BLOCKS:
+        exec(compile(block, "README.md", "exec"), names)
     losses = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
     assert len(losses) == 3 and losses[2] < 0.9 * losses[0]
+    assert Path("between.png").stat().st_size > 5000 and names["new"].shape == (16, 8, 8, 1)
+
+
+@pytest.mark.parametrize("model", ["VQVAE((8, 8, 1), num_embeddings=8, embedding_dim=4)",
+                                   "Autoencoder(64, 16, 4)", "ConvVAE((8, 8, 1), (4,), 8, 2)",
+                                   "PixelCNN((8, 8, 1), features=8, blocks=1, head=8)"])
+def test_the_readmes_loop_is_right_for_every_model(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    block = re.sub(r"VAE\(input.*", model, BLOCKS[0].replace("(1000, 784)", "(200, 8, 8, 1)"))
+    names = {}
+    exec("from models import *\n" + block, names)
+    losses = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
+    assert losses[2] < losses[0]
+    if "VQVAE" in model:
+        e = names["model"].e.numpy()
+        assert names["model"].updates == 30 and np.abs(e).max() > 1 / 8  # where it began

@@ -91,6 +91,7 @@ export vae --out vae --overwrite             is the run itself
 export prior --out vqvae --overwrite         of its VQ-VAE
 export prior --out vqvae --codes vqvae --overwrite   of its VQ-VAE
 export vae --out new --codes vqvae           means nothing to a vae
+export vae --out vae.onnx                    a folder is written; name one without .onnx
 """
 
 
@@ -222,12 +223,20 @@ def test_cupy_asked_for_and_missing(capsys, monkeypatch):
     assert "--backend auto: using numpy" in capsys.readouterr().out
 
 
+def test_a_missing_matplotlib_is_said_before_the_training(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    err = refused(capsys, train(*VAE, "--out", "new"))
+    assert "Matplotlib" in err and "pip install" in err and not Path("new").exists()
+
+
 @pytest.mark.parametrize("script", ["train_mnist", "export"])
-@pytest.mark.parametrize("error", ["raise ImportError('no\\nlibrary')",
-                                   "import nothing_of_that_name"])
-def test_without_numpy_a_script_says_so(script, error, tmp_path):
-    (tmp_path / "numpy.py").write_text(error)
+@pytest.mark.parametrize("numpy, words", [
+    ("raise ImportError('no\\nlibrary')", "NumPy cannot be loaded"),
+    ("import nothing_of_that_name", "NumPy cannot be loaded"),
+    ("__version__ = '1.26.4'", "this is NumPy 1.26.4, and 2.0 or later is needed; install it")])
+def test_without_numpy_a_script_says_so(script, numpy, words, tmp_path):
+    (tmp_path / "numpy.py").write_text(numpy)
     found = subprocess.run([sys.executable, str(ROOT / f"{script}.py")], capture_output=True,
                            env={**os.environ, "PYTHONPATH": str(tmp_path)}, text=True)
     assert found.returncode == 2 and found.stderr.count("\n") == 1
-    assert "NumPy cannot be loaded" in found.stderr
+    assert words in found.stderr

@@ -1,6 +1,7 @@
 """A run: what it trains on, what it leaves, what it says."""
 
 import itertools
+import re
 import time
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from scripts import (
 import generate
 from models import RECIPES
 from scratchnet import training
+from scratchnet.errors import DivergenceError
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
 from scratchnet.runs.run import open_run
@@ -323,3 +325,22 @@ def test_divergence_names_its_step_and_keeps_the_last_good_checkpoint(model, whe
     assert words in err and "--lr" in err
     assert len(rows("a/metrics.csv")) == 1
     assert all(np.isfinite(array).all() for array in state("a").values())
+
+
+@pytest.mark.parametrize("model", ["autoencoder", "grey", "gated"])
+def test_a_loss_far_above_that_of_the_untrained_model_is_divergence(model, capsys):
+    err = refused(capsys, train(*RUNS[model], "--epochs", 2, "--lr", 1e6, "--out", "a"))
+    assert re.search(r"the test loss is .*e\+\d\d, and that of the untrained model was \d", err)
+    assert "--lr" in err and not Path("a/metrics.csv").exists()
+
+
+def test_a_loss_may_begin_near_0_and_a_run_that_goes_on_knows_no_first_loss():
+    log = runs_log.Log(None, None, None, None)
+    log.check_test({"loss": 1e9})
+    log.untrained = -0.01
+    log.check_test({"loss": 90.0})
+    log.check_test({})
+    for before, loss in (-0.01, 110.0), (-500.0, 6e4):
+        log.untrained = before
+        with pytest.raises(DivergenceError, match="the test loss is"):
+            log.check_test({"loss": loss})

@@ -101,6 +101,35 @@ def test_output_that_cannot_be_written(redirection, tmp_path):
 
 # ---------------------------------------------------------------- signals
 
+INSIDE = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+sys.path.insert(0, {root!r})
+sys.argv = ["x.py", *{argv}]
+try:
+    runpy.run_path({script!r}, run_name="__main__")
+except SystemExit as end:
+    print(end.code)
+assert before == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+"""
+
+
+@pytest.mark.parametrize("script, argv, code", [
+    ("train_mnist.py", [], 2), ("generate.py", ["nowhere"], 2), ("export.py", ["--help"], 0),
+    ("evaluate.py", ["without NumPy"], 2),
+    ("train_mnist.py", ["--model", "vae", "--dataset", "synthetic", "--limit", "9", "--h-dim", "4",
+                        "--steps", "1", "--quiet"], 0)])
+def test_a_session_that_ran_a_script_has_its_signal_handlers_again(script, argv, code, tmp_path):
+    """As in IPython, after %run."""
+    if argv == ["without NumPy"]:
+        (tmp_path / "numpy.py").write_text("raise ImportError")
+    program = INSIDE.format(root=str(ROOT), argv=argv, script=str(ROOT / script))
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True,
+                           env={**os.environ, "PYTHONPATH": str(tmp_path)}, text=True)
+    assert found.returncode == 0 and found.stdout.split()[-1] == str(code), found.stderr
+
+
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 

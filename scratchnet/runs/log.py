@@ -79,19 +79,20 @@ class Log:
                 self.trace.append({"step": step, **self.window.means(self.model)})
                 self.window = Sums()
         self.waiting = []
-        means = self.epoch.means(self.model)
-        self.check_loss(means)
-        return means
+        return self.epoch.means(self.model)
 
-    def check_loss(self, means):
-        """DivergenceError for an epoch whose mean loss so far is far above that of the untrained
-        model. One step alone may be; and 1 is added, as a density's -log p may begin near 0. (A run
-        that goes on has no untrained model.)"""
-        if self.untrained is None:
-            return
-        if means.get("loss", 0) > TOO_MUCH * (1 + abs(self.untrained)):
-            raise diverged(self.step, f"this epoch's mean loss is {means['loss']:.3g}, that of the "
-                                      f"untrained model was {self.untrained:.3g}")
+    def check_test(self, test):
+        """DivergenceError for test figures of a model that has diverged: one is NaN or infinite, or
+        the loss is far above that of the untrained model, which a run that goes on does not know.
+        (In a step of the training it may be, and come down again. 1 is added because a density's
+        -log p may begin near 0.)"""
+        for name, value in test.items():
+            if not math.isfinite(value):
+                raise diverged(self.step, f"the {self.held_out} figure {name!r} became {value}")
+        before, loss = self.untrained, test.get("loss", 0)
+        if before is not None and loss > TOO_MUCH * (1 + abs(before)):
+            raise diverged(self.step, f"the {self.held_out} loss is {loss:.3g}, and that of the "
+                                      f"untrained model was {before:.3g}")
 
     def end_epoch(self, epoch, lr, test, save=True):
         train_means = self.look()
@@ -100,9 +101,7 @@ class Log:
                "seconds": round(self.seconds + now - self.started, 3),
                **{f"train_{n}": v for n, v in train_means.items()},
                **{f"{self.held_out}_{n}": v for n, v in test.items()}}
-        for name, value in test.items():
-            if not math.isfinite(value):
-                raise diverged(self.step, f"the {self.held_out} figure {name!r} became {value}")
+        self.check_test(test)
         self.history.append(row)
         self.epoch = Sums()
         if save:
