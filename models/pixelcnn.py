@@ -209,8 +209,8 @@ class PixelCNN(Model):
         value, dims = nll.detach(), math.prod(self.image_shape)
         metrics = {"loss": value, "nll": value}
         if self.takes_codes:
-            return nll, metrics | {"nats_per_code": value / dims}
-        return nll, metrics | {"bits_per_dim": value / (dims * math.log(2))}
+            return nll, {**metrics, "nats_per_code": value / dims}
+        return nll, {**metrics, "bits_per_dim": value / (dims * math.log(2))}
 
     # ------------------------------------------------------------ sampling
 
