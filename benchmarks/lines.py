@@ -1,4 +1,4 @@
-"""Lines of each part of the code, and the longest function of each.
+"""Lines of each part of the code, its longest file and its longest function.
 
     python -m benchmarks.lines [CHECKOUT]
 """
@@ -7,13 +7,12 @@ import ast
 import sys
 from pathlib import Path
 
-PARTS = {  # part: files, where they are and where they were before the house had three parts
+PARTS = {
     "math": ["scratchnet/*.py", "scratchnet/ops/*.py", "models/*.py"],
-    "speed": ["scratchnet/fast/*.py", "scratchnet/parallel.py", "scratchnet/stream.py",
-              "scratchnet/parts.py"],
-    "plumbing": ["scratchnet/runs/*.py", "*.py", "models/recipes.py"] + [
-        f"scratchnet/{n}.py" for n in ("cli", "flags", "runs", "checkpoint", "data", "synthetic",
-                                       "figures", "errors")],
+    "speed": ["scratchnet/fast/*.py"],
+    "runs": ["scratchnet/runs/*.py", "models/recipes.py"],
+    "scripts": ["*.py"],
+    "tests": ["tests/*.py"],
 }
 
 
@@ -31,10 +30,11 @@ def main(root="."):
             files.update(dict.fromkeys(Path(root).glob(pattern), part))
     for part in PARTS:
         own = [path for path, p in files.items() if p == part]
-        lines = sum(len(path.read_text().splitlines()) for path in own)
+        lines = {path: len(path.read_text().splitlines()) for path in own}
+        file = max(own, key=lines.get)
         longest, name = max((f for path in own for f in functions(path)), default=(0, ""))
-        print(f"{part:10} {lines:6,} lines in {len(own)} files; the longest function: "
-              f"{longest}, {name}")
+        print(f"{part:8} {sum(lines.values()):6,} lines in {len(own):2} files; the longest: "
+              f"{lines[file]}, {file.name}; function: {longest}, {name}")
 
 
 if __name__ == "__main__":
