@@ -25,8 +25,8 @@ def float64():
     from scratchnet import training
 
     to_batch, steps_of = training.to_batch, compare.steps_of
-    def wide(images):
-        batch = to_batch(images)
+    def wide(images, codes=False):
+        batch = to_batch(images, codes)
         return batch.astype(np.float64) if batch.dtype == np.float32 else batch
     training.to_batch = models.moving_codes.to_batch = wide
     compare.steps_of = lambda net, *rest: steps_of(net.astype(np.float64), *rest)
