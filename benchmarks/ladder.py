@@ -37,10 +37,10 @@ def derivatives_of_images():
     from scratchnet import Tensor
 
     def asking(fn):
-        def call(self, x):
+        def call(self, x, *rest):
             if isinstance(x, Tensor):
                 x.requires_grad = True
-            y = fn(self, x)
+            y = fn(self, x, *rest)
             if isinstance(y, Tensor):
                 y.requires_grad = True
             return y
