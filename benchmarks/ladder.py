@@ -25,8 +25,8 @@ def float64():
     from scratchnet import training
 
     to_batch, steps_of = training.to_batch, compare.steps_of
-    def wide(images):
-        batch = to_batch(images)
+    def wide(images, codes=False):
+        batch = to_batch(images, codes)
         return batch.astype(np.float64) if batch.dtype == np.float32 else batch
     training.to_batch = models.moving_codes.to_batch = wide
     compare.steps_of = lambda net, *rest: steps_of(net.astype(np.float64), *rest)
@@ -37,10 +37,10 @@ def derivatives_of_images():
     from scratchnet import Tensor
 
     def asking(fn):
-        def call(self, x):
+        def call(self, x, *rest):
             if isinstance(x, Tensor):
                 x.requires_grad = True
-            y = fn(self, x)
+            y = fn(self, x, *rest)
             if isinstance(y, Tensor):
                 y.requires_grad = True
             return y

@@ -157,7 +157,8 @@ class VAE(Model):
         noise: eps (N, z_dim), or the np.random.Generator to draw it from.
         loss = reconstruction + kl_weight() * kl; metrics are means over the images, in nats:
         neg_elbo = reconstruction + kl, reconstruction, kl, loss; with "logistic" also
-        bits_per_dim = neg_elbo / (input_dim ln 2).
+        bits_per_dim = neg_elbo / (input_dim ln 2). The loss has a derivative by x, too; with
+        "logistic", whose pixels are levels, through the encoder alone.
         """
         x = self.rows(x)
         mu, log_var = self.encode(x, labels)

@@ -172,18 +172,17 @@ def one_of(name, word, choices):
 
 def shape_of_images(name, shape):
     """The shape as a tuple (H, W, C); ValueError for any other."""
-    shape = tuple(shape) if isinstance(shape, (tuple, list)) else shape
-    if not (isinstance(shape, tuple) and len(shape) == 3 and all(map(is_size, shape))):
-        raise ValueError(f"{name}: image_shape must be (height, width, channels), such as "
-                         f"(28, 28, 1), not {shape}")
-    return shape
+    given = tuple(shape) if isinstance(shape, (tuple, list)) else ()
+    require(len(given) == 3 and all(map(is_size, given)), "{}: image_shape must be (height, width, "
+            "channels), such as (28, 28, 1), not {}", name, shape)
+    return given
 
 
 def sizes(name, **values):
     """Raises ValueError for a size that is no whole number, 1 or more."""
     for size, value in values.items():
-        if not is_size(value):
-            raise ValueError(f"{name}: {size} must be a whole number, 1 or more, not {value}")
+        require(is_size(value), "{}: {} must be a whole number, 1 or more, not {}", name, size,
+                value)
 
 
 def is_size(n):

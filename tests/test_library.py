@@ -103,10 +103,12 @@ def test_a_loss_is_among_the_metrics(name, rng):
     assert np.isfinite(metrics["loss"]) and np.isfinite(evaluate(model, images, 4)["loss"])
 
 
-def test_a_completion_keeps_the_rows_it_is_told():
-    model, x = MODELS["pixelcnn"](), np.full((2, 8, 8, 1), 0.99, np.float32)
-    found = np.asarray(model.complete(x, np.random.default_rng(0), known_rows=6))
-    assert (found[:, :6] == 1).all() and (found[:, 6:] < 1).any(axis=(1, 2, 3)).all()
+@pytest.mark.parametrize("how, kept", [({}, 4), ({"known_rows": 6}, 6), ({"known_rows": 0}, 0)])
+def test_a_completion_keeps_the_rows_it_is_told(how, kept):
+    """Without a word the upper half, of the height."""
+    model, x = PixelCNN((8, 4, 1), levels=4, **SMALL), np.full((20, 8, 4, 1), 0.99, np.float32)
+    found = np.asarray(model.complete(x, np.random.default_rng(0), **how))
+    assert (found[:, :kept] == 1).all() and (found[:, kept:] < 1).any(axis=(0, 2, 3)).all()
 
 
 # ---------------------------------------------------------------- what a model is given
