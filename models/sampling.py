@@ -35,7 +35,7 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, pro
     mask = np.ones((H, W), bool) if mask is None else np.asarray(mask, bool)
     require(mask.shape == (H, W), "mask: {}, but images are of {} x {}", mask.shape, H, W)
     if known is not None:
-        values[:] = xp.where(xp.asarray(mask)[..., None], 0, xp.asarray(known))
+        values[:] = xp.asarray(known)  # no pixel sees itself or what comes after it
     stream = Stream(n, H, W)
     net = streaming(model, stream)
     for stream.i in range(H):

@@ -160,8 +160,8 @@ def test_pictures_are_cut_resized_and_told_apart(tmp_path):
     exif[0x0112] = 6  # to be turned by 90 degrees
     turned.save(tmp_path / "c.png", exif=exif)
     (tmp_path / "notes.txt").write_text("no picture")
-    found = read(tmp_path, Form(size=(2, 2)), progress=False)["all"]
-    assert found.images.shape == (3, 2, 2, 3) and (found.images == 100).all()
+    found = read(tmp_path, Form(size=(2, 4)), progress=False)["all"]
+    assert found.images.shape == (3, 2, 4, 3) and (found.images == 100).all()
     assert found.said == ("left out what is no picture: 1 file",)
     assert read(tmp_path, Form(size=(2, 2), grey=True), False)["all"].images.shape == (3, 2, 2, 1)
     assert (read(tmp_path / "a.png", Form(), False)["all"].images == stripes).all()
