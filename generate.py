@@ -49,6 +49,8 @@ def main(argv):
                               if not flags.input or name in OF_IMAGES)
     check(run, what, flags)
     given = flags.input and run.given(flags.input, not flags.quiet)
+    if given and run.model.num_classes and flags.label is None and given.test_labels is None:
+        raise RunError("--input: this run is told the class of an image; say which with --label")
     mask = flags.mask and read_mask(flags.mask, run)
     out = out or unused(run.folder / f"{what}-seed{flags.seed}.png")
     check_has_room(out)
@@ -62,28 +64,36 @@ def main(argv):
             np.save(file, array)
     elif out.suffix == ".csv":
         with replacing(out, "w") as file:
-            csv.writer(file).writerows([("image", "nats", "bits_per_dim"), *table(run, array, ask)])
+            names = "image", "nats", "bits_per_code" if run.vqvae else "bits_per_dim"
+            csv.writer(file).writerows([names, *table(run, array, ask)])
     else:
         write_figure(out, figure())
     if not flags.quiet:
         if what == "scores":
             for name, nats, bits in table(run, array, ask):
-                print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per dimension")
+                print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per {per(run)}")
         size = " x ".join(map(str, array.shape))
         print(f"{what} of {run.title}: {out}" + (f" ({size})" if out.suffix == ".npy" else ""))
 
 
 def table(run, nats, ask):
-    """(name, nats, bits per dimension) of each image that was scored, in the order given."""
+    """(name, nats, bits per dimension, or code) of each image scored, in the order given."""
     names = ask.dataset().names if ask.given else ()
-    dims = prod((run.vqvae or run).image_shape)
+    dims = prod(run.image_shape)
     return [(names[k] if k < len(names) else k, float(n), float(n) / (dims * log(2)))
             for k, n in enumerate(nats)]
+
+
+def per(run):
+    """What a score is divided by: the dimensions of an image, or for a prior its codes."""
+    return "code" if run.vqvae else "dimension"
 
 
 def read_mask(path, run):
     """A picture of the size of the run's images as an array (H, W): white is to be drawn."""
     size = (run.vqvae or run).image_shape[:2]
+    if not Path(path).is_file():
+        raise RunError(f"--mask {path}: there is no such file; give a picture, its white is drawn")
     mask = decode(Path(path), Form(size, grey=True))[..., 0] >= 128
     if not mask.any():
         raise RunError(f"--mask {path}: nothing in it is white; what is white is drawn anew")
@@ -142,8 +152,6 @@ def check(run, what, flags):
             and run.flags.binarize == "none":
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
-    if flags.input and run.model.num_classes and flags.label is None:
-        raise RunError("--input: this run is told the class of an image; say which with --label")
     if flags.temperature and not (in_order(run.model) and what in ("samples", "completion")):
         raise RunError(f"--temperature: means nothing to {what} of a {run.flags.model}; it is for "
                        f"samples and completions of a pixelcnn or a prior")

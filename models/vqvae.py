@@ -101,8 +101,9 @@ class VQVAE(Model):
         """Indices (N, H/4, W/4), or with a last axis of 1 as a prior draws them, -> images
         (N, H, W, C). Raises TypeError, IndexError or ValueError for what are no such indices."""
         indices = integers("VQVAE: codes", indices, len(self.e), "codes")
-        require(indices.ndim == 3 or indices.shape[3:] == (1,),
-                "VQVAE: given codes of shape {}; it needs (N, height, width)", indices.shape)
+        grid = self.image_shape[0] // 4, self.image_shape[1] // 4
+        require(indices.shape[1:] in (grid, (*grid, 1)),
+                "VQVAE: given codes of shape {}; it needs (N, {}, {})", indices.shape, *grid)
         with no_grad():
             return self.decode(ops.embedding(indices.reshape(indices.shape[:3]), self.e))
 

@@ -82,6 +82,9 @@ FORMS = {
         test_images=GREY[:12], test_labels=LABELS[:12]), (), GREY, True),
     "one array.npz": (lambda p: np.savez(p, GREY), (), GREY, False),
     "train.csv": (kaggle, (), GREY, True),
+    "pandas.csv": (lambda p: np.savetxt(p, GREY.reshape(24, -1), "%d", ",", comments="",
+                                        header=",".join(map(str, range(64)))), (), GREY, False),
+    "one file": (lambda p: p.mkdir() or np.save(p / "a.npy", GREY), (), GREY, False),
     "letters-images-idx3-ubyte": (lambda p: p.write_bytes(idx(GREY[..., 0].transpose(0, 2, 1))),
                                   ("--transpose",), GREY, False),
     "raw": (raw_folder, (), GREY, True),
@@ -163,8 +166,31 @@ def test_pictures_are_cut_resized_and_told_apart(tmp_path):
     found = read(tmp_path, Form(size=(2, 4)), progress=False)["all"]
     assert found.images.shape == (3, 2, 4, 3) and (found.images == 100).all()
     assert found.said == ("left out what is no picture: 1 file",)
+    large = Image.fromarray(np.kron(COLOURED[0], np.ones((16, 16, 1), np.uint8)))
+    (tmp_path / "large").mkdir()
+    large.save(tmp_path / "large" / "a.jpg", quality=100)
+    again = np.asarray(Image.open(tmp_path / "large" / "a.jpg").resize((4, 4), Image.BOX))
+    assert (read(tmp_path / "large", Form(size=(4, 4)), False)["all"].images == again).all()
+    (tmp_path / "large" / "a.jpg").unlink()
     assert read(tmp_path, Form(size=(2, 2), grey=True), False)["all"].images.shape == (3, 2, 2, 1)
     assert (read(tmp_path / "a.png", Form(), False)["all"].images == stripes).all()
+
+
+@pytest.mark.parametrize("folders, parts", [
+    (["train", "test"], ["train", "test"]), (["Train", "validation"], ["train", "test"]),
+    (["trains", "valleys", "planes"], ["all"]), (["raw", "edited"], ["all"])])
+def test_only_the_words_divide_a_folder(folders, parts, tmp_path):
+    for folder in folders:
+        pictures(tmp_path / folder, GREY[:3], classes=None)
+    found = read(tmp_path, Form(), False)
+    assert set(found) == set(parts) and sum(len(p.images) for p in found.values()) == 3 * len(folders)
+    assert parts != ["all"] or found["all"].classes == tuple(sorted(folders))
+
+
+def test_classes_are_said_and_numbers_are_in_their_order(tmp_path):
+    pictures(tmp_path, GREY[:6], classes=("10", "2", "1"))
+    found = read(tmp_path, Form(), False)["all"]
+    assert found.classes == ("1", "2", "10") and "classes: 0 1, 1 2, 2 10" in found.said
 
 
 def alpha(path):
@@ -191,6 +217,12 @@ def alpha(path):
     ("a.csv", lambda p: np.savetxt(p, GREY.reshape(24, 64)[:, :60], "%d", ","), "rows of 60"),
     ("a.bin", lambda p: p.write_bytes(bytes(100)), "no records of 3,073"),
     ("a.zip", lambda p: p.write_bytes(b"what is it?"), "damaged or no file of images"),
+    ("a.npz", lambda p: np.savez(p, x=GREY, y=LABELS[:9]), r"y \(9,\) are no labels of 24 images"),
+    ("a.npz", lambda p: np.savez(p, x=GREY, y=LABELS.astype(str)), "classes are whole numbers"),
+    ("a.npz", lambda p: np.savez(p, x_train=GREY, y_train=LABELS, x_test=GREY, y_test=LABELS + 9),
+     r"test images have the labels \[9, 10, 11\], which no training image has"),
+    ("a.csv", lambda p: p.write_text("label,a,b\n"), "it has no rows of numbers"),
+    ("a.npy", lambda p: np.save(p, GREY[:0]), "there are no images in it"),
     ("a.txt", lambda p: None, "there is nothing of that name"),
     ("empty/a", lambda p: None, "there is nothing of that name"),
 ])
@@ -221,6 +253,7 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
     (tmp_path / "moved").mkdir()
     (tmp_path / "a.npy").rename(tmp_path / "moved" / "a.npy")
     assert "nothing of that name" in refused(capsys, call(evaluate, "run"))
+    (tmp_path / "b.npy").rename(tmp_path / "moved" / "b.npy")
     assert call(evaluate, "run", "--data-dir", "moved/a.npy") == 0
     np.save("moved/a.npy", GREY[::-1])
     assert "the same data" in refused(capsys, call(evaluate, "run", "--data-dir", "moved/a.npy"))
@@ -320,6 +353,7 @@ def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):
     (["vae", "--what", "samples", "--out", "a.csv"], "a table is of --what scores"),
     (["grey", "--what", "scores"], "--binarize dynamic"),
     (["gated", "--input", "mine"], "say which with --label"),
+    (["pixelcnn", "--what", "completion", "--mask", "none.png"], "there is no such file"),
     (["vae", "--input", "mine", "--num", 9], "9 images of mine are needed, but there are 3")])
 def test_mistakes_with_images_that_are_given(argv, words, runs_here, tmp_path, capsys):
     given(tmp_path / "mine")

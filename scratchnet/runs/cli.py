@@ -175,6 +175,11 @@ def load_images(flags, kind, recipes, named):
     else:
         vqvae = find_vqvae(flags, kind, recipes)
         same = OWN if "images" in flags else ("dataset",)
+        for name, (default, *_) in OWN.items() if "images" in flags else ():
+            if name != "images" and getattr(flags, name) not in (default,
+                                                                 getattr(vqvae.flags, name)):
+                raise RunError(f"--{name.replace('_', '-')}: the images are read as for the VQ-VAE "
+                               f"of --codes {flags.codes}; leave it out")
         vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
         dataset = load_data(flags, data.KINDS[kind], named=True)
         say(flags, f"Encoding {dataset.title} with {vqvae.folder}")

@@ -150,10 +150,16 @@ def load_own(flags, path=None, progress=True):
     form = images.Form(flags.size, flags.grey, flags.transpose, flags.channels_first)
     found = images.read(path, form, progress)
     if flags.test:
-        test = images.read(flags.test, form, progress)
+        beside = path.parent / Path(flags.test).name  # where it is, if both were moved
+        there = Path(flags.test).exists() or not beside.exists()
+        test = images.read(flags.test if there else beside, form, progress)
         found = {"train": found.get("all") or found["train"],
                  "test": test.get("all") or test["test"]}
     train, test = found.get("train") or found["all"], found.get("test")
+    if test is not None and train.classes != test.classes:
+        raise DataError(f"{path}: the training images have the classes "
+                        f"{', '.join(train.classes) or '(none)'}, the test images "
+                        f"{', '.join(test.classes) or '(none)'}; give both the same subfolders")
     labelled = train.labels is not None and (test is None or test.labels is not None)
     def labels_of(part): return part.labels if labelled else np.zeros(len(part.images), np.uint8)
     arrays = [train.images, labels_of(train)]
@@ -171,6 +177,10 @@ def load_own(flags, path=None, progress=True):
         one, two = (images.shape(a.shape[1:]) for a in (arrays[0], arrays[2]))
         raise DataError(f"{path}: training images of {one}, but test images of {two}; --size H W "
                         f"and --grey make them one")
+    if labelled and not np.isin(arrays[3], arrays[1]).all():
+        others = sorted(set(arrays[3].tolist()) - set(arrays[1].tolist()))
+        raise DataError(f"{path}: test images have the labels {others[:5]}, which no training "
+                        f"image has")
     said = dict.fromkeys(train.said + (test.said if test else ()))
     name = re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "images"
     return Dataset(name, printable(path.resolve().stem), *arrays, digest_of(arrays),

@@ -67,7 +67,8 @@ TAKES = {
     "switch": {"action": "store_true"},
     **{name: {"metavar": name} for name in ("DIR", "RUN", "FILE", "MODEL")},
     "PATH": {"metavar": "PATH", "nargs": "?"},  # the one word that needs no flag
-    "two": number(*COUNT, nargs=2) | {"metavar": ("H", "W")},
+    "two": number(int, lambda v: 1 <= v <= 4096, "a whole number from 1 to 4,096", nargs=2) | {
+        "metavar": ("H", "W")},
 }
 
 # ---------------------------------------------------------------- the flags

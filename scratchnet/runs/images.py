@@ -7,8 +7,10 @@ DataError that names the file and says what to do.
 
 import io
 import math
+import os
+import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,9 @@ from ..errors import DataError, in_brief
 from .files import reading
 from .formats import cifar, idx, unzipped
 
+# What a folder, or the first word of a file's name, says its images are for.
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test",
+         "val": "test", "valid": "test", "validation": "test"}
 ACCEPTED = ("give a folder of pictures (a subfolder for each class, if there are classes), a .npy, "
             ".npz or .csv, an idx file or CIFAR's .bin, or the folder of those")
 
@@ -51,24 +56,34 @@ def read(path, form=Form(), progress=True):
     divided there. Raises DataError."""
     path = Path(path).expanduser()
     if not path.exists():
-        raise DataError(f"{path}: there is nothing of that name; {ACCEPTED}")
+        raise DataError(f"{path}: there is nothing of that name; {ACCEPTED} (the images of a run "
+                        f"that were moved: --data-dir PATH)")
     return read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
 
 
 def read_folder(path, form, progress):
-    """train/ and test/, or files that say so; else pictures."""
-    names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
-    if "MNIST" in names and (path / "MNIST" / "raw").is_dir():  # torchvision's
-        return read_folder(path / "MNIST" / "raw", form, progress)
-    if "raw" in names and (path / "raw").is_dir():
-        return read_folder(path / "raw", form, progress)
-    divided = {}
-    for part, word in (("train", "train"), ("test", "test"), ("test", "t10k"), ("test", "val")):
-        for name in names:
-            if name.startswith(word) and "label" not in name and part not in divided:
-                divided[part] = path / name
+    """train/ and test/, or files that say so; else pictures, or one file of arrays."""
+    for inner in (path / "MNIST" / "raw", path / "raw"):  # torchvision's
+        if any(inner.glob("*-ubyte*")):
+            return read_folder(inner, form, progress)
+    names = sorted(p.name for p in path.iterdir() if not hidden(p))
+    divided, arrays = {}, []
+    for name in names:
+        inside = (path / name).is_dir()
+        word = name.lower() if inside else re.split(r"[-_. ]", name.lower())[0]
+        part = PARTS.get(word)
+        if "label" not in name:
+            arrays += [] if inside or not ARRAYS.search(name) else [path / name]
+            if part and (inside or ARRAYS.search(name)):
+                divided.setdefault(part, path / name)
+    if len(divided) < 2 and len(arrays) == 1:
+        return read_file(arrays[0], form)
     if len(divided) == 2:
         found = {part: read_part(file, form, progress) for part, file in divided.items()}
+        others = [n for n in names if (path / n).is_dir() and path / n not in divided.values()]
+        if others:
+            said = (*found["train"].said, f"left out: {', '.join(others)}")
+            found["train"] = replace(found["train"], said=said)
         if found["train"].classes != found["test"].classes:
             raise DataError(f"{path}: the folders {divided['train'].name} and "
                             f"{divided['test'].name} have other subfolders, which are the classes")
@@ -88,16 +103,26 @@ def read_part(path, form, progress=True):
 
 # ---------------------------------------------------------------- pictures
 
+ARRAYS = re.compile(r"\.(npy|npz|csv|bin)(\.gz)?$|-ubyte(\.gz)?$")
+
+
+def hidden(path):
+    """Whether it is what a system leaves behind: .DS_Store, __MACOSX."""
+    return path.name.startswith((".", "__MACOSX"))
+
+
 def read_pictures(path, form, progress):
     """The pictures of a folder; those of its subfolders are the classes, in the order of their
     names. Files that are no pictures by their names are left out, and counted."""
     known = picture_endings()
-    files = sorted(p for p in path.rglob("*") if p.is_file() and not
-                   any(part.startswith(".") for part in p.relative_to(path).parts))
+    files = sorted(Path(folder, name) for folder, _, names in os.walk(path, followlinks=True)
+                   for name in names if not any(map(hidden, [
+                       Path(part) for part in Path(folder, name).relative_to(path).parts])))
     pictures = [p for p in files if p.suffix.lower() in known]
     if not pictures:
         raise DataError(f"{path}: no pictures in this folder; {ACCEPTED}")
-    classes = sorted({p.relative_to(path).parts[0] for p in pictures if p.parent != path})
+    classes = sorted({p.relative_to(path).parts[0] for p in pictures if p.parent != path},
+                     key=lambda name: (int(name) if name.isdecimal() else -1, name))
     if classes and any(p.parent == path for p in pictures):
         loose = next(p for p in pictures if p.parent == path)
         raise DataError(f"{path}: has classes, as subfolders, but {loose.name} and perhaps others "
@@ -118,6 +143,9 @@ def read_pictures(path, form, progress):
                       ) if classes else None
     others = len(files) - len(pictures)
     said = [f"left out what is no picture: {others} file{'s' * (others > 1)}"] if others else []
+    if classes:
+        named = ", ".join(f"{k} {name}" for k, name in enumerate(classes[:20]))
+        said.append(f"classes: {named}{', ...' * (len(classes) > 20)}")
     return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said),
                   tuple(str(p.relative_to(path)) for p in pictures))
 
@@ -125,7 +153,8 @@ def read_pictures(path, form, progress):
 def picture_endings():
     """.png, .jpg, ...: of the files that Pillow opens."""
     from PIL import Image
-    return {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN
+            and Image.MIME.get(kind, "").startswith("image/")}
 
 
 def decoded(files, form, progress):
@@ -142,8 +171,6 @@ def decode(file, form):
     from PIL import Image, ImageOps
     try:
         with Image.open(file) as picture:
-            if form.size:  # JPEG alone: decoded at an eighth of its size, if that will do
-                picture.draft(None, (2 * form.size[1], 2 * form.size[0]))
             picture = ImageOps.exif_transpose(picture)
             picture.load()
     except Exception as error:  # whatever Pillow raises for a file that is damaged
@@ -220,8 +247,13 @@ def read_npz(path, content):
         if part in parts or len(images) > 2:
             raise DataError(f"{path}: which of its arrays are the images: {', '.join(images)}? "
                             f"Save those alone, or two, with train and test in their names")
-        labels = [a.reshape(-1) for n, a in arrays.items() if a.size == len(a) == len(array)
-                  and ("test" in n) == (part == "test")]
+        beside = {n: a for n, a in arrays.items() if n not in images and a.ndim
+                  and ("test" in n) == (part == "test")}
+        labels = [a.reshape(-1) for a in beside.values() if a.size == len(a) == len(array)]
+        if beside and not labels:
+            given = ", ".join(f"{n} {a.shape}" for n, a in beside.items())
+            raise DataError(f"{path}: {given} are no labels of {len(array):,} images; save one "
+                            f"whole number for each, or leave them out")
         parts[part] = array, labels[0] if labels else None
     if not parts:
         raise DataError(f"{path}: has no array of images (N, H, W) or (N, H, W, C); it has "
@@ -244,8 +276,11 @@ def plain(name):
 
 def read_csv(path, content):
     """Kaggle's form: a row an image, its label first, if there is one; a line of names above."""
-    first, _, _ = content.partition(b"\n")
-    named = int(any(c.isalpha() for c in first.decode()))
+    first = content.partition(b"\n")[0].decode().strip()
+    counted = ",".join(map(str, range(first.count(",") + 1)))  # as pandas names columns
+    named = int(first == counted or any(c.isalpha() for c in first))
+    if not content.split(b"\n", named)[-1].strip():
+        raise ValueError("it has no rows of numbers")
     rows = np.loadtxt(io.BytesIO(content), np.float32, delimiter=",", skiprows=named, ndmin=2)
     labelled = side(rows.shape[1]) is None
     pixels_of = rows[:, labelled:]
@@ -272,6 +307,8 @@ def as_images(path, array, labels, form):
         array = np.moveaxis(array, 1, -1)
     if array.ndim == 3:
         array = array[..., None]
+    if array.ndim == 4 and not len(array):
+        raise DataError(f"{path}: an array of {array.shape}: there are no images in it")
     if array.ndim != 4 or not array.size or array.shape[3] not in (1, 3):
         why = {"": "", 4: ": four channels, as with transparency; leave that out"}.get(
             array.shape[3] if array.ndim == 4 else "", "")
@@ -287,9 +324,9 @@ def as_images(path, array, labels, form):
     if labels is not None:
         if len(labels) != len(images):
             raise DataError(f"{path}: {len(images):,} images, but {len(labels):,} labels")
-        if not np.isin(labels, np.arange(256)).all():
-            raise DataError(f"{path}: labels from {labels.min():g} to {labels.max():g}; classes "
-                            f"are whole numbers from 0 to 255")
+        if labels.dtype.kind not in "buif" or not np.isin(labels, np.arange(256)).all():
+            raise DataError(f"{path}: labels such as {labels[0]} and {labels[-1]}; classes are "
+                            f"whole numbers from 0 to 255")
         labels = labels.astype(np.uint8)
     return Images(np.ascontiguousarray(images), labels, said=tuple(said))
 

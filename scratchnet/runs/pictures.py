@@ -50,8 +50,8 @@ class Request:
         too few."""
         dataset = self.dataset()
         labels = dataset.test_labels
-        if self.given and self.label is not None:  # they are said to be of this class
-            labels = np.full(len(labels), self.label)
+        if self.given and (self.label is not None or labels is None):  # they are said to be so
+            labels = np.full(len(dataset.test_images), self.label or 0)
         allowed = np.flatnonzero(labels == self.label) if self.label is not None \
             else np.arange(len(labels))
         n = len(allowed)
@@ -171,6 +171,8 @@ def manifold(ask):
 def latent(ask):
     """The codes of all test images: (n, z_dim)."""
     images, labels = ask.dataset().test_images, ask.dataset().test_labels
+    if labels is None:
+        labels = np.full(len(images), ask.label or 0)
     parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
     codes = np.concatenate([host(mean_code(ask.model.encode(
         to_batch(images[part]), **classes(ask.model, labels[part])))) for part in parts])

@@ -96,8 +96,11 @@ class Run:
             x = np.uint8(255) * (x >= 128)
         if self.vqvae is not None:
             x = grids_of(self.vqvae.model, x)
-        y = np.zeros(len(x), np.uint8) if part.labels is None else part.labels
-        return Dataset("given", printable(Path(path).name), x[:0], y[:0], x, y, "", said=part.said,
+        y = part.labels
+        if y is not None and self.model.num_classes and y.max() >= self.model.num_classes:
+            raise RunError(f"{path}: has labels up to {y.max()}, but this run the classes 0 to "
+                           f"{self.model.num_classes - 1}")
+        return Dataset("given", printable(Path(path).name), x[:0], None, x, y, "", said=part.said,
                        names=part.names)
 
 
@@ -191,7 +194,7 @@ def build_model(recipe, dataset, flags):
     images, and for a class that says nothing."""
     sizes = {name: getattr(flags, name) for name in recipe.has}
     if sizes.get("conditional") and dataset.num_classes < 2:
-        raise RunError("--conditional: the images are all of one class, which says nothing; leave "
+        raise RunError("--conditional: the images have no labels, or one class alone; leave "
                        "it out")
     try:
         return recipe.build(dataset, generator(flags.seed, "weights"), **sizes)
