@@ -229,8 +229,8 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
 @pytest.mark.parametrize("argv, words", [
     (["--model", "vae"], "python train_images.py PATH --model MODEL"),
     (["a.npy", "--model", "vae", "b.npy"], "one word too many"),
-    (["a.npy", "--model", "conv-vae", "--size", 15, 18], "multiples of 4"),
-    (["a.npy", "--model", "vqvae", "--size", 15, 18], "multiples of 4"),
+    (["a.npy", "--model", "conv-vae", "--size", 15, 18], "images of 16 x 20 would"),
+    (["a.npy", "--model", "vqvae", "--size", 15, 18], "images of 16 x 20 would do"),
     (["a.npy", "--model", "vae", "--size", 15], "--size: expected 2 arguments"),
     (["--resume", "vae"], "use python train_mnist.py"),
     (["a.npy", "--model", "prior"], "--codes RUN")])
