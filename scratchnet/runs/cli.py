@@ -1,4 +1,4 @@
-"""What train_mnist.py and train_cifar.py share: a run from its flags to its summary."""
+"""What the training scripts share: a run from its flags to its summary."""
 
 import contextlib
 import importlib.util
@@ -17,7 +17,7 @@ from ..optim import Adam
 from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
-from .flags import OWN, model_list, read_flags
+from .flags import OWN_IMAGES, model_list, read_flags
 from .folder import barely_begun, check_free, claimed, clear, write_config
 from .log import label
 from .train import train
@@ -174,7 +174,7 @@ def load_images(flags, kind, recipes, named):
         dataset = load_data(flags, data.KINDS[kind], named)
     else:
         vqvae = find_vqvae(flags, kind, recipes)
-        same = OWN if "images" in flags else ("dataset",)
+        same = OWN_IMAGES if "images" in flags else ("dataset",)
         vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
         dataset = load_data(flags, data.KINDS[kind], named=True)
         say(flags, f"Encoding {dataset.title} with {vqvae.folder}")
