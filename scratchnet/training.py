@@ -10,12 +10,12 @@ import contextlib
 
 import numpy as np
 
-from .backend import to_numpy, xp
+from .backend import raw, to_numpy, xp
 from .fast.group import ALONE
 from .fast.microbatches import microbatches
-from .nn import Model  # noqa: F401 - what is trained
-from .tensor import no_grad, raw
+from .tensor import no_grad
 
+# A name's place is part of every seed: append, never reorder.
 PURPOSES = ("weights", "order", "step", "evaluation", "pictures")
 
 
@@ -29,7 +29,7 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
     step together, each with these arguments.
     """
     means = {}
-    model.steps_done = max(optimizer.steps)
+    model.steps_done = max(optimizer.steps)  # a parameter without a gradient is not counted
     model.prepare(batch, rng)
     optimizer.zero_grad()
     for weight, loss, metrics in losses(model, batch, rng, labels, group):
