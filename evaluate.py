@@ -23,16 +23,16 @@ import numpy as np
 
 from models import RECIPES
 from scratchnet import backend, no_grad
+from scratchnet.backend import to_numpy
 from scratchnet.errors import DivergenceError, RunError
 from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_group
-from scratchnet.runs.checkpoint import write_json
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.data import statically_binarised
+from scratchnet.runs.files import write_json
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, versions
 from scratchnet.runs.log import label, progress_bar
-from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
 from scratchnet.training import classes, evaluate, generator, to_batch
 
@@ -111,8 +111,8 @@ def file_name(flags):
 def per_image(model, images, labels, size, group):
     """-log p(x) in nats for each image, (N,)."""
     def nll(part):
-        return host(model.neg_log_likelihood(to_batch(images[part], model.takes_codes),
-                                             **classes(model, labels[part])))
+        return to_numpy(model.neg_log_likelihood(to_batch(images[part], model.takes_codes),
+                                                 **classes(model, labels[part])))
     return dealt(nll, len(images), size, group)
 
 
@@ -141,8 +141,8 @@ def importance(model, images, labels, flags, group):
     begun = time.monotonic()
     def nll_of(part):
         rng = generator(0, "evaluation", part.start // IMAGES + 1)
-        return -host(model.log_likelihood(to_batch(images[part]), flags.importance_samples, rng,
-                                          **classes(model, labels[part])))
+        return -to_numpy(model.log_likelihood(to_batch(images[part]), flags.importance_samples,
+                                              rng, **classes(model, labels[part])))
     nll = dealt(nll_of, len(images), IMAGES, group, lambda: bar.update(group.size))
     bar.close()
     return {"value": float(nll.mean()), "standard_error": standard_error(nll),

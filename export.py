@@ -22,7 +22,7 @@ from models import RECIPES
 from scratchnet.errors import RunError
 from scratchnet.runs import checkpoint
 from scratchnet.runs.cli import guarded, usage
-from scratchnet.runs.files import read_json
+from scratchnet.runs.files import read_json, write_json
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_free, own, replacing_folder
 from scratchnet.runs.run import check_codes, open_run, open_vqvae
@@ -59,7 +59,7 @@ def main(argv):
                                        half=run.flags.model != "vqvae")
         for name in files:
             shutil.copyfile(run.folder / name, whole / name)
-        checkpoint.write_json(whole / "config.json", run.config)
+        write_json(whole / "config.json", run.config)
         size = (whole / "checkpoint.npz").stat().st_size
         check_free(out, flags.overwrite, whole=True)  # now that nobody else can begin there
     for name in wide:

@@ -33,7 +33,7 @@ def float64():
 
 
 def derivatives_of_images():
-    from models import VAE, VQVAE, PixelCNN
+    from models import PixelCNN, vae, vqvae
     from scratchnet import Tensor
 
     def asking(fn):
@@ -45,8 +45,8 @@ def derivatives_of_images():
                 y.requires_grad = True
             return y
         return call
-    for model, name in ((VAE, "encode"), (VQVAE, "encode"), (PixelCNN, "inputs")):
-        setattr(model, name, asking(getattr(model, name)))
+    for where, name in ((vae, "images"), (vqvae, "images"), (PixelCNN, "inputs")):
+        setattr(where, name, asking(getattr(where, name)))
 
 
 def masks_multiplied():

@@ -11,8 +11,8 @@ from drawing import BLUE, DIGIT_COLOURS, GREEN, GREY, INK, ORANGE, RED, new_figu
 
 from models import VQVAE
 from scratchnet import Tensor, ops, optim
+from scratchnet.fast.segments import count, segment_sum
 from scratchnet.losses import perplexity
-from scratchnet.ops.products import count, segment_sum
 from scratchnet.runs.figures import plain
 
 CODES = np.arange(-1.0, 4.0)

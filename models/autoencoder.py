@@ -47,7 +47,8 @@ class Autoencoder(Model):
         """Images in [0, 1] -> (loss, metrics); the loss in nats, summed over pixels, averaged
         over images. noise is not used: an autoencoder has none."""
         x = self.rows(x)
-        loss = losses.bce_with_logits(self.decode(self.encode(x)), x, reduction="batchmean")
+        z = self.code(self.encoder(x))
+        loss = losses.bce_with_logits(self.decode(z), x, reduction="batchmean")
         return loss, {"loss": loss.detach()}
 
     def mean_image(self, z):

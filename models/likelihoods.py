@@ -3,10 +3,11 @@
     outputs      numbers of the network for one draw
     draws        uniforms that one draw takes
     nll(y, values)        -log p in nats, from y (..., outputs) and integers (..., channels drawn)
-    draw(y, u, temperature)   integers (n, channels drawn) from y (n, outputs), u ~ U(0, 1) (draws,
-                 n). It inverts the cumulative distribution, and is not the likeliest value, which
-                 would draw the same image each time. temperature divides the logits, and multiplies
-                 the scales of a mixture: below 1 nearer to the likeliest
+    draw(y, u, temperature)   integers, or for two values bool, (n, channels drawn) from y (n,
+                 outputs), u ~ U(0, 1) (draws, n). It inverts the cumulative distribution, and is
+                 not the likeliest value, which would draw the same image each time. temperature
+                 divides the logits, and multiplies the scales of a mixture: below 1 nearer to the
+                 likeliest
 
 Softmax and Bernoulli are drawn channel after channel, a mixture all channels of a pixel at once.
 docs/07-pixelcnn.md derives each; docs/08-priors-and-bits.md has a softmax over codes.
@@ -70,7 +71,7 @@ class LogisticMixture:
         log_pi, m, log_scale, a = losses.mixture_parts(Tensor(y), C)
         k = draw_softmax(log_pi.data / temperature, u[0])
         rows, x = xp.arange(len(y)), xp.zeros((len(y), C), y.dtype)
-        odds = xp.log(xp.maximum(u[1:], 1e-30)) - xp.log1p(-u[1:])
+        odds = xp.log(xp.maximum(u[1:], 1e-30)) - xp.log1p(-u[1:])  # u may be 0
         for c in range(C):
             mean = losses.mixture_mean(m, a, x, c).data[rows, k]
             scale = temperature * xp.exp(log_scale.data[rows, c, k])
@@ -83,4 +84,5 @@ def draw_softmax(logits, u):
     probability exceeds u."""
     p = xp.exp(logits - logits.max(axis=1, keepdims=True))
     cumulative = xp.cumsum(p, axis=1)
+    # clip: rounded, the last one may reach u times itself
     return (cumulative <= u[:, None] * cumulative[:, -1:]).sum(axis=1).clip(0, p.shape[1] - 1)

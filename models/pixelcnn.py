@@ -28,7 +28,7 @@ import math
 import numpy as np
 
 from scratchnet import nn, ops
-from scratchnet.backend import xp
+from scratchnet.backend import raw, xp
 from scratchnet.conv import pair
 from scratchnet.inputs import (
     batch_of,
@@ -36,11 +36,12 @@ from scratchnet.inputs import (
     images,
     integers,
     not_negative,
+    require,
     shape_of_images,
     sizes,
 )
 from scratchnet.nn import Model
-from scratchnet.tensor import Tensor, raw
+from scratchnet.tensor import Tensor
 
 from . import sampling
 from .likelihoods import Bernoulli, LogisticMixture, Softmax
@@ -163,7 +164,11 @@ class PixelCNN(Model):
     # ------------------------------------------------------------ the network
 
     def network(self, x, labels=None):
-        """What the first layer sees, (N, H, W, C) or embeddings (N, H, W, D) -> logits."""
+        """What the first layer sees, (N, H, W, C) or embeddings (N, H, W, D) -> logits.
+
+        The plain model has one stack, `horizontal`. `vertical` and `labels` are for GatedPixelCNN:
+        separate, so that sampling can do a row's part once.
+        """
         return self.output(self.horizontal(x, self.vertical(x, labels), labels))
 
     def vertical(self, x, labels):
@@ -199,7 +204,7 @@ class PixelCNN(Model):
     def neg_log_likelihood(self, x, labels=None):
         """-log p(x) in nats for each image: Tensor (N,). The product of (eq. 1) is a sum here."""
         values = self.values_of(x)
-        logits = self.logits(values, labels)
+        logits = self.network(self.inputs(values), self.check_labels(labels, len(values)))
         return self.likelihood.nll(logits, values).sum(axis=(1, 2, 3))
 
     def loss(self, x, noise=None, labels=None):
@@ -265,15 +270,15 @@ def check_sizes(image_shape, levels, features, head, embedding_dim, dilations, m
     not_negative("PixelCNN", embedding_dim=embedding_dim, mixture=mixture)
     (H, W, C), most = image_shape, 65536 if embedding_dim else 256
     colours = 1 if mixture else C
-    if not 2 <= levels <= most:
-        raise ValueError(f"PixelCNN: {levels} level{'s' * (levels != 1)}: a pixel needs at least 2 "
-                         f"values to choose from, and at most {most}; give --levels 2 to {most}")
-    if features // 2 < colours or head < colours:
-        raise ValueError(f"PixelCNN: {features} features and a head of {head} are too few for {C} "
-                         f"colours: give at least {2 * C} and {C}")
-    if embedding_dim and (C != 1 or mixture):
-        raise ValueError(f"PixelCNN: an embedding is for grids of codes (H, W, 1), which have no "
-                         f"order: not for {C} channels, nor for a mixture of {mixture}")
-    if not 1 <= min(dilations) <= max(dilations) <= max(H, W):
-        raise ValueError(f"PixelCNN: dilations must be 1 or more, at most {max(H, W)} for these "
-                         f"images, not {', '.join(map(str, dilations))}")
+    require(2 <= levels <= most,
+            f"PixelCNN: {levels} level{'s' * (levels != 1)}: a pixel needs at least 2 values to "
+            f"choose from, and at most {most}; give levels 2 to {most}")
+    require(features // 2 >= colours and head >= colours,
+            f"PixelCNN: {features} features and a head of {head} are too few for {C} colours: give "
+            f"at least {2 * C} and {C}")
+    require(not embedding_dim or C == 1 and not mixture,
+            f"PixelCNN: an embedding is for grids of codes (H, W, 1), which have no order: not for "
+            f"{C} channels, nor for a mixture of {mixture}")
+    require(1 <= min(dilations) <= max(dilations) <= max(H, W),
+            f"PixelCNN: dilations must be 1 or more, at most {max(H, W)} for these images, not "
+            f"{', '.join(map(str, dilations))}")

@@ -153,8 +153,12 @@ GATED = "PixelCNN with two stacks of gated convolutions, which see every earlier
 PRIOR = "gated PixelCNN over the codes of a VQ-VAE (--codes)"
 COOLED = {"schedule": "cooldown"}
 AVERAGED = COOLED | {"average": 0.999}
-OWN, OWN_AVERAGED = COOLED | {"epochs": 20}, AVERAGED | {"epochs": 20}
+OWN_TRAINING, OWN_AVERAGED = COOLED | {"epochs": 20}, AVERAGED | {"epochs": 20}
 BINARY = AVERAGED | {"batch_size": 32, "binarize": "dynamic"}
+
+BYTES = {"levels": 256, "features": 48, "blocks": 8, "head": 96}  # of 8-bit pixels
+BYTES_GATED = BYTES | {"blocks": 5, "dilations": [1, 2, 4, 8, 16]}
+WIDE_PRIOR = {"embedding_dim": 64, "features": 64, "blocks": 5, "head": 128}
 
 # {kind of images: {model: recipe}}
 RECIPES = {
@@ -190,35 +194,28 @@ RECIPES = {
         "vqvae": Recipe(
             "VQ-VAE of the paper, in the sizes of Sonnet's example: 8x8 codes of 512", *A_VQVAE,
             training=COOLED | {"steps": 10_000, "epochs": None, "batch_size": 32, "lr": 3e-4}),
-        "pixelcnn": Recipe("PixelCNN over 8-bit pixels, in the order R, G, B", *A_PIXELCNN,
-                           {"levels": 256, "features": 48, "blocks": 8, "head": 96},
+        "pixelcnn": Recipe("PixelCNN over 8-bit pixels, in the order R, G, B", *A_PIXELCNN, BYTES,
                            AVERAGED | {"epochs": 3, "batch_size": 16, "lr": 2e-3}),
-        "gated-pixelcnn": Recipe(GATED, *A_GATED_ONE,
-                                 {"levels": 256, "features": 48, "blocks": 5, "head": 96,
-                                  "dilations": [1, 2, 4, 8, 16]},
+        "gated-pixelcnn": Recipe(GATED, *A_GATED_ONE, BYTES_GATED,
                                  AVERAGED | {"epochs": 3, "batch_size": 16}),
-        "prior": Recipe(PRIOR, *A_PRIOR,
-                        {"embedding_dim": 64, "features": 64, "blocks": 5, "head": 128},
+        "prior": Recipe(PRIOR, *A_PRIOR, WIDE_PRIOR,
                         AVERAGED | {"epochs": 10, "batch_size": 64}),
     },
     "images": {  # of one's own, of any size
         "autoencoder": Recipe("plain autoencoder, two hidden layers of 400", *AN_AUTOENCODER,
-                              training=OWN),
-        "vae": Recipe("VAE with hidden layers of 400", *A_VAE, training=OWN),
+                              training=OWN_TRAINING),
+        "vae": Recipe("VAE with hidden layers of 400", *A_VAE, training=OWN_TRAINING),
         "conv-vae": Recipe(
             "convolutional VAE with a likelihood of 8-bit pixels", *A_CONV_VAE,
-            {"z_dim": 64, "likelihood": "logistic"}, OWN),
+            {"z_dim": 64, "likelihood": "logistic"}, OWN_TRAINING),
         "vqvae": Recipe("VQ-VAE of the paper: codes at a quarter of the size", *A_VQVAE,
-                        {"num_embeddings": 256, "restart_below": 0.1}, OWN | {"batch_size": 32}),
-        "pixelcnn": Recipe("PixelCNN over 8-bit pixels, in the order R, G, B", *A_PIXELCNN,
-                           {"levels": 256, "features": 48, "blocks": 8, "head": 96},
+                        {"num_embeddings": 256, "restart_below": 0.1},
+                        OWN_TRAINING | {"batch_size": 32}),
+        "pixelcnn": Recipe("PixelCNN over 8-bit pixels, in the order R, G, B", *A_PIXELCNN, BYTES,
                            OWN_AVERAGED | {"batch_size": 16}),
-        "gated-pixelcnn": Recipe(GATED, *A_GATED_ONE,
-                                 {"levels": 256, "features": 48, "blocks": 5, "head": 96,
-                                  "dilations": [1, 2, 4, 8, 16]},
+        "gated-pixelcnn": Recipe(GATED, *A_GATED_ONE, BYTES_GATED,
                                  OWN_AVERAGED | {"batch_size": 16}),
-        "prior": Recipe(PRIOR, *A_PRIOR,
-                        {"embedding_dim": 64, "features": 64, "blocks": 5, "head": 128},
+        "prior": Recipe(PRIOR, *A_PRIOR, WIDE_PRIOR,
                         OWN_AVERAGED | {"batch_size": 64}),
     },
 }

@@ -8,10 +8,9 @@ work than a full pass for every pixel. docs/07-pixelcnn.md counts it.
 import numpy as np
 
 from scratchnet import no_grad
-from scratchnet.backend import to_numpy, xp
+from scratchnet.backend import raw, to_numpy, xp
 from scratchnet.fast.stream import Stream, streaming
 from scratchnet.inputs import no_nan, require
-from scratchnet.tensor import raw
 
 
 @no_grad()
@@ -25,8 +24,7 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, pro
     that are NaN (on the host only).
     """
     H, W, C = model.image_shape
-    if not temperature > 0:
-        raise ValueError(f"temperature must be above 0, not {temperature}")
+    require(temperature > 0, "temperature must be above 0, not {}", temperature)
     labels = model.check_labels(labels, n)
     likelihood, colours = model.likelihood, model.colours
     u = xp.asarray(rng.random((H, W, colours, likelihood.draws, n), dtype=np.float32))
@@ -38,24 +36,26 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, pro
         values[:] = xp.asarray(known)  # no pixel sees itself or what comes after it
     stream = Stream(n, H, W)
     net = streaming(model, stream)
-    for stream.i in range(H):
-        i = stream.i
+    for i in range(H):
+        stream.i = i
         row = model.inputs(values[:, i:i + 1])
         links = net.vertical(row, labels)
         if not mask[i].any():  # nothing to draw, but later rows need its features: all at once
             net.horizontal(row, links, labels)
-        for stream.j in range(W if mask[i].any() else 0):
-            j = stream.j
-            here = [raw(link)[:, 0, j] for link in links]
-            if not mask[i, j]:
-                net.horizontal(model.inputs(values[:, i, j]), here, labels)
-            for c in range(colours if mask[i, j] else 0):
-                h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
-                y = raw(net.output(h))[:, c]
-                no_nan("PixelCNN: logits", y)
-                drawn[:, i, j, c] = likelihood.draw(y, u[i, j, c], temperature)
-            for layer in net.first_layers():  # they were called before the pixel was drawn
-                layer.put(model.inputs(values[:, i, j]))
+        else:
+            for j in range(W):
+                stream.j = j
+                here = [raw(link)[:, 0, j] for link in links]
+                if not mask[i, j]:
+                    net.horizontal(model.inputs(values[:, i, j]), here, labels)
+                else:
+                    for c in range(colours):
+                        h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
+                        y = raw(net.output(h))[:, c]
+                        no_nan("PixelCNN: logits", y)
+                        drawn[:, i, j, c] = likelihood.draw(y, u[i, j, c], temperature)
+                for layer in net.first_layers():  # they were called before the pixel was drawn
+                    layer.put(model.inputs(values[:, i, j]))
         if progress is not None:
             progress()
     return to_numpy(values)

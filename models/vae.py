@@ -23,8 +23,10 @@ from scratchnet.inputs import (
     class_labels,
     images,
     in_dtype,
+    nearest_size,
     not_negative,
     one_of,
+    require,
     shape_of_images,
     sizes,
 )
@@ -87,7 +89,7 @@ class VAE(Model):
         sizes("VAE", input_dim=input_dim, z_dim=z_dim)
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)
-        self.keep_sizes((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, num_classes)
+        self.set_up((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, num_classes)
         D = LABEL_DIM if num_classes else 0
         self.encoder = nn.mlp([input_dim + D, *h_dim], activation, rng, last=True)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
@@ -95,7 +97,7 @@ class VAE(Model):
         self.pixels = nn.Linear(h_dim[0], input_dim * self.outputs, rng)
         self.label_x, self.label_z = label_tables(num_classes, rng)
 
-    def keep_sizes(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup, num_classes):
+    def set_up(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup, num_classes):
         """Check and keep what all VAEs have in common."""
         one_of("VAE: likelihood", likelihood, LIKELIHOODS)
         not_negative("VAE", beta=beta, warmup=warmup, num_classes=num_classes)
@@ -120,7 +122,10 @@ class VAE(Model):
 
         log_var is kept within [-20, 10], where e^log_var cannot overflow or vanish.
         """
-        x = self.rows(x)
+        return self.posterior_of(self.rows(x), labels)
+
+    def posterior_of(self, x, labels):
+        """encode, of rows (N, input_dim)."""
         x = x.reshape(x.shape[0], *self.input_shape)
         h = self.encoder(beside(x, self.label_x, labels))
         mu, log_var = (t.reshape(x.shape[0], self.z_dim)
@@ -161,7 +166,7 @@ class VAE(Model):
         "logistic", whose pixels are levels, through the encoder alone.
         """
         x = self.rows(x)
-        mu, log_var = self.encode(x, labels)
+        mu, log_var = self.posterior_of(x, labels)
         z = reparameterise(mu, log_var, draw_noise(noise, mu))
         reconstruction = self.reconstruction_loss(self.decode(z, labels), x)
         kl = losses.gaussian_kl(mu, log_var)
@@ -203,7 +208,7 @@ class VAE(Model):
         Source: Burda et al. 2015 (1509.00519), eq. 8.
         """
         x = self.rows(x)
-        mu, log_var = self.encode(x, labels)
+        mu, log_var = self.posterior_of(x, labels)
         log_w = []
         for _ in range(num_samples):
             eps = draw_noise(rng, mu)
@@ -240,16 +245,16 @@ class ConvVAE(VAE):
         sizes("ConvVAE", z_dim=z_dim)
         rng, channels = rng or np.random.default_rng(0), nn.as_sizes(channels)
         by = 2 ** len(channels)
-        if H % by or W % by:
-            raise ValueError(f"ConvVAE: images of {H} x {W} do not fit: {len(channels)} "
-                             f"convolutions of stride 2 need height and width to be multiples of "
-                             f"{by}; give fewer channels")
+        require(H % by == W % by == 0, "ConvVAE: images of {} x {} do not fit: {} convolutions of "
+                "stride 2 need height and width to be multiples of {}; images of {} would do, or "
+                "fewer channels", H, W, len(channels), by, nearest_size(H, W, by))
         one_of("ConvVAE: latent", latent, LATENTS)
         h_dim, relu = nn.as_sizes(h_dim), nn.Activation("relu")
         h, w, c = inner = (H // by, W // by, channels[-1])
         vector, numbers = latent == "vector", math.prod(inner)
-        self.keep_sizes(shape, (z_dim,) if vector else (h, w, z_dim), likelihood,
-                        sigma_x, beta, warmup, num_classes)
+        # Not VAE.__init__: the layers are others. The rest is the same.
+        self.set_up(shape, (z_dim,) if vector else (h, w, z_dim), likelihood, sigma_x, beta, warmup,
+                    num_classes)
         D = LABEL_DIM if num_classes else 0
         def blocks(): return nn.residual_stack(c, max(1, c // 2), residual, rng) if residual else []
 

@@ -19,9 +19,11 @@ import numpy as np
 
 from scratchnet import nn, no_grad, ops
 from scratchnet.backend import xp
+from scratchnet.fast.segments import count, segment_sum
 from scratchnet.inputs import (
     images,
     integers,
+    nearest_size,
     not_negative,
     one_of,
     require,
@@ -30,7 +32,6 @@ from scratchnet.inputs import (
 )
 from scratchnet.losses import perplexity
 from scratchnet.nn import Model
-from scratchnet.ops.products import count, segment_sum
 from scratchnet.tensor import Tensor
 
 from . import moving_codes
@@ -66,9 +67,9 @@ class VQVAE(Model):
         not_negative("VQVAE", commitment_cost=commitment_cost, restart_below=restart_below)
         one_of("VQVAE: codebook", codebook, CODEBOOKS)
         one_of("VQVAE: architecture", architecture, ARCHITECTURES)
-        if height % 4 or width % 4:
-            raise ValueError(f"VQVAE: images of {height} x {width} do not fit: it halves them "
-                             f"twice; height and width must be multiples of 4")
+        require(height % 4 == width % 4 == 0, "VQVAE: images of {} x {} do not fit: it halves them "
+                "twice; height and width must be multiples of 4: images of {} would do", height,
+                width, nearest_size(height, width, 4))
         K, D = num_embeddings, embedding_dim
         self.beta = commitment_cost
         self.codebook, self.decay, self.restart_below = codebook, decay, restart_below
@@ -92,11 +93,12 @@ class VQVAE(Model):
         """z_q (N, H/4, W/4, D) -> images (N, H, W, C), about in [0, 1]."""
         return self.decoder(z_q) + 0.5
 
+    @no_grad()
     def codes(self, x):
         """Images -> indices of their codes, integers (N, H/4, W/4)."""
-        with no_grad():
-            return ops.nearest_code(self.encode(x), self.e)
+        return ops.nearest_code(self.encode(x), self.e)
 
+    @no_grad()
     def decode_codes(self, indices):
         """Indices (N, H/4, W/4), or with a last axis of 1 as a prior draws them, -> images
         (N, H, W, C). Raises TypeError, IndexError or ValueError for what are no such indices."""
@@ -104,8 +106,7 @@ class VQVAE(Model):
         grid = self.image_shape[0] // 4, self.image_shape[1] // 4
         require(indices.shape[1:] in (grid, (*grid, 1)),
                 "VQVAE: given codes of shape {}; it needs (N, {}, {})", indices.shape, *grid)
-        with no_grad():
-            return self.decode(ops.embedding(indices.reshape(indices.shape[:3]), self.e))
+        return self.decode(ops.embedding(indices.reshape(indices.shape[:3]), self.e))
 
     # ------------------------------------------------------------ the loss
 
@@ -121,7 +122,7 @@ class VQVAE(Model):
         Raises RuntimeError for a training with "ema" whose codebook is never updated.
         """
         x = images("VQVAE", x, self.image_shape, self.e.dtype)
-        z_e = self.encode(x)
+        z_e = self.encoder(x - 0.5)
         k = ops.nearest_code(z_e, self.e)
         e = ops.embedding(k, self.e)
         x_hat = self.decode(ops.straight_through(e, z_e))
@@ -136,7 +137,7 @@ class VQVAE(Model):
         if self.training and self.codebook == "ema":
             self.check_updates(loss)
             metrics["sums"] = segment_sum(k.reshape(-1), z_e.data.reshape(k.size, -1),
-                                       len(self.e)) / k.size
+                                          len(self.e)) / k.size
         return loss, metrics
 
     def batch_metrics(self, means):
@@ -161,7 +162,7 @@ class VQVAE(Model):
             e_k  = m_k / N'_k,   N'_k = (N_k + eps) / (N + K eps) * N,   N = sum of N_k   ("ema")
 
         N' (Laplace smoothing) keeps a code that nobody chose from being divided by 0; it is not
-        written back into N_k. On a GPU the sums repeat to rounding only (products.segment_sum).
+        written back into N_k. On a GPU the sums repeat to rounding only (fast/segments.py).
         Source: appendix A.1, eq. 6 to 8.
         """
         if not self.training:

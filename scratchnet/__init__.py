@@ -1,6 +1,7 @@
 """scratchnet: reverse-mode autograd on NumPy or CuPy, and VAE, VQ-VAE and PixelCNN on it.
 
-Read in this order: tensor, ops/, taps, conv, losses, nn, optim, gradcheck, training; then models/.
+Read in this order: tensor (printed by arraylike), backend (xp), inputs (skim), ops/, taps, conv,
+losses, nn, optim, gradcheck, training; then models/, from autoencoder to recipes.
 fast/ computes the same sooner, runs/ is what a person at a terminal needs; docs/architecture.md.
 """
 

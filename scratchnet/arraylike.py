@@ -115,6 +115,7 @@ def check_unchanged(edges, versions):
 
 def check_gradient(gx, source, derivative):
     if gx.shape != source.shape or gx.dtype != source.dtype:
+        # "exp.<locals>.dx" -> exp, dx
         *_, op, name = ("op." + derivative.__qualname__.replace(".<locals>", "")).split(".")
         raise GradientShapeError(
             f"{op}: the derivative {name!r} returned shape {gx.shape}, {gx.dtype}, but its input "

@@ -185,6 +185,11 @@ def sizes(name, **values):
                 value)
 
 
+def nearest_size(height, width, by):
+    """The nearest size whose height and width are multiples of `by`, in words: "16 x 20"."""
+    return " x ".join(str(max(by, (n + by // 2) // by * by)) for n in (height, width))
+
+
 def is_size(n):
     return isinstance(n, numbers.Integral) and n >= 1
 

@@ -163,7 +163,7 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
     x is outside [0, 1] (tested on the host only).
     """
     mean, log_scale = operands(mean, log_scale)
-    x = operands(x, mean)[0].data
+    x = operands(x, mean)[0].data  # in the dtype of mean; no derivative for x
     shapes("discretised_logistic: mean (...), log_scale (...), x (...), of one shape", mean,
            log_scale, x)
     in_unit_range("discretised_logistic: targets", x)
@@ -244,7 +244,8 @@ def mixture_mean(m, a, x, c):
 
 
 def perplexity(usage):
-    """exp(-sum p log p) of a distribution p (K,): how many codes it uses, were all used equally.
+    """exp(-sum p log p) of a distribution p, an array (K,); no loss: how many codes it uses, were
+    all used equally.
 
     p log p is 0 at p = 0, its limit there: log 1 = 0 stands in for log 0. An array, on the device.
     """

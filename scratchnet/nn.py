@@ -306,7 +306,9 @@ class Model(Module):
     grids of indices, whatever their integers' width, and no bytes to divide by 255. noise_dim: how
     many N(0, 1) numbers the loss takes for an image. microbatch: images taken through it at a time
     (None: the whole batch). steps_done: of its training, for what changes with it: `training.step`
-    sets it (inf: it is over).
+    sets it. inf: nobody counts them, as in a loop of one's own: a warm-up is over then.
+
+    It is not called; it has `loss`.
 
     What else can be made with a model is found by asking whether it has the method:
 

@@ -64,7 +64,7 @@ class Optimizer:
         within averaged()."""
         self.check_not_averaged("load_state_dict")
         arrays = {n: a for n, a in state.items() if n not in ("steps", "step_count")}
-        counts = state.get("steps", state.get("step_count"))  # the latter: one for all, until 0.1
+        counts = state.get("steps", state.get("step_count"))  # one for all: first edition
         require(counts is not None and counts.shape in ((), (len(self.steps),)),
                 f"state does not fit {type(self).__name__}: its counts of steps")
         load_arrays(type(self).__name__, self.named_state(), arrays)
@@ -136,7 +136,8 @@ class Adam(Optimizer):
 
     def update(self, t, p, g, m, v, a=None):
         b1, b2 = self.betas
-        step = adam_in_place if isinstance(p, np.ndarray) else adam_step  # the same
+        # Equal to rounding; fast/update.py says why.
+        step = adam_in_place if isinstance(p, np.ndarray) else adam_step
         step(p, g, m, v, self.lr, b1, 1 - b1, b2, 1 - b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
         flush_tiny([m, v], t)
         if a is not None:

@@ -27,7 +27,7 @@ import itertools
 from contextvars import ContextVar
 
 from .arraylike import ArrayLike, as_array, check_gradient, check_unchanged, upstream
-from .backend import raw, to_numpy, xp  # noqa: F401 - raw: for those who import it from here
+from .backend import to_numpy, xp
 
 _numbers = itertools.count()
 _recording = ContextVar("recording", default=True)  # of this thread; another may be training
@@ -129,6 +129,7 @@ class Tensor(ArrayLike):
                     gradients[source.number] = gx
                     heapq.heappush(queue, (-source.number, source))
         for leaf, gx in leaves:  # at the end: an error before has changed no gradient
+            # asarray: of an array without axes NumPy's results are numbers
             leaf.grad = xp.asarray(gx) if leaf.grad is None else leaf.grad + gx
 
     def detach(self):

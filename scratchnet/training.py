@@ -10,12 +10,13 @@ import contextlib
 
 import numpy as np
 
-from .backend import to_numpy, xp
+from .backend import raw, to_numpy, xp
 from .fast.group import ALONE
 from .fast.microbatches import microbatches
-from .nn import Model  # noqa: F401 - what is trained
-from .tensor import no_grad, raw
+from .inputs import require
+from .tensor import no_grad
 
+# A name's place is part of every seed: append, never reorder.
 PURPOSES = ("weights", "order", "step", "evaluation", "pictures")
 
 
@@ -29,7 +30,7 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
     step together, each with these arguments.
     """
     means = {}
-    model.steps_done = max(optimizer.steps)
+    model.steps_done = max(optimizer.steps)  # a parameter without a gradient is not counted
     model.prepare(batch, rng)
     optimizer.zero_grad()
     for weight, loss, metrics in losses(model, batch, rng, labels, group):
@@ -105,9 +106,13 @@ def summarise(model, sums, count):
 
 def to_batch(images, codes=False):
     """Images (n, H, W, C) of bytes, 0 to 255 in any type of integer, moved to the backend as
-    float32 in [0, 1]; floats, and grids of codes, as they are. codes: model.takes_codes says it."""
+    float32 in [0, 1]; floats, and grids of codes, as they are. codes: model.takes_codes says it.
+    Raises ValueError for wider integers that are no bytes."""
     if codes or images.dtype.kind not in "iu":
         return xp.asarray(images)
+    if images.dtype != np.uint8:
+        require(1 < images.max() < 256, "images of integers up to {}: as bytes they go to 255; of 0 "
+                "and 1 make floats, x.astype(np.float32)", images.max())
     return xp.divide(xp.asarray(images), np.float32(255), dtype=np.float32)
 
 

@@ -235,6 +235,6 @@ def test_what_comes_into_the_folder_meanwhile_is_not_lost(overwrite, monkeypatch
         Path(f"out/{OLD}").mkdir(parents=True, exist_ok=True)
         Path(f"out/{OLD}/mine.txt").write_text("mine")
         return []
-    monkeypatch.setattr(export.checkpoint, "write_json", meanwhile)
+    monkeypatch.setattr(export, "write_json", meanwhile)
     refused(capsys, asked(f"export {NEW} --out out/{OLD}" + " --overwrite" * overwrite))
     assert Path(f"out/{OLD}/mine.txt").read_text() == "mine" and names("out") == {OLD}

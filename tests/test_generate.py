@@ -10,6 +10,7 @@ from scripts import RUNS, asked, digits, names, refused, rows, train
 
 import evaluate
 from models import RECIPES, VAE, PixelCNN
+from scratchnet import to_numpy
 from scratchnet.runs import data, pictures
 from scratchnet.runs import run as runs
 from scratchnet.training import PURPOSES, generator, to_batch
@@ -198,7 +199,7 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
     if "nll" in figures:
         labels = {"labels": test.test_labels} if GIVEN in out else {}
         x = to_batch(test.test_images, run.model.takes_codes)
-        nll = pictures.host(run.model.neg_log_likelihood(x, **labels))
+        nll = to_numpy(run.model.neg_log_likelihood(x, **labels))
         assert figures["nll"]["value"] == pytest.approx(nll.mean(), rel=1e-5)
         assert figures["nll"]["standard_error"] == pytest.approx(
             nll.std(ddof=1) / np.sqrt(60), rel=1e-3)

@@ -183,7 +183,8 @@ def test_only_the_words_divide_a_folder(folders, parts, tmp_path):
     for folder in folders:
         pictures(tmp_path / folder, GREY[:3], classes=None)
     found = read(tmp_path, Form(), False)
-    assert set(found) == set(parts) and sum(len(p.images) for p in found.values()) == 3 * len(folders)
+    assert set(found) == set(parts)
+    assert sum(len(part.images) for part in found.values()) == 3 * len(folders)
     assert parts != ["all"] or found["all"].classes == tuple(sorted(folders))
 
 
@@ -262,8 +263,8 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
 @pytest.mark.parametrize("argv, words", [
     (["--model", "vae"], "python train_images.py PATH --model MODEL"),
     (["a.npy", "--model", "vae", "b.npy"], "one word too many"),
-    (["a.npy", "--model", "conv-vae", "--size", 15, 18], "multiples of 4"),
-    (["a.npy", "--model", "vqvae", "--size", 15, 18], "multiples of 4"),
+    (["a.npy", "--model", "conv-vae", "--size", 15, 18], "images of 16 x 20 would"),
+    (["a.npy", "--model", "vqvae", "--size", 15, 18], "images of 16 x 20 would do"),
     (["a.npy", "--model", "vae", "--size", 15], "--size: expected 2 arguments"),
     (["--resume", "vae"], "use python train_mnist.py"),
     (["a.npy", "--model", "prior"], "--codes RUN")])

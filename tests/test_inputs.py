@@ -179,7 +179,7 @@ def test_the_commit_is_that_of_scratchnet_alone(repository, tmp_path, monkeypatc
 
 
 def test_json_is_written_strictly(tmp_path):
-    from scratchnet.runs.checkpoint import write_json
+    from scratchnet.runs.files import write_json
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"value": float("nan")})
     assert not list(tmp_path.iterdir())

@@ -47,7 +47,7 @@ WRONG = """
 --model vae --overwrite                      --overwrite needs --out
 --model vqvae --decay 1                      '1' is not a number between 0 and 1
 --model vae --average 1                      '1' is not a number, 0 or more and below 1
---model pixelcnn --levels 300                --levels 2 to 256
+--model pixelcnn --levels 300                give levels 2 to 256
 --model pixelcnn --levels 4 --binarize static   have 2 levels
 --model vae --epochs 1 --steps 1             give --epochs or --steps, not both
 --model vae --dataset synthetic --validation 200   there are 200 training images

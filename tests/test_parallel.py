@@ -59,7 +59,7 @@ def test_gradients_of_unequal_parts_count_by_their_images():
         np.testing.assert_allclose(found[1][name], value, atol=1e-6, err_msg=name)
 
 
-class Noisy(training.Model):
+class Noisy(nn.Model):
     """Keeps the noise that its loss gets."""
 
     noise_dim = 3

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from models import VAE, VQVAE, GatedPixelCNN, PixelCNN
+from scratchnet import to_numpy
 from scratchnet.runs import data, figures, pictures
 from scratchnet.training import generator, to_batch
 
@@ -63,7 +64,7 @@ def test_a_manifold_is_at_the_priors_quantiles_and_its_ticks_say_so(rng):
         assert_allclose(ticks % size, (size - 1) / 2, atol=0.5)  # in the middle of a cell
     for row, column in np.ndindex(5, 5):
         z = [NormalDist().inv_cdf((n + 0.5) / 5) for n in (column, 4 - row)]
-        expected = pictures.host(ask.model.mean_image(np.array([z], np.float32))).reshape(3, 4)
+        expected = to_numpy(ask.model.mean_image(np.array([z], np.float32))).reshape(3, 4)
         assert_allclose(images[5 * row + column, ..., 0], expected, rtol=1e-5)
         cell = picture[3 * row:3 * row + 3, 4 * column:4 * column + 4]
         assert_allclose(cell, expected, rtol=1e-5)
@@ -91,7 +92,7 @@ def test_reconstructions_stand_below_their_images(rng, monkeypatch):
     images = ask.test_images(usual=60)[0] / np.float32(255)
     assert rows.shape == (4, 20, 3, 4, 1)
     for k in range(23):
-        for which, expected in enumerate((images[k], pictures.host(
+        for which, expected in enumerate((images[k], to_numpy(
                 ask.model.reconstruct(images[k:k + 1]))[0])):
             assert_allclose(pairs[k, which], expected, atol=1e-6)
             assert_allclose(rows[2 * (k // 20) + which, k % 20], expected, atol=1e-6)
@@ -101,12 +102,12 @@ def test_reconstructions_stand_below_their_images(rng, monkeypatch):
 def test_between_two_images_z_moves_in_equal_steps(rng, monkeypatch):
     ask = asked(vae(rng), (3, 4, 1), rng, num=6)
     found, rows, *_ = drawn("interpolation", ask, monkeypatch)
-    z = pictures.host(ask.model.encode(to_batch(ask.test_images(usual=20, each=2)[0]))[0])
+    z = to_numpy(ask.model.encode(to_batch(ask.test_images(usual=20, each=2)[0]))[0])
     for k in range(6):
         for step in range(11):
             a, b = z[k], z[6 + (k + 1) % 6]
             expected = ask.model.mean_image((a + step / 10 * (b - a))[None])
-            assert_allclose(found[k, step].reshape(1, -1), pictures.host(expected), rtol=1e-4)
+            assert_allclose(found[k, step].reshape(1, -1), to_numpy(expected), rtol=1e-4)
     assert_array_equal(rows, found)
 
 
@@ -116,7 +117,7 @@ def test_a_row_of_styles_is_a_class_and_a_column_a_code(rng, monkeypatch):
     found, rows, title, note = drawn("styles", ask, monkeypatch)
     z = generator(4, "pictures").standard_normal((5, 2), dtype=np.float32)
     for label in range(3):
-        expected = pictures.host(model.mean_image(z, np.full(5, label)))
+        expected = to_numpy(model.mean_image(z, np.full(5, label)))
         assert_allclose(found[label].reshape(5, 12), expected, rtol=1e-5)
     assert_array_equal(rows, found)
     assert title == "t: style by class" and "a class for each row, 0 to 2; a z " in note
@@ -128,13 +129,13 @@ def test_pictures_of_a_model_that_is_told_the_class_tell_it(rng, monkeypatch):
     model = vae(rng, num_classes=3)
     ask = asked(model, (3, 4, 1), rng, num=4)
     def decoded(z, labels):
-        return pictures.host(model.mean_image(z, labels)).reshape(-1, 3, 4, 1)
+        return to_numpy(model.mean_image(z, labels)).reshape(-1, 3, 4, 1)
     images, labels = ask.test_images(usual=20)
-    mu = pictures.host(model.encode(to_batch(images), labels)[0])
+    mu = to_numpy(model.encode(to_batch(images), labels)[0])
     pairs, *_ = drawn("reconstructions", ask, monkeypatch)
     assert_allclose(pairs[:, 1], decoded(mu, labels), rtol=1e-5)
     images, labels = ask.test_images(usual=20, each=2)
-    mu = pictures.host(model.encode(to_batch(images), labels)[0])
+    mu = to_numpy(model.encode(to_batch(images), labels)[0])
     between, _, _, note = drawn("interpolation", ask, monkeypatch)
     assert_allclose(between[:, 0], decoded(mu[:4], labels[:4]), rtol=1e-4)
     assert_allclose(between[:, 5], decoded((mu[:4] + mu[4:]) / 2, labels[:4]), rtol=1e-4)
@@ -142,8 +143,8 @@ def test_pictures_of_a_model_that_is_told_the_class_tell_it(rng, monkeypatch):
     assert "the class stays" in note
     whole = ask.dataset()
     codes, figure = pictures.make("latent", ask)
-    assert_allclose(codes, pictures.host(model.encode(to_batch(whole.test_images),
-                                                      whole.test_labels)[0]), rtol=1e-4, atol=1e-6)
+    assert_allclose(codes, to_numpy(model.encode(to_batch(whole.test_images),
+                                          whole.test_labels)[0]), rtol=1e-4, atol=1e-6)
     assert figure().get_suptitle() == "t: latent space, given the class"
     z = np.array([[NormalDist().inv_cdf((x + 0.5) / 4), NormalDist().inv_cdf((3.5 - y) / 4)]
                   for y in range(4) for x in range(4)], np.float32)
@@ -198,7 +199,7 @@ def vqvae(rng):
 def test_usage_is_a_distribution_and_its_figure_says_how_many(rng):
     ask = asked(vqvae(rng), (16, 12, 1), rng)
     parts, figure = pictures.make("usage", ask)
-    codes = pictures.host(ask.model.codes(to_batch(ask.dataset().test_images)))
+    codes = to_numpy(ask.model.codes(to_batch(ask.dataset().test_images)))
     assert_allclose(parts, [(codes == k).mean() for k in range(80)])
     assert parts.sum() == pytest.approx(1) and figure()
     axes = figures.usage(np.array([0.1, 0.5, 0, 0.4]), "").axes[0]
@@ -212,7 +213,7 @@ def test_a_palette_has_the_middle_of_each_code_from_dark_to_light(rng, monkeypat
     ask = asked(vqvae(rng), (16, 12, 1), rng)
     images, rows, *_ = drawn("palette", ask, monkeypatch)
     for k in range(80):
-        assert_allclose(images[k], pictures.host(ask.model.decode_codes(
+        assert_allclose(images[k], to_numpy(ask.model.decode_codes(
             np.full((1, 4, 3), k)))[0], atol=1e-6)
     middle = images[:, 4:12, 2:10]
     order = np.argsort(middle.mean(axis=(1, 2, 3)))
@@ -224,7 +225,7 @@ def test_codes_stand_between_their_images_and_what_they_decode_to(rng):
     ask = asked(vqvae(rng), (16, 12, 1), rng, num=3)
     codes, figure = pictures.make("codes", ask)
     images = ask.test_images(usual=10)[0] / 255
-    again = np.clip(pictures.host(ask.model.decode_codes(codes)), 0, 1)
+    again = np.clip(to_numpy(ask.model.decode_codes(codes)), 0, 1)
     for k, axes in enumerate(np.reshape(figure().axes, (3, 3)).T):
         assert_allclose(axes[0].images[0].get_array(), images[k, ..., 0])
         assert_allclose(axes[2].images[0].get_array(), again[k, ..., 0], atol=1e-6)
@@ -245,7 +246,7 @@ def test_codes_are_shown_at_their_places():
 def test_points_of_the_latent_plane_have_the_colours_of_their_classes(rng):
     ask = asked(vae(rng), (3, 4, 1), rng)
     codes, figure = pictures.make("latent", ask)
-    assert_allclose(codes, pictures.host(ask.model.encode(to_batch(
+    assert_allclose(codes, to_numpy(ask.model.encode(to_batch(
         ask.dataset().test_images))[0]), rtol=1e-4, atol=1e-6)
     points, *legend = figure().axes[0].collections
     colour_of = {int(c.get_label()): c.get_facecolor()[0, :3] for c in legend}

@@ -12,10 +12,9 @@ from models.gated import GatedBlock
 from models.likelihoods import Softmax
 from models.pixelcnn import channel_mask, mask
 from scratchnet import Tensor, no_grad
-from scratchnet.backend import xp
+from scratchnet.backend import to_numpy, xp
 from scratchnet.gradcheck import gradcheck
 from scratchnet.optim import SGD, Adam
-from scratchnet.runs.pictures import host
 from scratchnet.training import step
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -76,7 +75,7 @@ def sees(model, rng, shape):
         x = Tensor(rng.standard_normal((8, H, W, n_in)), requires_grad=True)
         logits = model.network(x, labels)[:, i, j, c]
         logits.backward(rng.standard_normal(logits.shape))
-        seen[i, j, c] = (host(x.grad) != 0).any(axis=0)  # exactly 0, for all of 8 images
+        seen[i, j, c] = (to_numpy(x.grad) != 0).any(axis=0)  # exactly 0, for all of 8 images
     return seen
 
 
@@ -152,7 +151,7 @@ def test_gated_models_see_every_earlier_pixel_at_their_default_sizes(script, mod
     for j in (0, W // 2, W - 1):
         x = Tensor(rng.standard_normal((2, H, W, n_in)), requires_grad=True)
         net.network(x)[:, H - 1, j, -1].sum().backward()
-        seen = (host(x.grad) != 0).any(axis=(0, 3)).reshape(-1)
+        seen = (to_numpy(x.grad) != 0).any(axis=(0, 3)).reshape(-1)
         assert_array_equal(seen, np.arange(H * W) < (H - 1) * W + j + (shape[2] > 1))
 
 
@@ -202,7 +201,7 @@ def test_probabilities_of_all_images_sum_to_1(variant, rng):
     found = []
     for label in range(model.num_classes or 1):
         labels = np.full(len(images), label) if model.num_classes else None
-        found.append(np.exp(-host(model.neg_log_likelihood(images, labels))))
+        found.append(np.exp(-to_numpy(model.neg_log_likelihood(images, labels))))
         assert_allclose(found[-1].sum(), 1, rtol=1e-12)
         assert found[-1].std() > 0 and (label == 0 or (found[-1] != found[0]).any())
 
@@ -214,7 +213,7 @@ def test_samples_have_the_frequencies_that_the_model_says(rng):
         model = build(name, rng, shape, levels=levels)
         images = np.array(list(itertools.product(range(levels), repeat=3)), np.int32)
         labels = np.full(len(images), 2) if model.num_classes else None
-        p = np.exp(-host(model.neg_log_likelihood(images.reshape(-1, *shape), labels)))
+        p = np.exp(-to_numpy(model.neg_log_likelihood(images.reshape(-1, *shape), labels)))
         drawn = model.sample_values(n, rng, labels=None if labels is None else np.full(n, 2))
         index = drawn.reshape(n, 3) @ levels ** np.arange(3)[::-1]
         frequency = np.bincount(index, minlength=len(p)) / n
@@ -228,7 +227,7 @@ def forced(model, images):
     n, *_, C = images.shape
     logits, pixels = [], iter(images.reshape(n, -1, C // model.colours).swapaxes(0, 1))
     def draw(y, *how):
-        logits.append(host(y))
+        logits.append(to_numpy(y))
         return xp.asarray(next(pixels))
     model.likelihood.draw = draw
     return logits
@@ -244,7 +243,7 @@ def test_cached_logits_equal_a_full_pass(variant, dtype, tolerance, rng):
     model.sample_values(3, rng, labels=labels)
     cached = np.stack(logits, axis=1).reshape(3, H, W, model.colours, -1)
     assert cached.dtype == dtype
-    assert_allclose(cached, host(model.logits(images, labels)), rtol=tolerance, atol=tolerance)
+    assert_allclose(cached, to_numpy(model.logits(images, labels)), rtol=tolerance, atol=tolerance)
 
 
 @no_grad()
@@ -254,7 +253,7 @@ def sample_slowly(model, n, rng, mixture, labels, temperature):
     u = rng.random((H, W, C + bool(mixture), n), dtype=np.float32)
     levels = np.zeros((n, H, W, C), np.int32)
     for i, j, c in np.ndindex(H, W, model.colours):
-        y = host(model.logits(xp.asarray(levels), labels))[:, i, j, c]
+        y = to_numpy(model.logits(xp.asarray(levels), labels))[:, i, j, c]
         for k in range(n):
             if mixture:
                 levels[k, i, j] = pixel_by_loops(y[k], u[i, j, :, k], C, model.levels, temperature)
@@ -307,7 +306,7 @@ def test_completion_keeps_what_is_seen(part, variant, rng):
     cached = forced(model, drawn[:, mask].reshape(6, 1, -1, drawn.shape[-1]))
     again = model.sample_values(6, rng, labels=labels, known=known, mask=mask)
     assert_array_equal(again, drawn)
-    logits = host(model.logits(drawn, labels))[:, mask]
+    logits = to_numpy(model.logits(drawn, labels))[:, mask]
     assert_allclose(np.stack(cached, 1).reshape(logits.shape), logits, atol=1e-12)
 
 
@@ -328,7 +327,8 @@ def test_draws_at_the_edges(backend):
     last = 1 - 2.0 ** -24  # the largest u there is in float32
     logits = np.array([[-9e4, 0, 0], [-9e4, 0, 0], [0, 0, -9e4], [9e4, 0, 0], [0, 0, 0]])
     u = np.array([[0, 0.5, last, last, 1 / 3 - 1e-9]])
-    def draw(*how): return host(Softmax(3).draw(*map(xp.asarray, (logits, u)), *how))[:, 0].tolist()
+    def draw(*how):
+        return to_numpy(Softmax(3).draw(*map(xp.asarray, (logits, u)), *how))[:, 0].tolist()
     assert draw() == [1, 2, 1, 0, 0]
     logits[4, 1] = 1e-2
     assert draw(1e-4)[4] == 1
@@ -342,13 +342,14 @@ def test_link_is_taken_before_the_gate(rng):
     v, h = rng.standard_normal((2, 2, 4, 5, 3))
     labels = np.array([1, 0])
     v_out, link = block.vertical(v, labels)
-    y_v = host(block.v(Tensor(v))) + host(block.label_v.table)[labels][:, None, None]
+    y_v = to_numpy(block.v(Tensor(v))) + to_numpy(block.label_v.table)[labels][:, None, None]
     def gate(y): return np.tanh(y[..., :3]) / (1 + np.exp(-y[..., 3:]))
-    assert_allclose(host(v_out), gate(y_v))
-    assert_allclose(host(link), y_v @ host(block.link.w)[0, 0] + host(block.link.b))
-    y_h = host(block.h(Tensor(h))) + host(link) + host(block.label_h.table)[labels][:, None, None]
-    assert_allclose(host(block.horizontal(h, link, labels)),
-                    h + gate(y_h) @ host(block.out.w)[0, 0] + host(block.out.b))
+    assert_allclose(to_numpy(v_out), gate(y_v))
+    assert_allclose(to_numpy(link), y_v @ to_numpy(block.link.w)[0, 0] + to_numpy(block.link.b))
+    y_h = to_numpy(block.h(Tensor(h))) + to_numpy(link)
+    y_h += to_numpy(block.label_h.table)[labels][:, None, None]
+    assert_allclose(to_numpy(block.horizontal(h, link, labels)),
+                    h + gate(y_h) @ to_numpy(block.out.w)[0, 0] + to_numpy(block.out.b))
 
 
 def test_residual_block_and_head_by_their_formulas(rng):
@@ -356,11 +357,11 @@ def test_residual_block_and_head_by_their_formulas(rng):
     head."""
     model = build("plain, RGB, 4 levels", rng)
     h, block = rng.standard_normal((2, 2, 3, 6)), model.blocks[1]
-    def after_relu(layer, x): return host(layer(Tensor(np.maximum(x, 0))))
+    def after_relu(layer, x): return to_numpy(layer(Tensor(np.maximum(x, 0))))
     y = after_relu(block.widen, after_relu(block.middle, after_relu(block.narrow, h)))
-    assert_allclose(host(block(Tensor(h))), h + y)
+    assert_allclose(to_numpy(block(Tensor(h))), h + y)
     logits = after_relu(model.logits_of, after_relu(model.head, h))
-    assert_allclose(host(model.output(Tensor(h))), logits.reshape(2, 2, 3, 3, 4))
+    assert_allclose(to_numpy(model.output(Tensor(h))), logits.reshape(2, 2, 3, 3, 4))
     plain, gated = (m((4, 4, 1), blocks=5, dilations=(1, 2, 4)) for m in (PixelCNN, GatedPixelCNN))
     assert [b.middle.dilation for b in plain.blocks] == [1, 2, 4, 1, 2]
     assert [b.v.dilation for b in gated.blocks] == [b.h.dilation for b in gated.blocks] == [
@@ -394,7 +395,7 @@ def test_a_batch_in_microbatches_takes_the_same_step(variant, rng):
         model.microbatch, sgd = size, SGD(model.parameters(), 1.0)
         labels = np.arange(7) // 2 % max(1, model.num_classes)
         metrics = step(model, sgd, images.astype(np.int32), np.random.default_rng(0), labels)
-        found.append([host(metrics["nll"]), *(host(p.grad) for p in model.parameters())])
+        found.append([to_numpy(metrics["nll"]), *(to_numpy(p.grad) for p in model.parameters())])
     for a, b in zip(*found, strict=True):
         assert_allclose(a, b, atol=1e-12)
 
@@ -428,7 +429,7 @@ def test_learns_the_images_it_is_shown(backend, rng):
 def test_metrics_and_units(name, metric, unit, rng):
     model = build(name, rng)
     x = rng.integers(0, model.levels, (3, *model.image_shape)).astype(np.int32)
-    nll, (loss, metrics) = host(model.neg_log_likelihood(x)), model.loss(x)
+    nll, (loss, metrics) = to_numpy(model.neg_log_likelihood(x)), model.loss(x)
     assert nll.shape == (3,) and loss.item() == metrics["nll"].item()
     assert_allclose([loss.item(), metrics[metric].item()], [nll.mean(), nll.mean() / unit])
 
@@ -437,29 +438,29 @@ def test_levels_are_cut_evenly(backend):
     """4 levels: [0, 1/4) is 0, ..., 1 is 3; the network sees them evenly from -1 to 1."""
     model = PixelCNN((1, 2, 4), levels=4, features=8, blocks=1, head=4)
     grey = np.reshape([0, 0.24, 0.26, 0.49, 0.51, 0.74, 0.76, 1], (1, 1, 2, 4))
-    assert host(model.values_of(grey)).reshape(-1).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert_allclose(host(model.inputs(xp.asarray(np.arange(4)))), [-1, -1 / 3, 1 / 3, 1], 1e-6)
+    assert to_numpy(model.values_of(grey)).reshape(-1).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert_allclose(to_numpy(model.inputs(xp.asarray(np.arange(4)))), [-1, -1 / 3, 1 / 3, 1], 1e-6)
     eight_bits = PixelCNN((1, 256, 1), levels=256, features=2, blocks=1, head=2)
     grey = (np.arange(256, dtype=np.float32) / np.float32(255)).reshape(1, 1, 256, 1)
-    assert_array_equal(host(eight_bits.values_of(grey)).reshape(-1), np.arange(256))
+    assert_array_equal(to_numpy(eight_bits.values_of(grey)).reshape(-1), np.arange(256))
 
 
 def test_codes_are_looked_up_not_measured(rng):
     """Renaming the codes, with their rows of the table and their logits, changes nothing."""
     model = build("plain, codes", rng)
     x = rng.integers(0, 5, (4, 3, 4, 1)).astype(np.int32)
-    nll, order = host(model.neg_log_likelihood(x)), rng.permutation(5)
+    nll, order = to_numpy(model.neg_log_likelihood(x)), rng.permutation(5)
     inverse = xp.asarray(np.argsort(order))
     model.embedding.table.data[...] = model.embedding.table.data[inverse]
     model.logits_of.w.data[...] = model.logits_of.w.data[..., inverse]
     model.logits_of.b.data[...] = model.logits_of.b.data[inverse]
-    assert_allclose(host(model.neg_log_likelihood(order[x].astype(np.int32))), nll)
+    assert_allclose(to_numpy(model.neg_log_likelihood(order[x].astype(np.int32))), nll)
 
 
 @pytest.mark.parametrize("model", [PixelCNN, GatedPixelCNN])
 @pytest.mark.parametrize("arguments, message", [
     ({"levels": 1}, "1 level: a pixel needs at least 2 values"),
-    ({"levels": 257}, "give --levels 2 to 256"),
+    ({"levels": 257}, "give levels 2 to 256"),
     ({"image_shape": (4, 4, 3), "features": 4}, "too few for 3 colours"),
     ({"image_shape": (4, 4, 3), "embedding_dim": 4}, "an embedding is for grids of codes"),
     ({"mixture": 2, "embedding_dim": 4}, "no order: not for 1 channels, nor for a mixture of 2"),

@@ -11,10 +11,9 @@ import pytest
 import evaluate
 import generate
 from models import RECIPES
-from scratchnet import no_grad
+from scratchnet import no_grad, to_numpy
 from scratchnet.runs.data import MissingDataError
 from scratchnet.runs.files import read_json
-from scratchnet.runs.pictures import host
 from scratchnet.runs.run import open_run
 
 BOX = Path(__file__).parent.parent / "pretrained"
@@ -50,8 +49,8 @@ def test_opens_and_draws_without_data(name, tmp_path, monkeypatch):
         images = np.load("new.npy")
     else:
         with no_grad():
-            images = host(model.decode_codes(np.arange(16).reshape(1, 4, 4)) if hasattr(
-                model, "codes") else 1 / (1 + np.exp(-host(model.decode(np.eye(2))))))
+            images = to_numpy(model.decode_codes(np.arange(16).reshape(1, 4, 4)) if hasattr(
+                model, "codes") else 1 / (1 + np.exp(-to_numpy(model.decode(np.eye(2))))))
     assert len(images) and np.isfinite(images).all()
     assert 0.02 < images.mean() / max(1, images.max()) < 0.7 and images.std() > 0.05
 

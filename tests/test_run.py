@@ -28,7 +28,7 @@ from scripts import (
 
 import generate
 from models import RECIPES
-from scratchnet import training
+from scratchnet import nn, training
 from scratchnet.errors import DivergenceError
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
@@ -175,7 +175,7 @@ def test_no_two_generators_are_the_same():
 
 
 def test_evaluation_draws_other_noise_for_every_batch_and_the_same_each_time():
-    class Noisy(training.Model):
+    class Noisy(nn.Model):
         noise_dim = 3
 
         def __init__(self):

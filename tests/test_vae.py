@@ -408,8 +408,8 @@ def test_images_that_nobody_divided_by_255_are_explained(dtype, error, words, rn
     (lambda: VAE(12, activation="swish"), "choose one of relu"),
     (lambda: ConvVAE((8, 8, 1), latent="tree"), "'tree': choose one of vector, map"),
     (lambda: ConvVAE((28, 28, 1), (8, 8, 8)), "28 x 28 do not fit: 3 convolutions of stride 2 need "
-     "height and width to be multiples of 8; give fewer channels"),
-    (lambda: VQVAE((10, 8, 1)), "10 x 8 do not fit.*multiples of 4"),
+     "height and width to be multiples of 8; images of 32 x 32 would do, or fewer channels"),
+    (lambda: VQVAE((10, 8, 1)), "10 x 8 do not fit.*multiples of 4: images of 12 x 8 would do"),
     (lambda: VQVAE((8, 8, 1), codebook="kmeans"), "'kmeans': choose one of gradient, ema"),
     (lambda: VQVAE((8, 8, 1), "resnet"), "'resnet': choose one of sonnet, keras"),
     (lambda: VQVAE((8, 8, 1)).encode(np.zeros((1, 12, 8, 1), np.float32)),

@@ -9,9 +9,8 @@ import pytest
 from models import VQVAE, moving_codes
 from models.vqvae import EPS, mean_square, perplexity
 from scratchnet import Tensor, gradcheck, nn, ops, optim, to_numpy, xp
-from scratchnet.ops.products import count, segment_sum
+from scratchnet.fast.segments import count, segment_sum
 from scratchnet.runs.cli import opening
-from scratchnet.tensor import raw
 from scratchnet.training import evaluate, step
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -334,7 +333,7 @@ def test_a_batch_in_pieces_is_the_batch(codebook, piece, backend, rng):
         model = tiny(np.random.default_rng(0), codebook=codebook)
         model.microbatch = size
         metrics = step(model, optim.Adam(model.parameters()), images, np.random.default_rng(1))
-        found.append({**model.state_dict(), **{n: to_numpy(raw(v)) for n, v in metrics.items()}})
+        found.append({**model.state_dict(), **{n: to_numpy(v) for n, v in metrics.items()}})
     for name, value in found[0].items():
         np.testing.assert_allclose(found[1][name], value, rtol=1e-4, atol=2e-5, err_msg=name)
 

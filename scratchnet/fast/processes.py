@@ -25,7 +25,7 @@ from . import mpi
 from .blas import blas_threads, cores, openblas
 from .group import STOPS, ProcessGroup
 
-MAIL = 1 << 20   # bytes of one mailbox: total() sends longer arrays in several parts
+MAIL = 1 << 20   # bytes of one mailbox: all_reduce sends longer arrays in several parts
 MOST = 8         # processes; nobody has measured more
 FEWEST = 8       # images of a batch for each process
 SPIN = 20_000    # looks at the others' turns (about 1 ms) before sleeping between them

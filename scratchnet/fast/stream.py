@@ -72,8 +72,8 @@ class StreamedConv:
 
     def __init__(self, stream, taps, W, b):
         self.stream, self.W, self.b = stream, W, b
-        self.top, self.left = max(-i for i, _ in taps), max(0, *(-j for _, j in taps), 0)
-        right = max(0, *(j for _, j in taps), 0)
+        self.top, self.left = max(-i for i, _ in taps), max(0, *(-j for _, j in taps))
+        right = max(0, *(j for _, j in taps))
         C = len(W) // len(taps)
         # Its input in the rows i - top to i. (All rows of all layers would not stay in the cache.)
         self.x = xp.zeros((stream.n, self.top + 1, self.left + stream.width + right, C), W.dtype)
@@ -84,6 +84,7 @@ class StreamedConv:
         self.places, self.places_above = tuple(places), tuple(places[:above])
         self.W_above, self.W_here = W[:above * C], W[above * C:]
         here = [j for _, j in places[above:]]
+        # A row's taps are equally far apart: one slice.
         step = here[1] - here[0] if len(here) > 1 else 1
         self.here = (here[0], here[-1] + 1, step) if here else None
 

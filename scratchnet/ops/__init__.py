@@ -1,5 +1,5 @@
-"""Every differentiable op. One op is one function: its docstring is the math, its
-first lines the forward pass, and each nested function one derivative.
+"""Every op. One op is one function: its docstring is the math, its first lines the forward
+pass, and each nested function one derivative (nearest_code has none).
 
 Read in this order: arithmetic, elementwise, reductions, shapes, products, quantise. What makes
 Tensors of what an op is given, and refuses what it cannot take, stands apart: ../inputs.py.

@@ -6,7 +6,7 @@ docs/01-chain-rule.md derives the adjoints of a product, docs/07-pixelcnn.md tha
 import math
 
 from ..fast.products import column_sum
-from ..fast.segments import count, segment_sum  # noqa: F401 - count: models import it from here
+from ..fast.segments import segment_sum
 from ..inputs import as_tensor, integers, operands, require, shapes
 from ..tensor import record
 from .arithmetic import unbroadcast

@@ -49,9 +49,9 @@ def max(x, axis=None, keepdims=False):
     x = floats(x)
     y = x.data.max(axis=axis, keepdims=True)
     def dx(g):
-        largest = x.data == y
-        count = largest.sum(axis=axis, keepdims=True, dtype=x.dtype)
-        return largest * (spread(g, x.shape, axis, keepdims) / count)
+        at_max = x.data == y
+        count = at_max.sum(axis=axis, keepdims=True, dtype=x.dtype)
+        return at_max * (spread(g, x.shape, axis, keepdims) / count)
     return record(y if keepdims else drop_axes(y, axis), (x, dx))
 
 

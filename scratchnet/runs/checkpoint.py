@@ -108,10 +108,3 @@ def averages(state, model):
         return {}
     number = {p: i for i, p in enumerate(model.parameters())}
     return {name: state[f"average.{number[p]}"] for name, p in model.named_parameters().items()}
-
-
-def write_json(path, content):
-    """Write a file that people may read too, and put it in place only when complete."""
-    with replacing(path, "w") as file:
-        json.dump(content, file, indent=2, allow_nan=False)
-        file.write("\n")

@@ -1,4 +1,4 @@
-"""What train_mnist.py and train_cifar.py share: a run from its flags to its summary."""
+"""What the training scripts share: a run from its flags to its summary."""
 
 import contextlib
 import importlib.util
@@ -17,7 +17,7 @@ from ..optim import Adam
 from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
-from .flags import OWN, model_list, read_flags
+from .flags import OWN_IMAGES, model_list, read_flags
 from .folder import barely_begun, check_free, claimed, clear, write_config
 from .log import label
 from .train import train
@@ -174,8 +174,8 @@ def load_images(flags, kind, recipes, named):
         dataset = load_data(flags, data.KINDS[kind], named)
     else:
         vqvae = find_vqvae(flags, kind, recipes)
-        same = OWN if "images" in flags else ("dataset",)
-        for name, (default, *_) in OWN.items() if "images" in flags else ():
+        same = OWN_IMAGES if "images" in flags else ("dataset",)
+        for name, (default, *_) in OWN_IMAGES.items() if "images" in flags else ():
             if name != "images" and getattr(flags, name) not in (default,
                                                                  getattr(vqvae.flags, name)):
                 raise RunError(f"--{name.replace('_', '-')}: the images are read as for the VQ-VAE "

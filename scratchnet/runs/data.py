@@ -115,7 +115,7 @@ class Dataset:
 def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     """Load a data set by name: one of SOURCES, or "synthetic".
 
-    synthetic: the function that draws the last one (scratchnet.synthetic).
+    synthetic: the function that draws the last one (runs/synthetic.py).
 
     Raises MissingDataError if its files are neither found nor downloadable (the
     message says what was tried), DataError if one is damaged.

@@ -73,6 +73,13 @@ def replacing(path, mode="wb"):
             raise
 
 
+def write_json(path, content):
+    """Write a file that people may read too, and put it in place only when complete."""
+    with replacing(path, "w") as file:
+        json.dump(content, file, indent=2, allow_nan=False)
+        file.write("\n")
+
+
 @contextlib.contextmanager
 def about(path):
     """The system's errors inside name this path: not a part of it, or nothing."""

@@ -87,7 +87,7 @@ IMAGES = {
     "validation": (None, "count", "evaluate on the last N training images, which are then not "
                    "trained on, instead of the test images: to choose flags by"),
 }
-OWN = {  # of train_images.py
+OWN_IMAGES = {  # of train_images.py
     "images": (None, "PATH", "a folder of pictures (subfolders are classes), or a file: .npy, "
                ".npz, .csv, idx, CIFAR's .bin"),
     "test": (None, "FILE", "the same, to test with (default: a tenth of the images, unless it is "
@@ -188,7 +188,7 @@ def build_parser(kind, about, recipes, model=None):
     changed = recipe.training | recipe.sizes if recipe else {}
     what = {"model": (None, models, "")} | ({"dataset": (
         None, datasets, f"default: {datasets[0]}, or synthetic if that cannot be had")}
-        if datasets else OWN)
+        if datasets else OWN_IMAGES)
     for title, flags in (("what to train", what | IMAGES), ("how to train", TRAINING),
                          ("the model's own sizes", recipe.has if recipe else {}),
                          ("the run", RUN | COMMON)):

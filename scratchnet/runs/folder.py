@@ -15,14 +15,13 @@ import numpy as np
 from .. import backend
 from ..errors import RunError, shown
 from ..fast.processes import processes
-from . import checkpoint
 from . import run as runs
-from .files import about, contents, lock, new_part, remove_parts, replacing
+from .files import about, contents, lock, new_part, remove_parts, replacing, write_json
 from .flags import RUN_ONLY
 from .pictures import PICTURES
 
 N = "(0|[1-9][0-9]*)"
-OWN = re.compile(  # what a run, generate.py and evaluate.py call their files
+OURS = re.compile(  # what a run, generate.py and evaluate.py call their files
     rf"config\.json|checkpoint\.npz|(metrics|train)\.csv|curves\.png"
     rf"|({'|'.join(PICTURES)})(-seed{N}(-{N})?)?\.png"
     rf"|(evaluation|validation)(-static)?(-first{N})?(-importance{N})?\.json")
@@ -50,7 +49,7 @@ def check_has_room(path):
 def own(folder):
     """The names of the files in the folder that a run, generate.py or evaluate.py wrote there."""
     return {name for name in contents(folder)
-            if OWN.fullmatch(name) and not (folder / name).is_dir()}
+            if OURS.fullmatch(name) and not (folder / name).is_dir()}
 
 
 def check_free(folder, overwrite, whole=False):
@@ -171,7 +170,7 @@ def write_config(folder, script, flags, dataset, continued):
                            "num_classes": dataset.num_classes},
                **({"continued": continued} if continued else {}),
                "versions": versions(), "processes": processes(flags.batch_size)}
-    checkpoint.write_json(folder / "config.json", content)
+    write_json(folder / "config.json", content)
 
 
 def versions():

@@ -9,9 +9,8 @@ import time
 
 import numpy as np
 
-from ..backend import to_numpy, xp
+from ..backend import raw, to_numpy, xp
 from ..errors import DivergenceError
-from ..tensor import raw
 from ..training import summarise
 from . import checkpoint
 from .files import replacing

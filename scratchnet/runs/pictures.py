@@ -11,8 +11,8 @@ import numpy as np
 
 from ..backend import to_numpy, xp
 from ..errors import RunError
-from ..tensor import no_grad, raw
-from ..training import classes, generator, to_batch
+from ..tensor import no_grad
+from ..training import classes, evaluating, generator, to_batch
 from . import figures
 from .files import replacing
 from .log import progress_bar
@@ -84,8 +84,8 @@ def samples(ask):
     labels = np.full(num, ask.label) if ask.label is not None else \
         np.arange(num) % max(1, model.num_classes)
     how = ask.how_drawn(model.image_shape[0]) if in_order(model) else {}
-    images = host(model.sample(num, generator(ask.seed, "pictures"), **classes(model, labels),
-                               **how))
+    images = to_numpy(model.sample(num, generator(ask.seed, "pictures"), **classes(model, labels),
+                                   **how))
     if not in_order(model):
         images = images.reshape(num, *ask.shape)
         note = "the decoder's mean image for z drawn from the prior"
@@ -110,7 +110,7 @@ def in_order(model):
 def reconstructions(ask):
     """Test images and what the model makes of them: (num, 2, H, W, C)."""
     images, labels = ask.test_images(usual=60)
-    again = host(ask.model.reconstruct(to_batch(images), **classes(ask.model, labels)))
+    again = to_numpy(ask.model.reconstruct(to_batch(images), **classes(ask.model, labels)))
     pairs = np.stack([images / np.float32(255), again], axis=1)
 
     def figure():
@@ -130,12 +130,12 @@ def interpolation(ask, steps=11):
     next one; a model that is told the class stays in that of the first image."""
     model, (images, labels) = ask.model, ask.test_images(usual=20, each=2)
     num = len(images) // 2
-    z = host(mean_code(model.encode(to_batch(images), **classes(model, labels))))
+    z = to_numpy(mean_code(model.encode(to_batch(images), **classes(model, labels))))
     starts, ends = z[:num], z[num:] if model.num_classes else np.roll(z[num:], -1, axis=0)
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
     between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
     how = classes(model, labels[:num].repeat(steps))
-    found = host(model.mean_image(xp.asarray(between), **how)).reshape(num, steps, *ask.shape)
+    found = to_numpy(model.mean_image(xp.asarray(between), **how)).reshape(num, steps, *ask.shape)
     note = ("left: the model's reconstruction of a test image; to the right z moves in a straight "
             "line to that of another, and the class stays" if model.num_classes else
             "left and right: the model's reconstructions of two test images; between them z moves "
@@ -149,7 +149,7 @@ def styles(ask):
     model, num = ask.model, ask.num or 16
     K, z_dim = model.num_classes, model.z_dim
     z = generator(ask.seed, "pictures").standard_normal((num, z_dim), dtype=np.float32)
-    images = host(model.mean_image(xp.asarray(np.tile(z, (K, 1))), np.arange(K).repeat(num)))
+    images = to_numpy(model.mean_image(xp.asarray(np.tile(z, (K, 1))), np.arange(K).repeat(num)))
     return images.reshape(K, num, *ask.shape), lambda: figures.grid(
         images.reshape(-1, *ask.shape), num, f"{ask.title}: style by class",
         f"a class for each row, 0 to {K - 1}; a z drawn from the prior for each column, the same "
@@ -163,7 +163,7 @@ def manifold(ask):
     quantiles = figures.quantiles_of(side)
     z = np.array([[x, y] for y in reversed(quantiles) for x in quantiles], np.float32)
     how = classes(ask.model, np.full(len(z), label))
-    images = host(ask.model.mean_image(xp.asarray(z), **how)).reshape(-1, *ask.shape)
+    images = to_numpy(ask.model.mean_image(xp.asarray(z), **how)).reshape(-1, *ask.shape)
     title = f"{ask.title}: decoded manifold" + f", label {label}" * bool(how)
     return images, lambda: figures.manifold(images, title)
 
@@ -174,7 +174,7 @@ def latent(ask):
     if labels is None:
         labels = np.full(len(images), ask.label or 0)
     parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
-    codes = np.concatenate([host(mean_code(ask.model.encode(
+    codes = np.concatenate([to_numpy(mean_code(ask.model.encode(
         to_batch(images[part]), **classes(ask.model, labels[part])))) for part in parts])
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
     return codes, lambda: figures.latent_plane(codes, labels, title)
@@ -186,12 +186,12 @@ def completion(ask, times=4):
     model, (images, labels) = ask.model, ask.test_images(usual=16)
     x, rng = to_batch(images, ask.model.takes_codes), generator(ask.seed, "pictures")
     how = classes(model, labels) | ask.how_drawn(times * model.image_shape[0])
-    whole = host(model.images(model.values_of(x)))
+    whole = to_numpy(model.images(model.values_of(x)))
     (h, w, _), (H, W) = model.image_shape, whole.shape[1:3]
     mask = np.arange(h)[:, None] >= np.full(w, h // 2)
     if ask.mask is not None:  # of codes, those whose part of the image it touches
         mask = ask.mask.reshape(h, H // h, w, W // w).any(axis=(1, 3))
-    again = [host(model.complete(x, rng, mask=mask, **how)) for _ in range(times)]
+    again = [to_numpy(model.complete(x, rng, mask=mask, **how)) for _ in range(times)]
     seen = np.where(mask.repeat(H // h, 0).repeat(W // w, 1)[..., None], np.float32(0.5), whole)
     found = np.stack([seen, *again, whole], axis=1)
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
@@ -210,10 +210,11 @@ def scores(ask, weights=100):
     for start in range(0, len(images), 50):
         part = slice(start, start + 50)
         x, how = to_batch(images[part], model.takes_codes), classes(model, labels[part])
-        nats.append(host(model.neg_log_likelihood(x, **how)) if hasattr(model, "neg_log_likelihood")
-                    else -host(model.log_likelihood(x, weights, rng, **how)))
+        nats.append(to_numpy(model.neg_log_likelihood(x, **how)
+                             if hasattr(model, "neg_log_likelihood")
+                             else -model.log_likelihood(x, weights, rng, **how)))
     nats = np.concatenate(nats)
-    shown = host(model.images(model.values_of(to_batch(images, model.takes_codes)))) \
+    shown = to_numpy(model.images(model.values_of(to_batch(images, model.takes_codes)))) \
         if model.takes_codes else images / np.float32(255)
     return nats, lambda: figures.scored(shown, nats, f"{ask.title}: scores",
                                         f"{ask.source}, the likeliest first; above each "
@@ -224,7 +225,7 @@ def codes(ask):
     """The grids of codes of test images: integers (num, h, w)."""
     images, _ = ask.test_images(usual=10)
     found = codes_of(ask.model, images)
-    again = host(ask.model.decode_codes(found))
+    again = to_numpy(ask.model.decode_codes(found))
     return found, lambda: figures.code_maps(images / 255, found, again, len(ask.model.e),
                                             f"{ask.title}: images as codes")
 
@@ -241,7 +242,7 @@ def palette(ask):
     K = len(ask.model.e)
     h, w = codes_of(ask.model, np.zeros((1, *ask.shape), np.uint8)).shape[1:]
     grids = np.repeat(np.arange(K), h * w).reshape(K, h, w)
-    images = np.concatenate([host(ask.model.decode_codes(part))
+    images = np.concatenate([to_numpy(ask.model.decode_codes(part))
                              for part in np.array_split(grids, -(-K // 64))])
     return images, lambda: figures.palette(images, f"{ask.title}: what each code decodes to")
 
@@ -279,20 +280,14 @@ def draw_all(model, dataset, log, columns, folder, title, seed):
     """Draw every picture that this model can give, and the curves of its Log, into the folder;
     returns the names of the files that could be written."""
     ask = Request(model, title, dataset.image_shape, lambda: dataset, seed)
-    before = model.training
-    model.eval()
-    drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model) if name != "scores"}
-    model.train(before)
+    with evaluating(model):
+        drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model)
+                 if name != "scores"}
     drawn["curves.png"] = figures.curves(log, columns, f"{title}: training")
     for name, figure in drawn.items():
         with log.dispensable(name):
             write_figure(Path(folder) / name, figure)
     return [name for name in drawn if name not in log.unwritten]
-
-
-def host(x):
-    """A Tensor or array as a NumPy array."""
-    return to_numpy(raw(x))
 
 
 def mean_code(x):

@@ -82,7 +82,6 @@ class Run:
         grey = self.vqvae is not None or self.flags.binarize == "none"
         return found if grey else data.statically_binarised(found)
 
-
     def given(self, path, progress=True):
         """Images of one's own as this run's: of their size and channels, black or white if those
         are; for a prior, as codes. A Dataset without training images. Raises DataError."""
