@@ -211,7 +211,7 @@ def test_codes_are_decoded_as_they_are_drawn(rng):
     assert_array_equal(model.decode_codes(codes).numpy(), model.decode_codes(codes[..., 0]).numpy())
     with pytest.raises(IndexError, match="codes from 6 to 6, but there are codes 0 to 5"):
         model.decode_codes(np.full((1, 2, 2), 6))
-    with pytest.raises(ValueError, match=r"codes of shape \(2, 2\); it needs \(N, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"codes of shape \(2, 2\); it needs \(N, height, width\)"):
         model.decode_codes(np.zeros((2, 2), int))
 
 

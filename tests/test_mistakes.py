@@ -129,7 +129,7 @@ def test_a_class_that_all_images_have_is_not_told(model, capsys, monkeypatch):
     of_one = title, (images, 0 * labels, test, 0 * test_labels)
     monkeypatch.setitem(data.KINDS, "mnist", replace(data.KINDS["mnist"], synthetic=lambda: of_one))
     message = refused(capsys, asked(f"--model {model} --conditional --dataset synthetic"))
-    assert "--conditional: the images are all of one class" in message
+    assert "--conditional: the images have no labels, or one class alone" in message
     assert not Path("runs").exists()
 
 
