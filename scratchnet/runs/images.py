@@ -66,29 +66,22 @@ def read_folder(path, form, progress):
     for inner in (path / "MNIST" / "raw", path / "raw"):  # torchvision's
         if any(inner.glob("*-ubyte*")):
             return read_folder(inner, form, progress)
-    names = sorted(p.name for p in path.iterdir() if not hidden(p))
-    divided, arrays = {}, []
-    for name in names:
-        inside = (path / name).is_dir()
-        word = name.lower() if inside else re.split(r"[-_. ]", name.lower())[0]
-        part = PARTS.get(word)
-        if "label" not in name:
-            arrays += [] if inside or not ARRAYS.search(name) else [path / name]
-            if part and (inside or ARRAYS.search(name)):
-                divided.setdefault(part, path / name)
-    if len(divided) < 2 and len(arrays) == 1:
-        return read_file(arrays[0], form)
-    if len(divided) == 2:
-        found = {part: read_part(file, form, progress) for part, file in divided.items()}
-        others = [n for n in names if (path / n).is_dir() and path / n not in divided.values()]
-        if others:
-            said = (*found["train"].said, f"left out: {', '.join(others)}")
-            found["train"] = replace(found["train"], said=said)
-        if found["train"].classes != found["test"].classes:
-            raise DataError(f"{path}: the folders {divided['train'].name} and "
-                            f"{divided['test'].name} have other subfolders, which are the classes")
-        return found
-    return {"all": read_pictures(path, form, progress)}
+    inside = sorted(p for p in path.iterdir() if not hidden(p))
+    folders = [p for p in inside if p.is_dir()]
+    arrays = [p for p in inside if ARRAYS.search(p.name) and "label" not in p.name]
+    divided = {}
+    for p in folders + arrays:
+        word = p.name if p in folders else re.split("[-_. ]", p.name)[0]
+        if part := PARTS.get(word.lower()):
+            divided.setdefault(part, p)
+    if len(divided) < 2:
+        return (read_file(arrays[0], form) if len(arrays) == 1 else
+                {"all": read_pictures(path, form, progress)})
+    found = {part: read_part(p, form, progress) for part, p in divided.items()}
+    if others := [p.name for p in folders if p not in divided.values()]:
+        said = (*found["train"].said, f"left out: {', '.join(others)}")
+        found["train"] = replace(found["train"], said=said)
+    return found
 
 
 def read_part(path, form, progress=True):
