@@ -4,6 +4,7 @@ Each function takes a Request and returns what is shown as an array, for .npy, a
 draws the figure.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -272,7 +273,8 @@ def make(name, ask):
 
 
 def write_figure(path, figure):
-    with replacing(path) as file:
+    with replacing(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a title has letters that the font has not
         figure.savefig(file, format="png", dpi=110)
 
 
