@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections import Counter
 from importlib.util import find_spec
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # on small arrays a second thread only waits
@@ -45,25 +46,25 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     """Leave out the other array libraries for tests of what only the host does, and CuPy where it
     is not: that is said once, at the end."""
-    config.cupy_is_missing, config.left_out = cupy_is_missing(), 0
-    kept = []
+    missing, kept = cupy_is_missing(), []
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
         if item.get_closest_marker("host_only") and params.get("backend", "numpy") != "numpy":
             continue
         on_cupy = any(isinstance(v, str) and v == "cupy" for v in params.values())
-        if on_cupy and config.cupy_is_missing or (
+        if not (on_cupy and missing or
                 item.get_closest_marker("cupy") and find_spec("cupy") is None):
-            config.left_out += 1
-        else:
             kept.append(item)
     items[:] = kept
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if getattr(config, "left_out", 0):
-        terminalreporter.write_line(f"CuPy: not here ({config.cupy_is_missing}); {config.left_out} "
-                                    f"tests on it are left out")
+    if missing := cupy_is_missing():
+        terminalreporter.write_line(f"CuPy: not here ({missing}); the tests on it are left out")
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ")
+                      for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} skipped: {reason}")
 
 
 @pytest.fixture(autouse=True)
