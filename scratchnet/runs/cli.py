@@ -153,12 +153,12 @@ def use_backend(name, number=0):
             return use_backend("cupy", number)
         except BackendError:
             return backend.use("numpy")
-    def double(a): return a + a
+    def twice(a): return a + a  # a name that is none of C's: the kernel is called so
     try:
         found = backend.use(name, number)
         if found == "cupy":
             a = xp.zeros((2, 2), "f")
-            xp.fuse(double)(a @ a).get()
+            xp.fuse(twice)(a @ a).get()
     except Exception as error:  # CuPy has many error classes, none importable without CuPy
         words = str(error) if isinstance(error, BackendError) else (
             f"backend 'cupy': it cannot multiply matrices and compile kernels ({in_brief(error)})")
