@@ -31,7 +31,7 @@ def save(figure, name, **words):
 def digits():
     """MNIST if its files are there (nothing is downloaded), else digits drawn from fonts."""
     root = Path(os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
-    there = all((root / "mnist" / file).is_file() for file in data.IDX_FILES)
+    there = all((root / "mnist" / file).is_file() for file in data.SOURCES["mnist"].files)
     return data.load("mnist" if there else "synthetic", root)
 
 
