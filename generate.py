@@ -49,6 +49,8 @@ def main(argv):
                               if not flags.input or name in OF_IMAGES)
     check(run, what, flags)
     given = flags.input and run.given(flags.input, not flags.quiet)
+    for words in given.said if given and not flags.quiet else ():
+        print(f"NOTE: {words}")
     if given and run.model.num_classes and flags.label is None and given.test_labels is None:
         raise RunError("--input: this run is told the class of an image; say which with --label")
     mask = flags.mask and read_mask(flags.mask, run)

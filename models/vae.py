@@ -81,7 +81,8 @@ class VAE(Model):
         "logistic"   the 256 levels of 8-bit pixels, mean and scale decoded for each
                      (losses.discretised_logistic): a probability, and so bits/dim
 
-    Raises ValueError for a size below 1, an unknown activation or likelihood.
+    Raises ValueError for a size below 1, a beta or warmup below 0, an unknown activation or
+    likelihood.
     """
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",

@@ -111,8 +111,9 @@ def to_batch(images, codes=False):
     if codes or images.dtype.kind not in "iu":
         return xp.asarray(images)
     if images.dtype != np.uint8:
-        require(1 < images.max() < 256, "images of integers up to {}: as bytes they go to 255; of "
-                "0 and 1 make floats, x.astype(np.float32)", images.max())
+        largest = int(images.max(initial=0))
+        require(largest != 1 and largest < 256, "images of integers up to {}: as bytes they go to "
+                "255; of 0 and 1 make floats, x.astype(np.float32)", largest)
     return xp.divide(xp.asarray(images), np.float32(255), dtype=np.float32)
 
 

@@ -80,7 +80,8 @@ FORMS = {
     "medmnist.npz": (lambda p: np.savez(
         p, train_images=GREY, train_labels=LABELS[:, None], val_images=GREY, val_labels=LABELS,
         test_images=GREY[:12], test_labels=LABELS[:12]), (), GREY, True),
-    "one array.npz": (lambda p: np.savez(p, GREY), (), GREY, False),
+    "one array.npz": (lambda p: np.savez(p, latest_values=GREY), (), GREY, False),
+    "to validate.npz": (lambda p: np.savez(p, train=GREY, valid=GREY[:12]), (), GREY, False),
     "train.csv": (kaggle, (), GREY, True),
     "pandas.csv": (lambda p: np.savetxt(p, GREY.reshape(24, -1), "%d", ",", comments="",
                                         header=",".join(map(str, range(64)))), (), GREY, False),
@@ -188,6 +189,20 @@ def test_only_the_words_divide_a_folder(folders, parts, tmp_path):
     assert parts != ["all"] or found["all"].classes == tuple(sorted(folders))
 
 
+def test_a_table_beside_pictures_is_no_images(tmp_path):
+    """Nor is what a link leads to twice."""
+    pictures(tmp_path, GREY[:6])
+    (tmp_path / "train.csv").write_text("file,label\n0.png,1\n")
+    (tmp_path / "cat" / "again").symlink_to(tmp_path)
+    (tmp_path / "far").mkdir()
+    pictures(tmp_path / "far", GREY[:3], classes=None)
+    found = read(tmp_path, Form(), False)["all"]
+    assert len(found.images) == 9 and "left out what is no picture: 1 file" in found.said
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "cats").symlink_to(tmp_path / "cat")
+    assert len(read(tmp_path / "near", Form(), False)["all"].images) > 1  # others are followed
+
+
 def test_classes_are_said_and_numbers_are_in_their_order(tmp_path):
     pictures(tmp_path, GREY[:6], classes=("10", "2", "1"))
     found = read(tmp_path, Form(), False)["all"]
@@ -267,9 +282,14 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
     (["a.npy", "--model", "vqvae", "--size", 15, 18], "images of 16 x 20 would do"),
     (["a.npy", "--model", "vae", "--size", 15], "--size: expected 2 arguments"),
     (["--resume", "vae"], "use python train_mnist.py"),
-    (["a.npy", "--model", "prior"], "--codes RUN")])
+    (["a.npy", "--model", "prior"], "--codes RUN"),
+    (["--model", "prior", "--codes", "own", "--grey"], "--grey: the images are those of the VQ"),
+    (["b.npy", "--model", "prior", "--codes", "own"], "b.npy: the images are those of")])
 def test_mistakes_with_images_of_ones_own(argv, words, runs_here, capsys):
     np.save("a.npy", GREY)
+    if "own" in argv:
+        assert train("a.npy", "--model", "vqvae", "--num-embeddings", 8, "--epochs", 1, "--quiet",
+                     "--out", "own", kind="images") == 0
     assert words in refused(capsys, train(*argv, kind="images"))
 
 
@@ -327,6 +347,13 @@ def test_scores_are_the_models_own(runs_here, tmp_path, capsys):
     np.testing.assert_allclose([float(row["bits_per_dim"]) for row in found],
                                nats / (784 * np.log(2)), rtol=1e-6)
     assert f"{nats[1]:,.2f} nats" in capsys.readouterr().out
+
+
+def test_what_is_taken_for_granted_of_given_images_is_said(runs_here, capsys):
+    np.save("a.npy", np.zeros((2, 28, 28), np.float32) - 0.5)
+    assert call(generate, "vae", "--input", "a.npy", "--out", "b.npy") == 0
+    assert "NOTE: numbers from -1 to 1: -1 is taken for black" in capsys.readouterr().out
+    assert not np.load("b.npy")[:, 0].any()  # a quarter of white is black to a binary model
 
 
 def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):

@@ -17,7 +17,7 @@ from ..optim import Adam
 from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
-from .flags import OWN_IMAGES, model_list, read_flags
+from .flags import OWN_IMAGES, dashed, model_list, read_flags
 from .folder import barely_begun, check_free, claimed, clear, write_config
 from .log import label
 from .train import train
@@ -175,11 +175,6 @@ def load_images(flags, kind, recipes, named):
     else:
         vqvae = find_vqvae(flags, kind, recipes)
         same = OWN_IMAGES if "images" in flags else ("dataset",)
-        for name, (default, *_) in OWN_IMAGES.items() if "images" in flags else ():
-            if name != "images" and getattr(flags, name) not in (default,
-                                                                 getattr(vqvae.flags, name)):
-                raise RunError(f"--{name.replace('_', '-')}: the images are read as for the VQ-VAE "
-                               f"of --codes {flags.codes}; leave it out")
         vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
         dataset = load_data(flags, data.KINDS[kind], named=True)
         say(flags, f"Encoding {dataset.title} with {vqvae.folder}")
@@ -235,9 +230,12 @@ def find_vqvae(flags, kind, recipes):
     if getattr(flags, "dataset", None) not in (None, vqvae.trained_on["name"]):
         raise RunError(f"--dataset {flags.dataset}: the VQ-VAE of --codes {flags.codes} was "
                        f"trained on {vqvae.trained_on['name']}; leave out --dataset")
-    if getattr(flags, "images", None) and absolute(flags.images) != vqvae.flags.images:
-        raise RunError(f"{flags.images}: the VQ-VAE of --codes {flags.codes} was trained on "
-                       f"{vqvae.flags.images}; leave the images out")
+    for name, (default, *_) in OWN_IMAGES.items() if "images" in flags else ():
+        given, its = getattr(flags, name), getattr(vqvae.flags, name)
+        if given != default and (absolute(given) if name == "images" else given) != its:
+            raise RunError(f"{given if name == 'images' else dashed(name)}: the images are those "
+                           f"of the VQ-VAE of --codes {flags.codes}, {vqvae.flags.images}, read as "
+                           f"for that; leave it out")
     return vqvae
 
 

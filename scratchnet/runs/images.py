@@ -19,7 +19,7 @@ from ..errors import DataError, in_brief
 from .files import reading
 from .formats import cifar, idx, unzipped
 
-# What a folder, or the first word of a file's name, says its images are for.
+# What a word in the name of a folder, a file or an array says its images are for.
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test", "t10k": "test",
          "val": "test", "valid": "test", "validation": "test"}
 ACCEPTED = ("give a folder of pictures (a subfolder for each class, if there are classes), a .npy, "
@@ -62,7 +62,7 @@ def read(path, form=Form(), progress=True):
 
 
 def read_folder(path, form, progress):
-    """train/ and test/, or files that say so; else pictures, or one file of arrays."""
+    """train/ and test/, or files that say so; else pictures; without those, one file of arrays."""
     for inner in (path / "MNIST" / "raw", path / "raw"):  # torchvision's
         if any(inner.glob("*-ubyte*")):
             return read_folder(inner, form, progress)
@@ -71,12 +71,12 @@ def read_folder(path, form, progress):
     arrays = [p for p in inside if ARRAYS.search(p.name) and "label" not in p.name]
     divided = {}
     for p in folders + arrays:
-        word = p.name if p in folders else re.split("[-_. ]", p.name)[0]
-        if part := PARTS.get(word.lower()):
+        if part := PARTS.get(p.name.lower() if p in folders else words_of(p.name)[0]):
             divided.setdefault(part, p)
     if len(divided) < 2:
-        return (read_file(arrays[0], form) if len(arrays) == 1 else
-                {"all": read_pictures(path, form, progress)})
+        if len(arrays) == 1 and not pictures_in(path)[0]:  # and not a table beside pictures
+            return read_file(arrays[0], form)
+        return {"all": read_pictures(path, form, progress)}
     found = {part: read_part(p, form, progress) for part, p in divided.items()}
     if others := [p.name for p in folders if p not in divided.values()]:
         said = (*found["train"].said, f"left out: {', '.join(others)}")
@@ -104,14 +104,27 @@ def hidden(path):
     return path.name.startswith((".", "__MACOSX"))
 
 
+def words_of(name):
+    return re.split("[-_. ]", name.lower())
+
+
+def pictures_in(path):
+    """The pictures of a folder and its subfolders, by their names, in order; how many other files
+    there are. A link to a folder is followed, but not back to where it was already."""
+    known, files, seen = picture_endings(), [], set()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        folders[:] = [name for name in folders if not hidden(Path(name))
+                      and os.path.realpath(Path(folder, name)) not in seen]
+        files += [Path(folder, name) for name in names if not hidden(Path(name))]
+    pictures = sorted(file for file in files if file.suffix.lower() in known)
+    return pictures, len(files) - len(pictures)
+
+
 def read_pictures(path, form, progress):
     """The pictures of a folder; those of its subfolders are the classes, in the order of their
     names. Files that are no pictures by their names are left out, and counted."""
-    known = picture_endings()
-    files = sorted(Path(folder, name) for folder, _, names in os.walk(path, followlinks=True)
-                   for name in names if not any(map(hidden, [
-                       Path(part) for part in Path(folder, name).relative_to(path).parts])))
-    pictures = [p for p in files if p.suffix.lower() in known]
+    pictures, others = pictures_in(path)
     if not pictures:
         raise DataError(f"{path}: no pictures in this folder; {ACCEPTED}")
     classes = sorted({p.relative_to(path).parts[0] for p in pictures if p.parent != path},
@@ -134,7 +147,6 @@ def read_pictures(path, form, progress):
         images = images.transpose(0, 2, 1, 3)
     labels = np.array([classes.index(p.relative_to(path).parts[0]) for p in pictures], np.uint8
                       ) if classes else None
-    others = len(files) - len(pictures)
     said = [f"left out what is no picture: {others} file{'s' * (others > 1)}"] if others else []
     if classes:
         named = ", ".join(f"{k} {name}" for k, name in enumerate(classes[:20]))
@@ -229,19 +241,23 @@ def read_file(path, form):
 
 
 def read_npz(path, content):
-    """Arrays of three axes or more are images, of one axis labels; "test" in its name says what an
-    array is for. MedMNIST's and Keras's files are such."""
+    """Arrays of three axes or more are images, of one axis labels; a word in its name says what an
+    array is for. MedMNIST's and Keras's files are such; of images to validate with and others to
+    test with, the latter are taken."""
     arrays = dict(np.load(io.BytesIO(content)))
-    arrays = {name: a for name, a in arrays.items() if "val" not in name}
+    if any("test" in words_of(name) for name in arrays):
+        arrays = {name: a for name, a in arrays.items()
+                  if not {"val", "valid", "validation"} & set(words_of(name))}
+    def part_of(name): return next(filter(None, map(PARTS.get, words_of(name))), "train")
     images = {name: a for name, a in arrays.items() if a.ndim >= 3}
     parts = {}
     for name, array in images.items():
-        part = "test" if "test" in name else "train"
+        part = part_of(name)
         if part in parts or len(images) > 2:
             raise DataError(f"{path}: which of its arrays are the images: {', '.join(images)}? "
                             f"Save those alone, or two, with train and test in their names")
-        beside = {n: a for n, a in arrays.items() if n not in images and a.ndim
-                  and ("test" in n) == (part == "test")}
+        beside = {n: a for n, a in arrays.items()
+                  if n not in images and a.ndim and part_of(n) == part}
         labels = [a.reshape(-1) for a in beside.values() if a.size == len(a) == len(array)]
         if beside and not labels:
             given = ", ".join(f"{n} {a.shape}" for n, a in beside.items())
@@ -303,10 +319,11 @@ def as_images(path, array, labels, form):
     if array.ndim == 4 and not len(array):
         raise DataError(f"{path}: an array of {array.shape}: there are no images in it")
     if array.ndim != 4 or not array.size or array.shape[3] not in (1, 3):
-        why = {"": "", 4: ": four channels, as with transparency; leave that out"}.get(
-            array.shape[3] if array.ndim == 4 else "", "")
+        why = ""
         if array.ndim == 4 and array.shape[1] in (1, 3):
             why = "; --channels-first reads them as (N, C, H, W)"
+        elif array.ndim == 4 and array.shape[3] == 4:
+            why = ": four channels, as with transparency; leave that out"
         raise DataError(f"{path}: an array of {array.shape}, but images are (N, H, W) or (N, H, W, "
                         f"C), with 1 or 3 channels{why}")
     images, said = pixels(path, array)

@@ -137,10 +137,10 @@ def interpolation(ask, steps=11):
     between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
     how = classes(model, labels[:num].repeat(steps))
     found = to_numpy(model.mean_image(xp.asarray(between), **how)).reshape(num, steps, *ask.shape)
-    note = ("left: the model's reconstruction of a test image; to the right z moves in a straight "
+    note = ("left: the model's reconstruction of an image; to the right z moves in a straight "
             "line to that of another, and the class stays" if model.num_classes else
-            "left and right: the model's reconstructions of two test images; between them z moves "
-            "in a straight line")
+            f"left and right: reconstructions of two {ask.source}; between them z moves in a "
+            f"straight line")
     return found, lambda: figures.grid(found.reshape(-1, *ask.shape), steps,
                                        f"{ask.title}: interpolation", note)
 

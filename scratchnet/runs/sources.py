@@ -45,15 +45,17 @@ def read_mnist(folder, source, progress):
     """The four idx files of MNIST and its kin, downloaded one by one."""
     arrays = []
     for file, sha256 in source.files.items():
-        path, content = folder / file, None
-        if not path.is_file() or sha256_of(path.read_bytes()) != sha256:
-            content = in_another_form(folder, file, source.unpacked.get(file))
-        if content is None:
-            if not path.is_file():
+        path = folder / file
+        packed = path.read_bytes() if path.is_file() else None
+        if packed is None or sha256_of(packed) != sha256:
+            found = in_another_form(folder, file, source.unpacked.get(file))
+            if found is None and packed is not None:
+                check_sum(path, packed, sha256)  # says how it is damaged
+            elif found is None:
                 download(path, [url + file for url in source.urls], sha256, progress)
-            check_sum(path, packed := path.read_bytes(), sha256)
-            content = unzipped(packed)
-        arrays.append(idx(content))
+                found = path.read_bytes()
+            packed = found
+        arrays.append(idx(unzipped(packed)))
     train_images, train_labels, test_images, test_labels = arrays
     return train_images[..., None], train_labels, test_images[..., None], test_labels
 
