@@ -7,7 +7,7 @@ The code has all measures. A rung of the ladder is a process that does without t
 below it: there it puts the plain function back in the place of the sooner one. The rungs and
 PyTorch, eager, take turns, a burst of steps each (benchmarks.compare). Printed for each rung: what
 it adds, the median time of a step, and the median of the rounds' ratios to PyTorch with their
-range. docs/09-speed.md explains the measures.
+range. docs/10-speed.md explains the measures.
 """
 
 import argparse

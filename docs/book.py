@@ -132,9 +132,9 @@ def in_bits(row, dims, found):
 
 
 def costs():
-    """{kind of images: [[model, bits an image, what it is], ...]}: the table of chapter 8."""
+    """{kind of images: [[model, bits an image, what it is], ...]}: the table of chapter 9."""
     found, kind = {}, None
-    for line in (DOCS / "08-priors-and-bits.md").read_text().splitlines():
+    for line in (DOCS / "09-priors-and-bits.md").read_text().splitlines():
         cells = [LINK.sub(r"\1", cell).strip(" *") for cell in line.strip("|").split("|")]
         if len(cells) == 6 and re.fullmatch(r"[\d,.]+", cells[2]):
             kind = cells[0].partition(",")[0] or kind

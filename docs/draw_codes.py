@@ -1,7 +1,7 @@
 """Draws images/codes-drawn.png: what codes decode to that are drawn uniformly, each as often as it
 is used, and by a prior. VQ-VAE and prior are trained here, on MNIST if it is there, else on
 synthetic digits, cut to the middle 20x20 pixels. And images/bits.png: the table of
-docs/08-priors-and-bits.md.
+docs/09-priors-and-bits.md.
 
     python docs/draw_codes.py            both
     python docs/draw_codes.py --bits     what PNG and the pixels' frequencies cost, on real data

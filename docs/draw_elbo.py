@@ -16,7 +16,7 @@ from scratchnet.runs.figures import plain
 from scratchnet.training import generator, to_batch
 
 W, B, S, X = 0.4, 0.5, 0.2, 0.9  # p(z) = N(0, 1), p(x|z) = N(W z + B, S^2), and the image
-POSTERIOR = 0.8, 0.2  # mean and variance of p(z|X), by chapter 5's formulas
+POSTERIOR = 0.8, 0.2  # mean and variance of p(z|X), by chapter 6's formulas
 LOG_P = -math.log(2 * math.pi * 0.2) / 2 - 0.4
 WEIGHTS = 2 ** np.arange(10)
 

@@ -1,5 +1,5 @@
 """Draws images/papers.png: which section of five papers is in which file, and in which chapter,
-from the tables of docs/10-papers.md.
+from the tables of docs/11-papers.md.
 
     python docs/draw_papers.py
 """
@@ -25,7 +25,7 @@ class Section:
 
 def papers():
     """[(title, sections)] of the chapter's tables."""
-    text = (DOCS / "10-papers.md").read_text()
+    text = (DOCS / "11-papers.md").read_text()
     heading = r"^## ([^\n]* \(\d{4}\.\d+\))\n"
     for title, body in re.findall(heading + r"(.*?)(?=^## )", text, re.M | re.S):
         sections = {}

@@ -1,5 +1,5 @@
 """Draws images/speed-machine.png: what a cache line, a page and the width of a product cost on this
-machine; and images/speed-ladder.png: the tables of docs/09-speed.md, which benchmarks.ladder
+machine; and images/speed-ladder.png: the tables of docs/10-speed.md, which benchmarks.ladder
 measured.
 
     python docs/draw_speed.py             both
@@ -153,7 +153,7 @@ def draw_machine():
 def ladders():
     """{model: [(measure, ratio), ...]} from the chapter's tables of "ratio to PyTorch"."""
     found, name = {}, None
-    for line in (DOCS / "09-speed.md").read_text().splitlines():
+    for line in (DOCS / "10-speed.md").read_text().splitlines():
         cells = [cell.strip(" *") for cell in line.strip("|").split("|")]
         if line.startswith("|") and "ratio to PyTorch" in cells:
             name = cells[0]
@@ -168,7 +168,7 @@ def draw_ladders():
     found = ladders()
     figure = new_figure(12.5, 4.6, "A training step, as a multiple of PyTorch's",
                         "each bar adds a measure to those above it; dashed: PyTorch, eager; the "
-                        "tables of docs/09-speed.md, measured by python -m benchmarks.ladder")
+                        "tables of docs/10-speed.md, measured by python -m benchmarks.ladder")
     for axes, (name, rows), colour in zip(figure.subplots(1, len(found)), found.items(),
                                           (BLUE, GREEN, ORANGE), strict=True):
         names, ratios = zip(*rows, strict=True)

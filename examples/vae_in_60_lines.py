@@ -12,7 +12,7 @@ from scratchnet import losses, nn, no_grad, ops, optim
 from scratchnet.runs import data, figures
 
 
-class VAE(nn.Module):  # Kingma & Welling 2013 (1312.6114); docs/05-vae.md derives every line
+class VAE(nn.Module):  # Kingma & Welling 2013 (1312.6114); docs/06-vae.md derives every line
     def __init__(self, pixels, hidden, z_dim, rng):
         self.hidden = nn.Linear(pixels, hidden, rng)
         self.posterior = nn.Linear(hidden, 2 * z_dim, rng)  # mu and log_var

@@ -3,7 +3,7 @@
     z = f(x),   x_hat = sigmoid(g(z)),   loss = BCE(x_hat, x) summed over pixels
 
 Nothing asks the codes z to fill a known region, so there is nothing to sample
-from: that is what the VAE (models/vae.py) adds. docs/05-vae.md shows both side by side.
+from: that is what the VAE (models/vae.py) adds. docs/06-vae.md shows both side by side.
 """
 
 import numpy as np

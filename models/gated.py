@@ -1,5 +1,5 @@
 """The gated PixelCNN: two stacks of gated convolutions, without a blind spot. van den Oord et al.
-2016b (1606.05328). docs/07-pixelcnn.md derives the window, the gate and the labels.
+2016b (1606.05328). docs/08-pixelcnn.md derives the window, the gate and the labels.
 """
 
 from scratchnet import nn, ops

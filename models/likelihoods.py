@@ -10,7 +10,7 @@
                  likeliest
 
 Softmax and Bernoulli are drawn channel after channel, a mixture all channels of a pixel at once.
-docs/07-pixelcnn.md derives each; docs/08-priors-and-bits.md has a softmax over codes.
+docs/08-pixelcnn.md derives each; docs/09-priors-and-bits.md has a softmax over codes.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@ The paper is silent on both. (Compare Lancucki et al. 2020, 2005.08520.)
 The encoder changes fast at first, and leaves most codes behind. So they are put onto vectors that
 it gives for the first batch, and in the first INIT_STEPS steps those are moved that get less than
 FAIR_PART of a fair share of the vectors. On CIFAR-10, after 600 steps: perplexity 313 with this,
-25 without. docs/06-vqvae.md shows a codebook that collapses, and its cure.
+25 without. docs/07-vqvae.md shows a codebook that collapses, and its cure.
 """
 
 import math

@@ -19,8 +19,8 @@ The loss is -log p(x) in nats: an exact likelihood, not a bound (models/likeliho
 drawn pixel after pixel (models/sampling.py).
 
 This is the plain model (1601.06759); models/gated.py has the later one (1606.05328), whose two
-stacks have no blind spot. docs/07-pixelcnn.md derives both. They also model a VQ-VAE's grids of
-code indices: docs/08-priors-and-bits.md.
+stacks have no blind spot. docs/08-pixelcnn.md derives both. They also model a VQ-VAE's grids of
+code indices: docs/09-priors-and-bits.md.
 """
 
 import math
@@ -100,7 +100,7 @@ class PixelCNN(Model):
     from one tap to the next in the 3x3 of each block; again from the start if blocks are left.
 
     The plain model has a blind spot: above and to the right of a pixel there is a cone of earlier
-    pixels that no stack of such filters reaches (docs/07-pixelcnn.md).
+    pixels that no stack of such filters reaches (docs/08-pixelcnn.md).
 
     Raises ValueError for levels outside 2 to 256 (65,536 for codes) and for sizes that do not go
     together.

@@ -115,7 +115,7 @@ def given_class(flags):
 
 def build_prior(dataset, rng, codes, conditional, **sizes):
     """codes: the run that the data set's codes come from; it has been read already.
-    docs/08-priors-and-bits.md says what a prior is for."""
+    docs/09-priors-and-bits.md says what a prior is for."""
     return GatedPixelCNN(dataset.image_shape, levels=dataset.levels, decode=dataset.decode,
                          num_classes=dataset.num_classes * conditional, rng=rng, **sizes)
 

@@ -9,7 +9,7 @@ q(z|x) = N(mu(x), sigma(x)^2 I) gives a lower bound on it instead (eq. 3):
 The KL has a closed form (losses.gaussian_kl). The expectation is estimated with
 one draw of z, and `reparameterise` makes that draw differentiable. The training
 loss is -ELBO: reconstruction + KL, both in nats, summed over pixels and latent
-dimensions, averaged over images. docs/05-vae.md derives all of it; docs/10-papers.md goes through
+dimensions, averaged over images. docs/06-vae.md derives all of it; docs/11-papers.md goes through
 the paper.
 """
 

@@ -12,7 +12,7 @@ encoder from running away from its codes. The reconstruction reaches the encoder
 straight-through estimator (ops.straight_through).
 
 With codebook="ema" there is no codebook term: each code is the running mean of the vectors
-that chose it (appendix A.1), `update`. docs/06-vqvae.md derives each line.
+that chose it (appendix A.1), `update`. docs/07-vqvae.md derives each line.
 """
 
 import numpy as np

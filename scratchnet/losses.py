@@ -13,8 +13,8 @@ its dimensions, so what the losses give are the terms of an ELBO, and may be add
 pixels beside a sum over dimensions weighs the KL 784 times too much, and the posterior collapses:
 docs/mistakes.md. Where an image has one loss, that of its class, "batchmean" is the mean.
 
-docs/02-cross-entropy.md derives the two cross-entropies, docs/05-vae.md the likelihoods and the KL,
-docs/06-vqvae.md the perplexity, docs/07-pixelcnn.md the mixture.
+docs/02-cross-entropy.md derives the two cross-entropies, docs/06-vae.md the likelihoods and the KL,
+docs/07-vqvae.md the perplexity, docs/08-pixelcnn.md the mixture.
 """
 
 from .backend import fused, xp
@@ -118,7 +118,7 @@ def gaussian_kl(mu, log_var, reduction="batchmean"):
 
         y = (mu^2 + e^log_var - 1 - log_var) / 2
         dL/dmu = g mu,   dL/dlog_var = g (e^log_var - 1) / 2
-    mu, log_var: one shape, (N, z_dim). Derived in docs/05-vae.md.
+    mu, log_var: one shape, (N, z_dim). Derived in docs/06-vae.md.
     Source: Kingma & Welling 2013, appendix B.
     Raises ValueError if the shapes differ.
     """
@@ -158,7 +158,7 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
         dL/dmean = g (sigmoid(-a) - sigmoid(b)) / s
         dL/dlog_scale = g (a sigmoid(-a) - b sigmoid(b) + w / (e^w - 1))
 
-    without the terms that are missing above (docs/05-vae.md). All arrays have one shape.
+    without the terms that are missing above (docs/06-vae.md). All arrays have one shape.
     Source: Salimans et al. 2017 (1701.05517), section 2.1. Raises ValueError if shapes differ or
     x is outside [0, 1] (tested on the host only).
     """

@@ -79,13 +79,13 @@ def test_a_rows_tests_exist(row):
 
 @each_row
 def test_a_rows_source_is_in_the_papers_section(row):
-    """Chapter 10's tables have every equation and section of a paper that a row names."""
+    """Chapter 11's tables have every equation and section of a paper that a row names."""
     papers = dict(re.findall(r"^## [^\n]*\((\d{4}\.\d{4,5})\)\n(.*?)(?=^## |\Z)",
                              CHAPTERS[-1].read_text(), re.M | re.S))
     for paper, rest in re.findall(r"\(https://arxiv\.org/abs/([\d.]+)\)([^;]*)", row.source):
-        if paper in papers:  # those that chapter 10 goes through; others are cited whole
+        if paper in papers:  # those that chapter 11 goes through; others are cited whole
             known = places("\n".join(re.findall(r"^\|([^|]*)\|", papers[paper], re.M)))
-            assert known and not places(rest) - known, f"chapter 10, {paper}"
+            assert known and not places(rest) - known, f"chapter 11, {paper}"
 
 
 def places(text):

@@ -1,7 +1,7 @@
 """A batch in micro-batches: gradient accumulation, so that what one computes is still in the cache
 when its backward pass reads it, and only the activations of one are ever in memory.
 
-docs/09-speed.md derives the sum.
+docs/10-speed.md derives the sum.
 """
 
 from .memory import on_host

@@ -4,7 +4,7 @@ NumPy uses more than one core for matrix products alone. Of threads, Python runs
 between NumPy's calls: two took 262 ms for a step of the CIFAR-10 VQ-VAE, one took 404, and two
 processes side by side 404 for twice the work. So on a CPU a process for each core trains. They
 share the parameters' memory; gradients are added up by shards: each process updates the parameters
-of one shard for all. docs/09-speed.md has the formula.
+of one shard for all. docs/10-speed.md has the formula.
 """
 
 import contextlib

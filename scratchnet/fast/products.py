@@ -3,7 +3,7 @@
 How: rows are made for a few images at a time, so that they are still in the cache when the product
 reads them, in memory that is used again; all taps of a rectangle are one copy; and with stride 1
 each map is computed as the other one, through mirrored taps, where that takes less work.
-docs/09-speed.md derives them and says what each gains.
+docs/10-speed.md derives them and says what each gains.
 """
 
 from functools import cache, lru_cache

@@ -79,7 +79,7 @@ def gate(x):
 
         dL/da = g s (1 - t^2),   dL/db = g t s (1 - s),   t = tanh(a),  s = sigmoid(b)
     x: (..., 2h); y: (..., h). Saves t and s. Source: van den Oord et al. 2016b (1606.05328), eq. 2;
-    docs/07-pixelcnn.md derives it.
+    docs/08-pixelcnn.md derives it.
     Raises ValueError if the last axis cannot be halved.
     """
     x = floats(x)

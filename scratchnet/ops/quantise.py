@@ -1,6 +1,6 @@
 """Vector quantisation: the nearest code, and the gradient that is declared for it.
 
-Source: van den Oord et al. 2017 (1711.00937), section 3.1; docs/06-vqvae.md derives it.
+Source: van den Oord et al. 2017 (1711.00937), section 3.1; docs/07-vqvae.md derives it.
 """
 
 import numpy as np
@@ -50,7 +50,7 @@ def straight_through(quantised, z):
     given, and the encoder would learn nothing. But y lies close to z (the commitment loss sees
     to that), so the direction in which y should move is about the direction in which z should:
     the decoder's gradient at y is handed to z unchanged. No finite difference can confirm it; what
-    the tests confirm is that it is exactly this. docs/06-vqvae.md shows where it points the wrong
+    the tests confirm is that it is exactly this. docs/07-vqvae.md shows where it points the wrong
     way. Source: Bengio et al. 2013 (1308.3432).
     Raises ValueError if the shapes differ.
     """
