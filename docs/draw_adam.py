@@ -6,11 +6,10 @@ weights gain where gradients are noisy. All are computed by scratchnet.optim.
 """
 
 import numpy as np
-from drawing import BLUE, DIGIT_COLOURS, GREEN, GREY, INK, ORANGE, RED, new_figure, save
+from drawing import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, new_figure, save
 
 from scratchnet import Tensor, optim
 
-VIOLET = DIGIT_COLOURS[6]
 STEPS = 50
 
 

@@ -7,11 +7,11 @@ from the tables of docs/11-papers.md.
 import re
 from dataclasses import dataclass
 
-from drawing import BLUE, DIGIT_COLOURS, DOCS, GREEN, GREY, INK, ORANGE, RED, new_figure, save
+from drawing import BLUE, DOCS, GREEN, GREY, INK, ORANGE, RED, VIOLET, new_figure, save
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-COLOURS = BLUE, GREEN, ORANGE, RED, DIGIT_COLOURS[6]
+COLOURS = BLUE, GREEN, ORANGE, RED, VIOLET
 SECTIONS, FILES, CHAPTERS = 4.2, 6.9, 10.3  # where the three columns stand
 WIDTH, HEIGHT = 13.5, 12.5
 

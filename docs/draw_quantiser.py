@@ -7,7 +7,7 @@ images/running-means.png: codes as running means, a code that nobody chooses, pe
 import math
 
 import numpy as np
-from drawing import BLUE, DIGIT_COLOURS, GREEN, GREY, INK, ORANGE, RED, new_figure, save
+from drawing import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, new_figure, save
 
 from models import VQVAE
 from scratchnet import Tensor, ops, optim
@@ -142,7 +142,7 @@ def draw_means(axes):
         update(model, batch(64))
         ways.append(model.e.numpy().copy())
     z = batch(500)
-    colours = np.array(DIGIT_COLOURS)[[0, 1, 2, 5, 6]]
+    colours = np.array([BLUE, ORANGE, GREEN, RED, VIOLET])
     axes.scatter(*z.T, s=9, c=colours[ops.nearest_code(z, model.e)], alpha=.45, linewidths=0)
     for way, colour in zip(np.stack(ways, 1), colours, strict=True):
         axes.plot(*way.T, color=INK, lw=1.3)

@@ -14,10 +14,10 @@ from scratchnet.runs.figures import DIGIT_COLOURS, INK, PALE, new_figure  # noqa
 from scratchnet.training import generator, step  # noqa: E402
 
 GREY = "#777777"
-BLUE, ORANGE, GREEN, RED = (DIGIT_COLOURS[i] for i in (0, 1, 2, 5))
+BLUE, ORANGE, GREEN, RED, VIOLET = "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1"
 BATCH, LR = 64, 4e-3  # of `trained`
 
-__all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "RED", "digits",
+__all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "RED", "VIOLET", "digits",
            "new_figure", "save", "trained"]
 
 

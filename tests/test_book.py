@@ -37,7 +37,7 @@ FORMULAS = [  # of the method sections of backpropagation, convolution, Adam, an
     "masks A and B", "RGB order", "the blind spot and the window", "gates and two stacks",
     "conditioning", "the 256-way softmax", "the mixture of logistics",
     "sampling with and without a cache", "the prior over codes"]
-SECTIONS = ["## What goes wrong", book.TABLE, "## Where to read on"]
+SECTIONS = ["## What goes wrong", "## In short", "## Exercises", book.TABLE, "## Where to read on"]
 
 
 # ---------------------------------------------------------------- the table of all formulas
