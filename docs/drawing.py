@@ -17,8 +17,8 @@ GREY = "#777777"
 BLUE, ORANGE, GREEN, RED, VIOLET = "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1"
 BATCH, LR = 64, 4e-3  # of `trained`
 
-__all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "RED", "VIOLET", "digits",
-           "new_figure", "save", "trained"]
+__all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "RED", "VIOLET",
+           "digits", "new_figure", "save", "trained"]
 
 
 def save(figure, name, **words):
