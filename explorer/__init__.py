@@ -1,0 +1,1 @@
+"""What answers the page: plain functions of the engine, over HTTP or inside the browser."""

@@ -1,0 +1,3 @@
+"""All that can be asked."""
+
+from . import ask_vae, runs  # noqa: F401

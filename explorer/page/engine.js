@@ -1,0 +1,98 @@
+// What the engine is asked: over HTTP, or as messages to a worker that runs it by Pyodide.
+// call(name, args) is one answer; stream(name, args, part) is several, and returns a function that
+// ends it. An answer with {error} in it is thrown as an Error.
+
+const overHttp = document.documentElement.dataset.engine === "http";
+const token = new URLSearchParams(location.search).get("token") || "";
+
+export async function call(name, args = {}) {
+  let last;
+  if (overHttp) {
+    const reply = await post("ask", name, args);
+    last = await reply.json();
+  } else {
+    await new Promise((done) => ask(name, args, (part) => { last = part; }, done));
+  }
+  return checked(last);
+}
+
+export function stream(name, args, part, done = () => {}, failed = (error) => { throw error; }) {
+  if (!overHttp) {
+    const number = ask(name, args, (found) => {
+      try { part(checked(found)); } catch (error) { failed(error); }
+    }, done);
+    return () => worker.postMessage({ end: number });
+  }
+  const stop = new AbortController();
+  (async () => {
+    const reader = (await post("stream", name, args, stop.signal)).body
+      .pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    for (;;) {
+      const { value, done: over } = await reader.read();
+      if (over) break;
+      const events = (text + value).split("\n\n");
+      text = events.pop();
+      for (const event of events) part(checked(JSON.parse(event.slice("data: ".length))));
+    }
+    done();
+  })().catch((error) => { if (error.name !== "AbortError") failed(error); });
+  return () => stop.abort();
+}
+
+function post(kind, name, args, signal) {
+  return fetch(`${kind}/${name}`, {
+    method: "POST", body: JSON.stringify(args), signal, headers: { "X-Token": token },
+  }).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new Error("explore.py does not answer any more; start it again");
+  });
+}
+
+function checked(answer) {
+  if (answer.error) throw new Error(answer.error);
+  return withArrays(answer);
+}
+
+const KINDS = {
+  float32: Float32Array, int32: Int32Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array,
+};
+
+// {shape, dtype, data: base64} becomes {shape, data: a typed array}, wherever it is.
+function withArrays(value) {
+  if (Array.isArray(value)) return value.map(withArrays);
+  if (value === null || typeof value !== "object") return value;
+  if (value.dtype && value.shape) {
+    const bytes = Uint8Array.from(atob(value.data), (c) => c.charCodeAt(0));
+    return { shape: value.shape, data: new KINDS[value.dtype](bytes.buffer) };
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withArrays(item)]));
+}
+
+// ---------------------------------------------------------------- the worker
+
+const asked = new Map();
+let worker, number = 0;
+
+function ask(name, args, part, done) {
+  asked.set(number += 1, { part, done });
+  worker.postMessage({ number, name, args: JSON.stringify(args) });
+  return number;
+}
+
+// Start the worker; progress(words, share from 0 to 1). Over HTTP there is nothing to start.
+export function start(progress) {
+  if (overHttp) return Promise.resolve();
+  worker = new Worker("page/worker.js");
+  return new Promise((ready, failed) => {
+    worker.onerror = (event) => failed(new Error(event.message));
+    worker.onmessage = ({ data }) => {
+      if (data.ready) return ready();
+      if (data.failed) return failed(new Error(data.failed));
+      if (data.progress) return progress(data.progress, data.share);
+      const { part, done } = asked.get(data.number) || {};
+      if (data.part && part) part(JSON.parse(data.part));
+      if (data.over) { asked.delete(data.number); if (done) done(); }
+    };
+  });
+}

@@ -1,0 +1,75 @@
+// Which panel is shown, and its state, stand in the address: #vae?run=vae2-mnist&at=0.3,-1
+
+import { call, start } from "./engine.js";
+import { make } from "./tools.js";
+
+const PANELS = {
+  vae: ["VAE", () => import("./vae.js")],
+};
+
+const main = document.getElementById("main"), state = document.getElementById("state");
+let runs = [], leave = () => {}, shown = "";
+
+export function say(words, bad = false) {
+  state.textContent = words;
+  state.classList.toggle("error", bad);
+}
+export const fail = (error) => say(error.message, true);
+
+function read() {
+  const [name, query] = location.hash.slice(1).split("?");
+  return [name, Object.fromEntries(new URLSearchParams(query || ""))];
+}
+
+function write(name, values) {
+  const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined
+    && value !== null && value !== "")).toString().replaceAll("%2C", ",");
+  shown = `#${name}${query ? `?${query}` : ""}`;
+  history.replaceState(null, "", shown);
+}
+
+async function show() {
+  if (location.hash === shown && shown) return;
+  const [name, values] = read();
+  shown = location.hash;
+  leave();
+  leave = () => {};
+  for (const tab of document.querySelectorAll("#tabs a")) {
+    if (tab.hash === `#${name}`) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+  say("");
+  if (!PANELS[name]) return void main.replaceChildren(welcome());
+  document.title = `${PANELS[name][0]}: scratchnet`;
+  try {
+    const panel = await PANELS[name][1]();
+    main.replaceChildren();
+    const set = (changed) => write(name, Object.assign(values, changed));
+    leave = (await panel.show(main, { runs, values, set, say, fail })) || (() => {});
+  } catch (error) { fail(error); }
+}
+
+function welcome() {
+  const broken = runs.filter((run) => run.error);
+  return make("div", {}, make("h1", {}, "VAE, VQ-VAE and PixelCNN, to touch"),
+    make("p", {}, "The engine that trains these models answers this page: nothing here is a recording."),
+    make("div", { class: "columns" }, Object.entries(PANELS).map(([name, [title, , words]]) => make("div", { class: "card" },
+      make("h2", {}, make("a", { href: `#${name}` }, title)), make("p", { class: "soft" }, words || "")))),
+    broken.length ? make("div", {}, make("h2", {}, "Runs that cannot be shown"), make("ul", {}, broken.map((run) =>
+      make("li", {}, `${run.name}: ${run.error}`)))) : null);
+}
+
+function theme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  dispatchEvent(new Event("themechange"));
+}
+
+document.getElementById("theme").addEventListener("click", theme);
+document.getElementById("tabs").append(...Object.entries(PANELS).map(([name, [title]]) => make("a", { href: `#${name}` }, title)));
+addEventListener("hashchange", show);
+const bar = make("progress", { max: 1, value: 0.02 });
+state.replaceChildren("Starting the engine: ", bar);
+start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); })
+  .then(() => call("runs")).then((found) => { runs = found.runs; return show(); }).catch(fail);

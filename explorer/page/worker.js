@@ -1,0 +1,46 @@
+// The engine itself, by Pyodide, in a worker of its own: Python answers, JavaScript hands it on.
+// The folder of the page has site.json: {pyodide: where, hashes: {file: SHA-256}}, and engine.zip.
+
+const SITE = new URL("../", self.location);
+const ended = new Set();
+let asked;
+
+async function begin() {
+  const { pyodide: where, hashes } = await (await fetch(new URL("site.json", SITE))).json();
+  const base = new URL(where, SITE);
+  postMessage({ progress: "Python", share: 0.1 });
+  const source = await (await fetch(new URL("pyodide.js", base))).arrayBuffer();
+  const found = [...new Uint8Array(await crypto.subtle.digest("SHA-256", source))]
+    .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (found !== hashes["pyodide.js"]) throw new Error("pyodide.js is not the one that this page was made with");
+  importScripts(new URL("pyodide.js", base));
+  const python = await loadPyodide({ indexURL: base.href });
+  postMessage({ progress: "NumPy", share: 0.5 });
+  await python.loadPackage("numpy", { messageCallback: () => {} });
+  postMessage({ progress: "the models", share: 0.8 });
+  python.unpackArchive(await (await fetch(new URL("engine.zip", SITE))).arrayBuffer(), "zip", { extractDir: "/site" });
+  asked = await python.runPythonAsync("import sys; sys.path.insert(0, '/site')\nfrom explorer.wasm import parts\nparts");
+  self.python = python;
+  postMessage({ ready: true });
+}
+
+const begun = begin().catch((error) => {
+  postMessage({ failed: `the engine could not be started: ${error.message}` });
+  throw error;
+});
+
+self.onmessage = async ({ data }) => {
+  await begun;
+  if (data.end) return void ended.add(data.end);
+  const { number, name, args } = data;
+  const parts = asked(name, args);
+  for (;;) {
+    const { value, done } = parts.next();
+    if (done) break;
+    postMessage({ number, part: value });
+    await new Promise((turn) => setTimeout(turn));  // other messages, an end among them
+    if (ended.delete(number)) { parts.return(); break; }
+  }
+  parts.destroy();
+  postMessage({ number, over: true });
+};

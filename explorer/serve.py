@@ -1,0 +1,147 @@
+"""The page over HTTP, for this computer alone: files, answers as JSON, streams of answers."""
+
+import json
+import secrets
+import socket
+import threading
+import webbrowser
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import bottle
+
+from scratchnet.errors import UserError
+
+from . import ask_all  # noqa: F401 - what can be asked
+from .answers import LARGEST, parts
+from .runs import Runs
+
+HERE = Path(__file__).resolve().parent
+AT_WORK = 64  # requests that wait or are answered; more are told to come again
+RUNS_CODE = {"run_cell", "check_exercise"}  # for these the token of the address is needed
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+          "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+
+
+def application(runs, port, token):
+    """The WSGI application. One answer, or part of a stream, is computed at a time."""
+    app, turn, room = bottle.Bottle(), threading.Lock(), threading.BoundedSemaphore(AT_WORK)
+    hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+
+    @app.hook("before_request")
+    def refuse():
+        origin = bottle.request.headers.get("Origin")
+        if bottle.request.headers.get("Host") not in hosts:
+            raise refused(403, "this page is served to this computer alone, as 127.0.0.1")
+        if origin is not None and origin.partition("://")[2] not in hosts:
+            raise refused(403, "another page must not ask this one")
+
+    @app.hook("after_request")
+    def headers():
+        bottle.response.headers.update({
+            "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
+
+    @app.get("/")
+    def page():
+        return (HERE / "page" / "index.html").read_text().replace(
+            'data-engine=""', 'data-engine="http"')
+
+    @app.get("/page/<name>")
+    def file(name):
+        return bottle.static_file(name, root=HERE / "page")
+
+    def request_of(name):
+        if name in RUNS_CODE and not secrets.compare_digest(
+                bottle.request.headers.get("X-Token", "").encode(), token.encode()):
+            raise refused(403, "to run code the address must be the one that explore.py printed")
+        if (bottle.request.content_length or 0) > LARGEST:
+            raise refused(413, f"a request has at most {LARGEST:,} bytes")
+        try:
+            return json.loads(bottle.request.body.read(LARGEST) or b"{}")
+        except (ValueError, RecursionError):
+            raise refused(400, "a request is JSON") from None
+
+    def worked(name, request):
+        """The parts of the answer, in turn with those of others, and room for others after it."""
+        if not room.acquire(blocking=False):
+            yield {"error": "too many requests at once; try again"}
+            return
+        answered = parts(runs, name, request)
+        try:
+            while True:
+                with turn:
+                    part = next(answered, None)
+                if part is None:
+                    return
+                yield part
+        finally:  # also when the tab was closed
+            answered.close()
+            room.release()
+
+    @app.post("/ask/<name>")
+    def ask(name):
+        found = list(worked(name, request_of(name)))[-1]
+        bottle.response.content_type = "application/json"
+        bottle.response.status = 400 if "error" in found else 200
+        return json.dumps(found)
+
+    @app.post("/stream/<name>")
+    def stream(name):
+        request = request_of(name)
+        bottle.response.content_type = "text/event-stream"
+        for part in worked(name, request):
+            yield f"data: {json.dumps(part)}\n\n"
+
+    @app.error(404)
+    def nothing(error):
+        bottle.response.content_type = "application/json"
+        return json.dumps({"error": f"there is nothing at {bottle.request.path[:80]}"})
+
+    app.error(405)(nothing)
+    return app
+
+
+def refused(status, why):
+    return bottle.HTTPResponse(json.dumps({"error": why}), status, {
+        "Content-Type": "application/json", "Content-Security-Policy": POLICY})
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        """A tab that was closed is no error."""
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+def listening(runs, first=8000, token=None):
+    """(the server, its address with the token), not yet at work."""
+    token = token or secrets.token_urlsafe(12)
+    for port in range(first, first + 50):
+        with socket.socket() as free:
+            if free.connect_ex(("127.0.0.1", port)) == 0:
+                continue  # somebody answers there
+        try:
+            server = make_server("127.0.0.1", port, None, Server, Quiet)
+        except OSError:
+            continue
+        server.set_app(application(runs, port, token))
+        return server, f"http://127.0.0.1:{port}/?token={token}"
+    raise UserError(f"--port: none of {first} to {first + 49} is free; name another")
+
+
+def serve(folders, port, browser):
+    """Answer until Ctrl-C."""
+    server, address = listening(Runs(folders), port)
+    print(f"{len(folders)} runs at {address}\nCtrl-C ends it.", flush=True)
+    if browser:
+        webbrowser.open(address)
+    with server:
+        server.serve_forever()
