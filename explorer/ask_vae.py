@@ -68,15 +68,17 @@ def interpolate(runs, run, path, label=None):
 @asked
 @no_grad()
 def encode(runs, run, image, label=None, draws=8, seed=0):
-    """Of one image: where its code is in the frame; for a VAE sigma along the axes of z and of the
-    frame, KL in nats, as many draws decoded; its reconstruction."""
+    """Of one image: where its code is in the frame; for a VAE sigma along the frame's axes, KL in
+    nats, as many draws decoded; its reconstruction. label: None is that of an example."""
     name, draws = run, integer("draws", draws, 0, 32)
     run, (mean, axes, *_) = runs.of(run, "encode", "mean_image"), frame(runs, run)
     x = example(runs, name, image)
+    if label is None and isinstance(image, int) and run.model.num_classes:
+        label = int(runs.test_images(name)[1][image])
     how = labels_of(run.model, label)
     code = run.model.encode(x, **how)
     mu = to_numpy(mean_code(code))[0]
-    found = {"image": x[0], "at": (mu - mean) @ axes.T,
+    found = {"image": x[0], "label": label, "at": (mu - mean) @ axes.T,
              "reconstruction": decoded(runs, name, [(mu - mean) @ axes.T], label)[0]}
     if isinstance(code, tuple):
         sigma = np.exp(0.5 * to_numpy(code[1])[0])

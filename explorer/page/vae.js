@@ -40,9 +40,16 @@ async function panel(root, name, values, set, fail) {
   const where = make("output"), told = make("div", { "aria-live": "polite" }), film = make("div");
 
   // the window: all codes and the prior's circle
-  const reach = (k) => Math.max(3, 1.05 * Math.max(...Array.from({ length: codes.shape[0] }, (_, n) => Math.abs(codes.data[n * d + k]))));
-  const half = () => Math.max(reach(axes[0]), reach(axes[1]));
-  const toPixel = (x, y) => [SIDE / 2 * (1 + x / half()), SIDE / 2 * (1 - y / half())];
+  const ends = axes.map(() => [-2.2, 2.2]);
+  function fit() {
+    axes.forEach((axis, i) => {
+      const along = Array.from({ length: codes.shape[0] }, (_, n) => codes.data[n * d + axis]);
+      ends[i] = [Math.min(-2.2, ...along), Math.max(2.2, ...along)];
+    });
+  }
+  const half = () => 0.53 * Math.max(...ends.map(([low, high]) => high - low));
+  const middle = (i) => (ends[i][0] + ends[i][1]) / 2;
+  const toPixel = (x, y) => [SIDE / 2 * (1 + (x - middle(0)) / half()), SIDE / 2 * (1 - (y - middle(1)) / half())];
 
   function drawPlane() {
     const pen = plane.getContext("2d"), style = getComputedStyle(document.documentElement);
@@ -94,7 +101,8 @@ async function panel(root, name, values, set, fail) {
   }
   const pointer = (event) => {
     const box = plane.getBoundingClientRect();
-    return [half() * (2 * (event.clientX - box.left) / box.width - 1), half() * (1 - 2 * (event.clientY - box.top) / box.height)];
+    return [middle(0) + half() * (2 * (event.clientX - box.left) / box.width - 1),
+      middle(1) + half() * (1 - 2 * (event.clientY - box.top) / box.height)];
   };
   let drawing = false;
   plane.addEventListener("pointerdown", (event) => {
@@ -126,13 +134,15 @@ async function panel(root, name, values, set, fail) {
   }
 
   const sliders = d > 2 ? Array.from({ length: d }, (_, k) => slider(`${k + 1}`, -3 * spread.data[k] - 1, 3 * spread.data[k] + 1, 0.01, at[k], (x) => { at[k] = x; moved(); })) : [];
-  const axisChoice = d > 2 ? [0, 1].map((i) => choice(i ? "up: axis" : "across: axis", Array.from({ length: d }, (_, k) => [k, k + 1]), axes[i], (k) => { axes[i] = Number(k); drawPlane(); })) : [];
+  const axisChoice = d > 2 ? [0, 1].map((i) => choice(i ? "up: axis" : "across: axis", Array.from({ length: d }, (_, k) => [k, k + 1]), axes[i], (k) => { axes[i] = Number(k); fit(); drawPlane(); })) : [];
+  const classes = about.classes ? choice("class", Array.from({ length: about.classes }, (_, k) => k), label, (k) => { label = Number(k); set({ label }); decode(); }) : null;
   const { images, title } = await call("examples", { run: name, count: 20 });
 
   async function pick(k) {
     set({ image: k });
-    picked = await call("encode", { run: name, image: k, label, draws: 8 });
+    picked = await call("encode", { run: name, image: k, draws: 8 });
     at = [...picked.at.data];
+    if (about.classes) { label = picked.label; classes.lastChild.value = label; }
     told.replaceChildren(make("h2", {}, `Image ${k}`), strip({ shape: [2, ...picked.image.shape], data: join(picked.image.data, picked.reconstruction.data) }, null, (i) => i ? "its reconstruction" : "the image"),
       make("p", { class: "soft" }, picked.sigma
         ? `mu = (${axes.map((a) => picked.at.data[a].toFixed(2)).join(", ")}), sigma = (${axes.map((a) => picked.sigma.data[a].toFixed(3)).join(", ")}); KL ${picked.kl.toFixed(2)} nats, -ELBO ${picked.neg_elbo.toFixed(1)} nats${picked.grey ? " (of grey pixels: a loss)" : ""}. The ellipse is two sigma wide.`
@@ -146,15 +156,16 @@ async function panel(root, name, values, set, fail) {
       at = Array.from(found.at.data.slice(k * d, k * d + d)); moved();
     }));
   }
-  root.replaceChildren(make("div", { class: "card" },
-    make("h2", {}, about.title), plane,
+  root.replaceChildren(make("div", { class: "card" }, make("h2", {}, about.title), make("div", { class: "columns" }, make("div", {},
+    plane,
     make("p", { class: "soft" }, d > 2 ? `${d} dimensions; axes are the codes' principal directions. ` : "", about.posterior && d === 2 ? "The dashed circle has the radius 2: 86 % of the prior are inside. " : "", `Digits: ${codes.shape[0]} test images of ${title}.`),
     make("div", { class: "row" }, axisChoice, pen, make("button", { onclick: () => noise().catch(fail) }, "draw from N(0, I)"),
-      about.classes ? choice("class", Array.from({ length: about.classes }, (_, k) => k), label, (k) => { label = Number(k); set({ label }); decode(); }) : null),
-    sliders.length ? make("details", {}, make("summary", {}, "all axes"), make("div", { class: "row" }, sliders)) : null,
+      classes),
+    sliders.length ? make("details", {}, make("summary", {}, "all axes"), make("div", { class: "row" }, sliders)) : null), make("div", {},
     make("figure", {}, image, make("figcaption", {}, "decoded at ", where)), film,
-    make("h2", {}, "Test images: choose one"), strip(images, (k) => pick(k).catch(fail), (k) => `test image ${k}`), told));
+    make("h2", {}, "Test images: choose one"), strip(images, (k) => pick(k).catch(fail), (k) => `test image ${k}`), told))));
   addEventListener("themechange", drawPlane);
+  fit();
   moved();
   if (values.image !== undefined) await pick(Number(values.image));
 }
