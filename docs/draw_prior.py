@@ -21,8 +21,8 @@ BLACK, PLACE = 8, (3, 3)  # the code of nothing; the place whose distribution is
 @no_grad()
 def probabilities(prior, grids):
     """(n, 7, 7, K): of each code, given those before it."""
-    l = to_numpy(prior.logits(grids[..., None]).data)[:, :, :, 0]
-    p = np.exp(l - l.max(axis=-1, keepdims=True))
+    logits = to_numpy(prior.logits(grids[..., None]).data)[:, :, :, 0]
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return p / p.sum(axis=-1, keepdims=True)
 
 
@@ -67,7 +67,8 @@ def draw_bits(prior, vqvae, dataset):
                                     interpolation="nearest")
         for axes in panels[:, k]:
             axes.axis("off")
-    below.colorbar(shown, ax=panels[1], label="bits", shrink=.9, pad=.01, aspect=12, ticks=(0, 5, 10))
+    below.colorbar(shown, ax=panels[1], label="bits", shrink=.9, pad=.01, aspect=12,
+                   ticks=(0, 5, 10))
     save(figure, "prior-bits.png")
 
 
@@ -87,8 +88,8 @@ def draw_nearest(prior, vqvae, dataset):
     found, far = nearest(drawn, training, count)
     _, far_test = nearest(test, training, 1)
     note = (f"distance to the nearest training image, the median of {n}: "
-            f"{np.median(far[:, 0]):.1f} of what is drawn, {np.median(far_test):.1f} of test images "
-            f"that go through the same codes")
+            f"{np.median(far[:, 0]):.1f} of what is drawn, {np.median(far_test):.1f} of test "
+            f"images that go through the same codes")
     figure = new_figure(12.5, 4.6, f"Drawn by the prior, and the training images nearest to it "
                                    f"({dataset.title})", note)
     panels = figure.subplots(count + 1, 12, gridspec_kw={"wspace": .05, "hspace": .05})
