@@ -71,7 +71,7 @@ def draw_codes():
         axes.imshow(mosaic(again, COLUMNS), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(name, fontsize=10.5, color=INK)
         axes.axis("off")
-    save(figure, "codes-drawn.png")
+    save(figure, "codes-drawn.png", colours=64)
 
 
 # ---------------------------------------------------------------- what an image costs

@@ -206,7 +206,7 @@ def draw_ladders():
         axes.set_xlim(0, 1.2 * max(ratios))
         plain(axes)
         axes.grid(visible=False, axis="y")
-    save(figure, "speed-ladder.png")
+    save(figure, "speed-ladder.png", colours=64)
 
 
 if __name__ == "__main__":
