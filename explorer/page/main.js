@@ -5,6 +5,9 @@ import { make } from "./tools.js";
 
 const PANELS = {
   vae: ["VAE", () => import("./vae.js")],
+  backprop: ["Backprop", () => import("./backprop.js"), "Type an expression, and step through its values and its gradients."],
+  training: ["Training", () => import("./training.js"), "Watch a VAE arrange digits, or a codebook settle on points."],
+  runs: ["Runs", () => import("./runs.js"), "Lay the curves and pictures of runs side by side, also while they train."],
 };
 
 const main = document.getElementById("main"), state = document.getElementById("state");
