@@ -367,15 +367,12 @@ def told_row(row, kept, spoken):
 
 
 def formula(op):
-    """The docstring of an op, to the end of the paragraph that has its derivative."""
+    """The docstring of an op, to the last line that has a derivative."""
     function = next((getattr(place, op) for place in (ops, losses, conv) if hasattr(place, op)),
                     None)
-    found = []
-    for paragraph in inspect.getdoc(function or "").split("\n\n") if function else []:
-        found.append(paragraph)
-        if "dL/d" in paragraph or len(found) == 4:
-            break
-    return "\n\n".join(found)
+    lines = (inspect.getdoc(function) or "").split("\n") if function else []
+    last = max((k for k, line in enumerate(lines) if "dL/d" in line), default=0)
+    return "\n".join(lines[:last + 1])
 
 
 def numbers_of(array, name):
@@ -388,22 +385,21 @@ def numbers_of(array, name):
 
 
 def words(array):
-    """[1, -0.25]; of many numbers their range and length."""
+    """[1, -0.25]; of many numbers their range and norm."""
     array = to_numpy(xp.asarray(array))
     if array.size <= 12:
         def said(part):
             return f"{part:.4g}" if not isinstance(part, list) else f"[{', '.join(map(said, part))}]"
         return said(array.tolist())
     if array.dtype.kind in "iu":
-        return f"{array.size} whole numbers from {array.min()} to {array.max()}"
-    return (f"{array.size:,} numbers from {array.min():.3g} to {array.max():.3g}, "
-            f"length {np.linalg.norm(array):.3g}")
+        return f"{array.min()} to {array.max()}"
+    return f"{array.min():.3g} to {array.max():.3g}, norm {np.linalg.norm(array):.3g}"
 
 
 def compared(name, t, value, total):
     """Of a leaf: its gradient beside central differences, element by element."""
     if t.grad is None:
-        return {"name": name, "gradient": "none", "numeric": "", "agrees": True, "error": ""}
+        return {"name": name, "gradient": "none", "numeric": "", "agrees": True, "apart": ""}
     numeric = np.empty(value.shape)
     for index in np.ndindex(*value.shape):
         sides = []
@@ -420,5 +416,5 @@ def compared(name, t, value, total):
 def agreement(gradient, numeric):
     """As near as differences in float64 come: an error of about EPS^2, and rounding over EPS."""
     error = np.abs(gradient - numeric)
-    return {"error": f"{np.max(error):.0e}",
+    return {"apart": f"{np.max(error):.0e}",
             "agrees": bool((error <= 1e-7 + 1e-6 * np.abs(numeric)).all())}

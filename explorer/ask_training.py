@@ -1,10 +1,11 @@
 """What the page asks of a training that it watches: a small VAE on digits, a codebook on points.
 
 A training is kept between requests; each asks for the next steps, with the learning rate, beta and
-so on of that moment. So the page sets the pace, may pause, and a page that was left asks for no
-more. Two are kept: a third takes the place of the one that was asked for longest ago, if that rests.
+so on of that moment. So the page sets the pace, may pause, and one that was left asks for no more.
+Two are at work at most; a few that rest are kept.
 """
 
+import math
 import secrets
 import time
 
@@ -22,12 +23,12 @@ from scratchnet.training import generator
 
 from .answers import Wrong, asked, integer, number
 
-MOST = 2        # trainings that are kept
-RESTS = 10      # seconds without a request after which another may take its place
+MOST, KEPT = 2, 8  # trainings at work, and in memory
+RESTS = 3       # seconds without a request after which a training is no longer at work
 LAST = 5000     # steps of one training
 AT_ONCE = 50    # steps of one request
 TRAIN, SHOWN, RECONSTRUCTED = 1000, 200, 6  # digits
-BATCH = 64
+BATCH = 32
 SIDE, REACH = 8, 2.0  # of the grid of decoded points, from -REACH to REACH
 POINTS, CLUSTERS, SPREAD = 600, 7, 0.12  # of the points
 CELLS, EDGE = 100, 2.0  # of the picture of the nearest code, from -EDGE to EDGE
@@ -54,13 +55,9 @@ def begin_training(runs, what, seed=0, K=8, codebook="ema", moving=True):
 
 
 def make_room(trainings):
-    if len(trainings) < MOST:
-        return
-    oldest = min(trainings, key=lambda name: trainings[name].asked)
-    if time.monotonic() - trainings[oldest].asked < RESTS:
-        raise Wrong(f"{MOST} trainings are at work already; pause one for {RESTS} seconds, or "
-                    f"close its page")
-    del trainings[oldest]
+    """Forget those that have rested longest, if there are too many."""
+    while len(trainings) >= KEPT:
+        del trainings[min(trainings, key=lambda name: trainings[name].asked)]
 
 
 @asked
@@ -69,13 +66,17 @@ def train(runs, training, steps=1, lr=1e-3, beta=1.0, gamma=0.9):
     rate; beta: the weight of a VAE's KL; gamma: of an EMA codebook's running means."""
     found = runs.trainings.get(training) if isinstance(training, str) else None
     if found is None:
-        raise Wrong("this training is no longer here: two are kept. Start it anew")
+        raise Wrong("this training is no longer here: the last few are kept. Start anew")
+    others = [other for other in runs.trainings.values() if other is not found]
+    if sum(time.monotonic() - other.asked < RESTS for other in others) >= MOST:
+        raise Wrong(f"{MOST} trainings are at work already, in other windows; pause one of them")
     steps = integer("steps", steps, 1, AT_ONCE)
     how = {"lr": number("lr", lr, 0, 10), "beta": number("beta", beta, 0, 100),
            "gamma": number("gamma", gamma, 0, 0.9999)}
     measured = []
     for _ in range(min(steps, LAST - found.step)):
-        measured.append(found.one(**how))
+        with np.errstate(all="ignore"):
+            measured.append(found.one(**how))
         if not np.isfinite(measured[-1]["loss"]):
             raise Wrong(f"step {found.step}: the loss is no number any more: the learning rate is "
                         f"too high. Start anew with a lower one")
@@ -94,7 +95,7 @@ class Watched:
 
     def __init__(self, model, optimizer, images, seed):
         self.model, self.optimizer, self.images, self.seed = model, optimizer, images, seed
-        self.step, self.asked = 0, time.monotonic()
+        self.step, self.asked = 0, -math.inf  # asked: when it was last at work
 
     def one(self, lr):
         """One step on a random batch; its metrics."""

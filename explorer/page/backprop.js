@@ -70,7 +70,7 @@ export async function show(root, { runs, values, set, say, fail }) {
       tape(found, false);
       say("");
     };
-    given.replaceChildren(make("p", { class: "soft" }, "The loss on one test image. Choose it. Large arrays are told by their range and length."),
+    given.replaceChildren(make("p", { class: "soft" }, "The loss on one test image. Choose it. Large arrays are told by their range and norm."),
       strip(images, (image) => read(image).catch(fail), (k) => `test image ${k}`));
     place.replaceChildren();
     await read(Number(values.image) || 0);
@@ -115,8 +115,8 @@ function fromAddress(text) {
   } catch { return null; }
 }
 
-const table = (heads, rows) => make("table", {}, make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows));
-const agreed = ({ agrees, error }) => (error === "" ? "" : agrees ? `✓ ${error}` : `✗ ${error}`);
+const table = (heads, rows) => make("table", { class: "compact" }, make("thead", {}, make("tr", {}, heads.map((head) => make("th", { scope: "col" }, head)))), make("tbody", {}, rows));
+const agreed = ({ agrees, apart }) => (apart && `${agrees ? "✓" : "✗"} ${apart}`);
 
 function differences(found) {
   const rows = found.differences.map((one) => make("tr", {}, make("th", { scope: "row" }, one.name),
@@ -150,6 +150,7 @@ function stepper(found, small, first, onstep) {
     rows.forEach((row, k) => {
       lines[k].value.textContent = row.op === "leaf" || ops.indexOf(k) < forward ? row.value_words : "";
       lines[k].gradient.textContent = sums[k] ? sumWords(sums[k], row) : "";
+      for (const shown of [lines[k].value, lines[k].gradient]) shown.title = shown.textContent;
       lines[k].element.classList.toggle("now", k === current && step > 0);
       lines[k].element.classList.toggle("reached", Boolean(now[k]));
     });

@@ -33,7 +33,7 @@ export function curves(canvas, lines, { x, y, ratio = 0.5 }) {
     path(pen, [[LEFT, toY(tick)], [wide - RIGHT, toY(tick)]]);
     words(pen, short(tick), LEFT - 6, toY(tick) + 4, "right");
   }
-  for (const tick of ticks(left, right, wide / 110)) words(pen, short(tick), toX(tick), high - BELOW + 16, "center");
+  for (const tick of ticks(left, right, wide / 80)) words(pen, short(tick), toX(tick), high - BELOW + 16, "center");
   words(pen, x, (LEFT + wide - RIGHT) / 2, high - 4, "center");
   words(pen, y, 2, 12, "left");
   for (const { xs, ys, colour, dash } of lines) {

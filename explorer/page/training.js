@@ -117,14 +117,14 @@ function digits(place, { labels, images, title, trained_on: many, reach }) {
   const plane = picture("the means of the images by class"), grid = picture("decoded images over the plane"), curve = picture("the loss at each step");
   const seen = make("div");
   place.replaceChildren(make("div", { class: "columns" },
-    card("The latent plane", `Where the encoder puts ${labels.shape[0]} images that it is not trained on, each drawn as its digit. The dashed circle has the radius 2: 86 % of the prior lie inside.`, plane),
-    card("What the decoder draws", `At each point of a grid from -${reach} to ${reach}: the same plane, seen from the other side.`, grid),
-    make("div", { class: "card" }, make("h2", {}, "The loss"), soft("-ELBO with beta before its KL, in nats for an image: of each step's batch of 64. It falls, and trembles, as each batch is another."), curve,
+    card("The latent plane", `Where the encoder puts ${labels.shape[0]} images that it is not trained on, each drawn as its digit. The dashed circle has the radius 2: 86 % of the prior lie inside. The square is what the decoder draws beside it.`, plane),
+    card("What the decoder draws", `The image of each point of a grid over the square, from -${reach} to ${reach}.`, grid),
+    make("div", { class: "card" }, make("h2", {}, "The loss"), soft("-ELBO with beta before its KL, in nats for an image: of each step's batch of 32. It falls, and trembles, as each batch is another."), curve,
       make("h2", {}, "Reconstructions"), soft(`Above the image, below what the decoder makes of its mean. It learns from ${many} ${title}.`), strip(images), seen)));
   let shown;
   return (found, loss) => {
     shown = found || shown;
-    dots(plane, shown.means, labels);
+    dots(plane, shown.means, labels, reach);
     tiles(grid, shown.grid);
     curves(curve, [{ ...loss, ...look(0) }], { x: "step", y: "nats", ratio: 0.62 });
     seen.replaceChildren(strip(shown.reconstructions, null, (k) => `reconstruction ${k}`));
@@ -141,10 +141,11 @@ function framed(canvas) {
   return [pen, wide];
 }
 
-function dots(canvas, means, labels) {
+function dots(canvas, means, labels, reach) {
   const [pen, wide] = framed(canvas);
   const half = Math.max(3, Math.ceil(means.data.reduce((most, v) => Math.max(most, Math.abs(v)), 0)));
   const to = (v) => wide / 2 * (1 + v / half);
+  pen.strokeRect(to(-reach), to(-reach), to(reach) - to(-reach), to(reach) - to(-reach));
   pen.strokeStyle = ink("--soft");
   pen.setLineDash([5, 5]);
   pen.beginPath();
@@ -177,7 +178,7 @@ function points(place, { points: all, edge }) {
   const map = picture("the codes among the points"), curve = picture("the distance at each step"), usage = picture("how many points choose each code");
   place.replaceChildren(make("div", { class: "columns" },
     card("The codebook", "Each point is drawn to its nearest code, a numbered disc. The lines are the borders between the codes' cells. A crossed disc is a code that no point chooses. The trail is the way that a code came.", map),
-    card("The loss", "The mean squared distance from a point to its code, in each step's batch of 64 points.", curve),
+    card("The loss", "The mean squared distance from a point to its code, in each step's batch of 32 points.", curve),
     card("Usage", "The share of the points that choose each code. Perplexity is the number of codes in use, were all used equally.", usage)));
   let shown;
   const trail = [];
