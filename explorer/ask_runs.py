@@ -67,7 +67,7 @@ def metrics(folder):
     path = folder / "metrics.csv"
     if not path.is_file():
         return []
-    with reading(path, "table of numbers that a run wrote", "it is written anew as the run goes on"):
+    with reading(path, "table of numbers that a run wrote", "it is written anew in the next epoch"):
         with open(path, newline="", encoding="utf-8") as file:
             return [{name: float(value) for name, value in row.items() if value}
                     for row in csv.DictReader(file)]
@@ -80,8 +80,8 @@ def done(rows):
 def columns(rows):
     """Its figures, {column: how it is called}: of the training and of what is held out."""
     return {name: f"{label(name.partition('_')[2])}, {name.partition('_')[0]}"
-            for name in (rows[-1] if rows else {}) if name not in ("epoch", "step")
-            and name.partition("_")[2]}
+            for name in dict.fromkeys(name for row in rows for name in row)
+            if name.startswith(("train_", "test_", "validation_"))}
 
 
 def figures(folder, rows):
@@ -92,7 +92,8 @@ def figures(folder, rows):
             found = json.loads(path.read_text(encoding="utf-8"))
             found = {label(n): float(figure["value"]) for n, figure in found["figures"].items()}
     else:
-        found = {label(n.partition("_")[2]): value for n, value in (rows[-1] if rows else {}).items()
+        last = rows[-1] if rows else {}
+        found = {label(n.partition("_")[2]): value for n, value in last.items()
                  if n.startswith(("test_", "validation_"))}
     return {n: value for n, value in found.items() if math.isfinite(value)}
 

@@ -103,7 +103,8 @@ class Watched:
         batch = self.images[rng.permutation(len(self.images))[:BATCH]]
         found = self.change(batch, rng, lr)
         self.step += 1
-        return {name: float(raw(value)) for name, value in found.items() if np.ndim(raw(value)) == 0}
+        found = {name: raw(value) for name, value in found.items()}
+        return {name: float(value) for name, value in found.items() if not np.ndim(value)}
 
     def change(self, batch, rng, lr):
         self.optimizer.lr = lr

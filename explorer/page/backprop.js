@@ -23,7 +23,7 @@ export async function show(root, { runs, values, set, say, fail }) {
   let expression = values.expression || EXAMPLES[0][0], texts = fromAddress(values.leaves) || EXAMPLES[0][1], end = () => {};
   root.append(make("h1", {}, "Backprop: the tape, forward and back"),
     make("p", {}, "Each row is an operation that the engine recorded. Step forward, and its value appears; step back, and it hands its gradient to what it was made of."),
-    make("div", { class: "row" }, choice("the tape of", [["", "an expression"], ...able.map((run) => [run.name, `the loss of ${run.name}`])], values.run || "", (run) => {
+    make("div", { class: "row" }, choice("tape of", [["", "an expression"], ...able.map((run) => [run.name, `the loss of ${run.name}`])], values.run || "", (run) => {
       set({ run, step: undefined, image: undefined });
       begin().catch(fail);
     })), given, place);
@@ -47,7 +47,7 @@ export async function show(root, { runs, values, set, say, fail }) {
       say("");
     }
     const again = () => read().catch(fail);
-    const examples = choice("or an example", [["", "choose"], ...EXAMPLES.map(([words]) => words)], "", (words) => {
+    const examples = choice("example", [["", "choose"], ...EXAMPLES.map(([words]) => words)], "", (words) => {
       if (!words) return;
       field.value = words;
       texts = { ...EXAMPLES.find((one) => one[0] === words)[1] };
@@ -101,7 +101,7 @@ export async function show(root, { runs, values, set, say, fail }) {
     });
     return make("div", { class: "card spaced" }, make("h2", {}, "Finite differences"),
       make("p", { class: "soft" }, "Along one random direction d of length 1 the slope of the loss is <gradient, d>. Compare it with (L(p + eps d) - L(p - eps d)) / (2 eps), eps = 1e-5, in float64. Before the codes of a VQ-VAE the gradient is declared, not derived: there they do not agree."),
-      make("div", { class: "wide" }, table(["parameter", "shape", "<gradient, d>", "differences", "apart by", ""], rows)));
+      make("div", { class: "wide" }, table(["parameter", "shape", "<gradient, d>", "differences", "apart", ""], rows)));
   }
 
   await begin();
@@ -123,7 +123,7 @@ function differences(found) {
     make("td", {}, one.gradient === "none" ? "gets no gradient" : one.gradient), make("td", {}, one.numeric), make("td", {}, agreed(one))));
   return make("div", { class: "card spaced" }, make("h2", {}, "Finite differences"),
     make("p", { class: "soft" }, "Each number of each leaf is moved by eps = 1e-5 up and down: (L(x + eps) - L(x - eps)) / (2 eps), in float64. It must agree with the gradient, but for kinks and declared derivatives."),
-    make("div", { class: "wide" }, table(["leaf", "gradient", "differences", "apart by"], rows)));
+    make("div", { class: "wide" }, table(["leaf", "gradient", "differences", "apart"], rows)));
 }
 
 // ---------------------------------------------------------------- the rows, revealed step by step

@@ -14,7 +14,8 @@ export async function show(root, { values, set, fail }) {
   const model = make("div", { class: "row" }), table = make("div", { class: "wide" }), canvas = make("canvas", { class: "drawn", role: "img" });
   const column = make("span"), names = make("div"), told = make("p", { class: "soft" }), file = make("div"), pictures = make("div"), bad = make("div");
   root.append(make("h1", {}, "Runs beside each other"),
-    make("p", {}, "Tick the runs that you want to compare. While one trains, its curve grows here: the page looks every 2 s."), model,
+    make("p", {}, `Tick the runs that you want to compare. ${overHttp ? "While one trains, its curve grows here: the page looks every 2 s." :
+      "These are trained already; python explore.py shows your own runs, also while they train."}`), model,
     make("div", { class: "card" }, table), make("div", { class: "columns spaced" },
       make("div", { class: "card" }, make("h2", {}, "Curves"), column, canvas, names, told),
       make("div", { class: "card" }, make("h2", {}, "Pictures"), file, pictures)), bad);
