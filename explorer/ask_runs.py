@@ -5,11 +5,13 @@ those that are there, and is never a path.
 """
 
 import base64
+import contextlib
 import csv
 import json
 import math
 from pathlib import Path
 
+import models
 from scratchnet.errors import UserError
 from scratchnet.runs.files import reading
 from scratchnet.runs.log import label
@@ -39,16 +41,24 @@ def described(name, folder):
         return {"name": name, "model": str(run.flags.model), "title": run.title,
                 "epochs": getattr(run.flags, "epochs", None), "done": done(rows),
                 "flags": {n: flag(v) for n, v in vars(run.flags).items() if n not in NO_FLAGS},
-                "figures": figures(folder, rows), "pictures": sorted(pictures(folder)),
-                "columns": columns(rows)}
+                "units": units(run), "figures": figures(folder, rows), "columns": columns(rows),
+                "pictures": sorted(pictures(folder))}
     except (UserError, OSError) as error:
         return {"name": name, "error": str(error)}
+
+
+def units(run):
+    """Those of its figures, nats say; "" of a model that is unknown here."""
+    recipe = models.RECIPES.get(run.kind, {}).get(run.flags.model)
+    with contextlib.suppress(AttributeError):  # a flag that came later
+        return recipe.shows(run.flags)[1]
+    return ""
 
 
 def flag(value):
     """As it would be written on a command line."""
     if isinstance(value, bool) or value is None:
-        return {None: "", True: "yes", False: "no"}[value]
+        return "yes" if value else ""
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -58,7 +68,7 @@ def differing(found):
     for run in found:
         models.setdefault(run["model"], []).append(run["flags"])
     return {model: sorted(name for name in set().union(*flags)
-                          if len({flags_of.get(name) for flags_of in flags}) > 1)
+                          if len({flags_of.get(name, "") for flags_of in flags}) > 1)
             for model, flags in models.items()}
 
 

@@ -25,7 +25,7 @@ def runs(tmp_path):
     shutil.copy(BOX / "vae2-mnist" / "evaluation.json", at / "a")
     (at / "a" / "config.json").write_text(json.dumps(config))
     (at / "a" / "samples.png").write_bytes(PNG)
-    config["flags"] |= {"lr": 0.002, "h_dim": [64, 32], "epochs": 5}
+    config["flags"] |= {"conditional": False, "lr": 0.002, "h_dim": [64, 32], "epochs": 5}
     (at / "b" / "config.json").write_text(json.dumps(config))
     (at / "b" / "metrics.csv").write_text(
         "epoch,step,lr,train_kl,test_neg_elbo\n1,10,0.1,5,200\n2,20,0.1,,150.5\n")
@@ -38,7 +38,7 @@ def test_runs_and_the_flags_that_differ(runs):
     a, b, broken = found["runs"]
     assert found["differ"] == {"vae": ["epochs", "h_dim", "lr"]}
     assert (b["flags"]["lr"], b["flags"]["h_dim"]) == ("0.002", "64 32")
-    assert (b["done"], b["epochs"]) == (2, 5)
+    assert (b["done"], b["epochs"]) == (2, 5) and b["units"].startswith("nats per image")
     assert b["figures"] == {"-ELBO": 150.5} and list(a["figures"])[0] == "-ELBO"
     assert a["pictures"] == ["samples.png"] and a["columns"] == {} and a["done"] == 0
     assert b["columns"] == {"train_kl": "KL, train", "test_neg_elbo": "-ELBO, test"}

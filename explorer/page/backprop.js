@@ -53,7 +53,6 @@ export async function show(root, { runs, values, set, say, fail }) {
       texts = { ...EXAMPLES.find((one) => one[0] === words)[1] };
       again();
     });
-    field.addEventListener("change", again);
     given.replaceChildren(make("form", { class: "row", onsubmit: (event) => { event.preventDefault(); again(); } },
       make("label", {}, "expression", field), make("button", {}, "record"), examples),
     fields, hint, make("details", {}, make("summary", {}, "what can be in it"), functions,

@@ -12,11 +12,11 @@ export async function show(root, { values, set, fail }) {
   const good = () => found.runs.filter((run) => !run.error);
   if (!good().length) throw new Error("There is no run here yet: python train_mnist.py --model vae --z-dim 2");
   const model = make("div", { class: "row" }), table = make("div", { class: "wide" }), canvas = make("canvas", { class: "drawn", role: "img" });
-  const column = make("span"), names = make("div"), told = make("p", { class: "soft" }), file = make("div"), pictures = make("div"), bad = make("div");
+  const column = make("span"), names = make("div"), told = make("p", { class: "soft" }), units = make("p", { class: "soft" }), file = make("div"), pictures = make("div"), bad = make("div");
   root.append(make("h1", {}, "Runs beside each other"),
     make("p", {}, `Tick the runs that you want to compare. ${overHttp ? "While one trains, its curve grows here: the page looks every 2 s." :
       "These are trained already; python explore.py shows your own runs, also while they train."}`), model,
-    make("div", { class: "card" }, table), make("div", { class: "columns spaced" },
+    make("div", { class: "card" }, table, units), make("div", { class: "columns spaced" },
       make("div", { class: "card" }, make("h2", {}, "Curves"), column, canvas, names, told),
       make("div", { class: "card" }, make("h2", {}, "Pictures"), file, pictures)), bad);
   const many = (name) => good().filter((run) => run.model === name).length;
@@ -46,6 +46,7 @@ export async function show(root, { values, set, fail }) {
         make("td", {}, `${run.done}${run.epochs ? ` of ${run.epochs}` : ""}`),
         figures.map((name) => make("td", {}, run.figures[name] === undefined ? "–" : Number(run.figures[name].toPrecision(4)))),
         flags.map((name) => make("td", {}, run.flags[name] || "–")))))));
+    units.textContent = kind === "all" ? "" : `Losses in ${[...new Set(ofKind().map((run) => run.units))].join("; or ")}. Flags: those that differ.`;
   }
 
   function tick(run) {

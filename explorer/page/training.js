@@ -33,15 +33,21 @@ export async function show(root, { values, set, say, fail }) {
     if (anew) { pause(); begin().catch(stopped); }
   }
 
+  const only = { gamma: () => state.codebook === "ema", rate: () => state.what === "vae" || state.codebook === "gradient" };
+  let built = "", sliders = {};
   function settings() {
-    const seed = make("input", { type: "number", min: 0, max: 1000000, value: state.seed, onchange: () => change({ seed: Number(seed.value) }, true) });
-    const rate = ladder("learning rate", RATES, state.lr, (lr) => change({ lr }));
-    controls.replaceChildren(...(state.what === "vae" ? [rate, slider("beta", 0, 8, 0.25, state.beta, (beta) => change({ beta }))] : [
-      choice("learned by", [["ema", "running means (EMA)"], ["gradient", "gradient"]], state.codebook, (codebook) => change({ codebook }, true)),
-      state.codebook === "ema" ? slider("gamma", 0, 0.99, 0.01, state.gamma, (gamma) => change({ gamma })) : rate,
-      ladder("codes K", CODES, state.K, (K) => change({ K }, true)),
-      choice("unused codes", [["yes", "are moved onto points"], ["no", "stay"]], state.moving, (moving) => change({ moving }, true)),
-    ]), make("label", {}, "seed", seed));
+    if (built !== state.what) {  // once, so that the focus stays
+      built = state.what;
+      const seed = make("input", { type: "number", min: 0, max: 1000000, value: state.seed, onchange: () => change({ seed: Number(seed.value) }, true) });
+      sliders = { rate: ladder("learning rate", RATES, state.lr, (lr) => change({ lr })),
+        gamma: slider("gamma", 0, 0.99, 0.01, state.gamma, (gamma) => change({ gamma })) };
+      controls.replaceChildren(...(state.what === "vae" ? [sliders.rate, slider("beta", 0, 8, 0.25, state.beta, (beta) => change({ beta }))] : [
+        choice("learned by", [["ema", "running means (EMA)"], ["gradient", "gradient"]], state.codebook, (codebook) => change({ codebook }, true)),
+        sliders.gamma, sliders.rate, ladder("codes K", CODES, state.K, (K) => change({ K }, true)),
+        choice("unused codes", [["yes", "are moved onto points"], ["no", "stay"]], state.moving, (moving) => change({ moving }, true)),
+      ]), make("label", {}, "seed", seed));
+    }
+    for (const [name, shown] of Object.entries(only)) sliders[name].hidden = !shown();
   }
 
   async function begin() {
@@ -117,7 +123,7 @@ function digits(place, { labels, images, title, trained_on: many, reach }) {
   const plane = picture("the means of the images by class"), grid = picture("decoded images over the plane"), curve = picture("the loss at each step");
   const seen = make("div");
   place.replaceChildren(make("div", { class: "columns" },
-    card("The latent plane", `Where the encoder puts ${labels.shape[0]} images that it is not trained on, each drawn as its digit. The dashed circle has the radius 2: 86 % of the prior lie inside. The square is what the decoder draws beside it.`, plane),
+    card("The latent plane", `Where the encoder puts ${labels.shape[0]} images that it is not trained on, each drawn as its digit. The dashed circle has the radius 2: 86 % of the prior lie inside. The square is what the next picture shows.`, plane),
     card("What the decoder draws", `The image of each point of a grid over the square, from -${reach} to ${reach}.`, grid),
     make("div", { class: "card" }, make("h2", {}, "The loss"), soft("-ELBO with beta before its KL, in nats for an image: of each step's batch of 32. It falls, and trembles, as each batch is another."), curve,
       make("h2", {}, "Reconstructions"), soft(`Above the image, below what the decoder makes of its mean. It learns from ${many} ${title}.`), strip(images), seen)));
