@@ -122,8 +122,8 @@ def quantiles_of(side):
 
 
 def manifold(images, title):
-    """Images (side * side, H, W, C) of a latent plane at quantiles_of(side), with its axes: from 0 to
-    the whole side, z stands at the prior's probability of being below it."""
+    """Images (side * side, H, W, C) of a latent plane at quantiles_of(side), with its axes: from 0
+    to the whole side, z stands at the prior's probability of being below it."""
     height, width = images.shape[1:3]
     side = round(len(images) ** 0.5)
     figure = new_figure(7.2, 7.6, title)
