@@ -10,14 +10,24 @@ from drawing import DIGIT_COLOURS, DOCS, GREY, INK, digits, new_figure, save, tr
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from models import RECIPES, Autoencoder
+from models import RECIPES, VAE, Autoencoder
+from models.vae import reparameterise
 from scratchnet import no_grad
 from scratchnet.runs import open_run
 from scratchnet.runs.figures import mosaic, plain
-from scratchnet.runs.pictures import mean_code
 from scratchnet.training import generator, to_batch
 
-RADIUS = 2.45  # 95 % of noise on a plane is within
+RADIUS, BALL = 2.45, 5.60  # 95 % of noise is within: on a plane, in 20 dimensions
+
+
+def codes_of(model, x):
+    """A code for each image: of a VAE, a draw from its q(z|x)."""
+    found = model.encode(x)
+    if isinstance(model, VAE):
+        mu, log_var = found
+        noise = np.random.default_rng(3).standard_normal(mu.shape, dtype=np.float32)
+        found = reparameterise(mu, log_var, noise)
+    return found.numpy()
 
 
 def name_classes(axes, z, labels, apart, **kw):
@@ -67,14 +77,15 @@ def draw(figure, models, dataset):
     rng = np.random.default_rng(1)
     on_plane = rng.standard_normal((1000, 2))
     for column, (name, (flat, deep)) in zip(panels.T, models.items(), strict=True):
-        z = mean_code(flat.encode(x)).numpy()
+        z = codes_of(flat, x)
         plane(column[0], z, labels, on_plane[:40], name)
         shares(column[1], z, labels, on_plane)
         noise = np.random.default_rng(2).standard_normal((36, deep.z_dim), dtype=np.float32)
+        inside = (np.linalg.norm(codes_of(deep, x), axis=1) < BALL).mean()
         images = deep.mean_image(noise).numpy().reshape(-1, 28, 28, 1)
         column[2].imshow(mosaic(images, 12), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        column[2].set_title(f"{name} with {deep.z_dim} numbers: 36 draws of noise, decoded",
-                            fontsize=11, color=INK)
+        column[2].set_title(f"{name}, {deep.z_dim} numbers, {inside:.0%} of codes in the ball: "
+                            "noise, decoded", fontsize=11, color=INK)
         column[2].axis("off")
 
 
@@ -87,7 +98,7 @@ def main():
               "VAE": (from_box("vae2-mnist"), from_box("vae-mnist"))}
     figure = new_figure(11, 9, f"Codes of test images ({dataset.title}), and noise "
                         "z ~ N(0, I) among them", "points: 3,000 codes, coloured and named by "
-                        "their digit; crosses: 40 draws of noise; circle: 95 % of all noise")
+                        "their digit; crosses: 40 draws of noise; circle, and ball: 95 % of noise")
     draw(figure, models, dataset)
     save(figure, "autoencoder-vae.png", colours=64)
 
