@@ -193,6 +193,14 @@ def nearest(images, training):
     return training[k], np.sqrt(squares[np.arange(len(images)), k])
 
 
+def cost(vae, images):
+    """-ELBO in nats, and how much of it is above the least that grey pixels cost."""
+    x = to_batch(images).reshape(len(images), -1).clip(1e-7, 1 - 1e-7)
+    floor = -(x * np.log(x) + (1 - x) * np.log(1 - x)).sum(1).mean()
+    neg_elbo = evaluate(vae, images, 500)["neg_elbo"]
+    return f"-ELBO {neg_elbo:.0f} nats, {neg_elbo - floor:.0f} above the floor"
+
+
 @no_grad()
 def draw_trained(figure, vae, dataset, other):
     n = COLUMNS
@@ -209,17 +217,17 @@ def draw_trained(figure, vae, dataset, other):
     t = np.linspace(0, 1, n, dtype=np.float32)[:, None]
     walk = np.concatenate([vae.mean_image((1 - t) * mu[a] + t * mu[b]).numpy()
                            for a, b in ((0, 1), (2, 4), (11, 15))])
-    costs = [evaluate(vae, d.test_images[:1000], 500)["neg_elbo"] for d in (dataset, other)]
+    costs = [cost(vae, d.test_images[:1000]) for d in (dataset, other)]
     panels = figure.subplots(4, 1, gridspec_kw={"height_ratios": [2, 2, 3, 2]})
     for axes, images, title in zip(panels, (
             [x, vae.reconstruct(x).numpy()], [samples[:n], near[:n]], [walk],
             [strange, vae.reconstruct(strange).numpy()]), (
-            f"test images, and below them their reconstructions (-ELBO {costs[0]:.0f} nats)",
+            f"test images, and below them their reconstructions ({costs[0]})",
             f"new images, and below each its nearest training image (mean distance of 1,000: "
             f"{far.mean():.1f}; of 1,000 reconstructions of test images: {of_again.mean():.1f})",
             "from one test image's code to another's, in equal steps",
-            f"{other.title}, which it never saw, and below them its reconstructions (-ELBO "
-            f"{costs[1]:.0f} nats)"), strict=True):
+            f"{other.title}, which it never saw, and below them its reconstructions "
+            f"({costs[1]})"), strict=True):
         rows = np.concatenate([np.asarray(part).reshape(-1, 28, 28, 1) for part in images])
         axes.imshow(mosaic(rows, n), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(title, fontsize=11, color=INK, loc="left")
