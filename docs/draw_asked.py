@@ -78,7 +78,7 @@ def draw_strangers(figure, model, kinds):
         panel(column[1], prices(model, x[one:one + 1])[0], below=f"{cost[one]:.0f} nats", most=4,
               cmap=HEAT)
         print(f"{name!r}: {len(x)} images, mean {cost.mean():.1f}, from {cost.min():.1f} to "
-              f"{cost.max():.1f} nats")
+              f"{cost.max():.1f} nats; {(cost < 32.9).sum()} below 32.9")
         if len(x) > 1:
             axes.hist(np.log10(cost), np.linspace(1.4, 3.2, 55), density=True, color=colour,
                       alpha=.65, label=name.replace("\n", " "))
@@ -132,9 +132,13 @@ def draw_drawn(model, dataset):
         if T == 1:
             drawn = x
     places, far = nearest(drawn, train)
+    print(f"{TEST} training images: {nats(model, train[:TEST]).mean():.1f} nats on average")
     _, far_test = nearest(test[:200], train)
+    grey = dataset.train_images / 255
     print(f"pixels to the nearest training image: of its own {np.median(far):.0f} (median; "
-          f"{far.min():.0f} at least), of test images {np.median(far_test):.0f}")
+          f"{far.min():.0f} at least), of test images {np.median(far_test):.0f} "
+          f"({far_test.min():.0f}); two binarisations of one training image are "
+          f"{(2 * grey * (1 - grey)).sum(axis=(1, 2, 3)).mean():.0f} apart")
     upper, lower = right.subplots(2, 1, gridspec_kw={"height_ratios": [6.2, 2]})
     rows = []
     for k in (0, 1, 2, 3, 4, 7):
