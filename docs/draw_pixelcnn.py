@@ -13,7 +13,7 @@ from scratchnet import no_grad, optim
 from scratchnet.runs import open_run
 from scratchnet.runs.figures import mosaic
 from scratchnet.runs.synthetic import synthetic_digits
-from scratchnet.training import step
+from scratchnet.training import evaluate, step
 
 SEED, PIXEL, UNKNOWN = 7, (14, 10), (.80, .85, .91)
 STAGES = (150, 250, 350, 450, 550, 784)
@@ -89,7 +89,8 @@ def train(model, images, epochs, batch=32):
 
 
 def draw_small():
-    images = small(synthetic_digits(train=2000, test=200)[1][0])
+    images, _, test, _ = synthetic_digits(train=2000, test=200)[1]
+    images, test = small(images), small(test)
     shape = (12, 12, 1)
     def plain(): return PixelCNN(shape, features=16, blocks=5, head=16)
     def gated(): return GatedPixelCNN(shape, features=12, blocks=3, head=16, dilations=(1, 2, 4))
@@ -97,7 +98,8 @@ def draw_small():
     for name, build, epochs in (("plain, 2 epochs", plain, 2), ("gated, 2 epochs", gated, 2),
                                 ("gated, 15 epochs", gated, 15)):
         model = train(build(), images, epochs)
-        rows.append((name, model.sample(16, np.random.default_rng(0))))
+        nats = evaluate(model, test, batch_size=100)["nll"]
+        rows.append((f"{name}:\n{nats:.1f} nats", model.sample(16, np.random.default_rng(0))))
     figure = new_figure(11, 3.2, "Synthetic digits of 12x12 pixels, and what small PixelCNNs draw")
     for axes, (name, row) in zip(figure.subplots(len(rows), 1), rows, strict=True):
         axes.imshow(mosaic(row, 16), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
