@@ -116,7 +116,7 @@ def tent(x):
 
 
 def draw_relu():
-    figure = new_figure(10, 3.6, "Straight pieces: what a network with ReLUs can be")
+    figure = new_figure(9.6, 3.5, "Straight pieces: what a network with ReLUs can be")
     units, tents, border = figure.subplots(1, 3)
     t = np.linspace(0, 2 * np.pi, 9)
     slopes = np.diff(np.sin(t)) / np.diff(t)
