@@ -106,7 +106,7 @@ def draw_whole(data):
             if right.axison:
                 left.text(1.07 if len(right.get_yticks()) else 1.12, 0.5, "\u2192", fontsize=20,
                           ha="center", va="center", color=RED, transform=left.transAxes)
-    save(figure, "network.png")
+    save(figure, "network.png", colours=64)
 
 
 # ---------------------------------------------------------------- what it can be
@@ -158,7 +158,7 @@ def draw_relu():
     border.scatter(*points.T, s=7, c=np.where(inner, BLUE, ORANGE), linewidths=0)
     border.set_aspect("equal")
     plain(border, "a classifier with 16 hidden units", xlabel="$x_1$", ylabel="$x_2$")
-    save(figure, "relu-network.png")
+    save(figure, "relu-network.png", colours=64)
 
 
 # ---------------------------------------------------------------- the first weights
@@ -218,7 +218,7 @@ def draw_starts(data):
     learning.legend(frameon=False, fontsize=8.5, loc="upper right")
     plain(scale, "root mean square of the activations", xlabel="layer")
     plain(learning, f"training loss, nats ({data.title}, means of 15 steps)", xlabel="step")
-    save(figure, "activation-scale.png")
+    save(figure, "activation-scale.png", colours=64)
 
 
 # ---------------------------------------------------------------- overfitting
@@ -251,7 +251,7 @@ def draw_overfitting(data):
     axes.xaxis.set_minor_formatter(NullFormatter())
     plain(axes, "", xlabel="steps, with batches of 50", ylabel="cross-entropy, nats", ylim=(0, 2.8),
           xlim=(1, 4200))
-    save(figure, "overfitting.png")
+    save(figure, "overfitting.png", colours=64)
 
 
 # ---------------------------------------------------------------- the size of the code
@@ -298,7 +298,7 @@ def draw_sizes(data):
     pictures.tick_params(length=0)
     pictures.set_xticks([])
     pictures.spines[:].set_visible(False)
-    save(figure, "latent-sizes.png")
+    save(figure, "latent-sizes.png", colours=64)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,16 @@ __all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "R
            "digits", "new_figure", "save", "trained"]
 
 
-def save(figure, name, **words):
+def save(figure, name, colours=None, **words):
     """Write a figure as NAME into docs/images, or into the folder that the script was given; words
-    are kept in the PNG."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "images"
-    figure.savefig(folder / name, dpi=110, metadata=words)
+    are kept in the PNG. colours: how many it may have, for a file of a third of the size."""
+    path = (Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "images") / name
+    figure.savefig(path, dpi=110, metadata=words)
+    if colours:
+        from PIL import Image  # comes with Matplotlib
+        with Image.open(path) as picture:
+            few = picture.convert("RGB").quantize(colours)
+        few.save(path, optimize=True)
 
 
 def digits():
