@@ -115,7 +115,10 @@ def way(figure, a, b, colour, style="-|>"):
 # ---------------------------------------------------------------- what it makes of images
 
 def pairs(axes, model, images, title):
-    """Images, and below them what the model makes of them."""
+    """Images, and below them what the model makes of them. Prints the error of all images."""
+    errors = [((model.reconstruct(x).numpy() - x) ** 2).mean()
+              for x in map(to_batch, np.array_split(images, 40))]
+    print(f"{title}: error / variance {np.mean(errors) / (images / 255).var():.3f}")
     x = to_batch(images[:SHOWN])
     again = model.reconstruct(x).numpy()
     axes.imshow(mosaic(np.concatenate([x, again]), SHOWN), cmap="gray", vmin=0, vmax=1)
@@ -127,9 +130,9 @@ def draw_model(model, dataset, others):
     figure = new_figure(11, 8.3, f"What the VQ-VAE of the box makes of images ({dataset.title})")
     rows = figure.subfigures(4, 1, height_ratios=[1, 1, .75, 1.25])
     pairs(rows[0].subplots(), model, dataset.test_images,
-          "Test images, and below what the decoder makes of their 49 codes")
+          "Test images, and below them what the decoder makes of their 49 codes")
     pairs(rows[1].subplots(), model, others.test_images,
-          f"{others.title}, which it never saw: shapes are kept, textures become strokes")
+          f"{others.title}, which it never saw: outlines are kept, what is inside becomes strokes")
 
     x = to_batch(dataset.test_images[:2000])
     codes, labels = model.codes(x), dataset.test_labels[:2000]
