@@ -108,8 +108,8 @@ def draw_collapse(random, once, placed, planes):
 
 def draw_commitment(lengths):
     figure = new_figure(13, 4.3, "What the commitment term holds back")
-    ways, away, training = figure.subplots(1, 3)
-    for axes, codes in ((ways, np.arange(-1.0, 4)), (away, np.arange(-1.0, 3))):
+    away, ways, training = figure.subplots(1, 3)
+    for axes, codes in ((away, np.arange(-1.0, 3)), (ways, np.arange(-1.0, 4))):
         for edge in (codes[1:] + codes[:-1]) / 2:
             axes.axhline(edge, color=PALE, lw=1)
         for code in codes:
@@ -119,8 +119,8 @@ def draw_commitment(lengths):
                       label=f"$\\beta$ = {beta:.0f}")
         axes.legend(fontsize=9, frameon=False, loc="center right")
         axes.set(xlabel="step of descent", ylabel="z", xlim=(-4, 120))
-    ways.set_title("five codes: z is thrown to and fro, or rests", fontsize=10, loc="left")
-    away.set_title("without the code at 3: z runs away, or rests", fontsize=10, loc="left")
+    ways.set_title("codes -1 to 3: z is thrown to and fro, or rests", fontsize=10, loc="left")
+    away.set_title("codes -1 to 2: z runs away, or rests", fontsize=10, loc="left")
     for (beta, values), colour in zip(lengths.items(), (RED, ORANGE, BLUE), strict=True):
         training.semilogy(np.arange(1, STEPS + 1), values, color=colour, lw=2,
                           label=f"$\\beta$ = {beta:g}")
