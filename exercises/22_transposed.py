@@ -1,4 +1,4 @@
-"""22. A transposed convolution: every pixel stamps the filter (write)
+"""22. A transposed convolution: a pixel is a stamp (write)
 
 Here a pixel of x is not what a tap reads but what it writes: x[n, p, q], times W[t], is added to
 the pixel of y under tap t. Write it by loops; a tap outside of y adds nothing.

@@ -1,7 +1,7 @@
 """37. The loss of an autoencoder (mistake)
 
 The loss of an image is the sum over its pixels of their cross-entropy, in nats; that of a batch is
-the mean over its images. Somebody's loss is 784 times too small, and he wonders what it is.
+the mean over its images. Somebody's loss is 784 times too small.
 
     return losses.bce_with_logits(logits, x, reduction="mean")
 

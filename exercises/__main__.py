@@ -27,7 +27,7 @@ MARKS = {"done": "x", "tried": "/", "": " "}
 # ---------------------------------------------------------------- what is kept of a student
 
 def kept():
-    """{number: {"failed": how often, "passed": whether the last check did}}; empty if unreadable."""
+    """{number: {"failed": how often, "passed": did the last check}}; {} if unreadable."""
     try:
         return {int(n): {"failed": int(s["failed"]), "passed": bool(s["passed"])} for n, s in
                 json.loads((MINE / "state.json").read_text(encoding="utf-8")).items()}

@@ -39,10 +39,10 @@ class N:
 class Answer:
     """What an exercise is compared with.
 
-    reference: a function of the inputs, right by other means than the solution. cases: one or more
-    {name: value} of inputs. solution: the library's lines by name, one or more (solution.py); swap: what they are called
-    here; then: lines that follow. returns: names of the results. wrong: {lines: what the message
-    about them has in it}. measure: calls the student's function, or builds his class, with the
+    reference: a function of the inputs, right by other means than the solution. cases: {name:
+    value} of inputs, one or more. solution: names of the library's lines (solution.py); swap: what
+    they call otherwise; then: lines after them. returns: names of the results. wrong: {lines: what
+    the message about them has in it}. measure: calls the student's function or class with the
     inputs, where that takes more than a call."""
 
     reference: object
@@ -159,7 +159,8 @@ def compare(exercise, function):
     def his(inputs): return results(measure(function, *copy.deepcopy(list(inputs.values()))))
     for k, case in enumerate(answer.cases):
         rng = np.random.default_rng([exercise.number, k])
-        inputs = {n: rng.standard_normal(v.shape) if isinstance(v, N) else v for n, v in case.items()}
+        inputs = {n: rng.standard_normal(v.shape) if isinstance(v, N) else v
+                  for n, v in case.items()}
         expected, found = right(inputs), his(inputs)
         names = answer.returns or [f"{exercise.call}({', '.join(inputs)})"]
         if len(found) != len(expected):
@@ -188,4 +189,6 @@ def in_words(error, file, source):
     text = source.splitlines()
     at = "".join(f"line {n}: {text[n - 1].strip()}\n" for n in lines[-1:] if n and n <= len(text))
     what = error.msg if isinstance(error, SyntaxError) else str(error).strip()
+    if not at and "()" not in what:  # it went wrong where the result was looked at
+        at = "What came back cannot be used: "
     return "failed", f"{at}{type(error).__name__}{': ' * bool(what)}{what}"

@@ -21,7 +21,7 @@ ROOT = FOLDER.parent
 def lines_of(name):
     """(file, number of the first line, the lines) of such a name. Raises LookupError if there is no
     such thing."""
-    called, equals, name = name.rpartition(" = ") if re.match(r"\w+ = \w+\.", name) else ("", "", name)
+    called, name = re.fullmatch(r"(?:(\w+) = )?(\w+[./].*)", name).groups()
     where, _, start = name.partition(": ")
     if where.endswith(".md"):
         text = (ROOT / where).read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def lines_of(name):
     lines = source.splitlines()[first.lineno - 1:last.end_lineno]
     code = (ast.get_source_segment(source, first) if len(lines) == 1
             else textwrap.dedent("\n".join(lines)))
-    if equals:
+    if called:
         code = re.sub(r"^return ", f"{called} = ", code, flags=re.M)
     return file.relative_to(ROOT).as_posix(), first.lineno, code
 

@@ -15,7 +15,8 @@ def through(op, g, *inputs):
     return found if len(found) > 1 else found[0]
 
 
-@answer("scratchnet.losses.mse.dx_hat", swap={"difference": "x"}, cases=[{"g": N(2, 3), "x": N(2, 3)}],
+@answer("scratchnet.losses.mse.dx_hat", swap={"difference": "x"},
+        cases=[{"g": N(2, 3), "x": N(2, 3)}],
         hint="y = x x, and x is in it twice: each way gives g x.",
         wrong={"return g * x": "1/2 times", "return 2 * x": "depend on g",
                "return 2 * g": "depend on x"})
@@ -65,7 +66,7 @@ def fan_out(number, part):
         hint="First sum over the axes that a does not have, from the left; then, with "
              "keepdims=True, over those where a has length 1.",
         wrong={"return g.sum(axis=0)": "expected shape (2, 1)",
-               "return g.sum(axis=0, keepdims=True) + 0 * g[:1]": "expected shape (3,), found (1, 3)",
+               "return g.sum(axis=0, keepdims=True)": "(3,), found (1, 3): summed over axis 0 it would",
                "return g[0]": "Wrong in 3 of 3"})
 def unbroadcast(g, shape):
     return through(lambda a: ops.broadcast_to(a, g.shape), g, np.zeros(shape))
@@ -73,7 +74,8 @@ def unbroadcast(g, shape):
 
 @answer("dx = scratchnet.ops.products.linear.dx", "dw = scratchnet.ops.products.linear.dw",
         swap={"g.reshape(n, n_out)": "g", ".reshape(x.shape)": "", "rows": "x"},
-        then="return dx, dw", cases=[{"g": N(4, 2), "x": N(4, 3), "w": N(3, 2)}], returns=("dx", "dw"),
+        then="return dx, dw", returns=("dx", "dw"),
+        cases=[{"g": N(4, 2), "x": N(4, 3), "w": N(3, 2)}],
         hint="dx has the shape of x, (n, k): only g (n, m) times the transpose of w (m, k) has it.",
         wrong={"return g @ w.T, g.T @ x": "dw: expected shape (3, 2), found (2, 3): the transpose",
                "import numpy as np\nreturn np.ones_like(g) @ w.T, x.T @ g": "depend on g"})

@@ -27,7 +27,8 @@ def softmax(x):
         hint="Put the formula in: the sum over j of g_j y_j ([i = j] - y_i) is g_i y_i less y_i "
              "times the row's sum of g_j y_j.",
         wrong={"return g * y * (1 - y)": "It should also depend on g",
-               "return g * y": "It should also depend on g", "return y * (g - (g * y).sum(axis=-1))": "ValueError",
+               "return g * y": "It should also depend on g",
+               "return y * (g - (g * y).sum(axis=-1))": "ValueError",
                "return y * (g - (g * y).sum())": "It depends on g[0, 0], and should not",
                "return y * (1 - y.sum(axis=-1, keepdims=True))": "It does not depend on g"})
 def softmax_backward(g, y):
@@ -38,8 +39,8 @@ def softmax_backward(g, y):
         "scratchnet.ops.reductions.logsumexp: sum_ =", "scratchnet.ops.reductions.logsumexp: y =",
         swap={"axis=axis": "axis=-1", ", axis)": ", -1)"}, then="return y[..., 0]",
         cases=[{"x": LARGE}],
-        hint="e^x = e^m e^(x - m): the logarithm of the first factor is m. Take m from the row, and "
-             "add it at the end.",
+        hint="e^x = e^m e^(x - m): the logarithm of the first factor is m. Take m from the row, "
+             "and add it at the end.",
         wrong={"m = x.max(axis=-1, keepdims=True)\nreturn np.log(np.exp(x - m).sum(axis=-1))":
                "Wrong in 3 of 3", "return x.max(axis=-1)": "Wrong in 3 of 3",
                "m = x.max(axis=-1, keepdims=True)\n"
@@ -67,8 +68,8 @@ def cross_entropy(g, z, labels):
 
 
 predicted("know_nothing", "loss, right_class, all_ten",
-          hint="Each class gets 1/10, so the loss is log 10; the derivative is the softmax less 1 at "
-               "the right class.",
+          hint="Each class gets 1/10, so the loss is log 10; the derivative is the softmax less 1 "
+               "at the right class.",
           wrong={"return 2.303, 0.1, 0.0": "right_class: expected -0.9, found 0.1",
                  "return 1.0, -0.9, 0.0": "loss: expected 2.30259",
                  "return 2.303, -0.9, 1.0": "all_ten"})
@@ -86,8 +87,8 @@ def softplus(x):
     return ops.softplus(x).data
 
 
-@answer("loss = scratchnet.losses.bce_of", "dl = scratchnet.losses.bce_slope", then="return loss, dl",
-        swap={"logits": "l"}, returns=("loss", "dL/dl"),
+@answer("loss = scratchnet.losses.bce_of", "dl = scratchnet.losses.bce_slope",
+        then="return loss, dl", swap={"logits": "l"}, returns=("loss", "dL/dl"),
         cases=[{"g": N(2, 3), "l": FAR, "t": np.array([[0, 0.3, 1], [1, 0, 1]])}],
         hint="dL/dl = g (sigmoid(l) - t): the slope of softplus is sigmoid.",
         wrong={"return softplus_of(l) - l * t, sigmoid_of(l) - t": "It does not depend on g",

@@ -41,8 +41,8 @@ GATHER = ("rows = np.zeros((len(x), *size, len(taps), x.shape[3]))\n"
 @answer("scratchnet.taps.gather", swap={"places(taps, stride,": "places(taps, (stride, stride),"},
         cases=[{"x": N(1, 4, 5, 2), "taps": CROSS, "stride": 2, "size": (2, 3)}],
         returns=("rows",),
-        hint="Loop over p, q and t; the pixel is (p s + i, q s + j), copied for all images at once: "
-             "rows[:, p, q, t] = x[:, row, column].",
+        hint="Loop over p, q and t; the pixel is (p s + i, q s + j), copied for all images at "
+             "once: rows[:, p, q, t] = x[:, row, column].",
         wrong={GATHER.format("p", "q", "i, j"): "rows at (",
                GATHER.format("p * stride", "q * stride", "min(j, 3), min(i, 4)"): "rows at (",
                GATHER.format("(p + 1) * stride", "q * stride", "i, j"): "rows at ("})
@@ -114,7 +114,8 @@ STAMPS = ("y = np.zeros((len(x), *size, W.shape[1]))\n"
 @answer("tests.loops.transposed_by_loops", swap={"stride[0]": "stride", "stride[1]": "stride"},
         returns=("y",), cases=[{"x": N(1, 2, 3, 2), "W": N(5, 2, 2), "taps": CROSS, "stride": 2,
                                 "size": (4, 5)}],
-        hint="It is the convolution by loops with its two sides changed over: y[n, row, column] += W[t] @ x[n, p, q].",
+        hint="It is the convolution by loops with its two sides changed over: y[n, row, column] "
+             "+= W[t] @ x[n, p, q].",
         wrong={STAMPS.format("p * stride", "q * stride", "", ".T"): "It should also depend on",
                STAMPS.format("p", "q", "+", ".T"): "y at (",
                STAMPS.format("p * stride", "q * stride", "+", ""): "y at ("})

@@ -22,7 +22,7 @@ def after(optimizer, p, g, t=1, **state):
         cases=[dict(p=N(2, 3), g=N(2, 3), u=N(2, 3), lr=0.1, momentum=0.9, weight_decay=0.01)],
         returns=("p", "u"),
         hint="First the new u, from the old p; then p with the new u.",
-        wrong={"u = momentum * u + g\nreturn p - lr * u, u": "It does not depend on weight_decay",
+        wrong={"u = momentum * u + g\nreturn p - lr * u, u": "depend on weight_decay",
                "p = p - lr * u\nreturn p, momentum * u + g + weight_decay * p":
                "It does not depend on g",
                "u = momentum * u + lr * g + weight_decay * p\nreturn p - u, u":
@@ -49,8 +49,8 @@ def moments(m, v, g, b1, b2):
         swap={"c1": "(1 - b1 ** t)", "c2": "(1 - b2 ** t)"},
         cases=[dict(p=N(2, 2), m=N(2, 2), v=np.array([[0.1, 0.5], [1, 2]]), t=t, lr=0.1, b1=0.9,
                     b2=0.999, eps=0.1) for t in (1, 50)],
-        hint="Divide m by 1 - b1^t and v by 1 - b2^t; the root is taken of v after that, and eps is "
-             "added to the root.",
+        hint="Divide m by 1 - b1^t and v by 1 - b2^t; the root is taken of v after that, and eps "
+             "is added to the root.",
         wrong={"return p - lr * (m / (1 - b1)) / (np.sqrt(v / (1 - b2)) + eps)": "Wrong in 4 of 4",
                "return p - lr * (m / (1 - b1 ** t)) / (np.sqrt(v) / (1 - b2 ** t) + eps)":
                "Wrong in 4 of 4",
@@ -66,13 +66,13 @@ predicted("first_step", "adam_small, adam_large, sgd_small, sgd_large",
           hint="At the first step m_hat is g and v_hat is g^2, so m_hat / sqrt(v_hat) is the sign "
                "of g, and the step has the length lr.",
           wrong={"return -1e-5, 10.0, -1e-5, 10.0": "adam_small: expected -0.00999",
-                 "return -0.01, -0.01, -1e-5, 10.0": "adam_large: expected 0.01, found -0.01. It is "
-                 "-1 times", "return -0.01, 0.01, -0.01, 0.01": "sgd_small"})
+                 "return -0.01, -0.01, -1e-5, 10.0": "adam_large: expected 0.01, found -0.01. It "
+                 "is -1 times", "return -0.01, 0.01, -0.01, 0.01": "sgd_small"})
 
 
 @answer("scratchnet.optim.cosine.at", cases=[dict(step=s, lr=0.1, total_steps=20, rise=4, final=0.1)
                                              for s in (0, 3, 4, 12, 19, 20, 25)],
-        hint="At step = rise done is 0, the cosine 1, and the rate lr; at the end the cosine is -1.",
+        hint="At step = rise, done is 0, the cosine 1, the rate lr; at the end the cosine is -1.",
         wrong={"if step < rise:\n    return lr * step / rise\n"
                "done = min(1.0, (step - rise) / (total_steps - rise))\n"
                "return lr * (final + (1 - final) * (1 + math.cos(math.pi * done)) / 2)":

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from scratchnet import Tensor, losses, nn, ops, optim, training
 from models import Autoencoder
+from scratchnet import Tensor, losses, nn, ops, optim, training
 
 from ..check import N, answer, predicted
 from .chapter_1 import through
@@ -28,10 +28,11 @@ def linear(g, x, w, b):
 
 
 @answer("scratchnet.ops.elementwise.where_positive", returns=("dL/dx",),
-        cases=[dict(g=np.array([[1.0, -2, 3], [-4, 5, -6]]), y=np.array([[0.0, 0, 2], [1, 0, 0.5]]))],
+        cases=[dict(g=np.array([[1.0, -2, 3], [-4, 5, -6]]),
+                    y=np.array([[0.0, 0, 2], [1, 0, 0.5]]))],
         hint="The slope of max(x, 0) is 1 where x > 0, and y is above 0 exactly there. g may have "
              "either sign.",
-        wrong={"return g * (y >= 0)": "where g = -6, y = 0", "return g * y":
+        wrong={"return g * (y >= 0)": "where g = 5, y = 0", "return g * y":
                "where g = ", "return (y > 0).astype(float)": "It does not depend on g"})
 def relu(g, y):
     return through(ops.relu, g, np.where(y > 0, y, -1))
@@ -75,7 +76,7 @@ class Block(nn.ResidualBlock):
         wrong={"y = self.narrow(ops.relu(h))\nreturn self.widen(ops.relu(y))": "y at (",
                "y = ops.relu(self.narrow(h))\nreturn h + self.widen(y)": "y at (",
                "y = self.narrow(ops.relu(h))\nreturn h + self.widen(y)": "y at (",
-               "self.narrow(ops.relu(h))": "AttributeError"})
+               "self.narrow(ops.relu(h))": "What came back cannot be used"})
 def module(h):
     return block(Block, h)
 
@@ -106,7 +107,8 @@ def step(x):
         model, optimizer, x[:, None, :, None], np.random.default_rng(0)), x)
 
 
-@answer("loss = models.autoencoder.Autoencoder.loss: losses.bce", then="return loss",
+@answer("models.autoencoder.Autoencoder.loss: loss =", then="return loss",
+        swap={"self.decode(z)": "logits"},
         measure=lambda loss, logits, x: loss(Tensor(logits), x).data, returns=("the loss",),
         cases=[dict(logits=N(3, 4), x=np.array([[0, 1, 0.5, 1], [1, 0, 0, 0], [1, 1, 1, 0.0]])),
                dict(logits=N(2, 4), x=np.array([[0, 1, 0.5, 1], [1, 0, 0, 0.0]]))],
@@ -119,8 +121,8 @@ def autoencoder(logits, x):
 
 
 predicted("pca", "right, up, first, third, error",
-          hint="(3, 4) has the length 5, so the direction is (3, 4)/5, and a code is a length along "
-               "it. All points are on the line.",
+          hint="(3, 4) has the length 5, so the direction is (3, 4)/5, and a code is a length "
+               "along it. All points are on the line.",
           wrong={"return 3.0, 4.0, 5.0, 10.0, 0.0": "right: expected 0.6, found 3",
                  "return 0.6, 0.8, 25.0, 100.0, 0.0": "first: expected 5, found 25",
                  "return 0.6, 0.8, 5.0, 10.0, 1.0": "error: expected 0, found 1"})
