@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from .check import KINDS, check, exercises
@@ -20,52 +21,40 @@ from .solution import library, solved
 
 MINE = Path("my")
 SECONDS = 10  # that a check may take
-CODES = {"passed": 0, "failed": 1, "unwritten": 3}
-MARKS = {"done": "x", "tried": "/", "": " "}
+SAID = {"passed": "right", "failed": "not right", "unwritten": "not written yet"}
 
-
-# ---------------------------------------------------------------- what is kept of a student
 
 def kept():
-    """{number: {"failed": how often, "passed": did the last check}}; {} if unreadable."""
+    """{number: {"failed": how often, "passed": did the last check}}, as text; {} if unreadable."""
     try:
-        return {int(n): {"failed": int(s["failed"]), "passed": bool(s["passed"])} for n, s in
-                json.loads((MINE / "state.json").read_text(encoding="utf-8")).items()}
+        found = json.loads((MINE / "state.json").read_text(encoding="utf-8"))
+        return {n: {"failed": int(s["failed"]), "passed": bool(s["passed"])}
+                for n, s in found.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 
-def keep(number, state):
-    """Count this result. Returns how often the exercise has failed."""
-    all_of_it = kept()
-    mine = all_of_it.setdefault(number, {"failed": 0, "passed": False})
-    mine["failed"] += state == "failed"
-    mine["passed"] = state == "passed"
-    (MINE / "state.json").write_text(json.dumps(all_of_it), encoding="utf-8")
-    return mine["failed"]
+def keep(exercise, state):
+    """Note a result. Returns how often the exercise has failed."""
+    states = kept()
+    failed = states.get(str(exercise.number), {"failed": 0})["failed"] + (state == "failed")
+    states[str(exercise.number)] = {"failed": failed, "passed": state == "passed"}
+    (MINE / "state.json").write_text(json.dumps(states), encoding="utf-8")
+    return failed
 
-
-def state_of(exercise, states):
-    if states.get(exercise.number, {}).get("passed"):
-        return "done"
-    return "tried" if (MINE / exercise.file).exists() else ""
-
-
-# ---------------------------------------------------------------- the command
 
 def listing():
-    """All exercises by chapter, with their state, and what is next."""
-    states, chapter = kept(), None
+    """All exercises by chapter: done (x), begun (/) or not; and which is next."""
+    done, chapter = [int(n) for n, state in kept().items() if state["passed"]], None
     for e in exercises().values():
         if e.chapter != chapter:
             chapter = e.chapter
-            print(f"\nChapter {chapter}")
-        print(f" [{MARKS[state_of(e, states)]}] {e.number:2}  {e.title:52.52} {e.kind}")
-    done = [e.number for e in exercises().values() if state_of(e, states) == "done"]
+            print(f"\n{chapter}. {import_module(f'exercises.answers.chapter_{chapter}').__doc__}")
+        mark = "x" if e.number in done else "/" if (MINE / e.file).exists() else " "
+        print(f"  [{mark}] {e.number:2}  {e.title:54} {e.kind}")
     left = [n for n in exercises() if n not in done]
-    print(f"\n{len(done)} of {len(exercises())} done, [/] begun. " + (
+    print(f"\n{len(exercises()) - len(left)} of {len(exercises())} done. " + (
         f"Next: python -m exercises {left[0]}" if left else "That is all of them."))
-    return 0
 
 
 def begin(exercise):
@@ -76,61 +65,62 @@ def begin(exercise):
             file.write(exercise.text)
     except FileExistsError:
         return False
-    print(f"{MINE / exercise.file} is yours now: {KINDS[exercise.kind]}, save it, and check it by "
-          f"the same command.\n\n{exercise.text}")
+    print(f"{exercise.text}\nThis is {MINE / exercise.file} now, and yours: "
+          f"{KINDS[exercise.kind]},\nsave it, and give the same command again.")
     return True
 
 
 def checked(exercise):
-    """Check the student's file, in a process of its own: it may never end. Prints what is to be
-    said; returns the exit code."""
-    path = MINE / exercise.file
+    """Check the student's file, in a process of its own: it may never end. Prints what there is to
+    say; returns the exit code."""
+    once = [sys.executable, "-m", "exercises", str(exercise.number), "--once"]
     try:
-        done = subprocess.run([sys.executable, "-m", "exercises", str(exercise.number), "--once",
-                               str(path)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=SECONDS, encoding="utf-8", errors="replace")
-        state = next((s for s, code in CODES.items() if code == done.returncode), "failed")
-        said = done.stdout.strip() or f"The check broke off: {done.stderr.strip()[-300:]}"
+        done = subprocess.run(once, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
+        state, message = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
-        state, said = "failed", (f"It was not done after {SECONDS} s, and was stopped: is there a "
-                                 f"loop that never ends?")
-    failed = keep(exercise.number, state)
-    print(f"{exercise.number}. {exercise.title}: {state.replace('unwritten', 'not yet')}")
-    if state != "passed":
-        print("\n".join("  " + line for line in said.splitlines()))
-        if state == "failed" and failed > 1:
-            print(f"  Hint: {exercise.answer.hint}")
-    return 0 if state == "passed" else 1
+        state, message = "failed", (f"It was stopped after {SECONDS} s: is there a loop that never "
+                                    f"ends?")
+    except (IndexError, ValueError):
+        state, message = "failed", "The check broke off: " + (
+            done.stderr.decode(errors="replace").strip()[-300:] or f"code {done.returncode}")
+    failed = keep(exercise, state)
+    print(told(exercise, state, message, failed))
+    return int(state != "passed")
+
+
+def told(exercise, state, message, failed):
+    """A result in words, with a hint from the second failure on."""
+    lines = [f"{exercise.number}. {exercise.title}: {SAID[state]}", *message.splitlines()]
+    if state == "failed" and failed > 1:
+        lines.append(f"Hint: {exercise.answer.hint}")
+    return "\n    ".join(lines)
 
 
 def watch(exercise):
     """Check at each save, until it is right."""
-    path, seen = MINE / exercise.file, None
-    print(f"Checking {path} at each save; Ctrl-C ends it.\n", flush=True)
+    seen = None
     while True:
         try:
-            now = path.stat().st_mtime_ns, path.stat().st_size
+            file = (MINE / exercise.file).stat()
+            if file.st_size and file.st_mtime_ns != seen:
+                seen = file.st_mtime_ns
+                if not checked(exercise):
+                    return 0
+                print("(checked again at each save; Ctrl-C ends it)", flush=True)
         except FileNotFoundError:  # some editors put another file into its place
-            now = seen
-        if now != seen and now[1]:
-            seen = now
-            if not checked(exercise):
-                return 0
-            print(flush=True)
+            pass
         time.sleep(0.2)
 
 
-def show_solution(exercise, yes):
+def show_solution(exercise, ask):
     """The library's lines, after asking."""
-    if not yes:
-        if not sys.stdin.isatty():
-            print("exercises: there is no terminal to ask at; add --yes", file=sys.stderr)
-            return 2
-        if input(f"Show the solution of {exercise.number}, {exercise.title}? [y/N] ") not in "yY":
-            return 1
-    if lines := library(exercise.number):
-        print(lines)
-    print(f"As the page has it:\n\n{solved(exercise.number).rpartition(chr(34) * 3)[2].strip()}")
+    if ask and not sys.stdin.isatty():
+        print("exercises: there is no terminal to ask at: add --yes", file=sys.stderr)
+        return 2
+    if ask and input(f"Show the solution of {exercise.number}? [y/N] ").strip().lower() != "y":
+        return 1
+    print(library(exercise.number) + "On the page:\n\n"
+          + solved(exercise.number).rpartition('"""')[2].strip())
     return 0
 
 
@@ -139,33 +129,30 @@ def main(arguments=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("number", nargs="?", type=int)
     parser.add_argument("--watch", action="store_true", help="check at each save")
-    parser.add_argument("--solution", action="store_true", help="the library's lines, after asking")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--once", help=argparse.SUPPRESS)  # the file to check, and nothing else
+    parser.add_argument("--solution", action="store_true", help="show the library's lines")
+    parser.add_argument("--yes", action="store_true", help="do not ask before")
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     flags = parser.parse_args(arguments)
+    exercise = exercises().get(flags.number)
     if flags.number is None and not (flags.watch or flags.solution):
         return listing()
-    exercise = exercises().get(flags.number)
     if exercise is None:
-        parser.error(f"there is no exercise {flags.number}: they are 1 to {max(exercises())}"
-                     if flags.number is not None else "which exercise? Give its number")
-    if flags.once:
-        state, message = check(exercise.number, Path(flags.once).read_text(encoding="utf-8"))
-        print(message)
-        return CODES[state]
+        parser.error("which exercise? Give its number" if flags.number is None else
+                     f"there is no exercise {flags.number}: they are 1 to {max(exercises())}")
+    if flags.once:  # what `checked` starts
+        text = (MINE / exercise.file).read_text(encoding="utf-8")
+        return print("\n" + json.dumps(check(exercise.number, text)))
     if flags.solution:
-        return show_solution(exercise, flags.yes)
+        return show_solution(exercise, ask=not flags.yes)
     new = begin(exercise)
-    if flags.watch:
-        return watch(exercise)
-    return 1 if new else checked(exercise)
+    return watch(exercise) if flags.watch else 1 if new else checked(exercise)
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:  # my/ cannot be written, a file is no text
         print(f"exercises: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit("")
+        sys.exit(1)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .compare import difference
+from .compare import Result
 
 FOLDER = Path(__file__).parent
 KINDS = {"write": "write the missing lines", "predict": "predict, then run",
@@ -129,7 +129,7 @@ def check(number, source):
         warnings.simplefilter("ignore")
         try:
             compare(exercise, student(exercise, source))
-            state, message = "passed", "right"
+            state, message = "passed", ""
         except Wrong as error:
             state, message = "failed", str(error)
         except KeyboardInterrupt:
@@ -138,7 +138,7 @@ def check(number, source):
             state, message = in_words(error, exercise.file, source)
     if said := printed.getvalue().strip():
         message += "\nIt printed: " + said[:300].replace("\n", "\n            ")
-    return state, message
+    return state, message.strip()
 
 
 def student(exercise, source):
@@ -167,9 +167,10 @@ def compare(exercise, function):
             raise Wrong(f"It returns {len(found)} value{'s' * (len(found) != 1)}, but "
                         f"{len(expected)} are asked for: {', '.join(names)}")
         for i, name in enumerate(names):
-            columns.setdefault(name, []).append((inputs, expected[i], found[i], i))
-    for name, column in columns.items():
-        if said := difference(name, column, right, his, answer.rtol, answer.atol):
+            columns.setdefault(name, []).append((inputs, expected[i], found[i]))
+    for i, (name, column) in enumerate(columns.items()):
+        result = Result(name, column, i, right, his, answer.rtol, answer.atol)
+        if said := result.difference():
             raise Wrong(said)
 
 
@@ -183,7 +184,7 @@ def in_words(error, file, source):
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
     last = traceback.extract_tb(error.__traceback__)[-1:]
     if type(error) is NotImplementedError and last and last[0].filename == file:
-        return "unwritten", "Not written yet: your lines go where it says NotImplementedError"
+        return "unwritten", "Your lines go where it says NotImplementedError."
     if isinstance(error, SyntaxError) and error.filename == file:
         lines = [error.lineno]
     text = source.splitlines()

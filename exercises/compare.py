@@ -1,6 +1,7 @@
 """Words for the difference between two results: where, expected and found, and what kind of mistake
 looks like this."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -8,195 +9,184 @@ import numpy as np
 from scratchnet import Tensor
 
 
-def difference(name, column, right, his, rtol, atol):
-    """None, or what is wrong with a result. column: [(inputs, expected, found, which result)], one
-    for each case; right, his: inputs -> all results, of the library and of the student."""
-    def about(k): return lambda at: needs(*column[k], right, his, at)
-    if len(column) > 1 and all(np.ndim(c[1]) == 0 and not isinstance(c[1], str) for c in column):
-        for _, expected, found, _ in column:  # numbers: all cases are one array
-            if said := no_number(name, expected, found) or other_shape(name, expected, found):
-                return said
-        inputs = {n: np.array([c[0][n] for c in column]) for n, v in column[0][0].items()
-                  if np.ndim(v) == 0 and np.isreal(v)}
-        pair = [np.array([np.asarray(c[k]).item() for c in column]) for k in (1, 2)]
-        return values(name, *pair, rtol, atol, lambda at: inputs, lambda at: about(at[0])(()), "")
-    varied = [n for n, v in column[0][0].items() if np.isscalar(v) and
-              any(c[0][n] != v for c in column)]
-    for k, (_, expected, found, _) in enumerate(column):
-        if isinstance(expected, str) or expected is None:
-            if found is None or np.ndim(found) or found != expected:
-                return f"{name}: expected {expected!r}, found {found!r}"
-        elif said := (no_number(name, expected, found) or other_shape(name, expected, found) or
-                      values(name, np.asarray(expected), np.asarray(found), rtol, atol,
-                             lambda at, k=k: local(column[k], right, at, varied), about(k))):
+@dataclass
+class Result:
+    """One result of an exercise, in all its cases."""
+
+    name: str
+    cases: list    # (inputs, expected, found), one or more
+    number: int    # which of the results it is
+    right: object  # inputs -> all results, of the library
+    his: object    # and of the student
+    rtol: float
+    atol: float
+
+    def difference(self):
+        """None, or what is wrong."""
+        expected, found = ([case[k] for case in self.cases] for k in (1, 2))
+        for e, f in zip(expected, found, strict=True):
+            if said := other_kind(e, f):
+                return f"{self.name}: {said}"
+        if len(expected) > 1 and all(np.ndim(e) == 0 for e in expected):  # all cases, one array
+            said = self.values("", *(np.array([np.asarray(v).item() for v in values])
+                                     for values in (expected, found)))
             return said
-    return None
+        said = (self.values(k, np.asarray(e), np.asarray(f))
+                for k, (e, f) in enumerate(zip(expected, found, strict=True)) if e is not f)
+        return next(filter(None, said), None)
+
+    def values(self, case, e, f):
+        """Where two arrays of one shape differ most, and what it looks like. case: its number, or
+        "" where an element is a case."""
+        rtol = self.rtol * (e.dtype.kind == "f")  # whole numbers are right or wrong
+        with np.errstate(all="ignore"):
+            error = np.abs(f.astype(float) - e) if e.dtype.kind != "U" else (e != f) * 1.0
+        wrong = ~((error <= self.atol + rtol * np.abs(e)) | (e == f)) if (
+            e.dtype.kind != "U") else e != f
+        if not wrong.any():
+            return None
+        finite = np.where(np.isfinite(error), error, np.inf)
+        at = tuple(map(int, np.unravel_index(np.argmax(np.where(wrong, finite, -1)), e.shape)))
+        inputs, element = self.cases[at[0] if case == "" else case][0], () if case == "" else at
+        place = f" at {element if len(element) > 1 else element[0]}" if element else ""
+        asked, given = (changes(inputs, call, self.number, element)
+                        for call in (self.right, self.his))
+        lines = [f"{self.name}{place}: expected {self.shown(e[at])}, found {self.shown(f[at])}"]
+        if where := self.where(inputs, e.shape if element else None, element, asked):
+            lines[0] += f", where {where}"
+        if e.size > 1:
+            lines[0] += f" (wrong in {wrong.sum()} of {e.size})"
+        if not np.isfinite(finite[wrong]).all():
+            lines.append("Something overflows, is divided by 0, or is the logarithm of 0.")
+        else:
+            needed = self.needs(inputs, asked, given)
+            lines.append(needed if "does not" in needed else looks(e, f, wrong) or needed)
+        return "\n".join(filter(None, lines))
+
+    def shown(self, v):
+        if isinstance(v, (str, bool, np.bool_)):
+            return repr(str(v)) if isinstance(v, str) else str(v)
+        return f"{0 if abs(v) <= min(self.atol, 1e-14) else v:.6g}"
+
+    def where(self, inputs, shape, element, asked):
+        """The numbers that differ from case to case; and the elements of arrays, where this one
+        depends on no other element of them."""
+        told = {n: v for n, v in inputs.items() if np.isscalar(v) or isinstance(v, Fraction)}
+        told = {n: v for n, v in told.items() if any(c[0][n] != v for c in self.cases)}
+        here = [n for n, v in inputs.items() if shape and getattr(v, "shape", ()) == shape]
+        if not asked or {k for n, k in asked if n in here} == {element}:
+            told = {n: inputs[n][element] for n in here} | told
+        return ", ".join(f"{n} = {v:.4g}" if isinstance(v, float) else f"{n} = {v}"
+                         for n, v in told.items())
+
+    def needs(self, inputs, asked, given):
+        """What the element should depend on, and does not; or the other way round."""
+        for verb, left in (("should also depend", asked - given), ("depends", given - asked)):
+            for n, k in sorted(left, key=lambda k: (list(inputs).index(k[0]), k[1])):
+                if not any(m == n for m, _ in given) and self.unmoved(inputs, n):
+                    return f"It does not depend on {n}, and should."
+                return (f"It {verb} on {n}{list(map(int, k)) if k else ''}"
+                        + ", and should not" * (verb == "depends") + ".")
+        return ""
+
+    def unmoved(self, inputs, n):
+        """Whether the student's result stays as it is when all of input n changes."""
+        moved = {**inputs, n: moved_a_little(inputs[n])}
+        try:
+            return np.array_equal(*(self.his(v)[self.number] for v in (inputs, moved)))
+        except Exception:  # it can't be asked there
+            return False
 
 
-def no_number(name, expected, found):
-    """What is wrong with the type of a result, if it is."""
+def other_kind(expected, found):
+    """What is wrong with the type or the shape of a result, if it is."""
     if found is None:
-        return f"{name}: found None: does the function return it?"
+        return "found None: does the function return it?"
+    if isinstance(expected, str):
+        return None if isinstance(found, str) else f"found {found!r}; a word is asked for"
     if isinstance(found, Tensor):
-        return (f"{name}: found a Tensor; an array is asked for, of which t.data is one")
+        return "found a Tensor; an array is asked for, of which t.data is one"
     if np.ndim(expected) and not isinstance(found, np.ndarray):
-        return (f"{name}: found a {type(found).__name__}; an array of shape {np.shape(expected)} "
-                f"is asked for")
-    kinds = [np.asarray(v).dtype for v in (expected, found)]
-    if kinds[1].kind not in "biuf":
-        return f"{name}: found {found!r:.60}; a number is asked for"
-    if kinds[0].kind == "b" != kinds[1].kind or np.ndim(expected) and (
-            kinds[0].kind == "f" and kinds[0] != kinds[1] or kinds[0].kind == "i" > kinds[1].kind):
-        return f"{name}: found numbers of {kinds[1]}; {kinds[0]} is asked for"
-    return None
-
-
-def other_shape(name, expected, found):
-    """What is wrong with the shape of a result, and what would mend it."""
+        return (f"found a {type(found).__name__}; an array of shape {np.shape(expected)} is asked "
+                f"for")
     e, f = np.asarray(expected), np.asarray(found)
+    if f.dtype.kind not in "biuf":
+        return f"found {found!r:.60}; a number is asked for"
+    if e.ndim and (e.dtype.kind != f.dtype.kind if e.dtype.kind in "bi" else e.dtype != f.dtype):
+        return f"found numbers of {f.dtype}; {e.dtype} is asked for"
     if e.shape == f.shape:
         return None
-    said = f"{name}: expected shape {e.shape}, found {f.shape}"
-    if e.shape == f.shape[::-1] and e.ndim > 1:
+    said = f"expected shape {e.shape}, found {f.shape}"
+    if e.ndim > 1 and e.shape == f.shape[::-1]:
         return f"{said}: the transpose" + " has the right numbers" * close(f.T, e)
     for k in range(f.ndim):
-        if f.sum(axis=k).size == e.size and close(f.sum(axis=k).reshape(e.shape), e):
+        if f.ndim > e.ndim and close(f.sum(axis=k), e):
             return f"{said}: summed over axis {k} it would be right"
-        if f.shape[:k] + f.shape[k + 1:] == e.shape:
-            said += f"; axis {k} should be gone"
-            break
-    for k in range(e.ndim):
-        if e.sum(axis=k).size == f.size and close(e.sum(axis=k).reshape(f.shape), f):
-            return f"{said}: axis {k} was summed, and should not be"
     return said
 
 
-def values(name, expected, found, rtol, atol, there, about, place=None):
-    """Where two arrays of one shape differ most, and what it looks like. there: element -> inputs
-    that belong to it; about: element -> what it should depend on."""
-    e, f = expected.astype(np.float64), found.astype(np.float64)
-    rtol *= expected.dtype.kind == "f"  # whole numbers are right or wrong
+def looks(e, f, wrong):
+    """What kind of mistake it looks like; "" if like none."""
+    if e.dtype.kind not in "iuf" or not f.any():
+        return ""
+    if e.ndim > 1 and close(f.T, e):
+        return "It is the transpose of what it should be."
+    for k in range(e.ndim):
+        if e.shape[k] > 1 and close(np.flip(f, k), e):
+            return f"The order along axis {k} is reversed."
+        if e.shape[k] > 2 and any(close(np.roll(f, s, k), e) for s in (1, -1)):
+            return f"It is one place off along axis {k}."
+    if not wrong.all() and e[~wrong].any():
+        return ""  # right in some places: no factor, no term
     with np.errstate(all="ignore"):
-        error = np.abs(f - e)
-        wrong = ~((error <= atol + rtol * np.abs(e)) | (e == f))
-    if not wrong.any():
-        return None
-    at = np.unravel_index(np.argmax(np.where(wrong, np.where(np.isfinite(error), error, np.inf),
-                                             -1)), e.shape)
-    if place is None and e.ndim:
-        place = f" at {tuple(map(int, at))}" if e.ndim > 1 else f" at {int(at[0])}"
-    told = [str(v[at]) if v.dtype.kind == "b" else f"{v[at] * (abs(v[at]) > min(atol, 1e-14)):.6g}"
-            for v in (expected, found)]
-    where = ", ".join(f"{n} = {v[at]}" if v.dtype.kind in "UO" else f"{n} = {v[at]:.4g}"
-                      for n, v in there(at).items())
-    said = f"{name}{place or ''}: expected {told[0]}, found {told[1]}"
-    said += f", where {where}" * bool(where)
-    if e.size > 1:
-        said += f". Wrong in {wrong.sum()} of {e.size}"
-    if not np.isfinite(f[wrong]).all():
-        return f"{said}. Something overflows, is divided by 0, or is the logarithm of 0"
-    depends = about(at)
-    looked = depends if "It does not" in depends else looks(e, f, wrong) or depends
-    return f"{said}. {looked}" if looked else said
+        ratio, more = f / e, f - e
+    some = ratio[(e != 0) | (f != 0)]
+    if np.isfinite(some).all() and close(some, some[0]) and (
+            e.size > 1 or simple(some[0]) in ("-1", "2", "1/2")):
+        return f"It is {'everywhere ' * (e.size > 1)}{simple(some[0])} times what it should be."
+    if e.size > 1 and close(more, more.flat[0]):
+        much = "much" if more.flat[0] > 0 else "little"
+        return f"It is everywhere {simple(abs(more.flat[0]))} too {much}."
+    for k in range(e.ndim * (e.ndim > 1)):
+        for what, d in ("factor", ratio), ("term", more):
+            if e.shape[k] > 1 and close(d, np.take(d, [0], k)):
+                return f"Along axis {k} it is off by one and the same {what}."
+    return ""
 
 
-def changes(inputs, call, i, at):
-    """Which numbers among the inputs change this element of the result: {(name, index)}."""
-    before, found = np.asarray(call(inputs)[i])[at], set()
-    for n, v in inputs.items():
-        if not isinstance(v, float) and not (isinstance(v, np.ndarray) and v.dtype.kind == "f"):
-            continue
-        for index in list(np.ndindex(np.shape(v)))[:64]:
-            moved = np.array(v)
-            moved[index] = moved[index] * 0.93 + 0.0137
-            with np.errstate(all="ignore"):
+def changes(inputs, call, number, element):
+    """{(name, index)} of the numbers among the inputs which change this element of a result."""
+    found = set()
+    with np.errstate(all="ignore"):
+        before = np.asarray(call(inputs)[number])[element]
+        for n, v in inputs.items():
+            if not isinstance(v, float) and getattr(v, "dtype", np.dtype(int)).kind != "f":
+                continue
+            for k in list(np.ndindex(np.shape(v)))[:64]:
+                moved = np.array(v)
+                moved[k] = moved_a_little(moved[k])
                 try:
-                    now = np.asarray(call({**inputs, n: moved if np.ndim(v) else moved.item()})[i])
-                    if not abs(now[at] - before) <= 1e-9 * (1 + abs(before)):
-                        found.add((n, index))
+                    after = call({**inputs, n: moved if k else moved.item()})[number]
+                    if not abs(np.asarray(after)[element] - before) <= 1e-9 * (1 + abs(before)):
+                        found.add((n, k))
                 except Exception:  # it can't be asked there
                     continue
     return found
 
 
-def needs(inputs, expected, found, i, right, his, at):
-    """What an element should depend on, and does not; or the other way round."""
-    asked, given = changes(inputs, right, i, at), changes(inputs, his, i, at)
-    for verb, left in (("should also depend", asked - given), ("depends", given - asked)):
-        for n, index in sorted(left, key=lambda k: (list(inputs).index(k[0]), k[1])):
-            if not any(k[0] == n for k in given) and same(inputs, n, found, i, his):
-                there = " there" * isinstance(inputs[n], float)
-                return f"It does not depend on {n}{there}, and should"
-            return (f"It {verb} on {n}{list(map(int, index)) if index else ''}"
-                    + ", and should not" * (verb == "depends"))
-    return ""
-
-
-def same(inputs, n, found, i, his):
-    """Whether a result stays as it is when all of input n changes."""
-    try:
-        return np.array_equal(his({**inputs, n: inputs[n] * 0.93 + 0.0137})[i], found)
-    except Exception:  # it can't be asked there
-        return False
-
-
-def local(case, right, at, varied):
-    """The inputs that belong to an element of a result: of its shape, and they change no other;
-    and those numbers that are others in other cases."""
-    inputs, expected, _, i = case
-    told, here, any_change = {n: np.full(np.shape(expected), inputs[n]) for n in varied}, {}, False
-    for n, v in inputs.items():
-        if isinstance(v, np.ndarray) and v.shape == np.shape(expected) and v.dtype.kind == "f":
-            moved = v.copy()
-            moved[at] = moved[at] * 0.93 + 0.0137
-            try:
-                changed = np.asarray(right({**inputs, n: moved})[i]) != expected
-            except Exception:
-                return told
-            if np.sum(changed) > changed[at]:
-                return told
-            here[n], any_change = v, any_change or changed[at]
-    return here | told if any_change else told
-
-
-def looks(e, f, wrong):
-    """What kind of mistake it looks like; "" if like none."""
-    with np.errstate(all="ignore"):
-        if e.ndim > 1 and e.T.shape == f.shape and close(f.T, e):
-            return "It is the transpose of what it should be"
-        for k in range(e.ndim):
-            if e.shape[k] > 1 and close(np.flip(f, k), e):
-                return f"The order along axis {k} is reversed"
-            if e.shape[k] > 2 and any(close(np.roll(f, s, k), e) for s in (1, -1)):
-                return f"It is one place off along axis {k}"
-        if not f.any() or not wrong.all() and (e[~wrong] != 0).any():
-            return ""  # right in some places: no factor, no term
-        some = (e != 0) | (f != 0)
-        ratio, more = f[some] / e[some], f - e
-        if close(ratio, ratio.flat[0]) and np.isfinite(ratio.flat[0]) and (
-                ratio.size > 1 or simple(ratio.flat[0]) in ("-1", "2", "1/2")):
-            return "It is " + "everywhere " * (ratio.size > 1) + (
-                f"{simple(ratio.flat[0])} times what it should be")
-        if close(more, more.flat[0]) and e.size > 1:
-            return f"It is {simple(more.flat[0])} too much everywhere".replace(
-                " -", " ").replace("too much", "too little" if more.flat[0] < 0 else "too much")
-        for k in range(e.ndim):
-            if e.ndim > 1 and e.shape[k] > 1:
-                for what, d in ("factor", f / e), ("term", more):
-                    if close(d, np.take(d, [0], k)):
-                        return f"Along axis {k} it is off by one and the same {what}"
-    return ""
+def moved_a_little(v):
+    """Another number, and in [0, 1] if it was."""
+    return v * 0.93 + 0.0137
 
 
 def simple(x):
     """0.3333 as 1/3, where it is a simple fraction."""
     fraction = Fraction(float(x)).limit_denominator(12)
-    return str(fraction) if abs(fraction - Fraction(float(x))) < 1e-9 and abs(x) < 1000 else (
-        f"{x:.4g}")
+    return str(fraction) if abs(fraction - Fraction(float(x))) < 1e-9 else f"{x:.4g}"
 
 
 def close(a, b):
     try:
-        return bool(np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=False))
-    except (TypeError, ValueError):  # of another shape
+        return bool(np.allclose(a, b, rtol=1e-6, atol=1e-9))
+    except ValueError:  # of another shape
         return False

@@ -64,13 +64,15 @@ def module(dotted):
 
 
 def library(number):
-    """The library's lines as they stand there: "scratchnet/ops/elementwise.py, line 24:" and so on;
-    "" for a prediction, whose solution is what running gives."""
-    told = []
+    """The library's lines as they stand there, each with its file and number; "" for a prediction,
+    whose solution is what running gives."""
+    told, before = "", None
     for name in exercises()[number].answer.solution:
-        file, line, code = lines_of(name)
-        told.append(f"{file}, line {line}:\n\n{textwrap.indent(code, '    ')}\n")
-    return "\n".join(told)
+        file, line, code = lines_of(re.sub(r"^\w+ = ", "", name))
+        if file != before:
+            told, before = told + "\n" * bool(told) + f"{file}:\n\n", file
+        told += f"{line:4}  " + textwrap.indent(code, "      ").strip() + "\n"
+    return told and told + "\n"
 
 
 def solved(number):

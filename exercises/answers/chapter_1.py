@@ -66,8 +66,8 @@ def fan_out(number, part):
         hint="First sum over the axes that a does not have, from the left; then, with "
              "keepdims=True, over those where a has length 1.",
         wrong={"return g.sum(axis=0)": "expected shape (2, 1)",
-               "return g.sum(axis=0, keepdims=True)": "(3,), found (1, 3): summed over axis 0 it would",
-               "return g[0]": "Wrong in 3 of 3"})
+               "return g.sum(axis=0, keepdims=True)": "(3,), found (1, 3): summed over axis 0",
+               "return g[0]": "expected shape (2, 1), found (3,)"})
 def unbroadcast(g, shape):
     return through(lambda a: ops.broadcast_to(a, g.shape), g, np.zeros(shape))
 

@@ -42,7 +42,7 @@ def softmax_backward(g, y):
         hint="e^x = e^m e^(x - m): the logarithm of the first factor is m. Take m from the row, "
              "and add it at the end.",
         wrong={"m = x.max(axis=-1, keepdims=True)\nreturn np.log(np.exp(x - m).sum(axis=-1))":
-               "Wrong in 3 of 3", "return x.max(axis=-1)": "Wrong in 3 of 3",
+               "wrong in 3 of 3", "return x.max(axis=-1)": "wrong in 3 of 3",
                "m = x.max(axis=-1, keepdims=True)\n"
                "return m + np.log(np.exp(x - m).sum(axis=-1))": "shape (3,), found (3, 3)"})
 def logsumexp(x):
@@ -58,7 +58,7 @@ def logsumexp(x):
         wrong={"d = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)\n"
                "d[np.arange(3), labels] -= 1\nreturn d": "It does not depend on g",
                "d = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)\nreturn g[:, None] * d":
-               "Wrong in 3 of 12",
+               "wrong in 3 of 12",
                "d = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)\n"
                "d[np.arange(3), labels] -= 1\nreturn -g[:, None] * d": "-1 times",
                "d = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)\n"
@@ -82,7 +82,7 @@ FAR = np.array([[-1000.0, -40, -1], [0, 2, 1000]])
         wrong={"return np.log(1 + np.exp(x))": "overflows",
                "return np.maximum(x, 0) + np.log(1 + np.exp(-np.abs(x)))": "where x = -40",
                "return np.maximum(x, 0) + np.log1p(np.exp(-x))": "overflows",
-               "return np.log1p(np.exp(-np.abs(x)))": "Wrong in 2 of 6"})
+               "return np.log1p(np.exp(-np.abs(x)))": "wrong in 2 of 6"})
 def softplus(x):
     return ops.softplus(x).data
 

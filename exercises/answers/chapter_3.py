@@ -88,7 +88,7 @@ def conv_backward(g, x, W, taps, stride):
         cases=[dict(n=28, k=3, s=2, p=1), dict(n=28, k=3, s=1, p=1), dict(n=5, k=5, s=1, p=0),
                dict(n=32, k=4, s=2, p=1), dict(n=7, k=3, s=3, p=0)],
         hint="// divides and rounds down. Of n = 5 and k = 5 there is one position, not none.",
-        wrong={"return (n + 2 * p - k) // s": "1 too little everywhere",
+        wrong={"return (n + 2 * p - k) // s": "everywhere 1 too little",
                "return (n + p - k) // s + 1": "where n = 28",
                "return (n + 2 * p - k) / s + 1": "where n = 28",
                "return -(-(n + 2 * p - k) // s) + 1": "where n = 28"})
@@ -128,10 +128,10 @@ def transposed(x, W, taps, stride, size):
         hint="With a padding of 1, position 0 lies over pixel 0, and its first tap reads pixel -1.",
         wrong={"return tuple((i + padding[0], j + padding[1])\n"
                "             for i in range(kernel[0]) for j in range(kernel[1]))":
-               "2 too much everywhere",
+               "everywhere 2 too much",
                "return tuple((i - padding[0], j - padding[1])\n"
                "             for j in range(kernel[1]) for i in range(kernel[0]))": "at (",
                "return tuple((i, j) for i in range(kernel[0]) for j in range(kernel[1]))":
-               "1 too much everywhere"})
+               "everywhere 1 too much"})
 def window(kernel, padding):
     return np.argwhere(np.ones(kernel)) - np.array(padding)

@@ -19,7 +19,7 @@ from .chapter_1 import through
         hint="Differentiate term by term; d e^v / dv is e^v. At mu = 0, v = 0 all three are 0.",
         wrong={"return mu ** 2 + np.exp(v) - 1 - v, mu, (np.exp(v) - 1) / 2": "2 times",
                "return (mu ** 2 + np.exp(v) - v) / 2, mu, (np.exp(v) - 1) / 2":
-               "1/2 too much everywhere",
+               "everywhere 1/2 too much",
                "return (mu ** 2 + np.exp(v) - 1 - v) / 2, mu, np.exp(v) / 2":
                "dKL/dv at (0, 0): expected",
                "return (mu ** 2 + np.exp(v) - 1 - v) / 2, 2 * mu, (np.exp(v) - 1) / 2":
@@ -78,9 +78,9 @@ def elbo(x, noise, beta):
         cases=[dict(x_hat=N(2, 3), x=N(2, 3), sigma=s) for s in (1.0, 0.2)],
         hint="N = e^(-(x - x_hat)^2 / (2 sigma^2)) / (sigma sqrt(2 pi)), and -log of it has three "
              "terms.",
-        wrong={"return (x - x_hat) ** 2 / (2 * sigma ** 2)": "0.9189 too little everywhere",
+        wrong={"return (x - x_hat) ** 2 / (2 * sigma ** 2)": "everywhere 0.9189 too little",
                "return (x - x_hat) ** 2 / (2 * sigma ** 2) + math.log(2 * math.pi) / 2":
-               "too much everywhere",
+               "too much",
                "return (x - x_hat) ** 2 / sigma ** 2 + math.log(sigma * math.sqrt(2 * math.pi))":
                "-log N at ("})
 def gaussian(x_hat, x, sigma):
@@ -116,8 +116,8 @@ def logistic(x, mean, s):
                                                            [-1004, -91, -3], [-999, -99, -3]]))],
         hint="The logarithm of a mean is logsumexp less log K. Equal weights w give log w.",
         wrong={"return np.log(np.exp(log_w).mean(axis=0))": "logarithm of 0",
-               "return log_w.mean(axis=0)": "Wrong in 2 of 3",
-               "return ops.logsumexp(log_w, axis=0).data": "1.386 too much everywhere",
+               "return log_w.mean(axis=0)": "wrong in 2 of 3",
+               "return ops.logsumexp(log_w, axis=0).data": "everywhere 1.386 too much",
                "return ops.logsumexp(log_w, axis=0) - np.log(len(log_w))": "found a Tensor"})
 def importance(log_w):
     m = log_w.max(axis=0)
@@ -128,7 +128,7 @@ predicted("warmup", "weight, nothing, moved, sure",
           hint="In step t of T the weight is beta t / T. The KL is (mu^2 + sigma^2 - 1 - log "
                "sigma^2) / 2: of the sure one (0.01 - 1 + 4.605) / 2.",
           wrong={"return 1.6, 0.0, 2.0, 1.81": "weight: expected 2, found 1.6",
-                 "return 2.0, 0.0, 4.0, 1.81": "moved: expected 2, found 4. It is 2 times",
+                 "return 2.0, 0.0, 4.0, 1.81": "moved: expected 2, found 4",
                  "return 2.0, 0.0, 2.0, -0.5": "sure: expected 1.80759"})
 
 
