@@ -172,11 +172,12 @@ def with_exercises(page):
     else:
         mine = [e for e in exercises().values() if e.chapter == int(page.name[:2])]
         heading, lines = "## Exercises", [
-            f"`python -m exercises {mine[0].number}` begins the first; it checks what you write, and "
-            "says where it is wrong ([how](exercises.md)).", "", *(
-                f"{e.number}. [{e.title}](../exercises/{e.file}): {KINDS[e.kind]}" for e in mine), ""]
+            f"`python -m exercises {mine[0].number}` begins the first, and checks what you write "
+            "([how](exercises.md)).", "", *(
+                f"{e.number}. [{e.title}](../exercises/{e.file}): {KINDS[e.kind]}" for e in mine),
+            ""]
     return re.sub(rf"(?<=^{heading}\n\n).*?(?=^## |\Z)", lambda _: "\n".join([*lines, ""]),
-                  page.read_text(), flags=re.M | re.S)
+                  page.read_text(), flags=re.M | re.S).rstrip("\n") + "\n"
 
 
 def pages_with_exercises():

@@ -13,6 +13,8 @@ gradients: {number: array}, changed in place; nothing is returned.
 Read docs/01-chain-rule.md.
 """
 
+import numpy as np
+
 
 def add(gradients, number, gx):
     raise NotImplementedError

@@ -9,6 +9,8 @@ g: an array; shape: that of a, with fewer axes than g, or axes of length 1. The 
 Read docs/01-chain-rule.md.
 """
 
+import numpy as np
+
 
 def unbroadcast(g, shape):
     raise NotImplementedError

@@ -9,6 +9,8 @@ x: (n, k), w: (k, m), g: (n, m). Returns dx (n, k), dw (k, m).
 Read docs/01-chain-rule.md.
 """
 
+import numpy as np
+
 
 def derivatives(g, x, w):
     # return dx, dw

@@ -9,6 +9,8 @@ g, l, t: arrays of one shape. Returns the loss and dL/dl, both of that shape.
 Read docs/02-cross-entropy.md.
 """
 
+import numpy as np
+
 from scratchnet.ops.elementwise import sigmoid_of, softplus_of
 
 

@@ -9,6 +9,8 @@ g: (N, P, Q, K); x: (N, H, W, C); W: (T*C, K). Returns dx as x, dW as W.
 Read docs/03-convolution.md.
 """
 
+import numpy as np
+
 from scratchnet.taps import as_matrix, gather, scatter
 
 

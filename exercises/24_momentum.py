@@ -9,6 +9,8 @@ p, g, u: arrays of one shape; the rest: numbers. Returns the new p and the new u
 Read docs/04-adam.md.
 """
 
+import numpy as np
+
 
 def step(p, g, u, lr, momentum, weight_decay):
     # return p, u

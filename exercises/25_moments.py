@@ -9,6 +9,8 @@ m, v, g: arrays of one shape; b1, b2: numbers below 1. Returns the new m and the
 Read docs/04-adam.md.
 """
 
+import numpy as np
+
 
 def moments(m, v, g, b1, b2):
     # return m, v

@@ -9,6 +9,8 @@ a, p: arrays of one shape; d: a number below 1; t: this step, from 1. Returns th
 Read docs/04-adam.md.
 """
 
+import numpy as np
+
 
 def average(a, p, d, t):
     raise NotImplementedError

@@ -9,6 +9,8 @@ g: (n, n_out); x: (n, n_in); w: (n_in, n_out); b: (n_out,). Returns y, dx, dw, d
 Read docs/05-network.md.
 """
 
+import numpy as np
+
 
 def linear(g, x, w, b):
     # return y, dx, dw, db

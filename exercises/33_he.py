@@ -9,6 +9,8 @@ rng: a np.random.Generator, asked once; shape: a tuple. Returns an array of that
 Read docs/05-network.md.
 """
 
+import numpy as np
+
 
 def he_normal(rng, shape, fan_in):
     raise NotImplementedError

@@ -11,6 +11,8 @@ Read docs/06-vae.md.
 
 import math
 
+import numpy as np
+
 
 def nll(x_hat, x, sigma):
     raise NotImplementedError

@@ -9,6 +9,8 @@ z: (n, D); e: (K, D). Returns the indices, integers (n,).
 Read docs/07-vqvae.md.
 """
 
+import numpy as np
+
 
 def nearest_code(z, e):
     raise NotImplementedError

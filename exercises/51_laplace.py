@@ -13,6 +13,8 @@ m: (K, D); N_k: (K,); eps: a number. Returns e, (K, D).
 Read docs/07-vqvae.md.
 """
 
+import numpy as np
+
 
 def codes(m, N_k, eps):
     raise NotImplementedError

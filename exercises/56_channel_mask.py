@@ -11,6 +11,8 @@ Returns an array of bool (C_in, C_out).
 Read docs/08-pixelcnn.md.
 """
 
+import numpy as np
+
 
 def channel_mask(kind, seen, seer):
     raise NotImplementedError

@@ -10,6 +10,8 @@ the T taps in this row; sums_above: (width, n, K). Returns (n, K).
 Read docs/08-pixelcnn.md.
 """
 
+import numpy as np
+
 
 def at_pixel(now, W_here, sums_above, j, first, last, step):
     raise NotImplementedError

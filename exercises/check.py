@@ -155,6 +155,8 @@ def compare(exercise, function):
     """Raises Wrong where the function does not give what it should."""
     answer, columns = exercise.answer, {}
     measure = answer.measure or (lambda f, *inputs: f(*inputs))
+    kinds = (tuple, list) if len(answer.returns) > 1 else tuple
+    def results(value): return tuple(value) if isinstance(value, kinds) else (value,)
     def right(inputs): return results(answer.reference(*copy.deepcopy(list(inputs.values()))))
     def his(inputs): return results(measure(function, *copy.deepcopy(list(inputs.values()))))
     for k, case in enumerate(answer.cases):
@@ -172,11 +174,6 @@ def compare(exercise, function):
         result = Result(name, column, i, right, his, answer.rtol, answer.atol)
         if said := result.difference():
             raise Wrong(said)
-
-
-def results(value):
-    """The results of a function, a tuple of one or more."""
-    return value if isinstance(value, tuple) else (value,)
 
 
 def in_words(error, file, source):

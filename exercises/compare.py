@@ -24,13 +24,12 @@ class Result:
     def difference(self):
         """None, or what is wrong."""
         expected, found = ([case[k] for case in self.cases] for k in (1, 2))
-        for e, f in zip(expected, found, strict=True):
+        for e, f, case in zip(expected, found, self.cases, strict=True):
             if said := other_kind(e, f):
-                return f"{self.name}: {said}"
+                return f"{self.name}: {said}" + self.where(case[0])
         if len(expected) > 1 and all(np.ndim(e) == 0 for e in expected):  # all cases, one array
-            said = self.values("", *(np.array([np.asarray(v).item() for v in values])
+            return self.values("", *(np.array([np.asarray(v).item() for v in values])
                                      for values in (expected, found)))
-            return said
         said = (self.values(k, np.asarray(e), np.asarray(f))
                 for k, (e, f) in enumerate(zip(expected, found, strict=True)) if e is not f)
         return next(filter(None, said), None)
@@ -51,9 +50,8 @@ class Result:
         place = f" at {element if len(element) > 1 else element[0]}" if element else ""
         asked, given = (changes(inputs, call, self.number, element)
                         for call in (self.right, self.his))
-        lines = [f"{self.name}{place}: expected {self.shown(e[at])}, found {self.shown(f[at])}"]
-        if where := self.where(inputs, e.shape if element else None, element, asked):
-            lines[0] += f", where {where}"
+        lines = [f"{self.name}{place}: expected {self.shown(e[at])}, found {self.shown(f[at])}"
+                 + self.where(inputs, e.shape, element, asked)]
         if e.size > 1:
             lines[0] += f" (wrong in {wrong.sum()} of {e.size})"
         if not np.isfinite(finite[wrong]).all():
@@ -68,16 +66,22 @@ class Result:
             return repr(str(v)) if isinstance(v, str) else str(v)
         return f"{0 if abs(v) <= min(self.atol, 1e-14) else v:.6g}"
 
-    def where(self, inputs, shape, element, asked):
-        """The numbers that differ from case to case; and the elements of arrays, where this one
-        depends on no other element of them."""
-        told = {n: v for n, v in inputs.items() if np.isscalar(v) or isinstance(v, Fraction)}
-        told = {n: v for n, v in told.items() if any(c[0][n] != v for c in self.cases)}
-        here = [n for n, v in inputs.items() if shape and getattr(v, "shape", ()) == shape]
-        if not asked or {k for n, k in asked if n in here} == {element}:
-            told = {n: inputs[n][element] for n in here} | told
-        return ", ".join(f"{n} = {v:.4g}" if isinstance(v, float) else f"{n} = {v}"
-                         for n, v in told.items())
+    def where(self, inputs, shape=(), element=(), asked=()):
+        """What differs from case to case; and of arrays the elements that belong to this one: no
+        other changes it, or they are labels of its row."""
+        arrays = {n: v for n, v in inputs.items() if isinstance(v, np.ndarray) and v.ndim}
+        told = {n: v for n, v in inputs.items() if n not in arrays and not callable(v)
+                and any(c[0][n] != v for c in self.cases)}
+        if element:
+            here = [n for n, v in arrays.items() if v.shape == shape and v.dtype.kind == "f"]
+            if asked and {k for n, k in asked if n in here} != {element}:
+                here = []
+            here += [n for n, v in arrays.items() if v.shape == shape[:v.ndim] and
+                     v.dtype.kind == "i"]
+            told = {n: arrays[n][element[:arrays[n].ndim]] for n in here} | told
+        words = [f"{n} = {v:.4g}" if isinstance(v, float) else f"{n} = {v}"
+                 for n, v in told.items()]
+        return ", where " * bool(words) + ", ".join(words)
 
     def needs(self, inputs, asked, given):
         """What the element should depend on, and does not; or the other way round."""

@@ -1,4 +1,4 @@
-"""Every skeleton fails because nothing is written, every solution passes, every plausible mistake is
+"""Every skeleton fails because nothing is written, every solution passes, each plausible mistake is
 told what it is; and the command keeps what a student wrote."""
 
 import os
@@ -69,15 +69,15 @@ def test_wrong_answers_are_told_what_is_wrong(exercise):
 
 @pytest.mark.parametrize(("lines", "said"), [
     ("2 * g * x", "found None: does the function return it?"),
-    ("return 2 * g * x +", "line 14: return 2 * g * x +\nSyntaxError: invalid syntax"),
-    ("return 2 * g * y", "line 14: return 2 * g * y\nNameError: name 'y' is not defined"),
+    ("return 2 * g * x +", "line 16: return 2 * g * x +\nSyntaxError: invalid syntax"),
+    ("return 2 * g * y", "line 16: return 2 * g * y\nNameError: name 'y' is not defined"),
     ("return [2 * g * x]", "found a list; an array of shape (2, 3) is asked for"),
     ("from scratchnet import Tensor\n    return Tensor(2 * g * x)", "found a Tensor; an array"),
     ("return (2 * g * x).astype('f4')", "found numbers of float32; float64 is asked for"),
     ("return 2 * g.T * x.T", "expected shape (2, 3), found (3, 2): the transpose has the right"),
     ("return (2 * g * x)[:, ::-1]", "The order along axis 1 is reversed."),
     ("return 'six'", "found a str; an array"),
-    ("exit(0)", "line 14: exit(0)\nSystemExit: 0"),
+    ("exit(0)", "line 16: exit(0)\nSystemExit: 0"),
     ("print('hello'); return g", "It printed: hello"),
     ("raise NotImplementedError('later')", "Your lines go where it says NotImplementedError"),
 ])

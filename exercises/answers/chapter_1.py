@@ -27,7 +27,7 @@ def square(g, x):
 @answer("scratchnet.ops.elementwise.tanh.dx", cases=[{"g": N(2, 3), "y": np.tanh([[-2, -1, -.1],
                                                                                  [.1, 1, 2]])}],
         hint="y is tanh(x) already: 1 - tanh(x)^2 is 1 - y^2. And g is a factor.",
-        wrong={"import numpy as np\nreturn g * (1 - np.tanh(y) ** 2)": "where g =",
+        wrong={"return g * (1 - np.tanh(y) ** 2)": "where g =",
                "return 1 - y * y": "depend on g", "return g * (1 - y)": "where g ="})
 def tanh(g, y):
     return through(ops.tanh, g, np.arctanh(y))
@@ -78,7 +78,7 @@ def unbroadcast(g, shape):
         cases=[{"g": N(4, 2), "x": N(4, 3), "w": N(3, 2)}],
         hint="dx has the shape of x, (n, k): only g (n, m) times the transpose of w (m, k) has it.",
         wrong={"return g @ w.T, g.T @ x": "dw: expected shape (3, 2), found (2, 3): the transpose",
-               "import numpy as np\nreturn np.ones_like(g) @ w.T, x.T @ g": "depend on g"})
+               "return np.ones_like(g) @ w.T, x.T @ g": "depend on g"})
 def product(g, x, w):
     return through(ops.matmul, g, x, w)
 

@@ -94,7 +94,7 @@ def softplus(x):
         wrong={"return softplus_of(l) - l * t, sigmoid_of(l) - t": "It does not depend on g",
                "return softplus_of(l) - l * t, g * (t - sigmoid_of(l))": "-1 times",
                "return softplus_of(l) - t, g * (sigmoid_of(l) - t)": "loss at",
-               "import numpy as np\np = sigmoid_of(l)\n"
+               "p = sigmoid_of(l)\n"
                "return -t * np.log(p) - (1 - t) * np.log(1 - p), g * (p - t)": "logarithm of 0"})
 def bce(g, l, t):
     return (losses.bce_with_logits(l, t, "none").data,

@@ -16,7 +16,7 @@ from .chapter_1 import through
         cases=[dict(indices=np.array([[[0, 2], [1, 2]]]), table=N(3, 2))],
         hint="NumPy takes an array of indices as an index: the result has their shape, and the "
              "table's last axis.",
-        wrong={"import numpy as np\nreturn np.eye(len(table))[indices]":
+        wrong={"return np.eye(len(table))[indices]":
                "expected shape (1, 2, 2, 2), found (1, 2, 2, 3)",
                "return table[indices].reshape(indices.shape[0], -1)": "expected shape (1, 2, 2, 2)",
                "return table[indices - 1]": "the inputs at ("})
