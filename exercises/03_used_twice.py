@@ -1,7 +1,7 @@
 """3. A number that is used twice (predict)
 
-x goes three ways into y, and z two ways. Work out by hand what backward() leaves in .grad, write
-the numbers down, then check.
+x goes three ways into y, and by h two ways into z. Work out by hand what backward() leaves in
+.grad, write the numbers down, then check.
 
     from scratchnet import Tensor
     x = Tensor(3.0, requires_grad=True)

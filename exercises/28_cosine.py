@@ -1,7 +1,7 @@
 """28. A learning rate that falls like a cosine (write)
 
 The rate rises in a straight line for the first `rise` steps, and then follows half a cosine down to
-final * lr, which it has at the last step and after it.
+final * lr, which it has at total_steps and after it.
 
     lr (step + 1) / rise                                     while step < rise
     lr (final + (1 - final) (1 + cos(pi done)) / 2)          after it

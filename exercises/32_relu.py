@@ -1,7 +1,7 @@
 """32. The way back through a ReLU (mistake)
 
-y = max(x, 0). Somebody thought that on the way back the same is done to g. A network trained with
-it goes uphill for half of its gradients. y is what the forward pass returned.
+y = max(x, 0). Somebody thought that on the way back the same is done to g. So what is negative of
+g is lost, and units that were off get a gradient. y is what the forward pass returned.
 
     return np.maximum(g, 0)
 

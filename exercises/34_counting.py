@@ -1,7 +1,7 @@
 """34. Counting weights and steps (predict)
 
 A network for images of 28 x 28 pixels and ten classes, with 100 hidden units. How many numbers does
-it learn? How many steps has an epoch? And what is left of two linear layers with nothing between?
+it learn? How many steps has an epoch? And are two linear layers with nothing between only one?
 
     import numpy as np
     from scratchnet import nn

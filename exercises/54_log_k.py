@@ -2,7 +2,7 @@
 
 A VQ-VAE's posterior is sure, and its prior takes all K codes alike; so the KL of each vector is
 log K, whatever the image. Count in bits, for 7 x 7 codes of 512, and compare with the pixels. And
-what is the perplexity of four codes, of which two are used alike?
+what is the perplexity of four codes that are used alike, and of four of which two are used?
 
     import numpy as np
     from scratchnet import losses

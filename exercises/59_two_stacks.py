@@ -1,7 +1,7 @@
 """59. A block of two stacks (write)
 
 The vertical stack v sees the rows above. The horizontal stack h sees its own row, and gets a link
-from what the vertical convolution found, before that went through its gate. h has a way round.
+from what the vertical convolution found, before that went through its gate. h itself is added.
 
     y_v = conv_v(v),    y_h = conv_h(h) + link(y_v)
     v' = gate(y_v),     h' = h + out(gate(y_h))

@@ -1,7 +1,8 @@
 """66. One step of an arithmetic coder (write)
 
-A message is an interval, from `low` on and of this width. The next symbol cuts it into parts, one
-for each symbol in their order, as wide as it is probable; its own part is what is left.
+A message is an interval, which begins at `low` and is `width` wide. For the next symbol it is cut
+into parts, one for each symbol in their order, as wide as that is probable; the symbol's own part
+is the new interval.
 
 low, width: exact fractions; symbol: 0, 1, ...; p: the probabilities of all symbols, a list of
 fractions. Returns the new low and width.

@@ -1,7 +1,7 @@
 """71. A number that makes everything slow (predict)
 
-float64 takes twice the memory and twice the time. Which of these four results of a float32 array
-has crept into it? (NumPy 2's rules; write "float32" or "float64".)
+float64 takes twice the memory and twice the time. Into which of these four results of a
+float32 array has it crept? (NumPy 2's rules; write "float32" or "float64".)
 
     import numpy as np
     x = np.ones(3, np.float32)
