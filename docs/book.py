@@ -8,7 +8,10 @@
     python docs/book.py slides [FOLDER]          docs/slides.md as slides.html, .pdf and .pptx
 
 The notebooks need pip install -e ".[book]". A chapter is their only text: code is taken from its
-blocks, and the outputs are those of running it now. The slides need Node.js, whose npx fetches
+blocks, and the outputs are those of running it now. Their first cell finds scratchnet, or clones it
+from where this clone comes from, so that a notebook can be opened in Colab and the like. They are
+not committed: they would be a second text beside the chapters, and their pictures megabytes with
+each edit. The slides need Node.js, whose npx fetches
 Marp, and Chromium or Chrome.
 """
 
@@ -27,6 +30,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+PICTURE = re.compile(r"(.*?)(?:!\[[^\]]*\]\(images/(\S+)\)|\Z)", re.S)
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 TABLE = "## Formula, line, test"
 HEADER = ["formula", "equation", "source", "line", "test", "seen"]
@@ -212,6 +216,40 @@ def cells(text):
     yield "markdown", text[end:]
 
 
+FIRST = """# Run this first: it finds scratchnet, or fetches it, as an online service needs.
+import os
+import subprocess
+import sys
+
+if os.path.isdir("../scratchnet/fast"):
+    os.chdir("..")
+elif not os.path.isdir("scratchnet/fast"):
+    subprocess.run(["git", "clone", "--depth", "1", {address!r}, "repository"], check=True)
+    os.chdir("repository")
+sys.path.insert(0, os.getcwd())
+from IPython.display import Image"""
+
+
+def address():
+    """Where this clone, or fork, comes from."""
+    found = subprocess.run(["git", "remote", "get-url", "origin"], cwd=DOCS, capture_output=True,
+                           text=True)
+    return found.stdout.strip() or "the address of the repository"
+
+
+def parts(text):
+    """The cells of a notebook: those of the chapter, its pictures as code that shows them, which
+    finds them wherever the notebook is."""
+    yield "code", FIRST.format(address=address())
+    for kind, source in cells(text):
+        if kind == "markdown":
+            for words, picture in PICTURE.findall(source):
+                yield "markdown", words
+                yield "code", picture and f'Image("docs/images/{picture}", width=820)'
+        else:
+            yield kind, source
+
+
 def notebook(chapter):
     """Write and run CHAPTER.ipynb; an error in a cell is raised, but where the chapter shows it."""
     import nbclient
@@ -219,10 +257,8 @@ def notebook(chapter):
     new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell,
            "raises": functools.partial(nbformat.v4.new_code_cell,
                                        metadata={"tags": ["raises-exception"]})}
-    here = 'import sys\n\nsys.path.insert(0, "..")  # where scratchnet is'
-    parts = [("code", here), *cells(chapter.read_text())]
-    book = nbformat.v4.new_notebook(cells=[new[kind](source.strip())
-                                           for kind, source in parts if source.strip()])
+    book = nbformat.v4.new_notebook(cells=[new[kind](source.strip()) for kind, source in
+                                           parts(chapter.read_text()) if source.strip()])
     nbclient.NotebookClient(book, timeout=120, kernel_name="python3",
                             resources={"metadata": {"path": str(DOCS)}}).execute()
     path = chapter.with_suffix(".ipynb")
