@@ -58,7 +58,7 @@ def commitment(z_e, e, beta):
 
 def updated(N_k, m, z, k, gamma):
     """N and m of a VQ-VAE after one update."""
-    model = VQVAE((4, 4, 1), num_embeddings=len(m), embedding_dim=m.shape[1],
+    model = VQVAE((4, 4, 1), "keras", num_embeddings=len(m), embedding_dim=m.shape[1],
                   decay=gamma).astype(np.float64)
     model.N.data, model.m.data = N_k.copy(), m.copy()
     one_hot = np.eye(len(m))[k]
