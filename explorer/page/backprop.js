@@ -217,10 +217,10 @@ const title = (row) => row.name || row.op;
 
 function line(row) {
   const value = make("span", { class: "value" }), gradient = make("span", { class: "gradient" });
-  const about = [row.shape === "a number" ? "" : row.shape, row.kept && `keeps ${row.kept}`, row.times > 1 && `${row.times} times`,
-    ...row.without.map((shape) => `no gradient: ${shape}`)].filter(Boolean).join(", ");
+  const about = [row.shape === "a number" ? "" : row.shape, row.times > 1 && `${row.times} times`,
+    ...row.without.map((shape) => `no gradient: ${shape}`), row.kept && `keeps ${row.kept}`].filter(Boolean).join(", ");
   const element = make("li", { class: row.op === "leaf" ? "leaf" : "" },
-    make("span", { class: "name", title: title(row) }, make("b", {}, title(row)), row.op === "leaf" ? " leaf" : row.name ? ` ${row.op}` : "", about ? make("small", {}, ` ${about}`) : null),
+    make("span", { class: "name", title: `${title(row)} ${row.op} ${about}` }, make("b", {}, title(row)), row.op === "leaf" ? " leaf" : row.name ? ` ${row.op}` : "", about ? make("small", {}, ` ${about}`) : null),
     make("span", { class: "number" }, make("i", {}, "value "), value), make("span", { class: "number" }, make("i", {}, "gradient "), gradient));
   return { element, value, gradient };
 }

@@ -28,12 +28,15 @@ export function curves(canvas, lines, { x, y, ratio = 0.5 }) {
   const toY = (v) => high - BELOW - (high - BELOW - ABOVE) * (v - low) / (top - low);
   pen.font = "12px system-ui, sans-serif";
   pen.lineWidth = 1;
-  for (const tick of ticks(low, top, high / 50)) {
+  for (const tick of ticks(low, top, high / 36)) {
     pen.strokeStyle = ink("--line");
     path(pen, [[LEFT, toY(tick)], [wide - RIGHT, toY(tick)]]);
     words(pen, short(tick), LEFT - 6, toY(tick) + 4, "right");
   }
-  for (const tick of ticks(left, right, wide / 80)) words(pen, short(tick), toX(tick), high - BELOW + 16, "center");
+  for (const tick of ticks(left, right, wide / 80)) {
+    const half = pen.measureText(short(tick)).width / 2;
+    words(pen, short(tick), Math.min(toX(tick), wide - half), high - BELOW + 16, "center");
+  }
   words(pen, x, (LEFT + wide - RIGHT) / 2, high - 4, "center");
   words(pen, y, 2, 12, "left");
   for (const { xs, ys, colour, dash } of lines) {
