@@ -323,7 +323,7 @@ def test_math_is_read_as_it_is_meant(chapter):
     inline = re.findall(r"(?<![\w$])\$([^$]+)\$(?![\w$])", rest)
     assert 2 * len(inline) == rest.count("$"), "a $ that opens or closes nothing"
     for formula in display:
-        assert not re.search(r"^ {0,3}([-+*>]|\d+[.)]) ", formula, re.M), f"reads as a list: {formula}"
+        assert not re.search(r"^ {0,3}([-+*>]|\d+[.)]) ", formula, re.M), f"a list: {formula}"
     for formula in display + inline:
         assert not re.search(r"\\[\\{}_,;!#%&|*]", formula), f"Markdown eats a backslash: {formula}"
         assert not re.search(r"[<>](?=[a-zA-Z/])", formula), f"reads as a tag: {formula}"
