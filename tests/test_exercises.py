@@ -41,7 +41,12 @@ def test_a_page_is_small_and_says_what_to_read():
         assert lines[0] == f'"""{e.number}. {e.title} ({e.kind})'
         assert e.file.startswith(f"{e.number:02d}_") and len(e.title) <= 54
         assert 12 <= len(lines) <= 36 and max(map(len, lines)) <= 100, e.file
-        assert (ROOT / re.search(r"Read (docs/\d\d-[\w-]+\.md)", e.text)[1]).exists(), e.file
+        page, where = re.search(r"^Read (docs/\d\d-[\w-]+\.md), (.+)", e.text, re.M).groups()
+        chapter = (ROOT / page).read_text(encoding="utf-8")
+        tags, headings = re.findall(r"\((\d+\.\d+)\)", where), re.findall('"(.+?)"', where)
+        assert tags or headings, e.file
+        assert all(f"\\tag{{{tag}}}" in chapter for tag in tags), e.file
+        assert all(f"# {heading}\n" in chapter for heading in headings), e.file
 
 
 def test_a_skeleton_fails_because_it_is_not_written():
@@ -81,6 +86,7 @@ def test_wrong_answers_are_told_what_is_wrong(exercise):
     ("return 'six'", "found a str; an array"),
     ("exit(0)", "line 16: exit(0)\nSystemExit: 0"),
     ("print('hello'); return g", "It printed: hello"),
+    ("return 2 * g * x^1", "A power is written x ** 2; ^ is something else in Python."),
     ("raise NotImplementedError('later')", "Your lines go where it says NotImplementedError"),
 ])
 def test_what_a_student_may_do(lines, said):
@@ -94,6 +100,20 @@ def test_what_a_student_may_do_to_the_page():
     assert "There is no dx in this file any more" in check(1, text.replace("dx(", "f("))[1]
     assert "takes 1 positional argument" in check(1, text.replace("(g, x)", "(g)"))[1]
     assert "There is no dx" in check(1, "")[1]
+
+
+def test_what_a_student_may_do_with_several_results():
+    def told(number, lines):
+        return check(number, written(exercises()[number].text, lines))[1]
+    assert told(3, "7, 24") == "It returns None: is there a return?"
+    assert "Write what you predict in the place of the names." in told(3, "return first, second")
+    assert "found 'yes'; True or False is asked for" in told(34, "return 79510, 469, 'yes'")
+
+
+def test_a_sum_is_mended_where_it_is_made_or_where_it_is_kept():
+    lines = ("if number in gradients:", "    gradients[number] += gx", "else:",
+             "    gradients[number] = gx.copy()")
+    assert check(4, written(exercises()[4].text, "\n".join(lines))) == ("passed", "")
 
 
 # ---------------------------------------------------------------- the command
