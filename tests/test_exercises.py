@@ -5,9 +5,8 @@ import os
 import re
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_book import book
@@ -201,19 +200,17 @@ def test_a_solution_is_shown_after_asking(student, monkeypatch):
         assert student("1", "--solution")[0] == code
 
 
-def test_watching_checks_at_each_save(student):
+def test_watching_checks_at_each_save(student, monkeypatch):
     student("1")
+    texts = [PAGE.read_text().replace("raise NotImplementedError", "return g"), None, solved(1)]
 
-    def save():
-        for text in (PAGE.read_text().replace("raise NotImplementedError", "return g"), solved(1)):
-            time.sleep(1)
+    def save(seconds):  # in the place of a rest; None: nothing is saved
+        if text := texts.pop(0):
             PAGE.write_text(text)
-    thread = threading.Thread(target=save)
-    thread.start()
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=save))
     code, text = student("1", "--watch")
-    thread.join()
     states = re.findall(r"square: (.*)", text)
-    assert code == 0 and states[0] == "not written yet" and states[-1] == "right"
+    assert code == 0 and states == ["not written yet", "not right", "right"]
 
 
 def test_it_runs_as_a_program(tmp_path):
