@@ -1,3 +1,3 @@
 """All that can be asked."""
 
-from . import ask_vae, runs  # noqa: F401
+from . import ask_pixelcnn, ask_vae, ask_vqvae, runs  # noqa: F401

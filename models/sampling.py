@@ -13,7 +13,6 @@ from scratchnet.fast.stream import Stream, streaming
 from scratchnet.inputs import no_nan, require
 
 
-@no_grad()
 def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, progress=None):
     """n images of a PixelCNN: integers below L, (n, H, W, C), on the host.
 
@@ -23,6 +22,15 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, pro
     ValueError for a temperature not above 0 or another shape of mask, FloatingPointError for logits
     that are NaN (on the host only).
     """
+    for values in rows(model, n, rng, labels, temperature, known, mask):  # noqa: B007
+        if progress is not None:
+            progress()
+    return to_numpy(values)
+
+
+def rows(model, n, rng, labels=None, temperature=1.0, known=None, mask=None):
+    """The same, row after row: after each yields the values, one array, whose later rows are still
+    0 or as known."""
     H, W, C = model.image_shape
     require(temperature > 0, "temperature must be above 0, not {}", temperature)
     labels = model.check_labels(labels, n)
@@ -37,25 +45,24 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, pro
     stream = Stream(n, H, W)
     net = streaming(model, stream)
     for i in range(H):
-        stream.i = i
-        row = model.inputs(values[:, i:i + 1])
-        links = net.vertical(row, labels)
-        if not mask[i].any():  # nothing to draw, but later rows need its features: all at once
-            net.horizontal(row, links, labels)
-        else:
-            for j in range(W):
-                stream.j = j
-                here = [raw(link)[:, 0, j] for link in links]
-                if not mask[i, j]:
-                    net.horizontal(model.inputs(values[:, i, j]), here, labels)
-                else:
-                    for c in range(colours):
-                        h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
-                        y = raw(net.output(h))[:, c]
-                        no_nan("PixelCNN: logits", y)
-                        drawn[:, i, j, c] = likelihood.draw(y, u[i, j, c], temperature)
-                for layer in net.first_layers():  # they were called before the pixel was drawn
-                    layer.put(model.inputs(values[:, i, j]))
-        if progress is not None:
-            progress()
-    return to_numpy(values)
+        with no_grad():  # not over the yield: whoever takes the rows may be recording
+            stream.i = i
+            row = model.inputs(values[:, i:i + 1])
+            links = net.vertical(row, labels)
+            if not mask[i].any():  # nothing to draw, but later rows need its features: all at once
+                net.horizontal(row, links, labels)
+            else:
+                for j in range(W):
+                    stream.j = j
+                    here = [raw(link)[:, 0, j] for link in links]
+                    if not mask[i, j]:
+                        net.horizontal(model.inputs(values[:, i, j]), here, labels)
+                    else:
+                        for c in range(colours):
+                            h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
+                            y = raw(net.output(h))[:, c]
+                            no_nan("PixelCNN: logits", y)
+                            drawn[:, i, j, c] = likelihood.draw(y, u[i, j, c], temperature)
+                    for layer in net.first_layers():  # they were called before the pixel was drawn
+                        layer.put(model.inputs(values[:, i, j]))
+        yield values
