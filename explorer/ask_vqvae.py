@@ -85,7 +85,7 @@ def decoded(run, grid, x):
     found = {"decoded": image[0].clip(0, 1), **used(parts)}
     if x is not None:
         error = ((image - x) ** 2).mean() / run.model.data_variance.item()
-        found |= {"error": float(error), "units": run.units}
+        found |= {"recon_error": float(error), "units": run.units}
     return found
 
 

@@ -5,6 +5,8 @@ import { make } from "./tools.js";
 
 const PANELS = {
   vae: ["VAE", () => import("./vae.js")],
+  vqvae: ["VQ-VAE", () => import("./vqvae.js"), "Draw an image, see the codes that stand for it, and change them."],
+  pixelcnn: ["PixelCNN", () => import("./pixelcnn.js"), "Draw half an image: the model completes it, pixel after pixel, and says what each pixel cost."],
 };
 
 const main = document.getElementById("main"), state = document.getElementById("state");
