@@ -165,8 +165,8 @@ def of_colours(y, x, C, levels):
     kept = [0, *range(1, 1 + c), *range(1 + C, 1 + C + c),
             *range(1 + 2 * C, 1 + 2 * C + c * (c - 1) // 2)]
     part = LogisticMixture(rows.shape[1], levels, c)
-    return -to_numpy(part.nll(Tensor(np.tile(rows[kept].reshape(1, -1), (n, 1))),
-                              xp.asarray(x)))
+    y = np.tile(rows[kept].reshape(1, 1, -1), (n, 1, 1))
+    return -to_numpy(part.nll(Tensor(y), xp.asarray(x)))[:, 0]
 
 
 def shades(gradient):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from models import RECIPES, GatedPixelCNN, PixelCNN
+from models import RECIPES, GatedPixelCNN, PixelCNN, sampling
 from models.gated import GatedBlock
 from models.likelihoods import Softmax
 from models.pixelcnn import channel_mask, mask
@@ -308,6 +308,22 @@ def test_completion_keeps_what_is_seen(part, variant, rng):
     assert_array_equal(again, drawn)
     logits = to_numpy(model.logits(drawn, labels))[:, mask]
     assert_allclose(np.stack(cached, 1).reshape(logits.shape), logits, atol=1e-12)
+
+
+@pytest.mark.host_only
+def test_rows_are_as_drawn_and_leave_the_tape_alone(variant, rng):
+    """After each row the values are those of the whole image up to there, and whoever asks for the
+    rows can record in between."""
+    model, w = build(variant, rng), Tensor(np.ones(2), requires_grad=True)
+    labels, seen = some_labels(model, 3), []
+    for values in sampling.rows(model, 3, np.random.default_rng(2), labels):
+        seen.append(values.copy())
+        assert (w * w).requires_grad and not any(p.node for p in model.parameters())
+    whole = model.sample_values(3, np.random.default_rng(2), labels=labels)
+    assert len(seen) == model.image_shape[0]
+    for i, values in enumerate(seen):
+        assert_array_equal(values[:, :i + 1], whole[:, :i + 1])
+        assert_array_equal(values[:, i + 1:], 0)
 
 
 @pytest.mark.host_only

@@ -171,7 +171,7 @@ async function panel(root, name, values, set, fail) {
     if (compared === null) return void list.replaceChildren(make("p", { class: "soft" }, "Codes that a prior drew come from no encoder: there is no vector to measure from."));
     const found = await call("distances", { run: name, image: compared, at: map.at });
     const far = Math.max(...found.distances.data);
-    list.replaceChildren(bars(Array.from(found.codes.data, (k, n) => {
+    list.replaceChildren(make("p", { class: "soft" }, "The ten codes nearest to the encoder's vector in this cell, and their distances. The encoder takes the first."), bars(Array.from(found.codes.data, (k, n) => {
       const d = found.distances.data[n];
       return [patch(palette.images, k), `code ${k}`, d, d.toFixed(3)];
     }), far));
@@ -187,10 +187,10 @@ async function panel(root, name, values, set, fail) {
       make("figure", {}, map.canvas, make("figcaption", {}, `${h} x ${w} codes: the number, over what the code decodes to among codes of its own kind. An orange corner marks a code that you changed.`)),
       make("div", { class: "row" }, undo, reset)),
     make("div", { class: "card" }, make("h2", {}, "3. The codebook: change it"), box,
-      make("p", { class: "soft" }, `All ${about.codes} codes, those first that the ${palette.examples} test images use most.`),
-      chosen, make("p", { class: "soft" }, "The ten codes nearest to the encoder's vector in this cell, and their distances. The encoder takes the first."), list),
-    make("div", { class: "card" }, make("h2", {}, "4. What the decoder says"), picture.canvas, told)));
+      make("p", { class: "soft" }, `All ${about.codes} codes, those first that the ${palette.examples} test images use most.`)),
+    make("div", { class: "card" }, make("h2", {}, "4. What the decoder says"), picture.canvas, told, chosen, list)));
 
+  for (const one of grids) one.at = [h >> 1, w >> 1];
   const at = (values.cell || "").split(",").map(Number);
   if (at.length === 2 && at[0] >= 0 && at[0] < h && at[1] >= 0 && at[1] < w) for (const one of grids) one.at = at;
   changes = (values.codes || "").split(",").map((one) => one.split(".").map(Number)).filter((one) => one.length === 2 && one.every(Number.isInteger));
