@@ -31,7 +31,7 @@ def palette(runs, run):
     if "palette" not in runs.kept(name):
         images = patches(run.model, run.image_shape)
         found = codes_of(run.model, runs.test_images(name)[0])
-        parts = np.bincount(found.reshape(-1), minlength=len(images)) / found.size
+        parts = parts_of(found, len(images))
         runs.kept(name)["palette"] = {
             "images": images, "usage": parts, "order": np.argsort(-parts, kind="stable"),
             **used(parts), "examples": len(found)}
@@ -42,6 +42,11 @@ def patches(model, shape):
     whole, _ = pictures.palette(pictures.Request(model, "", shape, None))
     top, left = (max(0, (n - PATCH) // 2) for n in shape[:2])
     return whole[:, top:top + PATCH, left:left + PATCH].clip(0, 1)
+
+
+def parts_of(grids, K):
+    """How often each of K codes is in these grids, parts of 1 (K,)."""
+    return np.bincount(grids.reshape(-1).astype(np.intp), minlength=K) / grids.size
 
 
 def used(parts):
@@ -81,7 +86,7 @@ def grid_in(run, codes):
 
 def decoded(run, grid, x):
     image = to_numpy(run.model.decode_codes(xp.asarray(grid)))
-    parts = np.bincount(grid.reshape(-1), minlength=len(run.model.e)) / grid.size
+    parts = parts_of(grid, len(run.model.e))
     found = {"decoded": image[0].clip(0, 1), **used(parts)}
     if x is not None:
         error = ((image - x) ** 2).mean() / run.model.data_variance.item()

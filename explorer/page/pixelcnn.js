@@ -78,7 +78,8 @@ async function panel(root, name, values, set, fail) {
     const mine = round += 1;
     set({ completed: 1, keep, seed, temperature: temperature === 1 ? undefined : temperature });
     film.hidden = false;
-    film.dataset.rows = "";
+    film.dataset.rows = film.dataset.first = "";
+    rows.textContent = "drawing";
     drawnHere = null;
     const started = performance.now();
     end = stream("complete", { run: name, image, keep, count: COUNT, seed, temperature, label }, (part) => {
@@ -97,7 +98,6 @@ async function panel(root, name, values, set, fail) {
       const k = natural(values.pick, COUNT - 1, null);
       if (k !== null) pickCompletion(k);
     }, () => {}, fail);
-    film.dataset.first = "";
   }
   function pickCompletion(k) {
     if (!drawnHere) return;

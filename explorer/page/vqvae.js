@@ -39,9 +39,9 @@ async function panel(root, name, values, set, fail) {
     encoded = Array.from(found.codes.data);
     before = found.recon_error;
     changes = changes.filter(([cell, k]) => cell < h * w && k < about.codes);
-    if (changes.length) return void change();
     codes = [...encoded];
-    show(found);
+    if (changes.length) change();
+    else show(found);
     near();
   }
   function drawn(done) {
@@ -123,7 +123,6 @@ async function panel(root, name, values, set, fail) {
     for (const [cell, k] of changes) codes[cell] = k;
     set({ codes: changes.map((one) => one.join(".")).join(",") });
     decode();
-    near();
   }
   const here = () => map.at[0] * w + map.at[1];
   function give(k) {
