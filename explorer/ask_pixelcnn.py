@@ -59,8 +59,7 @@ def complete(runs, run, image, keep, count=6, seed=0, temperature=1.0, label=Non
     rng = generator(integer("seed", seed, 0, 10 ** 9), "pictures")
     mask = np.zeros((H, W), bool)
     mask[keep:] = True
-    known = values.repeat(count, axis=0) * ~mask[..., None]
-    drawn = sampling.rows(model, count, rng, known=known, mask=mask,
+    drawn = sampling.rows(model, count, rng, known=values * ~mask[..., None], mask=mask,
                           temperature=number("temperature", temperature, 0.05, 5),
                           **labels_of(model, label, count))
     for i, so_far in enumerate(drawn):
@@ -99,12 +98,14 @@ def next_pixel(runs, run, image, at, label=None):
     the network sees of each pixel, its length (H, W), and as shades from 0 to 1."""
     model, values, how = opened(runs, run, image, label)
     i, j = cell(at, *values.shape[1:3])
-    x = Tensor(to_numpy(model.inputs(xp.asarray(values)).data), requires_grad=True)
+    x = model.inputs(xp.asarray(values[:, :i + 1]))  # what comes below has no part in it
+    x = Tensor(to_numpy(x.data), requires_grad=True)
     labels = model.check_labels(how.get("labels"), 1)
     with held(model):
         y = model.network(x, labels)[:, i, j]
         likeliest(model, y, values[:, i, j]).backward()
-    gradient = np.sqrt((to_numpy(x.grad)[0] ** 2).sum(axis=-1))
+    gradient = np.zeros(values.shape[1:3], np.float32)
+    gradient[:i + 1] = np.sqrt((to_numpy(x.grad)[0] ** 2).sum(axis=-1))
     found = {"gradient": gradient, "shade": shades(gradient), "seen": int((gradient > 0).sum()),
              "before": i * values.shape[2] + j, "value": values[0, i, j]}
     with no_grad():

@@ -125,8 +125,8 @@ def test_completions_come_row_by_row(name, keep, how, runs):
     values = asked(runs, "pixel_bits", run=name, image=1, **how)["values"]
     rows = np.arange(len(values))[:, None] >= np.full(values.shape[1], keep)
     labels = {"labels": np.full(3, 3)} if how else {}
-    drawn = model.sample_values(3, generator(5, "pictures"), known=values[None].repeat(3, 0),
-                                mask=rows, temperature=0.8, **labels)
+    drawn = model.sample_values(3, generator(5, "pictures"), known=values[None], mask=rows,
+                                temperature=0.8, **labels)
     assert_array_equal(found[-1]["values"], drawn)
     assert_array_equal(found[-1]["images"], np.asarray(model.images(drawn)).clip(0, 1))
     if name != "prior-mnist":  # of which a code changes its neighbours' pixels, too

@@ -310,6 +310,27 @@ def test_completion_keeps_what_is_seen(part, variant, rng):
     assert_allclose(np.stack(cached, 1).reshape(logits.shape), logits, atol=1e-12)
 
 
+def test_one_image_completed_many_times(variant, rng):
+    """Its rows are gone through once, unless labels differ; the logits of what is drawn are those
+    of the whole images."""
+    model = build(variant, rng)
+    H, W, C = model.image_shape
+    known = rng.integers(0, model.levels, (1, H, W, C)).astype(np.int32)
+    mask = np.arange(H)[:, None] >= np.full(W, H - 1)
+    for labels in ([some_labels(model, 4)] + [np.full(4, 2)] * bool(model.num_classes)):
+        how = {"labels": labels, "mask": mask}
+        drawn = model.sample_values(4, np.random.default_rng(1), known=known, **how)
+        assert_array_equal(drawn, model.sample_values(
+            4, np.random.default_rng(1), known=known.repeat(4, axis=0), **how))
+        assert_array_equal(drawn[:, :-1], known.repeat(4, axis=0)[:, :-1])
+        images = rng.integers(0, model.levels, (4, 1, W, C))
+        logits = forced(again := build(variant, np.random.default_rng(5)), images)
+        again.sample_values(4, rng, known=known, **how)
+        whole = np.concatenate([known[:, :-1].repeat(4, axis=0), images], axis=1).astype(np.int32)
+        full = to_numpy(again.logits(whole, labels))[:, -1]
+        assert_allclose(np.stack(logits, 1).reshape(full.shape), full, atol=1e-12)
+
+
 @pytest.mark.host_only
 def test_rows_are_as_drawn_and_leave_the_tape_alone(variant, rng):
     """After each row the values are those of the whole image up to there, and whoever asks for the
