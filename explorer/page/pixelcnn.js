@@ -6,6 +6,11 @@ import { bars, colour, grid, legend, pad, padButtons, paintHeat, patch } from ".
 import { choice, latest, make, paint, settled, slider, strip } from "./tools.js";
 
 const COUNT = 6;  // completions at once
+const COLOURS = ["red", "green", "blue"];
+const BEYOND = {
+  pixelcnn: " The others are out of its reach, some of them in the blind spot that the plain PixelCNN has to its upper right. The gated one has none.",
+  others: " The others are out of its reach.",
+};
 
 export async function show(root, { runs, values, set, fail }) {
   const names = runs.filter((run) => !run.error && /pixelcnn$|^prior$/.test(run.model));
@@ -19,10 +24,10 @@ export async function show(root, { runs, values, set, fail }) {
     leave();
     leave = await panel(place, name, values, set, fail);
   }
-  root.append(choice("run", names.map((run) => [run.name, `${run.name}: ${run.title}`]), first.name, (name) => {
+  root.append(make("p", {}, choice("run", names.map((run) => [run.name, `${run.name}: ${run.title}`]), first.name, (name) => {
     set({ run: name, image: undefined, drawing: undefined, keep: undefined, at: undefined, label: undefined, pick: undefined });
     open(name).catch(fail);
-  }), place);
+  })), place);
   await open(first.name);
   return () => leave();
 }
@@ -94,7 +99,7 @@ async function panel(root, name, values, set, fail) {
       rows.textContent = `row ${part.rows} of ${part.of}`;
       if (!part.values) return;
       drawnHere = part.values;
-      rows.textContent = "Choose one to see what each of its pixels cost.";
+      rows.textContent = `Choose one to see what each of its ${one}s cost.`;
       const k = natural(values.pick, COUNT - 1, null);
       if (k !== null) pickCompletion(k);
     }, () => {}, fail);
@@ -165,7 +170,7 @@ async function panel(root, name, values, set, fail) {
     field.redraw();
     field.canvas.dataset.at = `${i},${j}`;
     const paid = bits ? ` It costs ${bits.data[i * w + j].toFixed(2)} bits.` : "";
-    seen.textContent = `${found.before} ${one}s come before it; it depends on ${found.seen} of them.${found.seen < found.before && about.model === "pixelcnn" ? " The others are out of its reach, some in the blind spot that the plain PixelCNN has to its upper right; gated-pixelcnn has none." : ""}`;
+    seen.textContent = `${found.before} ${one}s come before it; it depends on ${found.seen} of them.${found.seen === found.before ? "" : BEYOND[about.model] || BEYOND.others}`;
     said.textContent = `Row ${i}, column ${j}: ${told(found)}${paid}`;
     chances.replaceChildren(...shown(found));
   }, fail);
@@ -173,15 +178,15 @@ async function panel(root, name, values, set, fail) {
     const p = found.p.data, value = found.value.data;
     if (codes) return `the code is ${value[0]}, of probability ${found.own.toFixed(3)}.`;
     if (about.levels === 2 && C === 1) return `white has the probability ${p[1].toFixed(3)}; the pixel is ${value[0] ? "white" : "black"}.`;
-    return `the value is ${Array.from(value).join(", ")}, of probability ${Array.from(value, (v, c) => p[c * about.levels + v].toFixed(3)).join(", ")}.`;
+    return `${Array.from(value, (v, c) => `${C === 3 ? COLOURS[c] : "the value"} ${v} has the probability ${p[c * about.levels + v].toFixed(3)}`).join(", ")}.`;
   }
   function shown(found) {
     const p = found.p.data, L = about.levels;
     if (codes) {
-      return [bars(Array.from(found.codes.data, (k, n) => [patch(found.patches, n), `code ${k}`, p[n], p[n].toFixed(3)]), 1)];
+      return [bars(Array.from(found.codes.data, (k, n) => [patch(found.patches, n), `code ${k}`, p[n], p[n].toFixed(3)]), p[0])];
     }
     return Array.from({ length: C }, (_, c) => {
-      const part = p.slice(c * L, (c + 1) * L), words = C === 3 ? ["red", "green", "blue"][c] : "value";
+      const part = p.slice(c * L, (c + 1) * L), words = C === 3 ? COLOURS[c] : "value";
       if (L === 2 && C === 1) return bars([[null, "white", part[1], part[1].toFixed(3)]], 1);
       if (L <= 8) return bars(Array.from(part, (x, k) => [null, `${words} ${k}`, x, x.toFixed(3)]), 1);
       return curve(part, words);
@@ -208,7 +213,8 @@ async function panel(root, name, values, set, fail) {
       make("figure", {}, heat.canvas, make("figcaption", {}, `Bits: how surprised the model is by each ${one}. A value of probability 1/2 costs one bit, one of 1/4 two.`, key)),
       make("figure", {}, field.canvas, make("figcaption", {}, `What the ${one} depends on: the gradient of its logit with respect to each ${one} before it. Each quarter of the scale is a factor of ten. Hatched: no influence at all.`, legend("1/10000", "largest")), seen))));
 
-  addEventListener("themechange", limit);
+  const recolour = () => { limit(); next(); };
+  addEventListener("themechange", recolour);
   const at = (values.at || "").split(",").map((x) => natural(x, Math.max(h, w) - 1, -1));
   const fits = at.length === 2 && at[0] >= 0 && at[0] < h && at[1] >= 0 && at[1] < w;
   for (const g of grids) g.at = fits ? at : [h >> 1, w >> 1];
@@ -222,7 +228,7 @@ async function panel(root, name, values, set, fail) {
   limit();
   look(image);
   if (values.completed) complete();
-  return () => { end(); round += 1; removeEventListener("themechange", limit); };
+  return () => { end(); round += 1; removeEventListener("themechange", recolour); };
 }
 
 // Number k of an array (n, h, w, c), as lists.

@@ -11,10 +11,10 @@ export async function show(root, { runs, values, set, fail }) {
   root.append(make("h1", {}, "An image as a grid of codes"),
     make("p", {}, "A VQ-VAE cuts an image into cells, and writes one number into each: which vector of its codebook is nearest to what its encoder found there. The decoder sees these numbers alone. Change one, and see what it says."));
   const place = make("div");
-  root.append(choice("run", names.map((run) => [run.name, run.title]), first.name, (name) => {
+  root.append(make("p", {}, choice("run", names.map((run) => [run.name, `${run.name}: ${run.title}`]), first.name, (name) => {
     set({ run: name, image: undefined, drawing: undefined, seed: undefined, codes: undefined, cell: undefined });
     panel(place, name, values, set, fail).catch(fail);
-  }), place);
+  })), place);
   await panel(place, first.name, values, set, fail);
 }
 
