@@ -33,11 +33,12 @@ def save(figure, name, colours=None, **words):
         few.save(path, optimize=True)
 
 
-def digits():
-    """MNIST if its files are there (nothing is downloaded), else digits drawn from fonts."""
+def digits(name="mnist"):
+    """MNIST, or the data set of that name, if its files are there (nothing is downloaded), else
+    digits drawn from fonts."""
     root = Path(os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
-    there = all((root / "mnist" / file).is_file() for file in data.SOURCES["mnist"].files)
-    return data.load("mnist" if there else "synthetic", root)
+    there = all((root / name / file).is_file() for file in data.SOURCES[name].files)
+    return data.load(name if there else "synthetic", root)
 
 
 def trained(model, images, epochs):

@@ -28,7 +28,7 @@ def frame(runs, name):
         mean, axes = np.zeros(codes.shape[1], np.float32), np.eye(codes.shape[1], dtype=np.float32)
         if codes.shape[1] > 2:
             mean = codes.mean(0)
-            axes = np.linalg.svd(codes - mean, full_matrices=False)[2]
+            axes = np.linalg.svd(codes - mean)[2]  # all d, however few codes
         runs.kept(name)["frame"] = mean, axes, codes, labels
     return runs.kept(name)["frame"]
 

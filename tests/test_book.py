@@ -10,6 +10,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -222,6 +223,22 @@ def test_cells_of_a_notebook():
     assert list(book.cells(text)) == [
         ("markdown", "a\n"), ("code", "x = 1\nx\n"), ("raises", "1 / 0\n"), ("code", "x = 2\n"),
         ("markdown", "\nb\n```\nno code\n```\n")]
+
+
+def test_a_notebook_finds_scratchnet_and_its_pictures(tmp_path, monkeypatch):
+    """Beside the chapters, in the repository, and where there is none: then it is cloned."""
+    text = "a\n\n![what it shows](images/tape.png)\n\n*a caption*\n"
+    (_, first), *cells = book.parts(text)
+    assert [cell for cell in cells if cell[1]] == [
+        ("markdown", "a\n\n"), ("code", 'Image("docs/images/tape.png", width=820)'),
+        ("markdown", "\n\n*a caption*\n")]
+    first = first.replace("from IPython.display import Image", "")  # not needed by the tests
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(subprocess, "run", lambda words, check: Path(words[-1]).mkdir())
+    for start, end in ((ROOT, ROOT), (ROOT / "docs", ROOT), (tmp_path, tmp_path / "repository")):
+        monkeypatch.chdir(start)
+        exec(first, {})
+        assert Path.cwd() == end == Path(sys.path[0])
 
 
 # ---------------------------------------------------------------- math
