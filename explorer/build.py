@@ -16,6 +16,7 @@ import models
 from scratchnet.errors import UserError
 from scratchnet.runs import data, open_run
 
+from .ask_training import drawn
 from .runs import EXAMPLES, nearest_data
 
 HERE = Path(__file__).resolve().parent
@@ -57,8 +58,9 @@ def engine(runs):
             for path in sorted(ROOT.glob(pattern)):
                 archive.write(path, path.relative_to(ROOT))
         for name, run in runs.items():
-            for file in ("config.json", "checkpoint.npz"):
-                archive.write(Path(run) / file, f"runs/{name}/{file}")
+            for file in ("config.json", "checkpoint.npz", "evaluation.json", "metrics.csv"):
+                if (Path(run) / file).is_file():
+                    archive.write(Path(run) / file, f"runs/{name}/{file}")
         arrays = io.BytesIO()
         np.savez_compressed(arrays, **examples_of(runs))
         archive.writestr("examples.npz", arrays.getvalue())
@@ -77,4 +79,6 @@ def examples_of(runs):
             images = images.limited(EXAMPLES)
             found |= {f"{key}.images": images.test_images, f"{key}.title": title,
                       f"{key}.labels": np.asarray(images.test_labels)}
+    images, labels, title = drawn()  # for the training that is watched
+    found |= {"digits.images": images, "digits.labels": labels, "digits.title": title}
     return found | {"kinds": sorted({key.partition(".")[0] for key in found})}

@@ -174,7 +174,7 @@ export function paintHeat(pen, cell, shade, left = () => false) {
 }
 
 export function legend(low, high) {
-  const canvas = make("canvas", { class: "legend", width: 64, height: 1, "aria-hidden": "true" });
+  const canvas = make("canvas", { class: "scale", width: 64, height: 1, "aria-hidden": "true" });
   const pen = canvas.getContext("2d");
   for (let k = 0; k < 64; k += 1) { pen.fillStyle = heat(k / 63); pen.fillRect(k, 0, 1, 1); }
   return make("span", { class: "row soft" }, low, canvas, high);

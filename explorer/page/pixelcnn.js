@@ -207,7 +207,7 @@ async function panel(root, name, values, set, fail) {
       make("div", { class: "row" }, classes, slider("temperature", 0.1, 2, 0.05, temperature, (x) => { temperature = x; set({ temperature }); again(); })),
       make("p", { class: "soft" }, `${COUNT} draws at once, each by its own random numbers. The same seed gives the same images. A temperature below 1 makes likely values likelier still; above 1 all become more alike.`),
       film, rows)),
-  make("div", { class: "card below" }, make("h2", {}, `3. Point at a ${one}: what was expected there?`), cost,
+  make("div", { class: "card spaced" }, make("h2", {}, `3. Point at a ${one}: what was expected there?`), cost,
     make("div", { class: "columns" },
       make("figure", {}, picture.canvas, make("figcaption", {}, codes ? "The image that these codes decode to." : "The image, as the model sees it."), said, chances),
       make("figure", {}, heat.canvas, make("figcaption", {}, `Bits: how surprised the model is by each ${one}. A value of probability 1/2 costs one bit, one of 1/4 two.`, key)),

@@ -74,3 +74,24 @@ export function slider(label, low, high, step, value, oninput) {
 // Ten colours that the colour-blind can tell apart: Petroff 2021, arXiv:2107.02270.
 export const COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300",
   "#b9ac70", "#717581", "#92dadd"];
+
+// The same as make, of an SVG.
+export function svg(tag, attributes = {}, ...inside) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...inside.flat());
+  return element;
+}
+
+// A slider over given values, whatever their steps.
+export function ladder(label, values, value, oninput) {
+  const shown = make("output", {}, String(value)), at = Math.max(0, values.indexOf(value));
+  const input = make("input", { type: "range", min: 0, max: values.length - 1, step: 1, value: at, "aria-label": label,
+    "aria-valuetext": value, oninput: () => {
+      const found = values[input.value];
+      shown.value = found;
+      input.setAttribute("aria-valuetext", found);
+      oninput(found);
+    } });
+  return make("label", {}, label, input, shown);
+}
