@@ -48,6 +48,12 @@ export function latest(work, failed) {
   };
 }
 
+// Work that is done when nothing more was asked for a moment.
+export function settled(work, wait = 150) {
+  let timer;
+  return () => { clearTimeout(timer); timer = setTimeout(work, wait); };
+}
+
 export function choice(label, options, value, onchange) {
   const select = make("select", { onchange: () => onchange(select.value) }, options.map((option) => {
     const [name, words] = Array.isArray(option) ? option : [option, option];
@@ -57,11 +63,11 @@ export function choice(label, options, value, onchange) {
 }
 
 export function slider(label, low, high, step, value, oninput) {
-  const shown = make("output", {}, Number(value).toFixed(2));
+  const digits = Number.isInteger(step) ? 0 : 2, shown = make("output", {}, Number(value).toFixed(digits));
   const input = make("input", { type: "range", min: low, max: high, step, value, "aria-label": label,
-    oninput: () => { shown.value = Number(input.value).toFixed(2); oninput(Number(input.value)); } });
+    oninput: () => { shown.value = Number(input.value).toFixed(digits); oninput(Number(input.value)); } });
   const whole = make("label", {}, label, input, shown);
-  whole.set = (x) => { input.value = x; shown.value = Number(x).toFixed(2); };
+  whole.set = (x) => { input.value = x; shown.value = Number(x).toFixed(digits); };
   return whole;
 }
 
