@@ -1,0 +1,181 @@
+"""Mistakes that others made (docs/mistakes.md), made once more.
+
+    python -m mistakes             their names; the effect of those with a * can be seen
+    python -m mistakes kl-mean     one: what is changed, a training with it beside one without, as a
+                                   picture, and the test that catches it
+    python -m mistakes --check     each is made, and its test seen to fail
+
+The change is made in a copy of this tree; nothing in the tree itself is changed. mistakes.json has,
+for each row of docs/mistakes.md, its name and
+
+    edits   [[file, old, new], ...] and test; or fault, which of tests/faults.json it is; or why
+            there is nothing to change
+    see     where there is something to see: train, the flags of train_mnist.py on synthetic digits
+            (a second one resumes), or run, a trained one; picture, what generate.py makes of it;
+            curve, columns of metrics.csv; look, what to look at
+"""
+
+import argparse
+import csv
+import difflib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from scratchnet.runs.figures import PALE, mosaic, new_figure, plain
+from scratchnet.runs.flags import nearest
+
+from .planting import ENV, ROOT, a_copy, check, planted, run_test
+
+SIDES = {"right": "#4e79a7", "mistake": "#e15759"}
+
+
+def mistakes():
+    """{name: its entry in mistakes.json, with the cells of its row as `what` and `looks`}."""
+    faults = {f["what"]: f for f in json.loads((ROOT / "tests" / "faults.json").read_text())}
+    found = {}
+    for entry in json.loads((ROOT / "mistakes" / "mistakes.json").read_text()):
+        if "fault" in entry:
+            fault = faults[entry["fault"]]
+            entry |= {"edits": [[fault[k] for k in ("file", "old", "new")]], "test": fault["test"]}
+        found[entry["name"]] = entry
+    page = (ROOT / "docs" / "mistakes.md").read_text()
+    for name, what, looks in re.findall(r"^\| `([\w-]+)`\*? \| (.*?) \| (.*?) \|", page, re.M):
+        found[name] |= {"what": what, "looks": re.sub(r" \(\[.*?\)\)", "", looks)}
+    return found
+
+
+def listed(found):
+    """The name and the mistake of each, in 80 columns."""
+    width = max(map(len, found)) + 2
+    return "\n".join(textwrap.fill(m["what"], 80, subsequent_indent=" " * width,
+                                   initial_indent=f"{name + '*' * ('see' in m):{width}}")
+                     for name, m in found.items())
+
+
+def patch(edits):
+    """The edits as a unified diff."""
+    lines = []
+    for file in dict.fromkeys(file for file, _, _ in edits):
+        before = after = (ROOT / file).read_text()
+        for _, old, new in (edit for edit in edits if edit[0] == file):
+            after = after.replace(old, new)
+        lines += difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{file}",
+                                      f"b/{file}", lineterm="", n=2)
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------- to be seen
+
+def outcome(tree, see, folder):
+    """What comes of it in a tree: the rows of metrics.csv, the picture's array (None: neither), and
+    the last line of what failed."""
+    def script(*words):
+        done = subprocess.run([sys.executable, *words, "--quiet"], cwd=tree, env=ENV,
+                              capture_output=True, text=True)
+        if done.returncode:
+            said.append(done.stderr.strip().splitlines()[-1])
+    said, run, rows, images = [], folder / "run", [], None
+    folder.mkdir()
+    for k, flags in enumerate(see.get("train", [])):
+        where = f"--resume {run}" if k else f"--dataset synthetic --out {run}"
+        script("train_mnist.py", *flags.split(), *where.split())
+    if (run / "metrics.csv").exists():
+        with open(run / "metrics.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+    if "picture" in see:
+        trained = ROOT / "pretrained" / see["run"] if "run" in see else run
+        script("generate.py", str(trained), "--what", *see["picture"].split(), "--out",
+               str(folder / "picture.npy"))
+        if (folder / "picture.npy").exists():
+            images = np.load(folder / "picture.npy")
+    return rows, images, said[:1]
+
+
+def draw(path, name, see, outcomes):
+    """Both trainings as curves, and both pictures, side by side into a PNG."""
+    pictures = "picture" in see
+    figure = new_figure(3.2 * (("curve" in see) + 2 * pictures), 3.1, name)
+    panels = list(np.atleast_1d(figure.subplots(1, ("curve" in see) + 2 * pictures)))
+    if "curve" in see:
+        axes = panels.pop(0)
+        for (side, colour), (rows, _, said) in zip(SIDES.items(), outcomes, strict=True):
+            for style, column in zip(("-", ":"), see["curve"], strict=False):
+                points = [(int(r["step"]), float(r[column])) for r in rows]
+                axes.plot(*zip(*points, strict=True) if points else ([], []), style, color=colour,
+                          lw=1.8, label=f"{side}, {column}" if len(see["curve"]) > 1 else side)
+            if said:
+                axes.text(0.5, 0.5, textwrap.fill(said[0], 34), transform=axes.transAxes, fontsize=7,
+                          color=colour, ha="center", va="center")
+        axes.set_title(see["curve"][0] if len(see["curve"]) == 1 else "", fontsize=9)
+        axes.set_ylim(see.get("low"), see.get("high"))
+        axes.set_xlabel("training step", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.legend(frameon=False, fontsize=8)
+        plain(axes)
+    for axes, (side, colour), (_, images, said) in zip(panels, SIDES.items(), outcomes, strict=False):
+        axes.set_title(side, color=colour, fontsize=10)
+        axes.set(xticks=[], yticks=[])
+        for spine in axes.spines.values():
+            spine.set_color(PALE)
+        if images is None:
+            axes.text(0.5, 0.5, textwrap.fill(said[0], 34), transform=axes.transAxes, fontsize=7,
+                      color=colour, ha="center", va="center")
+        else:
+            if images.ndim > 4:  # rows of images
+                images = images.reshape(-1, *images.shape[-3:])
+            axes.imshow(mosaic(images, see["columns"]), cmap="gray", vmin=0, vmax=1)
+    figure.savefig(path, dpi=110)
+
+
+def show(name, mistake, out):
+    """All of one mistake, on the screen and as a picture."""
+    print(f"{name}: {mistake['what']}\nWhat it looks like: {mistake['looks']}\n")
+    if "why" in mistake:
+        print(mistake["why"])
+        return
+    print(f"{patch(mistake['edits'])}\n", flush=True)
+    with a_copy() as tree, planted(tree, mistake["edits"]):
+        if see := mistake.get("see"):
+            print("Made in a copy; it and the right version at work, up to a minute ...", flush=True)
+            with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+                outcomes = list(pool.map(outcome, (ROOT, tree), (see, see),
+                                         (Path(folder, side) for side in SIDES)))
+            out.parent.mkdir(parents=True, exist_ok=True)
+            draw(out, name, see, outcomes)
+            print(f"{out}\n{textwrap.fill(see['look'], 79)}\n", flush=True)
+        print(f"pytest {mistake['test']}", flush=True)
+        print("\n".join(run_test(tree, mistake["test"])[1].strip().splitlines()[-12:]))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m mistakes", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", help="of a mistake (none: list them)")
+    parser.add_argument("--out", type=Path, metavar="PNG", help="the picture (default: a file in "
+                        "the system's folder for temporary ones)")
+    parser.add_argument("--check", action="store_true", help="make each, and see its test fail")
+    flags, found = parser.parse_args(), mistakes()
+    if flags.check:
+        return check([m for m in found.values() if "edits" in m], lambda m: m["name"])
+    if flags.name is None:
+        print(listed(found))
+        return 0
+    if flags.name not in found:
+        print(f"mistakes: there is no {flags.name!r}{nearest(flags.name, found)} "
+              f"(python -m mistakes lists all)", file=sys.stderr)
+        return 2
+    show(flags.name, found[flags.name],
+         flags.out or Path(tempfile.gettempdir(), "mistakes", f"{flags.name}.png"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
