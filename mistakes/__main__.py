@@ -8,11 +8,11 @@
 The change is made in a copy of this tree; nothing in the tree itself is changed. mistakes.json has,
 for each row of docs/mistakes.md, its name and
 
-    edits   [[file, old, new], ...] and test; or fault, which of tests/faults.json it is; or why
-            there is nothing to change
+    edits   [[file, old, new], ...] and test; or fault, which of tests/faults.json has them; or
+            why, if there is nothing to change
     see     where there is something to see: train, the flags of train_mnist.py on synthetic digits
-            (a second one resumes), or run, a trained one; picture, what generate.py makes of it;
-            curve, columns of metrics.csv; look, what to look at
+            (a second one resumes), or run, a trained one; curve, columns of metrics.csv; picture,
+            what generate.py makes of the run; look, what to look at
 """
 
 import argparse
@@ -29,12 +29,14 @@ from pathlib import Path
 
 import numpy as np
 
-from scratchnet.runs.figures import PALE, mosaic, new_figure, plain
+from scratchnet.runs.figures import mosaic, new_figure, plain
 from scratchnet.runs.flags import nearest
+from scratchnet.runs.log import label
 
 from .planting import ENV, ROOT, a_copy, check, planted, run_test
 
 SIDES = {"right": "#4e79a7", "mistake": "#e15759"}
+COLUMNS, NUM = 6, {"samples": 24, "reconstructions": 12, "completion": 4}  # of a picture
 
 
 def mistakes():
@@ -44,7 +46,8 @@ def mistakes():
     for entry in json.loads((ROOT / "mistakes" / "mistakes.json").read_text()):
         if "fault" in entry:
             fault = faults[entry["fault"]]
-            entry |= {"edits": [[fault[k] for k in ("file", "old", "new")]], "test": fault["test"]}
+            edit = [fault[k] for k in ("file", "old", "new")]
+            entry = {"edits": [edit], "test": fault["test"]} | entry
         found[entry["name"]] = entry
     page = (ROOT / "docs" / "mistakes.md").read_text()
     for name, what, looks in re.findall(r"^\| `([\w-]+)`\*? \| (.*?) \| (.*?) \|", page, re.M):
@@ -92,8 +95,8 @@ def outcome(tree, see, folder):
             rows = list(csv.DictReader(file))
     if "picture" in see:
         trained = ROOT / "pretrained" / see["run"] if "run" in see else run
-        script("generate.py", str(trained), "--what", *see["picture"].split(), "--out",
-               str(folder / "picture.npy"))
+        script("generate.py", str(trained), "--what", see["picture"], "--num",
+               str(NUM[see["picture"]]), "--out", str(folder / "picture.npy"))
         if (folder / "picture.npy").exists():
             images = np.load(folder / "picture.npy")
     return rows, images, said[:1]
@@ -101,38 +104,43 @@ def outcome(tree, see, folder):
 
 def draw(path, name, see, outcomes):
     """Both trainings as curves, and both pictures, side by side into a PNG."""
-    pictures = "picture" in see
-    figure = new_figure(3.2 * (("curve" in see) + 2 * pictures), 3.1, name)
-    panels = list(np.atleast_1d(figure.subplots(1, ("curve" in see) + 2 * pictures)))
+    kinds = ["curve"] * ("curve" in see) + ["picture"] * 2 * ("picture" in see)
+    figure = new_figure(3 * len(kinds) + (len(kinds) == 1), 2.7, name)
+    panels = list(figure.subplots(1, len(kinds), squeeze=False)[0])
     if "curve" in see:
         axes = panels.pop(0)
         for (side, colour), (rows, _, said) in zip(SIDES.items(), outcomes, strict=True):
-            for style, column in zip(("-", ":"), see["curve"], strict=False):
-                points = [(int(r["step"]), float(r[column])) for r in rows]
-                axes.plot(*zip(*points, strict=True) if points else ([], []), style, color=colour,
-                          lw=1.8, label=f"{side}, {column}" if len(see["curve"]) > 1 else side)
+            for style, column in zip("-:", see["curve"], strict=False):
+                part, _, metric = column.partition("_")
+                axes.plot([int(row["step"]) for row in rows], [float(row[column]) for row in rows],
+                          style, color=colour, lw=1.8, label=f"{side}, {part} images")
             if said:
-                axes.text(0.5, 0.5, textwrap.fill(said[0], 34), transform=axes.transAxes, fontsize=7,
-                          color=colour, ha="center", va="center")
-        axes.set_title(see["curve"][0] if len(see["curve"]) == 1 else "", fontsize=9)
-        axes.set_ylim(see.get("low"), see.get("high"))
-        axes.set_xlabel("training step", fontsize=9)
+                a_word(axes, said[0], colour)
+        axes.set_title(label(metric), fontsize=9)
+        axes.set_ylim(*see.get("limits", (None, None)))
+        axes.set_xlabel("training step", fontsize=8)
         axes.tick_params(labelsize=8)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=7)
         plain(axes)
-    for axes, (side, colour), (_, images, said) in zip(panels, SIDES.items(), outcomes, strict=False):
-        axes.set_title(side, color=colour, fontsize=10)
-        axes.set(xticks=[], yticks=[])
-        for spine in axes.spines.values():
-            spine.set_color(PALE)
+    for axes, (side, colour), (_, images, said) in zip(panels, SIDES.items(), outcomes,
+                                                       strict=False):
+        axes.set_title(side, color=colour, fontsize=9)
+        axes.axis("off")
         if images is None:
-            axes.text(0.5, 0.5, textwrap.fill(said[0], 34), transform=axes.transAxes, fontsize=7,
-                      color=colour, ha="center", va="center")
-        else:
-            if images.ndim > 4:  # rows of images
-                images = images.reshape(-1, *images.shape[-3:])
-            axes.imshow(mosaic(images, see["columns"]), cmap="gray", vmin=0, vmax=1)
-    figure.savefig(path, dpi=110)
+            a_word(axes, said[0], colour)
+            continue
+        pairs = see["picture"] == "reconstructions"
+        if pairs:  # a row of images, below them their reconstructions
+            images = images.reshape(-1, COLUMNS, 2, *images.shape[2:]).swapaxes(1, 2)
+        axes.imshow(mosaic(images.reshape(-1, *images.shape[-3:]), COLUMNS, pairs=pairs),
+                    cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    figure.savefig(path, dpi=100)
+
+
+def a_word(axes, text, colour):
+    """What a training that failed said, in the middle of its panel."""
+    axes.text(0.5, 0.5, textwrap.fill(text, 36), transform=axes.transAxes, fontsize=7, color=colour,
+              ha="center", va="center")
 
 
 def show(name, mistake, out):
@@ -144,7 +152,8 @@ def show(name, mistake, out):
     print(f"{patch(mistake['edits'])}\n", flush=True)
     with a_copy() as tree, planted(tree, mistake["edits"]):
         if see := mistake.get("see"):
-            print("Made in a copy; it and the right version at work, up to a minute ...", flush=True)
+            print("The right version and a copy with the mistake at work, up to a minute ...",
+                  flush=True)
             with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
                 outcomes = list(pool.map(outcome, (ROOT, tree), (see, see),
                                          (Path(folder, side) for side in SIDES)))

@@ -1,8 +1,8 @@
-"""A change to a copy of the repository, and the test that must fail there. tests/faults.py plants its
-faults with this, too.
+"""A change to a copy of the repository, and the test that must fail there: of mistakes, and of the
+faults of tests/faults.py.
 
-What is planted is a dict: edits, [[file, old, new], ...], where each old stands in its file once, and
-test, what pytest is given.
+What is planted is a dict: edits, [[file, old, new], ...], where each old stands in its file once,
+and test, what pytest is given.
 """
 
 import contextlib
@@ -66,10 +66,10 @@ def problem(tree, fault):
     return None if code == 1 and " failed" in said else said[-1000:]
 
 
-def check(faults, words, jobs=os.cpu_count()):
-    """Plant each of the faults, `jobs` at a time, and print which is caught. words: a fault in
-    words. Returns the exit code: 0 if all are."""
-    lived = 0
+def check(faults, words):
+    """Plant each of the faults, as many at a time as there are cores, and print which is caught.
+    words: a fault in words. Returns the exit code: 0 if all are."""
+    lived, jobs = 0, os.cpu_count()
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(jobs) as pool:
         trees = queue.SimpleQueue()
         for _ in range(jobs):

@@ -5,8 +5,8 @@
     python -m tests.faults pixelcnn         those whose file, words or test has this in it
 
 Each is one change to one place: a factor, an axis, a term, an index. It is made in a copy of the
-repository, where its test must fail (mistakes/planting.py). A fault that cannot be made any more, as
-the line is another now, is an error: write it anew, or take it out.
+repository, where its test must fail (mistakes/planting.py). A fault that cannot be made any more,
+as the line is another now, is an error: write it anew, or take it out.
 """
 
 import argparse
