@@ -1,12 +1,14 @@
 """Mistakes that others made (docs/mistakes.md), made once more.
 
-    python -m mistakes             their names; the effect of those with a * can be seen
-    python -m mistakes kl-mean     one: what is changed, a training with it beside one without, as a
-                                   picture, and the test that catches it
+    python -m mistakes             their names; those with a * can be seen
+    python -m mistakes kl-mean     one: what is changed, the test that catches
+                                   it, and with a * a training with it beside
+                                   one without it, as a picture
     python -m mistakes --check     each is made, and its test seen to fail
 
-The change is made in a copy of this tree; nothing in the tree itself is changed. mistakes.json has,
-for each row of docs/mistakes.md, its name and
+The change is made in a copy of this tree, which itself stays as it is.
+
+mistakes.json has, for each row of docs/mistakes.md, its name and
 
     edits   [[file, old, new], ...] and test; or fault, which of tests/faults.json has them; or
             why, if there is nothing to change
@@ -103,7 +105,9 @@ def outcome(tree, see, folder):
 
 
 def draw(path, name, see, outcomes):
-    """Both trainings as curves, and both pictures, side by side into a PNG."""
+    """Both trainings as curves, and both pictures, side by side into a small PNG."""
+    from PIL import Image
+
     kinds = ["curve"] * ("curve" in see) + ["picture"] * 2 * ("picture" in see)
     figure = new_figure(3 * len(kinds) + (len(kinds) == 1), 2.7, name)
     panels = list(figure.subplots(1, len(kinds), squeeze=False)[0])
@@ -120,7 +124,7 @@ def draw(path, name, see, outcomes):
         axes.set_ylim(*see.get("limits", (None, None)))
         axes.set_xlabel("training step", fontsize=8)
         axes.tick_params(labelsize=8)
-        axes.legend(frameon=False, fontsize=7)
+        axes.legend(framealpha=0.8, edgecolor="none", fontsize=7)
         plain(axes)
     for axes, (side, colour), (_, images, said) in zip(panels, SIDES.items(), outcomes,
                                                        strict=False):
@@ -135,12 +139,13 @@ def draw(path, name, see, outcomes):
         axes.imshow(mosaic(images.reshape(-1, *images.shape[-3:]), COLUMNS, pairs=pairs),
                     cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     figure.savefig(path, dpi=100)
+    Image.open(path).convert("RGB").quantize(64, method=Image.Quantize.FASTOCTREE).save(path)
 
 
 def a_word(axes, text, colour):
     """What a training that failed said, in the middle of its panel."""
     axes.text(0.5, 0.5, textwrap.fill(text, 36), transform=axes.transAxes, fontsize=7, color=colour,
-              ha="center", va="center")
+              ha="center", va="center", bbox={"facecolor": "white", "alpha": 0.8, "lw": 0})
 
 
 def show(name, mistake, out):
@@ -161,11 +166,13 @@ def show(name, mistake, out):
             draw(out, name, see, outcomes)
             print(f"{out}\n{textwrap.fill(see['look'], 79)}\n", flush=True)
         print(f"pytest {mistake['test']}", flush=True)
-        print("\n".join(run_test(tree, mistake["test"])[1].strip().splitlines()[-12:]))
+        said = run_test(tree, mistake["test"])[1].strip().splitlines()
+        print("\n".join([line for line in said if not line.startswith("CuPy: ")][-12:]))
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m mistakes", description=__doc__,
+    about = __doc__.partition("\n\nmistakes.json")[0]
+    parser = argparse.ArgumentParser(prog="python -m mistakes", description=about,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", help="of a mistake (none: list them)")
     parser.add_argument("--out", type=Path, metavar="PNG", help="the picture (default: a file in "
