@@ -3,11 +3,15 @@
     python docs/book.py figures [FOLDER]         all pictures (docs/draw_*.py), into docs/images
     python docs/book.py equations                docs/equations.md, from the chapters' tables
     python docs/book.py results                  what pages quote of docs/results.md, as it says
+    python docs/book.py exercises                the chapters' lists of exercises, and a transcript
     python docs/book.py notebooks [CHAPTER ...]  a notebook beside each chapter, with its outputs
     python docs/book.py slides [FOLDER]          docs/slides.md as slides.html, .pdf and .pptx
 
 The notebooks need pip install -e ".[book]". A chapter is their only text: code is taken from its
-blocks, and the outputs are those of running it now. The slides need Node.js, whose npx fetches
+blocks, and the outputs are those of running it now. Their first cell finds scratchnet, or clones it
+from where this clone comes from, so that a notebook can be opened in Colab and the like. They are
+not committed: they would be a second text beside the chapters, and their pictures megabytes with
+each edit. The slides need Node.js, whose npx fetches
 Marp, and Chromium or Chrome.
 """
 
@@ -26,6 +30,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parent
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+PICTURE = re.compile(r"(.*?)(?:!\[[^\]]*\]\(images/(\S+)\)|\Z)", re.S)
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 TABLE = "## Formula, line, test"
 HEADER = ["formula", "equation", "source", "line", "test", "seen"]
@@ -143,6 +148,46 @@ def costs():
     return found
 
 
+# ---------------------------------------------------------------- exercises
+
+TRIED = {
+    10: ["return g * y", "return y * (g - (g * y).sum())"],
+    39: ["return mu ** 2 + np.exp(v) - 1 - v, mu, (np.exp(v) - 1) / 2"],
+    55: ["return np.arange(height * width).reshape(height, width) <= height * width // 2"]}
+
+
+def with_exercises(page):
+    """The text of a chapter with the list of its exercises, or of docs/exercises.md with three that
+    are tried; of a page that has no such section, as it is."""
+    sys.path.insert(0, str(DOCS.parent))  # where exercises is
+    from exercises.__main__ import told
+    from exercises.check import KINDS, check, exercises
+    from exercises.solution import solved, written
+    if page.name == "exercises.md":
+        heading, lines = "## Three of them, tried", []
+        for number, tries in TRIED.items():
+            e = exercises()[number]
+            tries = [*(written(e.text, lines) for lines in tries), solved(number)]
+            for failed, text in enumerate(tries, 1):
+                function = text[text.index(f"def {e.call}"):].strip()
+                lines += ["```python", "# my/" + e.file, function, "```", "", "```",
+                          f"$ python -m exercises {number}",
+                          told(e, *check(number, text), failed), "```", ""]
+    else:
+        mine = [e for e in exercises().values() if e.chapter == int(page.name[:2])]
+        heading, lines = "## Exercises", [
+            f"`python -m exercises {mine[0].number}` begins the first, and checks what you write "
+            "([how](exercises.md)).", "", *(
+                f"{e.number}. [{e.title}](../exercises/{e.file}): {KINDS[e.kind]}" for e in mine),
+            ""]
+    return re.sub(rf"(?<=^{heading}\n\n).*?(?=^## |\Z)", lambda _: "\n".join([*lines, ""]),
+                  page.read_text(), flags=re.M | re.S).rstrip("\n") + "\n"
+
+
+def pages_with_exercises():
+    return [*chapters(), DOCS / "exercises.md"]
+
+
 def figures(folder):
     """Run every docs/draw_*.py; each writes into the folder what its docstring says."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +216,40 @@ def cells(text):
     yield "markdown", text[end:]
 
 
+FIRST = """# Run this first: it finds scratchnet, or fetches it, as an online service needs.
+import os
+import subprocess
+import sys
+
+if os.path.isdir("../scratchnet/fast"):
+    os.chdir("..")
+elif not os.path.isdir("scratchnet/fast"):
+    subprocess.run(["git", "clone", "--depth", "1", {address!r}, "repository"], check=True)
+    os.chdir("repository")
+sys.path.insert(0, os.getcwd())
+from IPython.display import Image"""
+
+
+def address():
+    """Where this clone, or fork, comes from."""
+    found = subprocess.run(["git", "remote", "get-url", "origin"], cwd=DOCS, capture_output=True,
+                           text=True)
+    return found.stdout.strip() or "the address of the repository"
+
+
+def parts(text):
+    """The cells of a notebook: those of the chapter, its pictures as code that shows them, which
+    finds them wherever the notebook is."""
+    yield "code", FIRST.format(address=address())
+    for kind, source in cells(text):
+        if kind == "markdown":
+            for words, picture in PICTURE.findall(source):
+                yield "markdown", words
+                yield "code", picture and f'Image("docs/images/{picture}", width=820)'
+        else:
+            yield kind, source
+
+
 def notebook(chapter):
     """Write and run CHAPTER.ipynb; an error in a cell is raised, but where the chapter shows it."""
     import nbclient
@@ -178,10 +257,8 @@ def notebook(chapter):
     new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell,
            "raises": functools.partial(nbformat.v4.new_code_cell,
                                        metadata={"tags": ["raises-exception"]})}
-    here = 'import sys\n\nsys.path.insert(0, "..")  # where scratchnet is'
-    parts = [("code", here), *cells(chapter.read_text())]
-    book = nbformat.v4.new_notebook(cells=[new[kind](source.strip())
-                                           for kind, source in parts if source.strip()])
+    book = nbformat.v4.new_notebook(cells=[new[kind](source.strip()) for kind, source in
+                                           parts(chapter.read_text()) if source.strip()])
     nbclient.NotebookClient(book, timeout=120, kernel_name="python3",
                             resources={"metadata": {"path": str(DOCS)}}).execute()
     path = chapter.with_suffix(".ipynb")
@@ -257,6 +334,9 @@ def main(command=None, *rest):
     elif command == "results" and not rest:
         for page in pages():
             page.write_text(with_results(page.read_text()))
+    elif command == "exercises" and not rest:
+        for page in pages_with_exercises():
+            page.write_text(with_exercises(page))
     elif command == "notebooks":
         for chapter in map(Path, rest or chapters()):
             start = time.perf_counter()

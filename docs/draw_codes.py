@@ -22,7 +22,7 @@ from scratchnet.runs import data
 from scratchnet.runs.figures import mosaic, plain
 from scratchnet.training import generator, step, to_batch
 
-IMAGES, K, SIDE, COLUMNS, ROWS = 6000, 32, 5, 6, 6
+IMAGES, K, SIDE, COLUMNS, ROWS = 6000, 32, 5, 6, 5
 
 
 def trained(model, images, steps, size, lr):
@@ -64,14 +64,14 @@ def draw_codes():
         f"by a prior, which sees earlier\ncodes: {bits(nll)}":
             prior.sample_values(n, rng)[..., 0],
         "codes of images": grids[:n, ..., 0]}
-    figure = new_figure(12.5, 3.75, f"Grids of {SIDE}x{SIDE} codes, decoded ({title})")
+    figure = new_figure(12.5, 3.3, f"Grids of {SIDE}x{SIDE} codes, decoded ({title})")
     panels = figure.subplots(1, len(drawn), gridspec_kw={"wspace": .1})
     for axes, (name, codes) in zip(panels, drawn.items(), strict=True):
         again = to_numpy(model.decode_codes(codes.astype(np.int32)).data)
         axes.imshow(mosaic(again, COLUMNS), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(name, fontsize=10.5, color=INK)
         axes.axis("off")
-    save(figure, "codes-drawn.png")
+    save(figure, "codes-drawn.png", colours=64)
 
 
 # ---------------------------------------------------------------- what an image costs

@@ -1,20 +1,22 @@
-"""Draws images/convolution.png: taps, gather and scatter on a 4x4 image, by the real functions;
-and images/convolution-sizes.png: what stride, padding and rounding do to sizes, both ways.
+"""Draws images/convolution.png: a convolution of a 4x4 image as rows and a product;
+images/scatter.png: the rows, added back; and images/convolution-sizes.png: what stride, padding and
+rounding do to sizes, both ways. All by the real functions.
 
     python docs/draw_convolution.py
 """
 
 import matplotlib
 import numpy as np
-from drawing import DIGIT_COLOURS, GREY, INK, PALE, save
+from drawing import BLUE, GREEN, GREY, INK, ORANGE, PALE, VIOLET, save
 from matplotlib.figure import Figure
-from matplotlib.patches import ConnectionPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from scratchnet.conv import conv2d, conv_transpose2d, window
 from scratchnet.runs.synthetic import synthetic_digits
 from scratchnet.taps import gather, places, scatter
 
-TAPS = ((0, 0), (0, 1), (1, 0), (1, 1))
+TAPS, WEIGHTS = ((0, 0), (0, 1), (1, 0), (1, 1)), np.array([[1.0], [2.0], [3.0], [4.0]])
+COLOURS = BLUE, ORANGE, GREEN, VIOLET
 POSITION = 4  # the output position (1, 1), whose window and row are outlined
 
 
@@ -33,30 +35,64 @@ def outline(axes, x, y, width, height):
     axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=INK, lw=2.2, zorder=3))
 
 
-def draw_gather():
+def image():
+    """x, its rows, and a pale colour for each pixel."""
     x = np.arange(1, 17, dtype=float).reshape(1, 4, 4, 1)
-    rows = gather(x, TAPS, (1, 1), (3, 3)).reshape(9, 4).copy()
-    back = scatter(rows.reshape(1, 3, 3, 4, 1), TAPS, (1, 1), (4, 4)).reshape(4, 4)
     cells = matplotlib.colormaps["rainbow"]((np.arange(16) * 7 % 16) / 15).reshape(4, 4, 4)
-    cells[..., :3] = 0.45 * cells[..., :3] + 0.55  # pale: one colour for each pixel of x
+    cells[..., :3] = 0.45 * cells[..., :3] + 0.55
+    return x, gather(x, TAPS, (1, 1), (3, 3)).reshape(9, 4).copy(), cells
 
-    figure = Figure((10.5, 4.6), facecolor="white", layout="constrained")
-    panels = figure.subplots(1, 4, gridspec_kw={"width_ratios": [1, .62, 1.15, 1]})
-    table(panels[0], x[0, ..., 0], cells, "x, and the window of\noutput position (1, 1)")
-    outline(panels[0], 1, 1, 2, 2)
-    table(panels[1], np.zeros((2, 2)), np.full((2, 2, 4), .93), "the filter's\nfour taps (i, j)")
-    for text, tap in zip(panels[1].texts, TAPS, strict=True):
-        text.set_text(str(tap))
-    table(panels[2], rows, cells.reshape(16, 4)[rows.astype(int) - 1],
-          "gather(x): a row for each\noutput position, a column\nfor each tap")
-    outline(panels[2], 0, POSITION, 4, 1)
+
+def row_table(axes, rows, cells, title):
+    table(axes, rows, cells.reshape(16, 4)[rows.astype(int) - 1], title)
     for p in range(9):
-        panels[2].text(-.2, p + .5, f"({p // 3}, {p % 3})", ha="right", va="center", fontsize=8,
-                       color=GREY)
-    table(panels[3], back, cells, "scatter(gather(x)): each pixel,\ntimes the windows it was in")
-    figure.add_artist(ConnectionPatch((4.1, 4.5), (0, 2), "data", "data", axesA=panels[2],
-                                      axesB=panels[3], arrowstyle="->", color=GREY, lw=1.2))
+        axes.text(-.2, p + .5, f"({p // 3}, {p % 3})", ha="right", va="center", fontsize=8,
+                  color=GREY)
+
+
+def between(axes, word):
+    """A sign between two tables, and for a word of several letters an arrow below it."""
+    axes.axis("off")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    long = len(word) > 1
+    axes.text(.5, .53 if long else .5, word, ha="center", va="bottom" if long else "center",
+              fontsize=10 if long else 20, color=GREY)
+    if long:
+        axes.annotate("", (1, .5), (0, .5),
+                      arrowprops={"arrowstyle": "->", "color": GREY, "lw": 1.5})
+
+
+def draw_gather():
+    x, rows, cells = image()
+    grey = np.full((9, 1, 4), .93)
+    figure = Figure((11, 4.7), facecolor="white", layout="constrained")
+    panels = figure.subplots(1, 7, gridspec_kw={"width_ratios": [1, .32, 1.12, .16, .3, .16, .75]})
+    table(panels[0], x[0, ..., 0], cells, "x, and the window\nof position (1, 1)")
+    outline(panels[0], 1, 1, 2, 2)
+    between(panels[1], "gather")
+    row_table(panels[2], rows, cells, "gather(x): a row for each\nposition, a column for each tap")
+    outline(panels[2], 0, POSITION, 4, 1)
+    between(panels[3], "×")
+    table(panels[4], WEIGHTS, grey, "W: a weight\nfor each tap")
+    between(panels[5], "=")
+    y = (rows @ WEIGHTS).reshape(3, 3)
+    table(panels[6], y, np.full((3, 3, 4), .93), "y: 94 = 6·1 + 7·2\n+ 10·3 + 11·4")
+    outline(panels[6], 1, 1, 1, 1)
     save(figure, "convolution.png")
+
+
+def draw_scatter():
+    _, rows, cells = image()
+    back = scatter(rows.reshape(1, 3, 3, 4, 1), TAPS, (1, 1), (4, 4)).reshape(4, 4)
+    figure = Figure((7.2, 4.4), facecolor="white", layout="constrained")
+    left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.12, .5, 1]})
+    row_table(left, rows, cells, "a row for each position:\nhere the rows of gather(x)")
+    table(right, back, cells, "scatter of them: each pixel,\ntimes the windows it was in")
+    between(middle, "scatter\nadds up")
+    for p, t in np.argwhere(rows == 6):  # position and tap of each copy of pixel 6
+        outline(left, t, p, 1, 1)
+    outline(right, 1, 1, 1, 1)
+    save(figure, "scatter.png")
 
 
 # ---------------------------------------------------------------- sizes
@@ -106,7 +142,7 @@ def lines(axes, pixels, upwards, title, note):
     for pixel, position, style in [*joined, (-1, 0, ":")]:
         ends = [(2 * position + .5, 1.75), (pixel + .5, 1.05)]
         axes.annotate("", *(ends if upwards else ends[::-1]), arrowprops={
-            "arrowstyle": "->", "color": DIGIT_COLOURS[position], "lw": 1.6, "ls": style})
+            "arrowstyle": "->", "color": COLOURS[position], "lw": 1.6, "ls": style})
     for pixel in range(-1, pixels + 1):
         outside = pixel in (-1, pixels)
         axes.add_patch(Rectangle((pixel + .04, .2), .92, .8, facecolor="white" if outside else PALE,
@@ -117,7 +153,7 @@ def lines(axes, pixels, upwards, title, note):
         axes.text(pixel + .5, .1, word, ha="center", va="top", fontsize=9, color=GREY)
     for position in range(positions):
         axes.add_patch(Rectangle((2 * position + .04, 1.8), .92, .8, edgecolor="white",
-                                 facecolor=DIGIT_COLOURS[position]))
+                                 facecolor=COLOURS[position]))
         axes.text(2 * position + .5, 2.2, str(position), ha="center", va="center", fontsize=10,
                   color="white", weight="bold")
     axes.text(-1.2, 2.2, "y" if upwards else "x", ha="right", va="center", fontsize=12, color=INK)
@@ -143,6 +179,7 @@ def draw_sizes():
 
 def main():
     draw_gather()
+    draw_scatter()
     draw_sizes()
 
 

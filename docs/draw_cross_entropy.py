@@ -1,5 +1,6 @@
-"""Draws images/cross-entropy.png: a softmax, its loss and the gradient; and
-images/stable-forms.png: -log sigmoid(l) and its gradient in float32, written in three ways.
+"""Draws images/logits-to-loss.png: logits, probabilities and a loss; images/cross-entropy.png: a
+softmax, its loss and the gradient; and images/stable-forms.png: -log sigmoid(l) and its gradient in
+float32, written in three ways.
 
     python docs/draw_cross_entropy.py
 """
@@ -19,6 +20,45 @@ def loss_and_gradient(z):
     loss = losses.softmax_cross_entropy(leaf, np.full(len(z), LABEL), "none")
     loss.sum().backward()
     return loss.numpy(), leaf.grad
+
+
+def whole_figure():
+    """The logits, what softmax makes of them, and the label's place on the curve of -log p."""
+    figure = new_figure(10.5, 3.9, "From logits to probabilities to a loss: label 0 was seen")
+    panels = figure.subplots(1, 5, gridspec_kw={"width_ratios": [1, .42, 1, .42, 1.25]})
+    logits, first, bars, second, curve = panels
+    p, loss = ops.softmax(Z).numpy(), loss_and_gradient(Z[None])[0][0]
+    for axes, heights, form in ((logits, Z, "{:g}"), (bars, p, "{:.2f}")):
+        axes.bar(range(3), heights, width=.62, color=(BLUE, ORANGE, GREEN), alpha=.85)
+        for k, height in enumerate(heights):
+            axes.text(k, height + .03 * max(heights), form.format(height), ha="center", va="bottom",
+                      fontsize=11, color=INK)
+        axes.set(xticks=range(3), xticklabels=[f"label {k}" for k in range(3)],
+                 ylim=(0, 1.18 * max(heights)), yticks=[])
+    logits.set_title("logits z", fontsize=10.5)
+    bars.set_title("probabilities p", fontsize=10.5)
+
+    at = np.linspace(.012, 1, 300)
+    curve.plot(at, -np.log(at), color=INK, lw=2)
+    curve.plot([p[LABEL], p[LABEL], 0], [0, loss, loss], "--", color=BLUE, lw=1.4)
+    curve.plot(p[LABEL], loss, "o", color=BLUE, ms=8)
+    curve.text(.05, loss + .1, f"loss {loss:.2f}", color=BLUE, fontsize=11, ha="left")
+    curve.text(.23, 2.6, "held to be unlikely:\na great surprise", color=GREY, fontsize=10)
+    curve.set(xlim=(0, 1.02), ylim=(0, 4.5), xlabel="p of the label that was seen")
+    curve.set_title("loss = -log p", fontsize=10.5)
+    for axes, words in ((first, "softmax\n$e^z$, divided\nby their sum"),
+                        (second, "look up\np of label 0")):
+        axes.axis("off")
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.annotate("", (1, .5), (0, .5), arrowprops={"arrowstyle": "-|>", "color": GREY, "lw": 2,
+                                                        "mutation_scale": 18})
+        axes.text(.5, .55, words, ha="center", va="bottom", fontsize=10, color=GREY)
+    for axes in (logits, bars, curve):
+        plain(axes)
+    for axes in (logits, bars):
+        axes.grid(False)
+        axes.spines["left"].set_visible(False)
+    save(figure, "logits-to-loss.png")
 
 
 def softmax_figure():
@@ -104,5 +144,6 @@ def stable_figure():
 
 
 if __name__ == "__main__":
+    whole_figure()
     softmax_figure()
     stable_figure()

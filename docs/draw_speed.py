@@ -1,8 +1,8 @@
 """Draws images/speed-machine.png: what a cache line, a page and the width of a product cost on this
-machine; and images/speed-ladder.png: the tables of docs/10-speed.md, which benchmarks.ladder
-measured.
+machine; images/speed-prices.png: the prices in docs/10-speed.md; and images/speed-ladder.png: its
+tables, which benchmarks.ladder measured.
 
-    python docs/draw_speed.py             both
+    python docs/draw_speed.py             all three
     python docs/draw_speed.py --measure   the first one's figures, in words
 """
 
@@ -150,6 +150,29 @@ def draw_machine():
     save(figure, "speed-machine.png")
 
 
+def draw_prices():
+    text = (DOCS / "10-speed.md").read_text().partition("| one thing |")[2].partition("\n\n")[0]
+    rows = [(name.replace("$", ""), float(ns)) for name, ns in
+            re.findall(r"^\| (.*?) \| ([\d.]+) \|$", text, re.M)]
+    figure = new_figure(10.5, 3.2, "What one thing costs, in nanoseconds")
+    axes = figure.subplots()
+    colours = GREEN, BLUE, BLUE, ORANGE, RED, RED
+    names, prices = zip(*rows, strict=True)
+    places = range(len(rows), 0, -1)
+    axes.barh(places, prices, height=.62, color=colours)
+    for place, ns in zip(places, prices, strict=True):
+        axes.text(1.25 * ns, place, f"{ns:,g}", va="center", fontsize=9.5, color=INK)
+    axes.set(xscale="log", xlim=(.005, 3e4))
+    axes.set_yticks(places, names)
+    axes.tick_params(axis="y", labelsize=9.5, length=0)
+    axes.minorticks_off()
+    axes.set_xticks([10 ** k for k in range(-2, 5)],
+                    ["0.01", "0.1", "1 ns", "10", "100", "1 µs", "10 µs"])
+    plain(axes)
+    axes.grid(visible=False, axis="y")
+    save(figure, "speed-prices.png")
+
+
 def ladders():
     """{model: [(measure, ratio), ...]} from the chapter's tables of "ratio to PyTorch"."""
     found, name = {}, None
@@ -183,7 +206,7 @@ def draw_ladders():
         axes.set_xlim(0, 1.2 * max(ratios))
         plain(axes)
         axes.grid(visible=False, axis="y")
-    save(figure, "speed-ladder.png")
+    save(figure, "speed-ladder.png", colours=64)
 
 
 if __name__ == "__main__":
@@ -191,4 +214,5 @@ if __name__ == "__main__":
         measure()
     else:
         draw_machine()
+        draw_prices()
         draw_ladders()

@@ -21,18 +21,24 @@ __all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "R
            "digits", "new_figure", "save", "trained"]
 
 
-def save(figure, name, **words):
+def save(figure, name, colours=None, **words):
     """Write a figure as NAME into docs/images, or into the folder that the script was given; words
-    are kept in the PNG."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "images"
-    figure.savefig(folder / name, dpi=110, metadata=words)
+    are kept in the PNG. colours: how many it may have, for a file of a third of the size."""
+    path = (Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS / "images") / name
+    figure.savefig(path, dpi=110, metadata=words)
+    if colours:
+        from PIL import Image  # comes with Matplotlib
+        with Image.open(path) as picture:
+            few = picture.convert("RGB").quantize(colours)
+        few.save(path, optimize=True)
 
 
-def digits():
-    """MNIST if its files are there (nothing is downloaded), else digits drawn from fonts."""
+def digits(name="mnist"):
+    """MNIST, or the data set of that name, if its files are there (nothing is downloaded), else
+    digits drawn from fonts."""
     root = Path(os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
-    there = all((root / "mnist" / file).is_file() for file in data.SOURCES["mnist"].files)
-    return data.load("mnist" if there else "synthetic", root)
+    there = all((root / name / file).is_file() for file in data.SOURCES[name].files)
+    return data.load(name if there else "synthetic", root)
 
 
 def trained(model, images, epochs):

@@ -1,5 +1,5 @@
 """How the codebook of a VQ-VAE starts, and how codes that nobody chooses come back into use: ours.
-The paper is silent on both. (Compare Lancucki et al. 2020, 2005.08520.)
+The paper is silent on both. (Compare Łańcucki et al. 2020, 2005.08520.)
 
 The encoder changes fast at first, and leaves most codes behind. So they are put onto vectors that
 it gives for the first batch, and in the first INIT_STEPS steps those are moved that get less than

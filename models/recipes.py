@@ -179,7 +179,8 @@ RECIPES = {
             "VQ-VAE of Keras's example: 7x7 codes of 128", *A_VQVAE,
             {"architecture": "keras", "num_embeddings": 128, "embedding_dim": 16},
             COOLED | {"epochs": 30}),
-        "pixelcnn": Recipe("the small PixelCNN: 15 residual blocks of 32 features", *A_PIXELCNN,
+        "pixelcnn": Recipe("a small PixelCNN, in the sizes of EugenHotaj/pytorch-generative: 15 "
+                           "residual blocks of 32 features", *A_PIXELCNN,
                            training=BINARY | {"epochs": 20, "lr": 3e-3}),
         "gated-pixelcnn": Recipe(GATED, *A_GATED_ONE,
                                  {"blocks": 7, "dilations": [1, 2, 4, 8, 1, 2, 8]},

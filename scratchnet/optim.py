@@ -202,7 +202,7 @@ def cosine(lr, total_steps, warmup=0.02, final=0.01):
 
 def cooldown(lr, total_steps, share=0.2):
     """The same lr until the last `share` of the steps, then down to 0 in a straight line: most of
-    the speed of a high rate, and most of the gain of a falling one. Hagele et al. 2024
+    the speed of a high rate, and most of the gain of a falling one. Hägele et al. 2024
     (2405.18392), section 3."""
     return lambda step: lr * min(1.0, max(0, total_steps - step) / (share * total_steps))
 

@@ -46,13 +46,13 @@ def no_grad():
 class Node:
     """One op on the tape. `edges` is ((source, derivative), ...); a source is the
     node that made the input, or the input itself if it is a leaf. versions: of the
-    inputs' data."""
+    inputs' data; without: shapes of the inputs that get no gradient."""
 
-    __slots__ = ("number", "shape", "dtype", "edges", "versions")
+    __slots__ = ("number", "shape", "dtype", "edges", "versions", "without")
 
-    def __init__(self, y, edges, versions):
+    def __init__(self, y, edges, versions, without):
         self.number, self.shape, self.dtype = next(_numbers), y.shape, y.dtype
-        self.edges, self.versions = edges, versions
+        self.edges, self.versions, self.without = edges, versions, without
 
 
 class Tensor(ArrayLike):
@@ -94,10 +94,11 @@ class Tensor(ArrayLike):
     dtype = property(lambda self: self._data.dtype)
     size = property(lambda self: self._data.size)
 
-    def backward(self, g=None):
+    def backward(self, g=None, keep=None):
         """Add dL/d(leaf) to `.grad` of every leaf that this Tensor was computed from.
 
         g: dL/d(self), same shape; may be left out for a single number, where it is 1.
+        keep: a dict, which gets dL/dy of every op's result y, as keep[y.node].
         The tape is used up: a second call on the same graph is an error.
 
         Raises RuntimeError if nothing here needs a gradient, the tape is used up, or
@@ -114,6 +115,8 @@ class Tensor(ArrayLike):
         while queue:
             _, node = heapq.heappop(queue)
             g = gradients.pop(node.number)
+            if keep is not None:
+                keep[node] = g
             edges, node.edges = node.edges, None
             check_unchanged(edges, node.versions)
             for source, derivative in edges:
@@ -151,13 +154,16 @@ def record(y, *edges):
     """Wrap the array y, computed by an op, in a Tensor, and put the op on the tape.
 
     edges: (input, derivative) pairs. The derivative takes g = dL/dy and returns
-    dL/d(input). Pairs whose input is None or needs no gradient are dropped here, so
-    nothing is saved or computed for a batch of images or a frozen codebook.
+    dL/d(input); None is declared to be 0. Pairs whose input is None or needs no
+    gradient are dropped here, so nothing is saved or computed for a batch of images
+    or a frozen codebook.
     """
     out = Tensor(y)
-    edges = [(t, d) for t, d in edges if t is not None and t.requires_grad]
+    given = [(t, d) for t, d in edges if t is not None]
+    edges = [(t, d) for t, d in given if d is not None and t.requires_grad]
     if edges and _recording.get():
         out.requires_grad = True
         out.node = Node(y, tuple((t if t.node is None else t.node, d) for t, d in edges),
-                        [t.version for t, _ in edges])
+                        [t.version for t, _ in edges],
+                        [t.shape for t, d in given if d is None or not t.requires_grad])
     return out

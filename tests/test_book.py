@@ -10,6 +10,7 @@ import math
 import re
 import shutil
 import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -224,6 +225,22 @@ def test_cells_of_a_notebook():
         ("markdown", "\nb\n```\nno code\n```\n")]
 
 
+def test_a_notebook_finds_scratchnet_and_its_pictures(tmp_path, monkeypatch):
+    """Beside the chapters, in the repository, and where there is none: then it is cloned."""
+    text = "a\n\n![what it shows](images/tape.png)\n\n*a caption*\n"
+    (_, first), *cells = book.parts(text)
+    assert [cell for cell in cells if cell[1]] == [
+        ("markdown", "a\n\n"), ("code", 'Image("docs/images/tape.png", width=820)'),
+        ("markdown", "\n\n*a caption*\n")]
+    first = first.replace("from IPython.display import Image", "")  # not needed by the tests
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(subprocess, "run", lambda words, check: Path(words[-1]).mkdir())
+    for start, end in ((ROOT, ROOT), (ROOT / "docs", ROOT), (tmp_path, tmp_path / "repository")):
+        monkeypatch.chdir(start)
+        exec(first, {})
+        assert Path.cwd() == end == Path(sys.path[0])
+
+
 # ---------------------------------------------------------------- math
 
 @each_chapter
@@ -295,7 +312,8 @@ def test_formulas_of_numbers_are_right():
 
 @each_chapter
 def test_math_is_read_as_it_is_meant(chapter):
-    """Markdown eats a backslash before punctuation, and a $ that touches a word is no math."""
+    """Markdown eats a backslash before punctuation, a $ that touches a word is no math, and a line
+    of a formula that begins like a list's is one."""
     from matplotlib.mathtext import MathTextParser
     parser = MathTextParser("agg")
     text = prose(chapter)
@@ -304,6 +322,8 @@ def test_math_is_read_as_it_is_meant(chapter):
     assert "$$" not in rest
     inline = re.findall(r"(?<![\w$])\$([^$]+)\$(?![\w$])", rest)
     assert 2 * len(inline) == rest.count("$"), "a $ that opens or closes nothing"
+    for formula in display:
+        assert not re.search(r"^ {0,3}([-+*>]|\d+[.)]) ", formula, re.M), f"a list: {formula}"
     for formula in display + inline:
         assert not re.search(r"\\[\\{}_,;!#%&|*]", formula), f"Markdown eats a backslash: {formula}"
         assert not re.search(r"[<>](?=[a-zA-Z/])", formula), f"reads as a tag: {formula}"

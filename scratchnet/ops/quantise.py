@@ -57,4 +57,4 @@ def straight_through(quantised, z):
     quantised, z = operands(quantised, z)
     shapes("straight_through: quantised (...), z (...), of one shape", quantised, z)
     def dz(g): return g
-    return record(quantised.data, (z, dz))
+    return record(quantised.data, (quantised, None), (z, dz))

@@ -1,4 +1,7 @@
-"""Figures of arrays, with Matplotlib. Every title says the model and the data set."""
+"""Figures of arrays, with Matplotlib. Every title says the model and the data set.
+
+docs/05-network.md derives the principal components of `latent_plane`.
+"""
 
 from statistics import NormalDist
 
@@ -122,17 +125,17 @@ def quantiles_of(side):
 
 
 def manifold(images, title):
-    """Images (side * side, H, W, C) of a latent plane at quantiles_of(side), with its axes."""
+    """Images (side * side, H, W, C) of a latent plane at quantiles_of(side), with its axes: from 0
+    to the whole side, z stands at the prior's probability of being below it."""
+    height, width = images.shape[1:3]
     side = round(len(images) ** 0.5)
-    quantiles = quantiles_of(side)
     figure = new_figure(7.2, 7.6, title)
     axes = figure.subplots()
     axes.imshow(mosaic(images, side, gap=0), cmap="gray", vmin=0, vmax=1)
-    down, across = (np.arange(side) * n + n / 2 for n in images.shape[1:3])
-    shown = slice(1, None, 3)
-    ticks = [f"{q:.1f}" for q in quantiles]
-    axes.set_xticks(across[shown], ticks[shown])
-    axes.set_yticks(down[shown], ticks[::-1][shown])
+    ticks = (-2, -1, -0.5, 0, 0.5, 1, 2)
+    below = np.array([NormalDist().cdf(z) for z in ticks]) * side  # cells; the first pixel is at 0
+    axes.set_xticks(below * width - 0.5, ticks)
+    axes.set_yticks((side - below) * height - 0.5, ticks)
     axes.set(xlabel="$z_1$, at equal steps of the prior's probability", ylabel="$z_2$")
     return figure
 
