@@ -94,8 +94,8 @@ class Graph:
 
 
 def draw(y, /, model=None, **names):
-    """The Graph of what was recorded for a Tensor y: print(it), it.save("y.svg"). It holds the tape,
-    as y does.
+    """The Graph of what was recorded for a Tensor y: print(it), it.save("y.svg"). It holds the
+    tape, as y does.
 
     model: a Module, whose parameters have its names for them. names: Tensors, by the names that
     they shall have. Raises ValueError for a Tensor that was not recorded, or whose tape backward()
