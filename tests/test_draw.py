@@ -178,3 +178,17 @@ def test_nothing_to_draw():
         draw((h * 2).sum())
     with pytest.raises(TypeError, match=r"x=\.\.\.\): a Tensor can have a name .* is a ndarray"):
         draw((x * x).sum(), x=np.ones(2))
+
+
+def test_kept_gradients_are_finite_differences():
+    """Of an intermediate that is used in several ways and through views."""
+    def tail(h):
+        return (h * h + ops.exp(h)).sum() + (h.reshape(3, 2)[1:] * h[:, :2]).sum() + (h + h).mean()
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3)), requires_grad=True)
+    h, keep = ops.tanh(x), {}
+    tail(h).backward(keep=keep)
+    for i in np.ndindex(h.shape):
+        d = np.zeros(h.shape)
+        d[i] = 1e-6
+        slope = (tail(Tensor(h.data + d)) - tail(Tensor(h.data - d))).item() / 2e-6
+        assert abs(keep[h.node][i] - slope) < 1e-7
