@@ -223,10 +223,12 @@ def test_watching_checks_at_each_save(student):
     student("1")
 
     def save():
-        for text in (PAGE.read_text().replace("raise NotImplementedError", "return g"), solved(1)):
-            time.sleep(1)
+        wrong = PAGE.read_text().replace("raise NotImplementedError", "return g")
+        for failed, text in enumerate((wrong, solved(1))):  # each after the check of the one before
+            while command.kept().get("1", {}).get("failed", -1) < failed:
+                time.sleep(0.05)
             PAGE.write_text(text)
-    thread = threading.Thread(target=save)
+    thread = threading.Thread(target=save, daemon=True)
     thread.start()
     code, text = student("1", "--watch")
     thread.join()
