@@ -1,3 +1,3 @@
 """All that can be asked."""
 
-from . import ask_vae, runs  # noqa: F401
+from . import ask_book, ask_vae, runs  # noqa: F401

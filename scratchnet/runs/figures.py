@@ -13,6 +13,8 @@ INK, PALE = "#222222", "#d9d9d9"
 DIGIT_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
                  "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 
+shown_by = None  # a function that show() gives the picture and its title to, instead
+
 
 def new_figure(width, height, title, note=""):
     from matplotlib.figure import Figure
@@ -54,20 +56,22 @@ def grid(images, columns, title, note="", pairs=False, gap=2):
 def show(*rows, title=""):
     """Show rows of images, each (n, H, W, C) or, of square grey ones, (n, H * W), values 0 to 1:
     below a notebook's cell, else in a window; nowhere where there is neither."""
-    import matplotlib.pyplot as plt
-
     rows = [np.asarray(row.numpy() if hasattr(row, "numpy") else row) for row in rows]
     rows = [row.reshape(len(row), *2 * [round(row.shape[-1] ** 0.5)], 1) if row.ndim == 2 else row
             for row in rows]
     columns = max(map(len, rows))
     filled = [np.concatenate([row, np.ones((columns - len(row), *row.shape[1:]), row.dtype)])
               for row in rows]
+    picture = mosaic(np.concatenate(filled), columns)
+    if shown_by:
+        return shown_by(picture, title)
+    import matplotlib.pyplot as plt
     if plt.get_backend().lower() == "agg":  # draws into files alone
         return
     figure = plt.figure(figsize=(0.8 * columns, 0.8 * len(rows) + 0.3 * bool(title)))
     figure.suptitle(title, fontsize=10)
     axes = figure.add_axes((0, 0, 1, 1 - 0.3 * bool(title) / figure.get_figheight()))
-    axes.imshow(mosaic(np.concatenate(filled), columns), cmap="gray", vmin=0, vmax=1)
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
     axes.axis("off")
     plt.show(block=False)
 
