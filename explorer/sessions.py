@@ -1,5 +1,6 @@
 """Code that the page has run, in processes of its own: a time limit, and an end."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -42,6 +43,9 @@ class Session:
         self.idle.cancel()
         self.process.kill()
         self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()
 
     def ask(self, request, seconds):
         """The answer. Raises Wrong if there is none, in time or at all; then the session ended."""
@@ -53,7 +57,7 @@ class Session:
                 self.process.stdin.write(json.dumps(request) + "\n")
                 self.process.stdin.flush()
                 line = self.process.stdout.readline()
-            except OSError:
+            except (OSError, ValueError):  # it was ended
                 line = ""
             finally:
                 late.cancel()
