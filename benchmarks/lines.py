@@ -12,6 +12,7 @@ PARTS = {
     "speed": ["scratchnet/fast/*.py"],
     "runs": ["scratchnet/runs/*.py", "models/recipes.py"],
     "scripts": ["*.py"],
+    "exercises": ["exercises/*.py", "exercises/answers/*.py"],
     "tests": ["tests/*.py"],
 }
 
@@ -33,7 +34,7 @@ def main(root="."):
         lines = {path: len(path.read_text().splitlines()) for path in own}
         file = max(own, key=lines.get)
         longest, name = max((f for path in own for f in functions(path)), default=(0, ""))
-        print(f"{part:8} {sum(lines.values()):6,} lines in {len(own):2} files; the longest: "
+        print(f"{part:9} {sum(lines.values()):6,} lines in {len(own):2} files; the longest: "
               f"{lines[file]}, {file.name}; function: {longest}, {name}")
 
 

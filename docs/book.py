@@ -3,6 +3,7 @@
     python docs/book.py figures [FOLDER]         all pictures (docs/draw_*.py), into docs/images
     python docs/book.py equations                docs/equations.md, from the chapters' tables
     python docs/book.py results                  what pages quote of docs/results.md, as it says
+    python docs/book.py exercises                the chapters' lists of exercises, and a transcript
     python docs/book.py notebooks [CHAPTER ...]  a notebook beside each chapter, with its outputs
     python docs/book.py slides [FOLDER]          docs/slides.md as slides.html, .pdf and .pptx
 
@@ -145,6 +146,46 @@ def costs():
             found.setdefault(kind, []).append([cells[1], float(cells[2].replace(",", "")),
                                                cells[4].partition(",")[0]])
     return found
+
+
+# ---------------------------------------------------------------- exercises
+
+TRIED = {
+    10: ["return g * y", "return y * (g - (g * y).sum())"],
+    39: ["return mu ** 2 + np.exp(v) - 1 - v, mu, (np.exp(v) - 1) / 2"],
+    55: ["return np.arange(height * width).reshape(height, width) <= height * width // 2"]}
+
+
+def with_exercises(page):
+    """The text of a chapter with the list of its exercises, or of docs/exercises.md with three that
+    are tried; of a page that has no such section, as it is."""
+    sys.path.insert(0, str(DOCS.parent))  # where exercises is
+    from exercises.__main__ import told
+    from exercises.check import KINDS, check, exercises
+    from exercises.solution import solved, written
+    if page.name == "exercises.md":
+        heading, lines = "## Three of them, tried", []
+        for number, tries in TRIED.items():
+            e = exercises()[number]
+            tries = [*(written(e.text, lines) for lines in tries), solved(number)]
+            for failed, text in enumerate(tries, 1):
+                function = text[text.index(f"def {e.call}"):].strip()
+                lines += ["```python", "# my/" + e.file, function, "```", "", "```",
+                          f"$ python -m exercises {number}",
+                          told(e, *check(number, text), failed), "```", ""]
+    else:
+        mine = [e for e in exercises().values() if e.chapter == int(page.name[:2])]
+        heading, lines = "## Exercises", [
+            f"`python -m exercises {mine[0].number}` begins the first, and checks what you write "
+            "([how](exercises.md)).", "", *(
+                f"{e.number}. [{e.title}](../exercises/{e.file}): {KINDS[e.kind]}" for e in mine),
+            ""]
+    return re.sub(rf"(?<=^{heading}\n\n).*?(?=^## |\Z)", lambda _: "\n".join([*lines, ""]),
+                  page.read_text(), flags=re.M | re.S).rstrip("\n") + "\n"
+
+
+def pages_with_exercises():
+    return [*chapters(), DOCS / "exercises.md"]
 
 
 def figures(folder):
@@ -293,6 +334,9 @@ def main(command=None, *rest):
     elif command == "results" and not rest:
         for page in pages():
             page.write_text(with_results(page.read_text()))
+    elif command == "exercises" and not rest:
+        for page in pages_with_exercises():
+            page.write_text(with_exercises(page))
     elif command == "notebooks":
         for chapter in map(Path, rest or chapters()):
             start = time.perf_counter()

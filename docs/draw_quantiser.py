@@ -26,10 +26,10 @@ def loss(y):
     return y ** 4 / 4 - y ** 3 + y / 2 + 6
 
 
-def quantise(z):
-    """The nearest of CODES, with the straight-through derivative, for z (n,)."""
-    codes = CODES[:, None]
-    return ops.straight_through(codes[ops.nearest_code(z.data[:, None], codes), 0], z)
+def quantise(z, codes=CODES):
+    """The nearest of the codes, with the straight-through derivative, for z (n,)."""
+    k = ops.nearest_code(z.data[:, None], codes[:, None])
+    return ops.straight_through(codes[k], z)
 
 
 def declared(z):
@@ -49,13 +49,13 @@ def smoothed(z):
     return density @ np.diff(loss(CODES)), slopes[0] + beyond @ np.diff(slopes)
 
 
-def descend(start, beta, steps=120, lr=0.03):
+def descend(start, beta, codes, steps=120, lr=0.03):
     """The way of z under SGD on loss + beta (z - sg[y])^2."""
     z, way = Tensor(np.array([start]), requires_grad=True), []
     sgd = optim.SGD([z], lr=lr)
     for _ in range(steps):
         way.append(z.item())
-        y = quantise(z)
+        y = quantise(z, codes)
         commitment = (z - y.detach()) ** 2
         sgd.zero_grad()
         (loss(y) + beta * commitment).sum().backward()
@@ -64,8 +64,8 @@ def descend(start, beta, steps=120, lr=0.03):
 
 
 def draw_straight_through():
-    figure = new_figure(13, 4.7, "The straight-through estimator on a line with five codes")
-    stairs, slopes, ways = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.1, 1.1, .9]})
+    figure = new_figure(10.5, 4.7, "The straight-through estimator on a line with five codes")
+    stairs, slopes = figure.subplots(1, 2)
     z = np.linspace(-1.5, 3.5, 2001)
     true, mean = smoothed(z)
 
@@ -75,12 +75,12 @@ def draw_straight_through():
                     label="$\\ell$ of the nearest code: flat" if k == 0 else None)
         towards = e - np.sign(slope)  # the code that a step of descent leads to
         wrong = towards in CODES and loss(towards) > loss(e)
-        colour = RED if wrong else GREEN
+        colour = RED if wrong else ORANGE
         stairs.plot(e, loss(e), "o", color=INK, ms=6, zorder=5)
         stairs.annotate("", (e - .62 * np.sign(slope), loss(e) + .62), (e, loss(e) + .62),
                         arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 2.4,
                                     "shrinkA": 0, "shrinkB": 0})
-    for colour, text in ((GREEN, "straight-through: to a better code"),
+    for colour, text in ((ORANGE, "straight-through: to a better code"),
                          (RED, "straight-through: to a worse code")):
         stairs.plot([], [], color=colour, lw=2.4, label=text)
     stairs.legend(fontsize=8.5, frameon=False, loc="lower left")
@@ -98,21 +98,10 @@ def draw_straight_through():
                      loc="left")
     slopes.set(xlabel="z", xticks=CODES, ylim=(-7.6, 1.4))
 
-    for edge in (CODES[1:] + CODES[:-1]) / 2:
-        ways.axhline(edge, color="#cccccc", lw=1)
-    for start, colour in ((0.25, RED), (0.75, GREEN)):
-        for beta, style in ((0.0, "-"), (1.0, "--")):
-            ways.plot(descend(start, beta), style, color=colour, lw=1.7)
-    for style, text in (("-", "no commitment"), ("--", "commitment, $\\beta$ = 1")):
-        ways.plot([], [], style, color=INK, lw=1.7, label=text)
-    ways.legend(fontsize=8.5, frameon=False, loc="upper right", bbox_to_anchor=(1, .62))
-    ways.set_title("descent from z = 0.25 and z = 0.75", fontsize=10, loc="left")
-    ways.set(xlabel="step", ylabel="z; grey: where the nearest code changes", yticks=CODES,
-             ylim=(-1.1, 3.3))
-    for axes in (stairs, slopes, ways):
+    for axes in (stairs, slopes):
         plain(axes)
         axes.grid(False)
-    save(figure, "straight-through.png")
+    save(figure, "straight-through.png", colours=96)
 
 
 # ---------------------------------------------------------------- running means
@@ -141,9 +130,9 @@ def draw_means(axes):
     for _ in range(150):
         update(model, batch(64))
         ways.append(model.e.numpy().copy())
-    z = batch(500)
+    z = batch(250)
     colours = np.array([BLUE, ORANGE, GREEN, RED, VIOLET])
-    axes.scatter(*z.T, s=9, c=colours[ops.nearest_code(z, model.e)], alpha=.45, linewidths=0)
+    axes.scatter(*z.T, s=9, c=colours[ops.nearest_code(z, model.e)], alpha=.6, linewidths=0)
     for way, colour in zip(np.stack(ways, 1), colours, strict=True):
         axes.plot(*way.T, color=INK, lw=1.3)
         axes.plot(*way[0], "o", color="white", mec=INK, ms=7)
@@ -176,7 +165,7 @@ def draw_perplexity(axes):
                           for _ in range(8 if n < 5000 else 1)]) for n in sizes]
         axes.semilogx(sizes, found, "o-", color=colour, ms=4, lw=2, label=name, base=2)
         axes.axhline(float(perplexity(p)), color=colour, lw=1, ls=":")
-    axes.plot(sizes[:6], sizes[:6], color=GREY, lw=1, ls="--", label="one code for each vector")
+    axes.plot(sizes[:6], sizes[:6], color=GREY, lw=1, ls="--", label="as many codes as vectors")
     axes.set_xticks([16, 128, 1024, 8192, 65536], ["16", "128", "1,024", "8,192", "65,536"])
     axes.minorticks_off()
     axes.legend(fontsize=8.5, frameon=False, loc="upper left")
@@ -190,7 +179,7 @@ def draw_running_means():
     for draw, axes in zip((draw_means, draw_unused, draw_perplexity), panels, strict=True):
         draw(axes)
         plain(axes)
-    save(figure, "running-means.png")
+    save(figure, "running-means.png", colours=224)
 
 
 if __name__ == "__main__":

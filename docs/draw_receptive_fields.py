@@ -29,7 +29,7 @@ def main():
               ("gated, 7 blocks", GatedPixelCNN(shape, blocks=7, **sizes)),
               ("gated, 7, dilated", GatedPixelCNN(shape, blocks=7, **sizes,
                                                   dilations=(1, 2, 4, 8, 1, 2, 8)))]
-    figure = new_figure(13.5, 3.7, "What the logit of one pixel (red) depends on",
+    figure = new_figure(13.5, 4, "What the logit of one pixel (red) depends on",
                         "blue: |d logit / d pixel|, from the models' own backward pass, on a "
                         "logarithmic scale; grey: earlier pixels whose derivative is exactly 0; "
                         "white: later pixels")
@@ -51,6 +51,11 @@ def main():
         axes.set_yticks(np.arange(-0.5, SIDE), [])
         axes.grid(color="white", lw=0.6)
         axes.tick_params(length=0)
+        if title == "plain, 15 blocks":
+            axes.annotate("the blind spot", (18.3, 11), (15, 17), fontsize=10, color=INK,
+                          ha="center", arrowprops={"arrowstyle": "->", "color": INK, "lw": 1.2})
+        elif title == "plain, 4 blocks":
+            axes.text(10, 2.5, "outside the window", fontsize=10, color=INK, ha="center")
     save(figure, "receptive-fields.png")
 
 

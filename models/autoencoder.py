@@ -3,7 +3,8 @@
     z = f(x),   x_hat = sigmoid(g(z)),   loss = BCE(x_hat, x) summed over pixels
 
 Nothing asks the codes z to fill a known region, so there is nothing to sample
-from: that is what the VAE (models/vae.py) adds. docs/06-vae.md shows both side by side.
+from: that is what the VAE (models/vae.py) adds. docs/05-network.md trains it and sets PCA
+beside it, docs/06-vae.md the VAE.
 """
 
 import numpy as np

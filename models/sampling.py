@@ -2,7 +2,7 @@
 
 The very lines that compute the loss run here, on a copy of the network whose convolutions keep
 their inputs so far and answer for one pixel (fast/stream.py): exact, and hundreds of times less
-work than a full pass for every pixel. docs/08-pixelcnn.md counts it.
+work than a full pass for every pixel. docs/08-pixelcnn.md says why, docs/10-speed.md counts it.
 """
 
 import numpy as np

@@ -4,7 +4,8 @@ A `Module` finds its state by itself: every Tensor among its attributes, and in 
 modules among its attributes (also in lists), in the order in which they were set.
 A Tensor that requires a gradient is a parameter; one that does not (a running
 average, say) is saved and loaded with the rest but not trained. docs/03-convolution.md has the math
-of the convolutions, docs/05-network.md of Linear, docs/08-pixelcnn.md of masks and embeddings.
+of the convolutions, docs/05-network.md of Linear, of the first weights and of residual blocks,
+docs/08-pixelcnn.md of masks and embeddings.
 """
 
 import math

@@ -2,8 +2,8 @@
 
 Random numbers come from generators named by (seed, purpose, number): the weights, the order of
 epoch e, the noise of step t. Nothing random is carried along, so a run that stops after any step
-and goes on later makes the same draws. docs/11-papers.md has the step beside the paper's
-minibatches.
+and goes on later makes the same draws. docs/05-network.md has the loop whose body the step is,
+docs/11-papers.md the step beside the paper's minibatches.
 """
 
 import contextlib

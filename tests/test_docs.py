@@ -13,7 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "pretrained" / "RE
          *(ROOT / "docs").glob("*.md")]
 CODE = re.compile(r"```.*?```", re.S)
 FILE = re.compile(r"[\w./-]+\.(?:py|md|txt|png|toml|sh)|\.ci/run|(?:[\w-]+/)+")
-MADE_BY_A_RUN = re.compile(r"runs/|config\.json|metrics\.csv|checkpoint\.npz|[a-z]+\.png$")
+MADE_BY_A_RUN = re.compile(r"runs/|my/|config\.json|metrics\.csv|checkpoint\.npz|[a-z]+\.png$")
 
 
 def test_there_are_pages():

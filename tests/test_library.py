@@ -68,6 +68,21 @@ def test_losses_without_a_word_are_the_terms_of_the_elbo(rng):
     assert found.item() == pytest.approx((kl - log_p).mean())
 
 
+def test_a_step_is_the_loop_written_out():
+    """Bit for bit, and whatever gradients were left behind: docs/05-network.md has the loop."""
+    images, rng = images_for("pixelcnn"), np.random.default_rng(0)
+    ours, plain = (Autoencoder(64, 5, 3, rng=np.random.default_rng(0)) for _ in range(2))
+    adam, adam_of_plain = (optim.Adam(model.parameters(), lr=0.01) for model in (ours, plain))
+    for _ in range(3):
+        step(ours, adam, images, rng)
+        loss, _ = plain.loss(np.float32(images) / np.float32(255))
+        adam_of_plain.zero_grad()
+        loss.backward()
+        adam_of_plain.step()
+    for name, array in plain.state_dict().items():
+        assert_array_equal(ours.state_dict()[name], array)
+
+
 def test_a_codebook_that_nobody_updates_is_an_error():
     x, model = grey().astype(np.float32), MODELS["vqvae"]()
     for _ in range(99):

@@ -89,6 +89,23 @@ def test_initial_variance_is_the_authors(init, variance, rng):
     assert math.isclose(w.var(), variance, rel_tol=0.03) and abs(w.mean()) < 1e-3
 
 
+@pytest.mark.parametrize("init, activation, factor", [
+    (nn.he_normal, ops.relu, 1), (nn.glorot_uniform, ops.relu, 1 / 2),
+    (nn.lecun_uniform, ops.relu, 1 / 6), (nn.glorot_uniform, None, 1)])
+def test_a_signal_keeps_its_size_through_ten_layers(init, activation, factor, backend, rng):
+    """docs/05-network.md: a layer multiplies the mean square by n Var(w), a ReLU by 1/2, on the way
+    forward and on the way back."""
+    x = y = Tensor(rng.standard_normal((100, 300)).astype(np.float32), requires_grad=True)
+    for _ in range(10):
+        y = nn.Linear(300, 300, rng, init=init)(y)
+        y = activation(y) if activation else y
+    g = rng.standard_normal(y.shape).astype(np.float32)
+    y.backward(xp.asarray(g))
+    for after, before in ((y.numpy(), x.numpy()), (to_numpy(x.grad), g)):
+        each = ((after ** 2).mean() / (before ** 2).mean()) ** (1 / 10)
+        assert each == pytest.approx(factor, rel=0.1)
+
+
 def test_layers_start_as_they_say(rng):
     """Glorot's before an activation, LeCun's for a layer alone; biases at 0; rows N(0, 1)."""
     hidden, alone = nn.mlp([300, 200], "tanh", rng).layers[0], nn.Linear(300, 200, rng)

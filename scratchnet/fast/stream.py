@@ -9,8 +9,8 @@ again, H W times. Here each layer keeps its input so far, and evaluates its taps
                 + sum over taps with di = 0          in this row: one small matrix product
 
 Nothing is approximated: the sums are those of conv.convolve, in another order. Memory: the input
-of every layer in the rows that its taps reach, for all images. docs/08-pixelcnn.md counts the
-multiplications.
+of every layer in the rows that its taps reach, for all images. docs/08-pixelcnn.md derives this,
+docs/10-speed.md counts the multiplications.
 """
 
 import copy

@@ -3,7 +3,7 @@
 Each is written so that it neither overflows nor loses digits for large |x|. The
 gradient is g times the slope, f'(x); where f' is simplest in terms of y, y is
 saved instead of x. docs/01-chain-rule.md says why a derivative takes g, docs/02-cross-entropy.md
-how sigmoid and softplus keep their digits.
+how sigmoid and softplus keep their digits, docs/05-network.md what a ReLU is for.
 """
 
 import math

@@ -1,6 +1,7 @@
 """Matrix products, the linear layer, and the embedding (a product with one-hot rows).
 
-docs/01-chain-rule.md derives the adjoints of a product, docs/08-pixelcnn.md that of a row.
+docs/01-chain-rule.md derives the adjoints of a product, docs/05-network.md those of a linear
+layer, docs/08-pixelcnn.md that of a row.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Figures of arrays, with Matplotlib. Every title says the model and the data set."""
+"""Figures of arrays, with Matplotlib. Every title says the model and the data set.
+
+docs/05-network.md derives the principal components of `latent_plane`.
+"""
 
 from statistics import NormalDist
 

@@ -1,0 +1,20 @@
+"""13. The loss of a model that knows nothing (predict)
+
+Ten classes, and all logits are 0. What is the loss in nats, what is its derivative by the logit of
+the right class, and what is the sum of the derivatives by all ten?
+
+    import numpy as np
+    from scratchnet import Tensor, losses
+    z = Tensor(np.zeros((1, 10)), requires_grad=True)
+    loss = losses.softmax_cross_entropy(z, np.array([3]))
+    loss.backward()
+    right_class = z.grad[0, 3]
+    all_ten = z.grad.sum()
+
+Read docs/02-cross-entropy.md.
+"""
+
+
+def predict():
+    # return loss, right_class, all_ten
+    raise NotImplementedError

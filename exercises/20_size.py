@@ -1,0 +1,14 @@
+"""20. How large is the output? (write)
+
+n pixels, with p zeros put on either side, and a filter of k that moves s pixels at a time. Count
+the positions at which it lies inside.
+
+    floor((n + 2 p - k) / s) + 1
+
+All are whole numbers, and so is the result.
+Read docs/03-convolution.md.
+"""
+
+
+def out_size(n, k, s, p):
+    raise NotImplementedError

@@ -1,0 +1,212 @@
+"""Every skeleton fails because nothing is written, every solution passes, each plausible mistake is
+told what it is; and the command keeps what a student wrote."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from test_book import book
+
+from exercises import __main__ as command
+from exercises import check, exercises
+from exercises.check import code_of
+from exercises.solution import library, solved, written
+
+ROOT = Path(__file__).parent.parent
+EXERCISES = list(exercises().values())
+each = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.file[:-3])
+
+
+# ---------------------------------------------------------------- the exercises
+
+def test_they_are_in_the_order_of_the_book():
+    assert [e.number for e in EXERCISES] == list(range(1, len(EXERCISES) + 1))
+    chapters = [e.chapter for e in EXERCISES]
+    assert chapters == sorted(chapters)
+    counts = {n: chapters.count(n) for n in range(1, 12)}
+    assert all(6 <= counts[n] <= 8 for n in range(1, 10)) and min(counts.values()) >= 2
+    assert {e.kind for e in EXERCISES} == {"write", "predict", "mistake"}
+    assert f"lists {len(EXERCISES)} [exercises]" in (ROOT / "README.md").read_text()
+    assert f"{len(EXERCISES)} small ones" in (ROOT / "docs" / "exercises.md").read_text()
+
+
+def test_a_page_is_small_and_says_what_to_read():
+    for e in EXERCISES:
+        lines = e.text.splitlines()
+        assert lines[0] == f'"""{e.number}. {e.title} ({e.kind})'
+        assert e.file.startswith(f"{e.number:02d}_") and len(e.title) <= 54
+        assert 12 <= len(lines) <= 36 and max(map(len, lines)) <= 100, e.file
+        assert (ROOT / re.search(r"Read (docs/\d\d-[\w-]+\.md)", e.text)[1]).exists(), e.file
+
+
+def test_a_skeleton_fails_because_it_is_not_written():
+    for e in EXERCISES:
+        assert e.text.count("raise NotImplementedError") == 1, e.file
+        assert check(e.number, e.text)[0] == "unwritten", e.file
+
+
+@each
+def test_a_solution_passes(exercise):
+    """The library's lines, put into the page."""
+    assert check(exercise.number, solved(exercise.number)) == ("passed", "")
+    assert (exercise.kind == "predict") == (library(exercise.number) == "")
+
+
+@each
+def test_wrong_answers_are_told_what_is_wrong(exercise):
+    wrong = dict(exercise.answer.wrong)
+    if exercise.kind == "mistake":  # what the page shows is wrong indeed
+        wrong[code_of(exercise.text)] = ""
+    assert len(wrong) >= 2 and exercise.answer.hint
+    for lines, said in wrong.items():
+        state, message = check(exercise.number, written(exercise.text, lines))
+        assert state == "failed" and message, lines
+        assert said in message, f"{lines}\n{message}"
+
+
+@pytest.mark.parametrize(("lines", "said"), [
+    ("2 * g * x", "found None: does the function return it?"),
+    ("return 2 * g * x +", "line 16: return 2 * g * x +\nSyntaxError: invalid syntax"),
+    ("return 2 * g * y", "line 16: return 2 * g * y\nNameError: name 'y' is not defined"),
+    ("return [2 * g * x]", "found a list; an array of shape (2, 3) is asked for"),
+    ("from scratchnet import Tensor\n    return Tensor(2 * g * x)", "found a Tensor; an array"),
+    ("return (2 * g * x).astype('f4')", "found numbers of float32; float64 is asked for"),
+    ("return 2 * g.T * x.T", "expected shape (2, 3), found (3, 2): the transpose has the right"),
+    ("return (2 * g * x)[:, ::-1]", "The order along axis 1 is reversed."),
+    ("return 'six'", "found a str; an array"),
+    ("exit(0)", "line 16: exit(0)\nSystemExit: 0"),
+    ("print('hello'); return g", "It printed: hello"),
+    ("raise NotImplementedError('later')", "Your lines go where it says NotImplementedError"),
+])
+def test_what_a_student_may_do(lines, said):
+    text = exercises()[1].text.replace("raise NotImplementedError", lines)
+    state, message = check(1, text)
+    assert state == ("unwritten" if "NotImpl" in lines else "failed") and said in message
+
+
+def test_what_a_student_may_do_to_the_page():
+    text = exercises()[1].text
+    assert "There is no dx in this file any more" in check(1, text.replace("dx(", "f("))[1]
+    assert "takes 1 positional argument" in check(1, text.replace("(g, x)", "(g)"))[1]
+    assert "There is no dx" in check(1, "")[1]
+
+
+# ---------------------------------------------------------------- the command
+
+@pytest.fixture
+def student(tmp_path, monkeypatch, capfd):
+    """A student in a folder of his own: run(arguments) -> (exit code, what was printed)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(*arguments):
+        try:
+            code = command.main(list(arguments)) or 0
+        except SystemExit as end:
+            code = end.code
+        printed = capfd.readouterr()
+        return code, printed.out + printed.err
+    return run
+
+
+PAGE = Path("my/01_square.py")
+
+
+def test_from_the_first_look_to_the_end(student):
+    code, text = student()
+    assert code == 0 and f"0 of {len(EXERCISES)} done. Next: python -m exercises 1" in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert student("1")[0] == 1 and PAGE.read_text() == exercises()[1].text
+    assert student("1") == (1, "1. The derivative of a square: not written yet\n    Your lines go "
+                               "where it says NotImplementedError.\n")
+    mine = PAGE.read_text().replace("raise NotImplementedError", "return 2 * x")
+    PAGE.write_text(mine)
+    hint = exercises()[1].answer.hint
+    code, first = student("1")
+    assert code == 1 and "It does not depend on g" in first and hint not in first
+    assert hint in student("1")[1]
+    assert "[/]  1" in student()[1]
+    assert PAGE.read_text() == mine  # nothing overwrites it
+    PAGE.write_text(solved(1))
+    assert student("1") == (0, "1. The derivative of a square: right\n")
+    assert "[x]  1" in (listed := student()[1])
+    assert f"1 of {len(EXERCISES)} done. Next: python -m exercises 2" in listed
+
+
+def test_a_loop_that_never_ends_is_stopped(student, monkeypatch):
+    monkeypatch.setattr(command, "SECONDS", 1)
+    student("1")
+    PAGE.write_text(PAGE.read_text().replace("raise NotImplementedError", "while True: pass"))
+    code, text = student("1")
+    assert code == 1 and "is there a loop that never ends?" in text
+
+
+def test_a_process_that_ends_has_not_passed(student):
+    student("1")
+    PAGE.write_text("import os\nos._exit(0)\n")
+    assert student("1") == (1, "1. The derivative of a square: not right\n    The check broke off: "
+                               "code 0\n")
+    PAGE.write_bytes(b"\xff\xfe")
+    assert student("1")[0] == 1 and "decode" in student("1")[1]
+
+
+def test_a_state_that_cannot_be_read_is_none(student):
+    student("1")
+    for text in ("", "[]", '{"1": 3}', '{"1": {"failed": "x"}}'):
+        Path("my/state.json").write_text(text)
+        assert "\n0 of " in student()[1]
+
+
+def test_wrong_use(student):
+    code, text = student("99")
+    assert code == 2 and f"there is no exercise 99: they are 1 to {len(EXERCISES)}" in text
+    assert student("0")[0] == student("x")[0] == student("--watch")[0] == 2
+    code, text = student("1", "--solution")
+    assert code == 2 and "add --yes" in text
+    assert not Path("my").exists()
+
+
+def test_a_solution_is_shown_after_asking(student, monkeypatch):
+    code, text = student("1", "--solution", "--yes")
+    assert code == 0 and "scratchnet/losses.py:" in text and "return 2 * g * difference" in text
+    assert "return 2 * g * x" in text
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    for said, code in (("", 1), ("n", 1), ("y", 0), ("Y ", 0)):
+        monkeypatch.setattr("builtins.input", lambda prompt, said=said: said)
+        assert student("1", "--solution")[0] == code
+
+
+def test_watching_checks_at_each_save(student):
+    student("1")
+
+    def save():
+        for text in (PAGE.read_text().replace("raise NotImplementedError", "return g"), solved(1)):
+            time.sleep(1)
+            PAGE.write_text(text)
+    thread = threading.Thread(target=save)
+    thread.start()
+    code, text = student("1", "--watch")
+    thread.join()
+    states = re.findall(r"square: (.*)", text)
+    assert code == 0 and states[0] == "not written yet" and states[-1] == "right"
+
+
+def test_it_runs_as_a_program(tmp_path):
+    """Where my/ cannot be made, it says so in one line."""
+    (tmp_path / "my").write_text("a file")
+    done = subprocess.run([sys.executable, "-m", "exercises", "1"], cwd=tmp_path, text=True,
+                          capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2 and done.stderr.startswith("exercises: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+# ---------------------------------------------------------------- the book
+
+@pytest.mark.parametrize("page", book.pages_with_exercises(), ids=lambda p: p.name)
+def test_the_pages_list_the_exercises(page):
+    assert page.read_text() == book.with_exercises(page), "run: python docs/book.py exercises"
