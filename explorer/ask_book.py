@@ -3,10 +3,13 @@
 explore.py runs such code in processes of their own (explorer/sessions.py), and only for who has the
 token of its address; in a browser it runs where the engine does, in the page's worker."""
 
-import functools
 import importlib
 import re
 import sys
+
+from exercises.check import KINDS, check
+from exercises.check import exercises as all_exercises
+from exercises.solution import library, solved
 
 from .answers import Wrong, asked, integer
 from .cells import run_in
@@ -42,10 +45,10 @@ def end_session(runs, session):
 @asked
 def exercises(runs):
     """All exercises, in the book's order: their pages, and the chapters that they are on."""
-    found = package().exercises()
+    found = all_exercises()
     chapters = {e.chapter: importlib.import_module(f"exercises.answers.chapter_{e.chapter}")
                 .__doc__.strip(". ") for e in found.values()}
-    return {"kinds": package().check.KINDS, "chapters": chapters, "exercises": [
+    return {"kinds": KINDS, "chapters": chapters, "exercises": [
         {"number": e.number, "title": e.title, "kind": e.kind, "chapter": e.chapter,
          "text": e.text, "read": re.search(r"docs/([\w-]+)\.md", e.text)[1]}
         for e in found.values()]}
@@ -58,7 +61,7 @@ def check_exercise(runs, number, source, failed=0):
     exercise, source = exercise_of(number), text("source", source)
     failed = integer("failed", failed, 0, 10 ** 6)
     try:
-        state, message = (package().check.check(number, source) if IN_BROWSER
+        state, message = (check(number, source) if IN_BROWSER
                           else checked_apart(number, source))
     except Wrong as error:  # there is no answer
         state, message = "failed", f"{error}: is there a loop that never ends?"
@@ -78,21 +81,12 @@ def checked_apart(number, source):
 def exercise_solution(runs, number):
     """The library's lines, and the page with them written in."""
     exercise_of(number)
-    return {"library": package().solution.library(number),
-            "page": package().solution.solved(number)}
-
-
-@functools.cache
-def package():
-    """The exercises and what checks them, when they are first asked for."""
-    import exercises
-    import exercises.check
-    import exercises.solution
-    return exercises
+    return {"library": library(number),
+            "page": solved(number)}
 
 
 def exercise_of(number):
-    found = package().exercises()
+    found = all_exercises()
     return found[integer("number", number, 1, max(found))]
 
 

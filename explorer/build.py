@@ -58,7 +58,8 @@ def build(folder, runs, pyodide=None):
         except UserError as error:
             print(f"without {name}: {error}")
             continue
-        write(folder / "runs" / name / "checkpoint.npz", (Path(run) / "checkpoint.npz").read_bytes())
+        weights = (Path(run) / "checkpoint.npz").read_bytes()
+        write(folder / "runs" / name / "checkpoint.npz", weights)
     examples = examples_of(opened.values())
     for kind, arrays in examples.items():
         write(folder / "examples" / f"{kind}.npz", packed(arrays))

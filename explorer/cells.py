@@ -1,6 +1,6 @@
-"""A cell of the book is run: what it prints, as doctest would see it, or the exception's last line.
+"""A cell of the book is run: what it prints, as doctest would see it, and what it raised.
 
-    python -m explorer.cells        a request a line, as JSON, an answer a line: explorer/sessions.py
+    python -m explorer.cells      answers requests, a line of JSON each: explorer/sessions.py
 """
 
 import ast

@@ -10,9 +10,8 @@ from pathlib import Path
 import js
 import numpy as np
 
-import scratchnet.runs
 from scratchnet.errors import UserError
-from scratchnet.runs import synthetic
+from scratchnet.runs import run, synthetic
 
 from . import (
     answers,
@@ -34,11 +33,11 @@ def fetched(address):
     return request.response.to_bytes()
 
 
-def fetch(run):
+def fetch(name):
     """Bring a run's weights, once."""
-    path = SITE / "runs" / run / "checkpoint.npz"
+    path = SITE / "runs" / name / "checkpoint.npz"
     if not path.exists():
-        path.write_bytes(fetched(f"runs/{run}/checkpoint.npz"))
+        path.write_bytes(fetched(f"runs/{name}/checkpoint.npz"))
 
 
 class Examples(dict):
@@ -63,16 +62,17 @@ RUNS = Runs(found_in([SITE / "runs"]), Examples(), fetch)
 # and a bincount of int64, which NumPy refuses on 32 bits.
 os.chdir(SITE)
 os.symlink(SITE / "runs", SITE / "pretrained")
-opened, bincount = scratchnet.runs.open_run, np.bincount
+read, bincount = run.read, np.bincount
 
 
-def open_run(folder, *arguments):
+def read_and_fetch(folder):
+    """What open_run() begins with, also for the VQ-VAE of a prior."""
     if Path(folder).name in RUNS.folders:
         fetch(Path(folder).name)
-    return opened(folder, *arguments)
+    return read(folder)
 
 
-scratchnet.runs.open_run = open_run
+run.read = read_and_fetch
 synthetic._glyphs = lambda: np.load(SITE / "glyphs.npy") / np.float32(255)
 np.bincount = lambda x, *how, **named: bincount(
     x.astype(np.intp) if getattr(x, "dtype", None) == np.int64 else x, *how, **named)

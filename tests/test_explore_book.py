@@ -38,8 +38,9 @@ class Parsed(HTMLParser):
     def __init__(self, page):
         super().__init__()
         self.links, self.anchors, self.text, self.cells, self.inside = [], set(), "", [], []
-        self.feed(page)
         self.math = re.findall(r"<math.*?</math>", page, re.S)
+        self.feed(page)
+        self.text = re.sub(r"\s+", " ", self.text)
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
@@ -50,11 +51,11 @@ class Parsed(HTMLParser):
             self.inside.append(attributes.get("class", "code"))
             if attributes.get("class") == "in":
                 self.cells.append("")
-        if tag == "code":
-            self.inside.append("code")
+        if tag in ("code", "math"):
+            self.inside.append(tag)
 
     def handle_endtag(self, tag):
-        if tag in ("pre", "code"):
+        if tag in ("pre", "code", "math"):
             self.inside.pop()
 
     def handle_data(self, data):
@@ -134,7 +135,7 @@ def test_an_equation_has_its_number_beside_it():
     ("1 + 1", "2\n", None),
     ("x = 3\nx\nprint(x)\n'a'", "3\n3\n'a'\n", None),
     ("None", "", None),
-    ("def f(): return 1 / 0\nf()", "", "ZeroDivisionError: division by zero"),
+    ("x = 0\n1 / x", "", "ZeroDivisionError: division by zero"),
     ("print(1)\nraise SystemExit(2)", "1\n", "SystemExit: 2"),
     ("1 +", "", "SyntaxError: invalid syntax"),
     ("import sys; print('e', file=sys.stderr)", "e\n", None),
@@ -165,7 +166,7 @@ def test_numbers_are_compared_as_pytest_does(want, got):
 
 
 def test_what_the_book_prints_is_compared():
-    assert run_in({}, "1 / 3", "0.33\n")["same"] and not run_in({}, "1 / 3", "0.34\n")["same"]
+    assert run_in({}, "1 / 3", "0.33\n")["same"] and not run_in({}, "1 / 3", "0.36\n")["same"]
     trace = "Traceback (most recent call last):\n    ...\nZeroDivisionError: division by zero\n"
     assert run_in({}, "1 / 0", trace)["same"] and not run_in({}, "1 / 1", trace)["same"]
     assert not run_in({}, "1 / 0", "")["same"]
@@ -200,9 +201,10 @@ def test_sessions_have_limits(ask, monkeypatch):
     assert ask("a", "while True: pass") == {"error": "it was stopped after 1 s"}
     assert ask("a", "import os; os._exit(3)")["error"].startswith("its Python ended")
     monkeypatch.setitem(ask_book.SECONDS, "cell", 60)
-    for name in "abcde":
+    monkeypatch.setattr(sessions, "MOST", 2)
+    for name in "abc":
         assert ask(name, "1")["new"]
-    assert len(ask_book.SESSIONS.found) == sessions.MOST and "a" not in ask_book.SESSIONS.found
+    assert set(ask_book.SESSIONS.found) == {"b", "c"}  # a was idle longest
     held = [s.turn for s in ask_book.SESSIONS.found.values()]
     for turn in held:
         turn.acquire()
@@ -240,7 +242,8 @@ def test_wrong_requests_of_cells(request_):
 def test_exercises_are_listed_checked_and_solved():
     found = answer(RUNS, "exercises", {})
     first = found["exercises"][0]
-    assert first["number"] == 1 and first["read"] == "01-chain-rule" and first["kind"] in found["kinds"]
+    assert first["number"] == 1 and first["read"] == "01-chain-rule"
+    assert first["kind"] in found["kinds"]
     assert found["chapters"][1] == "The chain rule"
 
     def check(lines, **more):
