@@ -87,7 +87,10 @@ class Book:
                         part.attrs[name] = self.led(file, part.attrs[name])
             if "style" in token.attrs:  # of a column; the policy of the page allows no styles
                 token.attrs["class"] = token.attrs.pop("style").partition(":")[2]
-        return title, markdown().renderer.render(tokens, markdown().options, {})
+        body = markdown().renderer.render(tokens, markdown().options, {})
+        if neighbours := re.search(r'<p><em><a href="index.html">.*?</p>', body):
+            body += neighbours[0]  # at the end, too
+        return title, body
 
     def led(self, file, link):
         """A link of a file, as one of its page."""
@@ -174,7 +177,7 @@ def cells(block):
 # ---------------------------------------------------------------- formulas
 
 FUNCTIONS = {"log", "exp", "tanh", "cosh", "sinh", "cos", "sin"}
-WORDS = {"max", "min"}
+LONG = 20  # letters of a formula that may take more than a line
 SPACE = {"width": "0.167em"}
 
 
@@ -188,11 +191,38 @@ def mathml(formula, display):
     for element in found.iter():
         element.tag = element.tag.removeprefix(prefix)
     mend(found)
-    text = ET.tostring(found, encoding="unicode")
     if not display:
-        return text
+        return "".join(map(as_text, pieces(found)))
+    text = as_text(found)
     number = f'<span class="number">({number[1]})</span>' if number else ""
     return f'<div class="equation"><div class="wide">{text}</div>{number}</div>\n'
+
+
+def pieces(formula):
+    """A formula of a line of text; a long one cut before its relations and sums and after its
+    commas, since browsers break lines between formulas alone."""
+    row = formula[0] if len(formula) == 1 and formula[0].tag == "mrow" else formula
+    parts = [[]]
+    for k, element in enumerate(row):
+        adds = is_sign(element, "+−") and element.get("form") is None
+        if adds:
+            element.set("form", "infix")
+        if k and len("".join(row.itertext())) > LONG and (
+                adds or is_sign(element, "=≤≥<>≈∼←") or is_sign(row[k - 1], ",")):
+            parts.append([])
+        parts[-1].append(element)
+    for part in parts:
+        piece = ET.Element("math", formula.attrib)
+        ET.SubElement(piece, "mrow").extend(part)
+        yield piece
+
+
+def as_text(formula):
+    return ET.tostring(formula, encoding="unicode")
+
+
+def is_sign(element, signs):
+    return element.tag == "mo" and element.text in signs
 
 
 def mend(row):
@@ -202,8 +232,12 @@ def mend(row):
         mend(element)
     if row.tag == "mover" and row[1].text in "~¯^":
         row.set("accent", "true")
-    if row.tag == "mo" and row.text == "∂" or row.tag == "mi" and row.text in (";", ":"):
-        row.tag = "mi" if row.text == "∂" else "mo"
+    if row.text == "∂":
+        row.tag = "mi"
+    elif row.text == "/":
+        row.attrib |= {"lspace": "0", "rspace": "0"}
+    elif row.text in (";", ":"):
+        row.tag, row.attrib = "mo", {"lspace": "0", "rspace": "0.2em"}
     if row.tag not in ("math", "mrow", "mtd"):
         return
     parts = []
@@ -212,8 +246,8 @@ def mend(row):
         if is_upright(element) and before is not None and is_upright(before):
             before.text += element.text
             continue
-        if element.tag == "mo" and element.text in "−+±" and before is not None \
-                and before.tag == "mo" and before.text not in (")", "]", "⊤"):
+        if is_sign(element, "−+±") and (before is None or before.tag == "mo"
+                                        and not is_sign(before, ")]⊤")):
             element.set("form", "prefix")
         if is_function(element) and before is not None and before.tag not in ("mo", "mspace"):
             parts.append(ET.Element("mspace", SPACE))

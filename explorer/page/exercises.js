@@ -42,7 +42,7 @@ export async function show(root, { values, set, say, fail }) {
     const button = make("button", { class: "main", onclick: check }, "check");
     place.replaceChildren(make("h2", {}, `${number}. ${title}`),
       make("p", { class: "soft" }, `To do: ${kinds[kind]}. `, make("a", { href: `book/${read}.html` }, "The chapter"), "."), code,
-      make("div", { class: "row tools" }, button, make("button", { onclick: anew }, "begin anew"),
+      make("div", { class: "row" }, button, make("button", { onclick: anew }, "begin anew"),
         make("button", { onclick: solution }, "show the solution")), told);
     if (state?.passed) told.append(make("p", {}, WORDS.passed));
 
