@@ -44,13 +44,14 @@ def main(argv):
         if not found_in([folder]):
             raise UserError(f"{folder}: there is no run, nor a folder of runs; train one, with "
                             f"python train_mnist.py, or leave it out for the trained models")
-    folders = found_in(flags.runs or [box] if flags.build or flags.runs else ["runs", box])
+    places = flags.runs or [box] if flags.build or flags.runs else ["runs", box]
+    folders = found_in(places)
     if flags.build:
         from explorer.build import build
         return build(Path(flags.build), folders, flags.pyodide and Path(flags.pyodide))
     use_backend(flags.backend)
     from explorer.serve import serve
-    return serve(folders, flags.port, not flags.no_browser)
+    return serve(folders, flags.port, not flags.no_browser, places)
 
 
 if __name__ == "__main__":

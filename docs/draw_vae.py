@@ -96,7 +96,7 @@ def draw_model(figure, vae, x):
     page.axhline(20, color="#cccccc", lw=1)
     curves(42, low - 5, noise[k], with_q=False)
     page.text(42, low + 7.6, "prior $p(z) = N(0, I)$", color="#555555", fontsize=10, va="center")
-    page.text(42, low - 7.7, "a draw $z$", color=RED, fontsize=10, va="center")
+    page.text(42, low - 8.4, "a draw $z$", color=RED, fontsize=10, va="center")
     funnel(67, low, "decoder", closing=False)
     picture(new, 86, low - 5.5, "a new image")
     for start, end in ((60, 66.5), (78.5, 85.5)):

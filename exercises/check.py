@@ -165,6 +165,8 @@ def compare(exercise, function):
                   for n, v in case.items()}
         expected, found = right(inputs), his(inputs)
         names = answer.returns or [f"{exercise.call}({', '.join(inputs)})"]
+        if len(expected) > 1 and len(found) == 1 and found[0] is None:
+            raise Wrong("It returns None: is there a return?")
         if len(found) != len(expected):
             raise Wrong(f"It returns {len(found)} value{'s' * (len(found) != 1)}, but "
                         f"{len(expected)} are asked for: {', '.join(names)}")
@@ -187,6 +189,10 @@ def in_words(error, file, source):
     text = source.splitlines()
     at = "".join(f"line {n}: {text[n - 1].strip()}\n" for n in lines[-1:] if n and n <= len(text))
     what = error.msg if isinstance(error, SyntaxError) else str(error).strip()
+    if isinstance(error, NameError) and "def predict()" in source:
+        what += "\nWrite what you predict in the place of the names."
+    if "bitwise_xor" in what or "for ^" in what:
+        what += "\nA power is written x ** 2; ^ is something else in Python."
     if not at and "()" not in what:  # it went wrong where the result was looked at
         at = "What came back cannot be used: "
     return "failed", f"{at}{type(error).__name__}{': ' * bool(what)}{what}"

@@ -115,7 +115,8 @@ def other_kind(expected, found):
                 f"for")
     e, f = np.asarray(expected), np.asarray(found)
     if f.dtype.kind not in "biuf":
-        return f"found {found!r:.60}; a number is asked for"
+        asked = "True or False" if e.dtype.kind == "b" else "a number"
+        return f"found {found!r:.60}; {asked} is asked for"
     if e.ndim and (e.dtype.kind != f.dtype.kind if e.dtype.kind in "bi" else e.dtype != f.dtype):
         return f"found numbers of {f.dtype}; {e.dtype} is asked for"
     if e.shape == f.shape:

@@ -1,3 +1,12 @@
 """All that can be asked."""
 
-from . import ask_book, ask_vae, runs  # noqa: F401
+from . import (  # noqa: F401
+    ask_backprop,
+    ask_book,
+    ask_pixelcnn,
+    ask_runs,
+    ask_training,
+    ask_vae,
+    ask_vqvae,
+    runs,
+)

@@ -16,6 +16,7 @@ import models
 from scratchnet.errors import UserError
 from scratchnet.runs import data, open_run, synthetic
 
+from .ask_training import drawn
 from .book import Book
 from .runs import EXAMPLES, nearest_data
 
@@ -89,7 +90,9 @@ def engine(runs, kinds):
             for path in sorted(ROOT.glob(pattern)):
                 archive.write(path, path.relative_to(ROOT))
         for name, run in runs.items():
-            archive.write(Path(run) / "config.json", f"runs/{name}/config.json")
+            for file in ("config.json", "evaluation.json", "metrics.csv"):
+                if (Path(run) / file).is_file():
+                    archive.write(Path(run) / file, f"runs/{name}/{file}")
         archive.writestr("examples.json", json.dumps(kinds))
         glyphs = io.BytesIO()
         np.save(glyphs, np.uint8(np.rint(255 * synthetic._glyphs())))
@@ -114,4 +117,5 @@ def examples_of(runs):
             images = images.limited(EXAMPLES)
             found[key] = {"images": images.test_images, "title": title,
                           "labels": np.asarray(images.test_labels)}
-    return found
+    images, labels, title = drawn()  # for the training that is watched
+    return found | {"digits": {"images": images, "labels": labels, "title": title}}

@@ -28,6 +28,8 @@ class Runs:
     fetch: object = None
     opened: dict = field(default_factory=dict)
     memory: dict = field(default_factory=dict)
+    places: tuple = ()  # where runs may yet begin: look() finds them
+    trainings: dict = field(default_factory=dict)  # {name: ask_training.Watched}
 
     def open(self, name):
         """The Run of this name, opened once; again if its checkpoint is another. Raises Wrong for a
@@ -43,6 +45,12 @@ class Runs:
             self.opened[name] = open_run(folder, models.RECIPES), stamp
             self.memory.pop(name, None)
         return self.opened[name][0]
+
+    def look(self):
+        """Add the runs that have begun since."""
+        for name, folder in found_in(self.places).items():
+            if folder not in self.folders.values():
+                self.folders[unused(name, self.folders)] = folder
 
     def kept(self, name):
         """A dict for what was computed of a run, for as long as it is the same."""
@@ -105,11 +113,16 @@ def found_in(folders):
             path for path in folder.iterdir() if (path / "config.json").exists()) \
             if folder.is_dir() else []
         for path in here:
-            name, n = path.name, 2
-            while name in found:
-                name, n = f"{path.name}-{n}", n + 1
-            found[name] = path
+            found[unused(path.name, found)] = path
     return found
+
+
+def unused(name, taken):
+    """The name, or with the first number that makes it new."""
+    new, n = name, 2
+    while new in taken:
+        new, n = f"{name}-{n}", n + 1
+    return new
 
 
 # ---------------------------------------------------------------- what is asked of all runs

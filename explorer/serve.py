@@ -163,9 +163,9 @@ def listening(runs, first=8000, token=None):
     raise UserError(f"--port: none of {first} to {first + 49} is free; name another")
 
 
-def serve(folders, port, browser):
-    """Answer until Ctrl-C."""
-    server, address = listening(Runs(folders), port)
+def serve(folders, port, browser, places=()):
+    """Answer until Ctrl-C. places: where more runs may begin meanwhile."""
+    server, address = listening(Runs(folders, places=places), port)
     print(f"{len(folders)} runs at {address}\nCtrl-C ends it.", flush=True)
     if browser:
         webbrowser.open(address)

@@ -13,16 +13,25 @@ from scratchnet.fast.stream import Stream, streaming
 from scratchnet.inputs import no_nan, require
 
 
-@no_grad()
 def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, progress=None):
     """n images of a PixelCNN: integers below L, (n, H, W, C), on the host.
 
     labels: integers (n,), where the model is conditional. temperature: models/likelihoods.py.
     known, mask: values (n, H, W, C), of which those are drawn anew where the mask (H, W) is true,
-    given all pixels before them, and the others kept. progress: called after each row. Raises
-    ValueError for a temperature not above 0 or another shape of mask, FloatingPointError for logits
-    that are NaN (on the host only).
+    given all pixels before them, and the others kept. One image known, (1, H, W, C), is that of
+    all n: the rows before the first that is drawn are gone through once. progress: called after
+    each row. Raises ValueError for a temperature not above 0 or another shape of mask,
+    FloatingPointError for logits that are NaN (on the host only).
     """
+    for values in rows(model, n, rng, labels, temperature, known, mask):  # noqa: B007
+        if progress is not None:
+            progress()
+    return to_numpy(values)
+
+
+def rows(model, n, rng, labels=None, temperature=1.0, known=None, mask=None):
+    """The same, row after row: after each yields the values, one array, whose later rows are still
+    0 or as known."""
     H, W, C = model.image_shape
     require(temperature > 0, "temperature must be above 0, not {}", temperature)
     labels = model.check_labels(labels, n)
@@ -34,28 +43,31 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, pro
     require(mask.shape == (H, W), "mask: {}, but images are of {} x {}", mask.shape, H, W)
     if known is not None:
         values[:] = xp.asarray(known)  # no pixel sees itself or what comes after it
-    stream = Stream(n, H, W)
+    one = known is not None and len(known) == 1 and (labels is None or (labels == labels[0]).all())
+    stream = Stream(1 if one else n, H, W)
     net = streaming(model, stream)
     for i in range(H):
-        stream.i = i
-        row = model.inputs(values[:, i:i + 1])
-        links = net.vertical(row, labels)
-        if not mask[i].any():  # nothing to draw, but later rows need its features: all at once
-            net.horizontal(row, links, labels)
-        else:
-            for j in range(W):
-                stream.j = j
-                here = [raw(link)[:, 0, j] for link in links]
-                if not mask[i, j]:
-                    net.horizontal(model.inputs(values[:, i, j]), here, labels)
-                else:
-                    for c in range(colours):
-                        h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
-                        y = raw(net.output(h))[:, c]
-                        no_nan("PixelCNN: logits", y)
-                        drawn[:, i, j, c] = likelihood.draw(y, u[i, j, c], temperature)
-                for layer in net.first_layers():  # they were called before the pixel was drawn
-                    layer.put(model.inputs(values[:, i, j]))
-        if progress is not None:
-            progress()
-    return to_numpy(values)
+        with no_grad():  # not over the yield: whoever takes the rows may be recording
+            stream.i = i
+            if stream.n < n and mask[i].any():
+                stream.widen(n)
+            row = model.inputs(values[:stream.n, i:i + 1])
+            own = None if labels is None else labels[:stream.n]
+            links = net.vertical(row, own)
+            if not mask[i].any():  # nothing to draw, but later rows need its features: all at once
+                net.horizontal(row, links, own)
+            else:
+                for j in range(W):
+                    stream.j = j
+                    here = [raw(link)[:, 0, j] for link in links]
+                    if not mask[i, j]:
+                        net.horizontal(model.inputs(values[:, i, j]), here, labels)
+                    else:
+                        for c in range(colours):
+                            h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
+                            y = raw(net.output(h))[:, c]
+                            no_nan("PixelCNN: logits", y)
+                            drawn[:, i, j, c] = likelihood.draw(y, u[i, j, c], temperature)
+                    for layer in net.first_layers():  # they were called before the pixel was drawn
+                        layer.put(model.inputs(values[:, i, j]))
+        yield values

@@ -103,7 +103,12 @@ def draw(y, model=None, **names):
         raise ValueError("draw(y): nothing is on the tape of y: it is a leaf, or was computed "
                          "under no_grad(), or backward() has used the tape up; draw before it")
     named = model.named_parameters() if model is not None else {}
-    called = {t if t.node is None else t.node: name for name, t in {**named, **names}.items()}
+    return Graph(*folded(rows_of(y, {**named, **names})))
+
+
+def rows_of(y, names):
+    """The Rows of all that a Tensor y was computed from. names: {name: Tensor}."""
+    called = {t if t.node is None else t.node: name for name, t in names.items()}
     rows, places, seen = [], {}, set()
     for node in nodes_of(y.node):
         for source, _ in node.edges:
@@ -116,7 +121,7 @@ def draw(y, model=None, **names):
         rows.append(Row(len(rows), node, called.get(node, ""), op_of(derivatives[0]), node.shape,
                         list(dict.fromkeys(places[source] for source, _ in node.edges)),
                         [shape for shape in node.without if shape], bytes_kept(derivatives, seen)))
-    return Graph(*folded(rows))
+    return rows
 
 
 def nodes_of(last):

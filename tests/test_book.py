@@ -312,7 +312,8 @@ def test_formulas_of_numbers_are_right():
 
 @each_chapter
 def test_math_is_read_as_it_is_meant(chapter):
-    """Markdown eats a backslash before punctuation, and a $ that touches a word is no math."""
+    """Markdown eats a backslash before punctuation, a $ that touches a word is no math, and a line
+    of a formula that begins like a list's is one."""
     from matplotlib.mathtext import MathTextParser
     parser = MathTextParser("agg")
     text = prose(chapter)
@@ -321,6 +322,8 @@ def test_math_is_read_as_it_is_meant(chapter):
     assert "$$" not in rest
     inline = re.findall(r"(?<![\w$])\$([^$]+)\$(?![\w$])", rest)
     assert 2 * len(inline) == rest.count("$"), "a $ that opens or closes nothing"
+    for formula in display:
+        assert not re.search(r"^ {0,3}([-+*>]|\d+[.)]) ", formula, re.M), f"a list: {formula}"
     for formula in display + inline:
         assert not re.search(r"\\[\\{}_,;!#%&|*]", formula), f"Markdown eats a backslash: {formula}"
         assert not re.search(r"[<>](?=[a-zA-Z/])", formula), f"reads as a tag: {formula}"

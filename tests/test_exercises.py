@@ -5,9 +5,8 @@ import os
 import re
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_book import book
@@ -41,7 +40,12 @@ def test_a_page_is_small_and_says_what_to_read():
         assert lines[0] == f'"""{e.number}. {e.title} ({e.kind})'
         assert e.file.startswith(f"{e.number:02d}_") and len(e.title) <= 54
         assert 12 <= len(lines) <= 36 and max(map(len, lines)) <= 100, e.file
-        assert (ROOT / re.search(r"Read (docs/\d\d-[\w-]+\.md)", e.text)[1]).exists(), e.file
+        page, where = re.search(r"^Read (docs/\d\d-[\w-]+\.md), (.+)", e.text, re.M).groups()
+        chapter = (ROOT / page).read_text(encoding="utf-8")
+        tags, headings = re.findall(r"\((\d+\.\d+)\)", where), re.findall('"(.+?)"', where)
+        assert tags or headings, e.file
+        assert all(f"\\tag{{{tag}}}" in chapter for tag in tags), e.file
+        assert all(f"# {heading}\n" in chapter for heading in headings), e.file
 
 
 def test_a_skeleton_fails_because_it_is_not_written():
@@ -81,6 +85,7 @@ def test_wrong_answers_are_told_what_is_wrong(exercise):
     ("return 'six'", "found a str; an array"),
     ("exit(0)", "line 16: exit(0)\nSystemExit: 0"),
     ("print('hello'); return g", "It printed: hello"),
+    ("return 2 * g * x^1", "A power is written x ** 2; ^ is something else in Python."),
     ("raise NotImplementedError('later')", "Your lines go where it says NotImplementedError"),
 ])
 def test_what_a_student_may_do(lines, said):
@@ -94,6 +99,20 @@ def test_what_a_student_may_do_to_the_page():
     assert "There is no dx in this file any more" in check(1, text.replace("dx(", "f("))[1]
     assert "takes 1 positional argument" in check(1, text.replace("(g, x)", "(g)"))[1]
     assert "There is no dx" in check(1, "")[1]
+
+
+def test_what_a_student_may_do_with_several_results():
+    def told(number, lines):
+        return check(number, written(exercises()[number].text, lines))[1]
+    assert told(3, "7, 24") == "It returns None: is there a return?"
+    assert "Write what you predict in the place of the names." in told(3, "return first, second")
+    assert "found 'yes'; True or False is asked for" in told(34, "return 79510, 469, 'yes'")
+
+
+def test_a_sum_is_mended_where_it_is_made_or_where_it_is_kept():
+    lines = ("if number in gradients:", "    gradients[number] += gx", "else:",
+             "    gradients[number] = gx.copy()")
+    assert check(4, written(exercises()[4].text, "\n".join(lines))) == ("passed", "")
 
 
 # ---------------------------------------------------------------- the command
@@ -181,19 +200,17 @@ def test_a_solution_is_shown_after_asking(student, monkeypatch):
         assert student("1", "--solution")[0] == code
 
 
-def test_watching_checks_at_each_save(student):
+def test_watching_checks_at_each_save(student, monkeypatch):
     student("1")
+    texts = [PAGE.read_text().replace("raise NotImplementedError", "return g"), None, solved(1)]
 
-    def save():
-        for text in (PAGE.read_text().replace("raise NotImplementedError", "return g"), solved(1)):
-            time.sleep(1)
+    def save(seconds):  # in the place of a rest; None: nothing is saved
+        if text := texts.pop(0):
             PAGE.write_text(text)
-    thread = threading.Thread(target=save)
-    thread.start()
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=save))
     code, text = student("1", "--watch")
-    thread.join()
     states = re.findall(r"square: (.*)", text)
-    assert code == 0 and states[0] == "not written yet" and states[-1] == "right"
+    assert code == 0 and states == ["not written yet", "not right", "right"]
 
 
 def test_it_runs_as_a_program(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from models import RECIPES, GatedPixelCNN, PixelCNN
+from models import RECIPES, GatedPixelCNN, PixelCNN, sampling
 from models.gated import GatedBlock
 from models.likelihoods import Softmax
 from models.pixelcnn import channel_mask, mask
@@ -308,6 +308,43 @@ def test_completion_keeps_what_is_seen(part, variant, rng):
     assert_array_equal(again, drawn)
     logits = to_numpy(model.logits(drawn, labels))[:, mask]
     assert_allclose(np.stack(cached, 1).reshape(logits.shape), logits, atol=1e-12)
+
+
+def test_one_image_completed_many_times(variant, rng):
+    """Its rows are gone through once, unless labels differ; the logits of what is drawn are those
+    of the whole images."""
+    model = build(variant, rng)
+    H, W, C = model.image_shape
+    known = rng.integers(0, model.levels, (1, H, W, C)).astype(np.int32)
+    mask = np.arange(H)[:, None] >= np.full(W, H - 1)
+    for labels in ([some_labels(model, 4)] + [np.full(4, 2)] * bool(model.num_classes)):
+        how = {"labels": labels, "mask": mask}
+        drawn = model.sample_values(4, np.random.default_rng(1), known=known, **how)
+        assert_array_equal(drawn, model.sample_values(
+            4, np.random.default_rng(1), known=known.repeat(4, axis=0), **how))
+        assert_array_equal(drawn[:, :-1], known.repeat(4, axis=0)[:, :-1])
+        images = rng.integers(0, model.levels, (4, 1, W, C))
+        logits = forced(again := build(variant, np.random.default_rng(5)), images)
+        again.sample_values(4, rng, known=known, **how)
+        whole = np.concatenate([known[:, :-1].repeat(4, axis=0), images], axis=1).astype(np.int32)
+        full = to_numpy(again.logits(whole, labels))[:, -1]
+        assert_allclose(np.stack(logits, 1).reshape(full.shape), full, atol=1e-12)
+
+
+@pytest.mark.host_only
+def test_rows_are_as_drawn_and_leave_the_tape_alone(variant, rng):
+    """After each row the values are those of the whole image up to there, and whoever asks for the
+    rows can record in between."""
+    model, w = build(variant, rng), Tensor(np.ones(2), requires_grad=True)
+    labels, seen = some_labels(model, 3), []
+    for values in sampling.rows(model, 3, np.random.default_rng(2), labels):
+        seen.append(values.copy())
+        assert (w * w).requires_grad
+    whole = model.sample_values(3, np.random.default_rng(2), labels=labels)
+    assert len(seen) == model.image_shape[0]
+    for i, values in enumerate(seen):
+        assert_array_equal(values[:, :i + 1], whole[:, :i + 1])
+        assert_array_equal(values[:, i + 1:], 0)
 
 
 @pytest.mark.host_only

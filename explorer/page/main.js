@@ -6,6 +6,11 @@ import "./theme.js";
 
 const PANELS = {
   vae: ["VAE", () => import("./vae.js")],
+  vqvae: ["VQ-VAE", () => import("./vqvae.js"), "Draw an image, see the codes that stand for it, and change them."],
+  pixelcnn: ["PixelCNN", () => import("./pixelcnn.js"), "Draw half an image: the model completes it, pixel after pixel, and says what each pixel cost."],
+  backprop: ["Backprop", () => import("./backprop.js"), "Type an expression, and step through its values and its gradients."],
+  training: ["Training", () => import("./training.js"), "Watch a VAE arrange digits, or a codebook settle on points."],
+  runs: ["Runs", () => import("./runs.js"), "Lay the curves and pictures of runs side by side, also while they train."],
   exercises: ["Exercises", () => import("./exercises.js"), "Write the lines of the book's formulas, and have them checked."],
 };
 

@@ -48,6 +48,12 @@ export function latest(work, failed) {
   };
 }
 
+// Work that is done when nothing more was asked for a moment.
+export function settled(work, wait = 150) {
+  let timer;
+  return () => { clearTimeout(timer); timer = setTimeout(work, wait); };
+}
+
 export function choice(label, options, value, onchange) {
   const select = make("select", { onchange: () => onchange(select.value) }, options.map((option) => {
     const [name, words] = Array.isArray(option) ? option : [option, option];
@@ -57,11 +63,11 @@ export function choice(label, options, value, onchange) {
 }
 
 export function slider(label, low, high, step, value, oninput) {
-  const shown = make("output", {}, Number(value).toFixed(2));
+  const digits = Number.isInteger(step) ? 0 : 2, shown = make("output", {}, Number(value).toFixed(digits));
   const input = make("input", { type: "range", min: low, max: high, step, value, "aria-label": label,
-    oninput: () => { shown.value = Number(input.value).toFixed(2); oninput(Number(input.value)); } });
+    oninput: () => { shown.value = Number(input.value).toFixed(digits); oninput(Number(input.value)); } });
   const whole = make("label", {}, label, input, shown);
-  whole.set = (x) => { input.value = x; shown.value = Number(x).toFixed(2); };
+  whole.set = (x) => { input.value = x; shown.value = Number(x).toFixed(digits); };
   return whole;
 }
 
@@ -78,4 +84,25 @@ export function editor(code, label, onrun, onchange) {
   text.write = (value) => { text.value = value; fit(); };
   text.write(code);
   return text;
+}
+
+// The same as make, of an SVG.
+export function svg(tag, attributes = {}, ...inside) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...inside.flat());
+  return element;
+}
+
+// A slider over given values, whatever their steps.
+export function ladder(label, values, value, oninput) {
+  const shown = make("output", {}, String(value)), at = Math.max(0, values.indexOf(value));
+  const input = make("input", { type: "range", min: 0, max: values.length - 1, step: 1, value: at, "aria-label": label,
+    "aria-valuetext": value, oninput: () => {
+      const found = values[input.value];
+      shown.value = found;
+      input.setAttribute("aria-valuetext", found);
+      oninput(found);
+    } });
+  return make("label", {}, label, input, shown);
 }

@@ -27,7 +27,8 @@ def count(indices, K, dtype=np.float32):
     """How often each of 0 ... K-1 is among the indices (n,): (K,). It is segment_sum of ones; on
     the host bincount is the fastest way, but CuPy's waits for the GPU."""
     if isinstance(indices, np.ndarray):
-        return np.bincount(indices, minlength=K).astype(dtype)
+        # intp: of int64 it is not sure where Python has 32 bits, as in a browser
+        return np.bincount(indices.astype(np.intp, copy=False), minlength=K).astype(dtype)
     out = xp.zeros(K, dtype)
     xp.add.at(out, indices, xp.ones(len(indices), dtype))
     return out

@@ -39,10 +39,19 @@ class Stream:
 
     def __init__(self, n, height, width):
         self.n, self.height, self.width, self.i, self.j = n, height, width, 0, 0
+        self.convs = []
 
     def conv(self, taps, W, b=None):
         """conv.convolve with these taps, W (T*C, K) and b (K,), at the place where it is drawn."""
-        return (PixelwiseConv if taps == ((0, 0),) else StreamedConv)(self, taps, W, b)
+        kind = PixelwiseConv if taps == ((0, 0),) else StreamedConv
+        self.convs.append(kind(self, taps, W, b))
+        return self.convs[-1]
+
+    def widen(self, n):
+        """Between two rows: from now on n images, so far all like the one there was."""
+        self.n = n
+        for conv in self.convs:
+            conv.widen(n)
 
 
 class PixelwiseConv:
@@ -51,6 +60,9 @@ class PixelwiseConv:
     def __init__(self, stream, taps, W, b):
         b = xp.zeros(W.shape[1], W.dtype) if b is None else b
         self.W, self.b = W, xp.tile(b, (stream.n, 1))  # not broadcast: half the time
+
+    def widen(self, n):
+        self.b = xp.tile(self.b, (n, 1))
 
     def __call__(self, x):
         x = raw(x)
@@ -87,6 +99,9 @@ class StreamedConv:
         # A row's taps are equally far apart: one slice.
         step = here[1] - here[0] if len(here) > 1 else 1
         self.here = (here[0], here[-1] + 1, step) if here else None
+
+    def widen(self, n):
+        self.x = xp.repeat(self.x, n, axis=0)
 
     def __call__(self, x):
         x, j = raw(x), self.stream.j

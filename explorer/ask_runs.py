@@ -1,0 +1,147 @@
+"""What the page asks of runs beside each other: flags that differ, figures, curves, pictures.
+
+Read from the files of a run's folder, also while it trains. A name in a request is looked up among
+those that are there, and is never a path.
+"""
+
+import base64
+import contextlib
+import csv
+import json
+import math
+from pathlib import Path
+
+import models
+from scratchnet.errors import UserError
+from scratchnet.runs.files import reading
+from scratchnet.runs.log import label
+from scratchnet.runs.run import read as read_run
+
+from .answers import Wrong, asked
+
+LARGEST = 1 << 22  # bytes of a picture
+ROWS = 1000  # of a curve; of more, every second, third, ... is kept
+PNG = b"\x89PNG\r\n\x1a\n"
+NO_FLAGS = {"model", "out", "resume", "data_dir", "overwrite", "quiet"}
+
+
+@asked
+def compare(runs):
+    """Every run: its model and data, epochs done and wanted, figures, flags, pictures; and the
+    names of the flags that differ between runs of one model."""
+    runs.look()
+    found = [described(name, Path(folder)) for name, folder in runs.folders.items()]
+    return {"runs": found, "differ": differing([run for run in found if "flags" in run])}
+
+
+def described(name, folder):
+    try:
+        run = read_run(folder)
+        rows = metrics(folder)
+        return {"name": name, "model": str(run.flags.model), "title": run.title,
+                "epochs": getattr(run.flags, "epochs", None), "done": done(rows),
+                "flags": {n: flag(v) for n, v in vars(run.flags).items() if n not in NO_FLAGS},
+                "units": units(run), "figures": figures(folder, rows), "columns": columns(rows),
+                "pictures": sorted(pictures(folder))}
+    except (UserError, OSError) as error:
+        return {"name": name, "error": str(error)}
+
+
+def units(run):
+    """Those of its figures, nats say; "" of a model that is unknown here."""
+    recipe = models.RECIPES.get(run.kind, {}).get(run.flags.model)
+    with contextlib.suppress(AttributeError):  # a flag that came later
+        return recipe.shows(run.flags)[1]
+    return ""
+
+
+def flag(value):
+    """As it would be written on a command line."""
+    if isinstance(value, bool) or value is None:
+        return "yes" if value else ""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def differing(found):
+    """{model: names of the flags in which its runs differ}"""
+    models = {}
+    for run in found:
+        models.setdefault(run["model"], []).append(run["flags"])
+    return {model: sorted(name for name in set().union(*flags)
+                          if len({flags_of.get(name, "") for flags_of in flags}) > 1)
+            for model, flags in models.items()}
+
+
+def metrics(folder):
+    """The rows of metrics.csv, {column: number}, [] where there are none yet."""
+    path = folder / "metrics.csv"
+    if not path.is_file():
+        return []
+    with reading(path, "table of numbers that a run wrote", "it is written anew in the next epoch"):
+        with open(path, newline="", encoding="utf-8") as file:
+            return [{name: float(value) for name, value in row.items() if value}
+                    for row in csv.DictReader(file)]
+
+
+def done(rows):
+    return rows[-1]["epoch"] if rows and "epoch" in rows[-1] else 0
+
+
+def columns(rows):
+    """Its figures, {column: how it is called}: of the training and of what is held out."""
+    return {name: f"{label(name.partition('_')[2])}, {name.partition('_')[0]}"
+            for name in dict.fromkeys(name for row in rows for name in row)
+            if name.startswith(("train_", "test_", "validation_"))}
+
+
+def figures(folder, rows):
+    """What evaluate.py found, else the last of the run's own figures on what it holds out."""
+    path = folder / "evaluation.json"
+    if path.is_file():
+        with reading(path, "evaluation that evaluate.py wrote", "evaluate again"):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            found = {label(n): float(figure["value"]) for n, figure in found["figures"].items()}
+    else:
+        last = rows[-1] if rows else {}
+        found = {label(n.partition("_")[2]): value for n, value in last.items()
+                 if n.startswith(("test_", "validation_"))}
+    return {n: value for n, value in found.items() if math.isfinite(value)}
+
+
+@asked
+def curves(runs, run, column):
+    """One column of a run's metrics.csv over its steps: {"steps", "values", "epochs"}."""
+    rows = metrics(Path(folder_of(runs, run)))
+    if rows and column not in columns(rows):
+        raise Wrong(f"column: {str(column)[:40]!r} is none of {', '.join(columns(rows))}")
+    rows = [row for row in rows if math.isfinite(row.get(column, math.nan))]
+    rows = rows[::max(1, len(rows) // ROWS)]
+    return {name: [row.get(of, 0) for row in rows]
+            for name, of in (("steps", "step"), ("epochs", "epoch"), ("values", column))}
+
+
+@asked
+def picture(runs, run, name):
+    """A PNG of a run's folder, as base64."""
+    there = pictures(Path(folder_of(runs, run)))
+    path = there.get(name) if isinstance(name, str) else None
+    if path is None:
+        raise Wrong(f"picture: {str(name)[:60]!r} is none of {', '.join(sorted(there)) or 'none'}")
+    with reading(path, "PNG picture", "draw it again, with generate.py"):
+        content = path.read_bytes()
+    if not content.startswith(PNG) or len(content) > LARGEST:
+        raise Wrong(f"picture: {name} is no PNG of at most {LARGEST >> 20} MB")
+    return {"png": base64.b64encode(content).decode()}
+
+
+def pictures(folder):
+    """{name: path} of the PNG files in a run's folder itself."""
+    return {path.name: path for path in folder.glob("*.png")
+            if path.is_file() and not path.is_symlink()}
+
+
+def folder_of(runs, name):
+    folder = runs.folders.get(name) if isinstance(name, str) else None
+    if folder is None:
+        raise Wrong(f"run: {str(name)[:60]!r} is none of {', '.join(runs.folders) or 'none'}")
+    return folder
