@@ -83,7 +83,7 @@ def application(runs, port, token):
                 bottle.request.headers.get("X-Token", "").encode(), token.encode()):
             raise refused(403, "to run code the address must be the one that explore.py printed")
         length = bottle.request.content_length or 0
-        if length > LARGEST:  # who still sends would not read the refusal: take it in, within bounds
+        if length > LARGEST:  # who still sends would not read the refusal
             bottle.request.environ["wsgi.input"].read(min(length, 8 * LARGEST))
             raise refused(413, f"a request has at most {LARGEST:,} bytes")
         try:
