@@ -16,6 +16,8 @@ INK, PALE = "#222222", "#d9d9d9"
 DIGIT_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
                  "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 
+shown_by = None  # a function that show() gives the picture and its title to, instead
+
 
 def new_figure(width, height, title, note=""):
     from matplotlib.figure import Figure
@@ -72,22 +74,27 @@ def show(*rows, title=""):
     """Show rows of images of one size, each (n, H, W, C), or of grey ones (n, H, W) or, if square,
     (n, H * W), values 0 to 1 or uint8: below a notebook's cell, else in a window; nowhere where
     there is neither."""
-    import matplotlib.pyplot as plt
-
     rows = list(map(as_images, rows))
     columns = max(map(len, rows), default=0)
     if len({row.shape[1:] for row in rows}) > 1:
         raise ValueError(f"show(*rows): images of one size are asked for; found "
                          f"{', '.join(str(row.shape[1:]) for row in rows)}")
+    if not columns:
+        return
     filled = [np.concatenate([row, np.ones((columns - len(row), *row.shape[1:]), row.dtype)])
               for row in rows]
-    if not columns or plt.get_backend().lower() == "agg":  # which draws into files alone
+    picture = mosaic(np.concatenate(filled), columns)
+    if shown_by:
+        shown_by(picture, title)
+        return
+    import matplotlib.pyplot as plt
+    if plt.get_backend().lower() == "agg":  # which draws into files alone
         return
     inch = min(0.8, 12 / columns)  # of an image
     figure = plt.figure(figsize=(inch * columns, inch * len(rows) + 0.3 * bool(title)))
     figure.suptitle(title, fontsize=10, parse_math=False)
     axes = figure.add_axes((0, 0, 1, 1 - 0.3 * bool(title) / figure.get_figheight()))
-    axes.imshow(mosaic(np.concatenate(filled), columns), cmap="gray", vmin=0, vmax=1)
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=1)
     axes.axis("off")
     plt.show(block=False)
 
