@@ -19,7 +19,7 @@ import shutil
 from pathlib import Path
 
 from models import RECIPES
-from scratchnet.errors import RunError
+from scratchnet.errors import RunError, an
 from scratchnet.runs import checkpoint
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.files import read_json, write_json
@@ -46,7 +46,8 @@ def main(argv):
     sources = [run.folder] + ([run.vqvae.folder] if run.vqvae else [])
     if flags.codes:
         if run.vqvae is None:
-            raise RunError(f"--codes: means nothing to a {run.flags.model}, which models no codes")
+            raise RunError(f"--codes: means nothing to {an(run.flags.model)}, which models no "
+                           f"codes")
         check_codes(run.folder, run.trained_on, open_vqvae(flags.codes, RECIPES, run.kind))
         run.config["flags"]["codes"] = flags.codes
         sources.append(Path(flags.codes))

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from models import RECIPES
-from scratchnet.errors import RunError
+from scratchnet.errors import RunError, an
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
@@ -115,7 +115,7 @@ def refusal(run, what):
                 f"train one with --z-dim 2")
     if what == "styles" and hasattr(model, "sample") and hasattr(model, "mean_image"):
         return "it shows one z as each class, and this run is not told the class; " + told(run)
-    return f"a {run.flags.model} has no {what}"
+    return f"{an(run.flags.model)} has no {what}"
 
 
 def told(run):
@@ -155,8 +155,8 @@ def check(run, what, flags):
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
     if flags.temperature and not (in_order(run.model) and what in ("samples", "completion")):
-        raise RunError(f"--temperature: means nothing to {what} of a {run.flags.model}; it is for "
-                       f"samples and completions of a pixelcnn or a prior")
+        raise RunError(f"--temperature: means nothing to {what} of {an(run.flags.model)}; it is "
+                       f"for samples and completions of a pixelcnn or a prior")
 
 
 def check_out(out, overwrite):

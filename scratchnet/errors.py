@@ -23,6 +23,11 @@ def in_brief(error):
     return words if words.isprintable() and len(words) <= 200 else shown(words, 200)
 
 
+def an(name):
+    """"an autoencoder", "a vae"."""
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
+
+
 class UserError(Exception):
     """Something the user gave cannot be used; the message says what to do."""
 

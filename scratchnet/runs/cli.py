@@ -18,9 +18,9 @@ from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
 from .flags import OWN_IMAGES, dashed, model_list, read_flags
-from .folder import barely_begun, check_free, claimed, clear, write_config
+from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
 from .log import label
-from .train import train
+from .train import total_steps, train
 
 INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, "
            "pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk])")
@@ -126,9 +126,16 @@ def train_a_model(kind, about, recipes, argv):
             print(f"\nStopped, and saved. Go on with:\n  {resume}", file=sys.stderr)
             return 128 + stopped
         from . import pictures  # Matplotlib takes a second
-        with optimizer.averaged():
-            drawn = pictures.draw_all(model, images, log, columns, folder, title(flags, images),
-                                      flags.seed)
+        try:
+            with optimizer.averaged():
+                drawn = pictures.draw_all(model, images, log, columns, folder,
+                                          title(flags, images), flags.seed)
+        except (Stopped, Exception) as error:
+            if not (stopped := stop_behind(error)):
+                raise
+            print(f"\nStopped, and all is trained and saved. Draw its pictures with:\n  {resume}",
+                  file=sys.stderr)
+            return 128 + stopped.number
         say(flags, closing(columns, units, log, folder, drawn, resume, flags))
 
 
@@ -136,6 +143,8 @@ def begin(folder, flags, kind, dataset, model, optimizer):
     """Make the folder that of this run, which goes on or begins; the progress it has, or None. No
     folder: another process writes it."""
     progress, continued = None, []
+    if folder:
+        check_has_room(folder / "checkpoint.npz", checkpoint.size(model, optimizer))
     if flags.resume:
         progress, continued = go_on(runs.read(flags.resume), flags, dataset, model, optimizer)
     elif folder:
@@ -190,6 +199,9 @@ def load_data(flags, kind, named):
     try:
         return data.load(name, flags.data_dir, not flags.quiet, kind.synthetic)
     except data.MissingDataError as error:
+        if named and not flags.resume and not getattr(flags, "codes", None):
+            raise data.MissingDataError(f"{error}, or use --dataset synthetic, which needs no file"
+                                        ) from None
         if named:
             raise
         flags.dataset = "synthetic"
@@ -283,7 +295,11 @@ def title(flags, dataset):
 def opening(flags, images, model, folder, progress):
     """The first line: what is trained, on what, by what, into where."""
     count = sum(p.size for p in model.parameters())
-    after = f", going on after step {progress['step']:,}" if progress else ""
+    after = ""
+    if progress:
+        whole = progress["step"] >= total_steps(images, flags)
+        after = (f", which is complete: {progress['step']:,} steps" if whole else
+                 f", going on after step {progress['step']:,}")
     several = f", {n} processes" if (n := processes(flags.batch_size)) > 1 else ""
     return (f"{title(flags, images)}: {len(images.train_images):,} training and "
             f"{len(images.test_images):,} {images.held_out} images; {count:,} parameters; "
@@ -293,8 +309,8 @@ def opening(flags, images, model, folder, progress):
 def closing(columns, units, log, folder, drawn, resume, flags):
     """The last lines: the test figures, where everything is, what to try next."""
     more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
-    after = (f"{flags.epochs} epoch{'s' * (flags.epochs > 1)}" if flags.epochs else
-             f"{flags.steps:,} steps")
+    count, unit = (flags.epochs, "epoch") if flags.epochs else (flags.steps, "step")
+    after = f"{count:,} {unit}{'s' * (count > 1)}"
     last, part = log.history[-1], log.held_out
     figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in columns)
     lines = [f"\n{part.capitalize()} set after {after}, in {units}:", f"  {figures}",

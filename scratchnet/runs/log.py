@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from ..backend import raw, to_numpy, xp
-from ..errors import DivergenceError
+from ..errors import CheckpointError, DivergenceError, in_brief
 from ..training import summarise
 from . import checkpoint
 from .files import replacing
@@ -40,6 +40,7 @@ class Log:
     model is evaluated on, "test" or "validation": how its figures are called."""
 
     def __init__(self, progress, folder, model, optimizer, held_out="test"):
+        self.kept = progress and progress["step"]  # of the last checkpoint; None: there is none
         progress = progress or {"step": 0, "epoch": {}, "window": {}, "counts": [0, 0],
                                 "seconds": 0.0, "history": [], "trace": []}
         self.step, self.seconds = progress["step"], progress["seconds"]
@@ -69,7 +70,8 @@ class Log:
         for step, metrics, (_, images) in zip(steps, found, self.waiting, strict=True):
             for name, value in metrics.items():
                 if not np.isfinite(value).all():
-                    raise diverged(step, f"the term {name!r} of the loss became {value.flat[0]}")
+                    raise self.diverged(step, f"the term {name!r} of the loss became "
+                                              f"{value.flat[0]}")
             if step == 1:
                 self.untrained = float(metrics.get("loss", 0))
             self.epoch.add(metrics, images)
@@ -87,11 +89,21 @@ class Log:
         -log p may begin near 0.)"""
         for name, value in test.items():
             if not math.isfinite(value):
-                raise diverged(self.step, f"the {self.held_out} figure {name!r} became {value}")
+                raise self.diverged(self.step, f"the {self.held_out} figure {name!r} became "
+                                               f"{value}")
         before, loss = self.untrained, test.get("loss", 0)
         if before is not None and loss > TOO_MUCH * (1 + abs(before)):
-            raise diverged(self.step, f"the {self.held_out} loss is {loss:.3g}, and that of the "
-                                      f"untrained model was {before:.3g}")
+            raise self.diverged(self.step, f"the {self.held_out} loss is {loss:.3g}, and that of "
+                                           f"the untrained model was {before:.3g}")
+
+    def diverged(self, step, what):
+        remedy = "train anew" if self.kept is None else f"go on with --resume {self.folder}"
+        return DivergenceError(f"step {step:,}: {what}. {self.what_is_kept()}: {remedy} and a "
+                               f"lower --lr")
+
+    def what_is_kept(self):
+        return "There is no checkpoint yet" if self.kept is None else (
+            f"The checkpoint of step {self.kept:,} is kept")
 
     def end_epoch(self, epoch, lr, test, save=True):
         train_means = self.look()
@@ -115,14 +127,22 @@ class Log:
         self.look()
         for name, parameter in self.model.named_parameters().items():
             if not bool(xp.isfinite(parameter.data).all()):
-                raise diverged(self.step, f"the parameter {name!r} became NaN or infinite")
+                raise self.diverged(self.step, f"the parameter {name!r} became NaN or infinite")
         seconds = self.seconds + time.monotonic() - self.started
-        checkpoint.save(self.folder / "checkpoint.npz", self.model, self.optimizer, {
-            "step": self.step, "counts": [self.epoch.images, self.window.images],
-            "seconds": seconds,
-            "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
-            "window": {n: v.tolist() for n, v in self.window.values.items()},
-            "history": self.history, "trace": self.trace})
+        path = self.folder / "checkpoint.npz"
+        try:
+            checkpoint.save(path, self.model, self.optimizer, {
+                "step": self.step, "counts": [self.epoch.images, self.window.images],
+                "seconds": seconds,
+                "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
+                "window": {n: v.tolist() for n, v in self.window.values.items()},
+                "history": self.history, "trace": self.trace})
+        except OSError as error:
+            needed = checkpoint.size(self.model, self.optimizer) / 1e6
+            raise CheckpointError(f"{path}, of {needed:,.1f} MB: {error.strerror or in_brief(error)}"
+                                  f". {self.what_is_kept()}: mend that, and go on with --resume "
+                                  f"{self.folder}") from None
+        self.kept = self.step
         self.write_tables()
         self.saved = time.monotonic()
 
@@ -160,11 +180,6 @@ def to_host(found):
     ends = np.cumsum([a.size for a in arrays])[:-1]
     moved = (part.reshape(a.shape) for part, a in zip(np.split(row, ends), arrays, strict=True))
     return [{name: next(moved) for name in metrics} for metrics in found]
-
-
-def diverged(step, what):
-    return DivergenceError(f"step {step}: {what}. The last good checkpoint is kept. Try a lower "
-                           f"--lr")
 
 
 def label(name):
