@@ -1,12 +1,13 @@
-"""Write what a trained run learned into a folder that is small enough to hand on.
+"""Write what a trained run learned into a folder, small enough to hand on.
 
     python export.py runs/vae-mnist --out pretrained/vae-mnist
-    python export.py runs/prior-mnist --out pretrained/prior-mnist --codes pretrained/vqvae-mnist
+    python export.py runs/prior-mnist --out pretrained/prior-mnist \\
+        --codes pretrained/vqvae-mnist
 
-The folder has the weights alone, the averaged ones where the run kept them, as float16 (a VQ-VAE's
-as they are: its codes must stay those that a prior was trained on); config.json, metrics.csv, the
-figures of evaluate.py, and pictures of what it draws. generate.py and evaluate.py take it as they
-take a run.
+The folder has the weights alone, the averaged ones where the run kept them, as
+float16 (a VQ-VAE's as they are: its codes must stay those that a prior was
+trained on); config.json, metrics.csv, the figures of evaluate.py, and pictures
+of what it draws. generate.py and evaluate.py take it as they take a run.
 """
 
 import sys

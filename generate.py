@@ -1,15 +1,15 @@
 """Make pictures with a trained run.
 
-    python generate.py runs/vae-mnist                               new images
-    python generate.py runs/vae-mnist --what interpolation          from one image to another
-    python generate.py pretrained/cvae-mnist --label 3              new images of one class
-    python generate.py pretrained/cvae-mnist --what styles          one z as each class
-    python generate.py runs/pixelcnn-mnist --temperature 0.9        nearer to what is likeliest
-    python generate.py runs/pixelcnn-mnist --what completion        the lower half, drawn anew
-    python generate.py runs/prior-mnist --num 64 --out new.npy      the images as an array
-    python generate.py runs/vqvae-mnist --input mine.png            what it makes of your own
-    python generate.py runs/pixelcnn-mnist --input FOLDER --what scores --out scores.csv
-    python generate.py runs/pixelcnn-mnist --input mine.png --what completion --mask mask.png
+    python generate.py runs/vae-mnist                         new images
+    python generate.py runs/vae-mnist --what interpolation    one to another
+    python generate.py pretrained/cvae-mnist --label 3        of one class
+    python generate.py pretrained/cvae-mnist --what styles    a z as each class
+    python generate.py runs/pixelcnn-mnist --temperature 0.9  the likelier ones
+    python generate.py runs/pixelcnn-mnist --what completion  the lower half
+    python generate.py runs/prior-mnist --num 64 --out new.npy      an array
+    python generate.py runs/vqvae-mnist --input mine.png      made of your own
+    python generate.py RUN --input FOLDER --what scores --out scores.csv
+    python generate.py RUN --input mine.png --what completion --mask mask.png
 """
 
 import sys

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import backend
 from ..backend import xp
-from ..errors import BackendError, RunError, UserError, in_brief, printable
+from ..errors import BackendError, RunError, UserError, fitted, in_brief, printable
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
@@ -116,7 +116,9 @@ def train_a_model(kind, about, recipes, argv):
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
-        say(flags, opening(flags, images, model, folder, progress))
+        for note in notes(flags, images):
+            say(flags, fitted(f"NOTE: {note}"))
+        say(flags, fitted(opening(flags, images, model, folder, progress)))
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
                              columns)
         if folder is None:
@@ -306,19 +308,37 @@ def opening(flags, images, model, folder, progress):
             f"{backend.describe()}{several}; into {folder}{after}")
 
 
+def notes(flags, images):
+    """What is taken in another way than the flags say it."""
+    n, blocks = len(images.train_images), getattr(flags, "blocks", 0)
+    if flags.batch_size > n:
+        yield f"--batch-size {flags.batch_size}: each step takes all {n:,} training images"
+    if len(given := getattr(flags, "dilations", [1])) not in (1, blocks):
+        yield (f"--dilations {' '.join(map(str, given))}: the {blocks} blocks take "
+               f"{' '.join(str(given[k % len(given)]) for k in range(blocks))}")
+
+
 def closing(columns, units, log, folder, drawn, resume, flags):
-    """The last lines: the test figures, where everything is, what to try next."""
+    """The last lines: the test figures and the best before them, where everything is, what to try
+    next."""
     more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
     count, unit = (flags.epochs, "epoch") if flags.epochs else (flags.steps, "step")
     after = f"{count:,} {unit}{'s' * (count > 1)}"
     last, part = log.history[-1], log.held_out
     figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in columns)
-    lines = [f"\n{part.capitalize()} set after {after}, in {units}:", f"  {figures}",
-             f"In {folder}/:", f"  {', '.join(drawn)}",
-             "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
-                                          "config.json") if (folder / n).exists()),
-             "Next:", f"  {resume} {more}"]
-    return "\n".join(lines)
+    foremost = f"{part}_{columns[0]}"  # the lower the better, whichever it is
+    best = min((row for row in log.history if foremost in row), key=lambda row: row[foremost])
+    lines = ["", fitted(f"{part.capitalize()} set after {after}, in {units}:"), f"  {figures}"]
+    if best[foremost] < last[foremost]:
+        lines += [f"  best so far: {label(columns[0])} {best[foremost]:.5g} after epoch "
+                  f"{best['epoch']}"]
+    lines += [f"In {folder}/:", fitted(f"  {', '.join(drawn)}"),
+              "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
+                                           "config.json") if (folder / n).exists()), "Next:"]
+    return "\n".join(lines + [f"  python {script} {shlex.quote(str(folder))}"
+                              for script in ("generate.py", "explore.py")
+                              if (Path(__file__).parents[2] / script).is_file()]
+                     + [f"  {resume} {more}"])
 
 
 def say(flags, text):

@@ -14,7 +14,7 @@ import difflib
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, shown
+from ..errors import RunError, fitted, shown
 from ..optim import SCHEDULES
 from . import data
 from .data import script_of
@@ -198,7 +198,8 @@ def build_parser(kind, about, recipes, model=None):
     """The parser of a training script, for this model. recipes: {model: Recipe}."""
     models, datasets = tuple(recipes), data.KINDS[kind].datasets
     recipe = recipes[model] if model in models else None
-    about = f"{model}: {recipe.about}" if recipe else f"{about}\n{model_list(kind, recipes)}"
+    about = fitted(f"{model}: {recipe.about}") if recipe else "\n".join(
+        [about, model_list(kind, recipes)])
     parser = Parser(script_of(kind), about, f"{'' if datasets else 'PATH '}--model "
                     f"{model if recipe else 'MODEL'}")
     changed = recipe.training | recipe.sizes if recipe else {}
@@ -218,7 +219,8 @@ def model_list(kind, recipes):
     """The models, a line each, and how to start one."""
     width, script = max(map(len, recipes)), script_of(kind)
     what = "" if data.KINDS[kind].datasets else " PATH"
-    return "\n".join(["Models:", *(f"  {m:{width}}  {r.about}" for m, r in recipes.items()),
+    lines = (fitted(f"  {m:{width}}  {r.about}", width + 4) for m, r in recipes.items())
+    return "\n".join(["Models:", *lines,
                       "", "Start one; show its flags and defaults:",
                       f"  python {script}{what} --model vqvae",
                       f"  python {script} --model vqvae --help"])

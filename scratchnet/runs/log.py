@@ -97,8 +97,9 @@ class Log:
                                            f"the untrained model was {before:.3g}")
 
     def diverged(self, step, what):
-        remedy = "train anew" if self.kept is None else f"go on with --resume {self.folder}"
-        return DivergenceError(f"step {step:,}: {what}. {self.what_is_kept()}: {remedy} and a "
+        remedy = "train anew, with" if self.kept is None else (
+            f"go on with --resume {self.folder} and")
+        return DivergenceError(f"step {step:,}: {what}. {self.what_is_kept()}: {remedy} a "
                                f"lower --lr")
 
     def what_is_kept(self):
@@ -139,9 +140,9 @@ class Log:
                 "history": self.history, "trace": self.trace})
         except OSError as error:
             needed = checkpoint.size(self.model, self.optimizer) / 1e6
-            raise CheckpointError(f"{path}, of {needed:,.1f} MB: {error.strerror or in_brief(error)}"
-                                  f". {self.what_is_kept()}: mend that, and go on with --resume "
-                                  f"{self.folder}") from None
+            why = error.strerror or in_brief(error)
+            raise CheckpointError(f"{path} ({needed:,.1f} MB): {why}. {self.what_is_kept()}: mend "
+                                  f"that, and go on with --resume {self.folder}") from None
         self.kept = self.step
         self.write_tables()
         self.saved = time.monotonic()
@@ -194,7 +195,8 @@ class Table:
 
     def __init__(self, columns, held_out, epochs, quiet):
         self.columns, self.epochs, self.quiet = columns, epochs, quiet
-        self.parts = ("train", held_out)
+        # Of the training, as many as fit into 80 characters; metrics.csv has all.
+        self.parts = {"train": columns[:max(1, 6 - len(columns))], held_out: columns}
         self.begun = False
 
     def short(self, means):
@@ -205,12 +207,14 @@ class Table:
             return
         if not self.begun:
             self.begun = True
-            heads = "".join(label(n).rjust(11) for n in self.columns)
-            print(f"{'':13}" + "".join(f" {p + ' ':-<{len(heads) - 1}} " for p in self.parts))
-            print(f"{'epoch':>5} {'time':>6} " + heads * len(self.parts))
+            heads = {p: "".join(label(n).rjust(11) for n in names)
+                     for p, names in self.parts.items()}
+            print(f"{'':13}" + "".join(f" {p + ' ':-<{len(h) - 1}}" for p, h in heads.items()))
+            print(f"{'epoch':>5} {'time':>6} " + "".join(heads.values()))
         minutes, seconds = divmod(int(row["seconds"]), 60)
         print(f"{row['epoch']:>5} {minutes:>3}:{seconds:02d} " + "".join(
-            f"{row[f'{p}_{n}']:11.5g}" for p in self.parts for n in self.columns), flush=True)
+            f"{row[f'{p}_{n}']:11.5g}" for p, names in self.parts.items() for n in names),
+            flush=True)
 
     def progress_bar(self, epoch, done, total):
         return progress_bar(self.quiet, total=total, initial=done, unit="step",
