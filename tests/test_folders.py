@@ -195,9 +195,11 @@ def test_training_finds_a_full_disk_before_the_work_and_says_what_is_needed(monk
         raise OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(files, "lock", no_room)
     before = state("grey")
-    for argv in ["--resume", "grey", "--epochs", 2], [*VAE, "--out", "grey", "--overwrite"]:
+    for argv in (["--resume", "grey", "--epochs", 2], [*VAE, "--out", "grey", "--overwrite"],
+                 [*VAE, "--out", "new/grey"]):
         err = refused(capsys, train(*argv))
         assert "grey/checkpoint.npz: No space left" in err and "1.4 MB are needed" in err
+    assert not Path("new").exists()
     assert state("grey").keys() == before.keys() and "metrics.csv" in names("grey")
 
 

@@ -185,7 +185,7 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
         assert found["units"] == LINES[name]["neg_elbo"][1]
     assert f"{model} on {data_set}: 60 test images" in said
     assert f"after step {found['step']:,}; numpy" in said
-    assert ("  loss  " in out) == (name == "autoencoder")
+    assert ("\n  loss " in out) == (name == "autoencoder")
     run = opened(name)
     test = run.dataset()
     if name == "vqvae":

@@ -249,7 +249,7 @@ def test_what_a_run_says_is_what_it_did(monkeypatch, capsys):
         for name in metrics:
             assert float(row[name]) == pytest.approx(mean(name, steps), rel=1e-12)
     out = capsys.readouterr().out
-    assert "200 training and 60 test images; " in out
+    assert "200 training and 60 test images;\n  " in out
     lines, shown = out.splitlines(), ("neg_elbo", "reconstruction", "kl")
     for row in table:
         said, = (words for words in map(str.split, lines) if words[:1] == [row["epoch"]])

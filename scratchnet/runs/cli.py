@@ -118,7 +118,7 @@ def train_a_model(kind, about, recipes, argv):
         mpi.check_same(vars(flags), dataset.sha256, progress)
         for note in notes(flags, images):
             say(flags, fitted(f"NOTE: {note}"))
-        say(flags, fitted(opening(flags, images, model, folder, progress)))
+        say(flags, opening(flags, images, model, folder, progress))
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
                              columns)
         if folder is None:
@@ -207,8 +207,9 @@ def load_data(flags, kind, named):
         if named:
             raise
         flags.dataset = "synthetic"
-        print(f"NOTE: {name} is not on this machine and could not be downloaded; going on with "
-              f"SYNTHETIC images.\n      ({str(error).splitlines()[1].strip()})", file=sys.stderr)
+        print(fitted(f"NOTE: {name} is not on this machine and could not be downloaded; going on "
+                     f"with SYNTHETIC images. ({str(error).splitlines()[1].strip()})"),
+              file=sys.stderr)
         return data.load("synthetic", synthetic=kind.synthetic)
 
 
@@ -295,7 +296,7 @@ def title(flags, dataset):
 
 
 def opening(flags, images, model, folder, progress):
-    """The first line: what is trained, on what, by what, into where."""
+    """The first lines: what is trained, on what, by what, into where."""
     count = sum(p.size for p in model.parameters())
     after = ""
     if progress:
@@ -303,9 +304,10 @@ def opening(flags, images, model, folder, progress):
         after = (f", which is complete: {progress['step']:,} steps" if whole else
                  f", going on after step {progress['step']:,}")
     several = f", {n} processes" if (n := processes(flags.batch_size)) > 1 else ""
-    return (f"{title(flags, images)}: {len(images.train_images):,} training and "
-            f"{len(images.test_images):,} {images.held_out} images; {count:,} parameters; "
-            f"{backend.describe()}{several}; into {folder}{after}")
+    return "\n".join([
+        fitted(f"{title(flags, images)}: {len(images.train_images):,} training and "
+               f"{len(images.test_images):,} {images.held_out} images;"),
+        fitted(f"  {count:,} parameters; {backend.describe()}{several}; into {folder}{after}")])
 
 
 def notes(flags, images):

@@ -17,7 +17,16 @@ from .. import backend
 from ..errors import RunError, shown
 from ..fast.processes import processes
 from . import run as runs
-from .files import about, contents, lock, new_part, remove_parts, replacing, write_json
+from .files import (
+    about,
+    contents,
+    lock,
+    new_folder,
+    new_part,
+    remove_parts,
+    replacing,
+    write_json,
+)
 from .flags import RUN_ONLY
 from .pictures import PICTURES
 
@@ -92,8 +101,7 @@ def claimed(flags, dataset):
     may have begun or finished there while the data were loaded."""
     named = flags.resume or flags.out
     folder = Path(named) if named else unused(Path("runs", f"{flags.model}-{dataset.name}"))
-    folder.mkdir(parents=True, exist_ok=named is not None)
-    with locked(folder):
+    with new_folder(folder, exist_ok=named is not None), locked(folder):
         if not flags.resume:
             check_free(folder, flags.overwrite)
         yield folder

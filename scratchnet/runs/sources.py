@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import DataError, in_brief
-from .files import replacing
+from .files import new_folder, replacing
 from .formats import check_sum, cifar, idx, sha256_of, unpack, unzipped
 
 TIMEOUT = 15  # seconds without a byte before a download is given up
@@ -150,19 +150,6 @@ def download(path, urls, sha256, progress=True):
     raise MissingDataError(
         f"{path} is not there, and could not be downloaded:\n  " + "\n  ".join(tried) +
         "\nPut the file there yourself, or name its folder with --data-dir or $SCRATCHNET_DATA")
-
-
-@contextlib.contextmanager
-def new_folder(folder):
-    """Inside, there is this folder; in the end, none that was made for it and is empty."""
-    made = [part for part in (folder, *folder.parents) if not part.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            for part in made:
-                part.rmdir()
 
 
 def fetch(out, url, sha256, progress):
