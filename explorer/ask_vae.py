@@ -1,7 +1,5 @@
 """What the page asks of a VAE, or of a plain autoencoder: docs/06-vae.md."""
 
-import math
-
 import numpy as np
 
 from scratchnet import losses, no_grad
@@ -104,5 +102,4 @@ def sample_latent(runs, run, count=16, seed=0, label=None):
     z = generator(integer("seed", seed, 0, 10 ** 9), "pictures", 1).standard_normal(
         (count, len(mean)), dtype=np.float32)
     at = (z - mean) @ axes.T
-    return {"at": at, "images": decoded(runs, name, at, label),
-            "inside": math.sqrt(len(mean)) + 2}
+    return {"at": at, "images": decoded(runs, name, at, label)}
