@@ -26,7 +26,9 @@ def frame(runs, name):
         mean, axes = np.zeros(codes.shape[1], np.float32), np.eye(codes.shape[1], dtype=np.float32)
         if codes.shape[1] > 2:
             mean = codes.mean(0)
-            axes = np.linalg.svd(codes - mean)[2]  # all d, however few codes
+            axes = np.linalg.svd(codes - mean.astype(np.float64))[2]  # all d, however few codes
+            largest = np.take_along_axis(axes, abs(axes).argmax(axis=1)[:, None], axis=1)
+            axes = np.float32(axes * np.sign(largest))  # svd may turn an axis round
         runs.kept(name)["frame"] = mean, axes, codes, labels
     return runs.kept(name)["frame"]
 

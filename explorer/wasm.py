@@ -9,10 +9,12 @@ import numpy as np
 from . import (
     answers,
     ask_all,  # noqa: F401 - what can be asked
+    without_blas,
 )
 from .runs import Runs, found_in
 
 SITE = Path("/site")
+without_blas.use()
 
 
 def examples():

@@ -5,7 +5,19 @@
 const overHttp = document.documentElement.dataset.engine === "http";
 const token = new URLSearchParams(location.search).get("token") || "";
 
+// While an answer takes long, body.busy says so (style.css).
+let waiting = 0;
+function wait(by) {
+  waiting += by;
+  setTimeout(() => document.body.classList.toggle("busy", waiting > 0), waiting > 0 ? 600 : 0);
+}
+
 export async function call(name, args = {}) {
+  wait(1);
+  try { return await answered(name, args); } finally { wait(-1); }
+}
+
+async function answered(name, args) {
   let last;
   if (overHttp) {
     const reply = await post("ask", name, args);

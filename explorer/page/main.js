@@ -82,7 +82,7 @@ document.getElementById("theme").addEventListener("click", theme);
 document.getElementById("tabs").append(...Object.entries(PANELS).map(([name, [title]]) => make("a", { href: `#${name}` }, title)));
 addEventListener("hashchange", show);
 if (!PANELS[read()[0]]) main.replaceChildren(welcome());  // to be read meanwhile
-const bar = make("progress", { max: 1, value: 0.02 });
+const bar = make("progress", { max: 1, value: 0.02, "aria-label": "how far it is" });
 state.replaceChildren("Starting the engine: ", bar);
 start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); })
   .then(show).catch(fail);

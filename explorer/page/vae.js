@@ -93,7 +93,7 @@ async function panel(root, name, values, set, fail) {
   }
 
   const decode = latest(async () => {
-    const asked = at.join(",");
+    const asked = plane.dataset.at;
     const { image: found } = await call("decode", { run: name, at, label });
     paint(image, found);
     image.dataset.at = asked;
@@ -104,6 +104,7 @@ async function panel(root, name, values, set, fail) {
     moved();
   }
   function moved() {
+    plane.dataset.at = at.join(",");
     where.value = `(${axes.map((k) => at[k].toFixed(2)).join(", ")})`;
     sliders.forEach((one, k) => one.set(at[k]));
     drawPlane();
