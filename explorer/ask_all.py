@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     ask_backprop,
+    ask_book,
     ask_pixelcnn,
     ask_runs,
     ask_training,

@@ -14,71 +14,108 @@ import numpy as np
 
 import models
 from scratchnet.errors import UserError
-from scratchnet.runs import data, open_run
+from scratchnet.runs import data, open_run, synthetic
 
 from .ask_training import drawn
+from .book import Book
 from .runs import EXAMPLES, nearest_data
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PYODIDE = "https://cdn.jsdelivr.net/pyodide/v0.27.8/full/"
 # SHA-256 of that version's pyodide.js, as npm has it: npm pack pyodide@0.27.8
-HASHES = {"pyodide.js": ""}
-PARTS = ("scratchnet/**/*.py", "models/*.py", "explorer/*.py")  # what the worker imports
+HASHES = {"pyodide.js": "11394774b02fa67bb4513db9433b6a8303a3926da906e4255ec85ac97b719b4b"}
+PARTS = ("scratchnet/**/*.py", "models/*.py", "explorer/*.py", "exercises/**/*.py",
+         "tests/loops.py", "docs/[0-9]*.md")  # what the worker imports, and the exercises quote
+POLICY = ("default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{0}; worker-src 'self'; "
+          "connect-src 'self'{0}; style-src 'self'; img-src 'self' data:; base-uri 'none'; "
+          "form-action 'none'")
 
 
 def build(folder, runs, pyodide=None):
     """Write the site into the folder. Raises UserError for a folder with something else in it."""
     if folder.exists() and any(folder.iterdir()) and not (folder / "site.json").is_file():
         raise UserError(f"--build {folder}: there is something else in it; name an empty folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    if pyodide and not (pyodide / "pyodide.js").is_file():
+        raise UserError(f"--pyodide {pyodide}: there is no pyodide.js")
     shutil.copytree(HERE / "page", folder / "page", dirs_exist_ok=True)
-    page = (HERE / "page" / "index.html").read_text()
-    (folder / "index.html").write_text(page.replace('data-engine=""', 'data-engine="worker"'))
     where, hashes = PYODIDE, HASHES
     if pyodide:
         where = "pyodide/"
-        copy_pyodide(pyodide, folder / where)
+        shutil.copytree(pyodide, folder / where, dirs_exist_ok=True)
         hashes = {"pyodide.js": hashlib.sha256((pyodide / "pyodide.js").read_bytes()).hexdigest()}
-    (folder / "site.json").write_text(json.dumps({"pyodide": where, "hashes": hashes}))
-    (folder / "engine.zip").write_bytes(engine(runs))
+    write(folder / "site.json", json.dumps({"pyodide": where, "hashes": hashes}))
+    policy = POLICY.format("" if pyodide else f" {PYODIDE.partition('/pyodide/')[0]}")
+    write(folder / "index.html", as_static((HERE / "page" / "index.html").read_text(), policy))
+    book = Book()
+    for address in book.pages:
+        found = book.page(address)
+        write(folder / "book" / address,
+              found if isinstance(found, bytes) else as_static(found, policy))
+    opened = {}
+    for name, run in runs.items():
+        try:
+            opened[name] = open_run(run, models.RECIPES)
+        except UserError as error:
+            print(f"without {name}: {error}")
+            continue
+        weights = (Path(run) / "checkpoint.npz").read_bytes()
+        write(folder / "runs" / name / "checkpoint.npz", weights)
+    examples = examples_of(opened.values())
+    for kind, arrays in examples.items():
+        write(folder / "examples" / f"{kind}.npz", packed(arrays))
+    write(folder / "engine.zip", engine({name: runs[name] for name in opened}, list(examples)))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    first = sum((folder / file).stat().st_size for file in ("index.html", "engine.zip"))
+    print(f"{folder}: {size / 1e6:.1f} MB, of which the engine that a page starts with "
+          f"{first / 1e6:.1f}")
 
 
-def copy_pyodide(source, folder):
-    if not (source / "pyodide.js").is_file():
-        raise UserError(f"--pyodide {source}: there is no pyodide.js")
-    shutil.copytree(source, folder, dirs_exist_ok=True)
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def engine(runs):
-    """What the worker unpacks: sources, runs, a few test images of each kind."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+def as_static(page, policy):
+    """A page that the worker answers, with its policy: a web host may add no headers."""
+    return page.replace('data-engine=""', 'data-engine="worker"').replace(
+        "<head>", f'<head>\n<meta http-equiv="Content-Security-Policy" content="{policy}">')
+
+
+def engine(runs, kinds):
+    """What the worker unpacks: sources, what is known of the runs, the digits of fonts."""
+    found = io.BytesIO()
+    with zipfile.ZipFile(found, "w", zipfile.ZIP_DEFLATED) as archive:
         for pattern in PARTS:
             for path in sorted(ROOT.glob(pattern)):
                 archive.write(path, path.relative_to(ROOT))
         for name, run in runs.items():
-            for file in ("config.json", "checkpoint.npz", "evaluation.json", "metrics.csv"):
+            for file in ("config.json", "evaluation.json", "metrics.csv"):
                 if (Path(run) / file).is_file():
                     archive.write(Path(run) / file, f"runs/{name}/{file}")
-        arrays = io.BytesIO()
-        np.savez_compressed(arrays, **examples_of(runs))
-        archive.writestr("examples.npz", arrays.getvalue())
-    return packed.getvalue()
+        archive.writestr("examples.json", json.dumps(kinds))
+        glyphs = io.BytesIO()
+        np.save(glyphs, np.uint8(np.rint(255 * synthetic._glyphs())))
+        archive.writestr("glyphs.npy", glyphs.getvalue())
+    return found.getvalue()
+
+
+def packed(arrays):
+    found = io.BytesIO()
+    np.savez_compressed(found, **arrays)
+    return found.getvalue()
 
 
 def examples_of(runs):
-    """The arrays of examples.npz: EXAMPLES test images of each kind that the runs are of."""
+    """{kind of images that the runs are of: EXAMPLES test images, labels and title}."""
     found = {}
-    for folder in runs.values():
-        run = open_run(folder, models.RECIPES)
+    for run in runs:
         run = run.vqvae or run
         key = run.kind if data.KINDS[run.kind].datasets else run.trained_on["name"]
-        if f"{key}.images" not in found:
+        if key not in found:
             images, title = nearest_data(run)
             images = images.limited(EXAMPLES)
-            found |= {f"{key}.images": images.test_images, f"{key}.title": title,
-                      f"{key}.labels": np.asarray(images.test_labels)}
+            found[key] = {"images": images.test_images, "title": title,
+                          "labels": np.asarray(images.test_labels)}
     images, labels, title = drawn()  # for the training that is watched
-    found |= {"digits.images": images, "digits.labels": labels, "digits.title": title}
-    return found | {"kinds": sorted({key.partition(".")[0] for key in found})}
+    return found | {"digits": {"images": images, "labels": labels, "title": title}}

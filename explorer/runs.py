@@ -20,11 +20,12 @@ EXAMPLES = 500  # test images at hand
 @dataclass
 class Runs:
     """folders: {name: folder of a run}. examples: {kind of images: (images, labels, title)} where
-    they lie beside the page; None: from the data sets of this computer, or drawn. exercises, book:
-    what explorer/ask_book.py needs."""
+    they lie beside the page; None: from the data sets of this computer, or drawn. fetch: a function
+    that brings the weights of the run of this name, where they do not lie here yet."""
 
     folders: dict
     examples: dict = None
+    fetch: object = None
     opened: dict = field(default_factory=dict)
     memory: dict = field(default_factory=dict)
     places: tuple = ()  # where runs may yet begin: look() finds them
@@ -36,6 +37,8 @@ class Runs:
         folder = self.folders.get(name) if isinstance(name, str) else None
         if folder is None:
             raise Wrong(f"run: {str(name)[:60]!r} is none of {', '.join(self.folders) or 'none'}")
+        if self.fetch:
+            self.fetch(name)
         stamp = Path(folder, "checkpoint.npz")
         stamp = stamp.stat().st_mtime_ns if stamp.exists() else 0
         if self.opened.get(name, (None, None))[1] != stamp:
@@ -133,7 +136,7 @@ def runs(runs):
         try:
             run = read_run(folder)
             entry = {"model": run.flags.model, "title": run.title}
-            if not Path(folder, "checkpoint.npz").is_file():
+            if not (runs.fetch or Path(folder, "checkpoint.npz").is_file()):
                 entry["error"] = "no checkpoint yet"
         except UserError as error:
             entry = {"error": str(error)}

@@ -1,10 +1,12 @@
 """The page over HTTP, for this computer alone: files, answers as JSON, streams of answers."""
 
+import functools
 import json
 import secrets
 import socket
 import threading
 import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -15,11 +17,13 @@ from scratchnet.errors import UserError
 
 from . import ask_all  # noqa: F401 - what can be asked
 from .answers import LARGEST, parts
+from .book import Book
 from .runs import Runs
 
 HERE = Path(__file__).resolve().parent
 AT_WORK = 64  # requests that wait or are answered; more are told to come again
-RUNS_CODE = {"run_cell", "check_exercise"}  # for these the token of the address is needed
+# for these the token of the address is needed; each waits for a process of its own
+RUNS_CODE = {"run_cell", "end_session", "check_exercise"}
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
           "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
@@ -27,6 +31,7 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'sel
 def application(runs, port, token):
     """The WSGI application. One answer, or part of a stream, is computed at a time."""
     app, turn, room = bottle.Bottle(), threading.Lock(), threading.BoundedSemaphore(AT_WORK)
+    book = Book()
     hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
 
     @app.hook("before_request")
@@ -52,11 +57,34 @@ def application(runs, port, token):
     def file(name):
         return bottle.static_file(name, root=HERE / "page")
 
+    @app.get("/index.html")
+    def same_page():
+        return page()
+
+    @app.get("/book/<address:path>")
+    def book_page(address):
+        if address not in book.pages:
+            raise bottle.HTTPError(404)
+        try:
+            found = rendered(address)
+        except UserError as error:
+            raise refused(501, str(error)) from None
+        if isinstance(found, bytes):
+            bottle.response.content_type = "image/png"
+            return found
+        return found.replace('data-engine=""', 'data-engine="http"')
+
+    @functools.cache
+    def rendered(address):
+        return book.page(address)
+
     def request_of(name):
         if name in RUNS_CODE and not secrets.compare_digest(
                 bottle.request.headers.get("X-Token", "").encode(), token.encode()):
             raise refused(403, "to run code the address must be the one that explore.py printed")
-        if (bottle.request.content_length or 0) > LARGEST:
+        length = bottle.request.content_length or 0
+        if length > LARGEST:  # who still sends would not read the refusal
+            bottle.request.environ["wsgi.input"].read(min(length, 8 * LARGEST))
             raise refused(413, f"a request has at most {LARGEST:,} bytes")
         try:
             return json.loads(bottle.request.body.read(LARGEST) or b"{}")
@@ -71,7 +99,7 @@ def application(runs, port, token):
         answered = parts(runs, name, request)
         try:
             while True:
-                with turn:
+                with nullcontext() if name in RUNS_CODE else turn:
                     part = next(answered, None)
                 if part is None:
                     return

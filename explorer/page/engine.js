@@ -3,19 +3,33 @@
 // ends it. An answer with {error} in it is thrown as an Error.
 
 const overHttp = document.documentElement.dataset.engine === "http";
-const token = new URLSearchParams(location.search).get("token") || "";
+const site = new URL("../", import.meta.url);
+const token = kept("token", new URLSearchParams(location.search).get("token"));
+
+// A value of this browser's, now this one if it is given; "" if there is none.
+export function kept(name, value) {
+  try {
+    if (value !== null && value !== undefined) localStorage.setItem(name, value);
+    return localStorage.getItem(name) || "";
+  } catch { return value || ""; }  // storage is switched off
+}
+
+// As call(), with an end: explore.py ends what takes too long itself, a worker is ended here.
+export async function callFor(seconds, name, args) {
+  const late = setTimeout(() => overHttp || endWorker(`it was stopped after ${seconds} s`), 1000 * seconds);
+  try { return await call(name, args); } finally { clearTimeout(late); }
+}
 
 // While an answer takes long, body.busy says so (style.css).
-let waiting = 0;
-function wait(by) {
-  waiting += by;
-  setTimeout(() => document.body.classList.toggle("busy", waiting > 0), waiting > 0 ? 600 : 0);
-}
-
+const late = new Set();
 export async function call(name, args = {}) {
-  wait(1);
-  try { return await answered(name, args); } finally { wait(-1); }
+  const own = {}, timer = setTimeout(() => busy(late.add(own)), 600);
+  try { return await answered(name, args); } finally {
+    clearTimeout(timer);
+    if (late.delete(own)) busy();
+  }
 }
+const busy = () => document.body.classList.toggle("busy", late.size > 0);
 
 async function answered(name, args) {
   let last;
@@ -53,8 +67,9 @@ export function stream(name, args, part, done = () => {}, failed = (error) => { 
 }
 
 function post(kind, name, args, signal) {
-  return fetch(`${kind}/${name}`, {
+  return fetch(new URL(`${kind}/${name}`, site), {
     method: "POST", body: JSON.stringify(args), signal, headers: { "X-Token": token },
+    keepalive: name === "end_session",  // also when the page is closed
   }).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new Error("explore.py does not answer any more; start it again");
@@ -84,7 +99,7 @@ function withArrays(value) {
 // ---------------------------------------------------------------- the worker
 
 const asked = new Map();
-let worker, number = 0;
+let worker, started, number = 0;
 
 function ask(name, args, part, done) {
   asked.set(number += 1, { part, done });
@@ -92,10 +107,23 @@ function ask(name, args, part, done) {
   return number;
 }
 
-// Start the worker; progress(words, share from 0 to 1). Over HTTP there is nothing to start.
+// End the worker and what it is at; start() begins another. Over HTTP there is nothing to end.
+export function endWorker(why) {
+  if (worker) worker.terminate();
+  worker = started = undefined;
+  for (const { part, done } of asked.values()) { part({ error: why }); if (done) done(); }
+  asked.clear();
+}
+
+// Start the worker, unless it is; progress(words, share from 0 to 1). Over HTTP there is none.
 export function start(progress) {
   if (overHttp) return Promise.resolve();
-  worker = new Worker("page/worker.js");
+  started ||= begun(progress).catch((error) => { endWorker(error.message); throw error; });
+  return started;
+}
+
+function begun(progress) {
+  worker = new Worker(new URL("worker.js", import.meta.url));
   return new Promise((ready, failed) => {
     worker.onerror = (event) => failed(new Error(event.message));
     worker.onmessage = ({ data }) => {

@@ -2,6 +2,7 @@
 
 import { call, start } from "./engine.js";
 import { make } from "./tools.js";
+import "./theme.js";
 
 const PANELS = {
   vae: ["VAE", () => import("./vae.js"), "Drag over a plane of codes: the decoder draws what lies there."],
@@ -10,6 +11,7 @@ const PANELS = {
   backprop: ["Backprop", () => import("./backprop.js"), "Type an expression, and step through its values and its gradients."],
   training: ["Training", () => import("./training.js"), "Watch a VAE arrange digits, or a codebook settle on points."],
   runs: ["Runs", () => import("./runs.js"), "Lay the curves and pictures of runs side by side, also while they train."],
+  exercises: ["Exercises", () => import("./exercises.js"), "Write the lines of the book's formulas, and have them checked."],
 };
 
 const main = document.getElementById("main"), state = document.getElementById("state");
@@ -66,19 +68,13 @@ function welcome() {
   return make("div", {}, make("h1", {}, "VAE, VQ-VAE and PixelCNN, to touch"),
     make("p", {}, "The engine that trains these models answers this page: nothing here is a recording."),
     make("div", { class: "columns" }, Object.entries(PANELS).map(([name, [title, , words]]) => make("div", { class: "card" },
-      make("h2", {}, make("a", { href: `#${name}` }, title)), make("p", { class: "soft" }, words || "")))),
+      make("h2", {}, make("a", { href: `#${name}` }, title)), make("p", { class: "soft" }, words || ""))),
+    make("div", { class: "card" }, make("h2", {}, make("a", { href: "book/index.html" }, "The book")),
+      make("p", { class: "soft" }, "Eleven chapters from the chain rule to a PixelCNN, with code that runs on the page."))),
     broken.length ? make("div", {}, make("h2", {}, "Runs that cannot be shown"), make("ul", {}, broken.map((run) =>
       make("li", {}, `${run.name}: ${run.error}`)))) : null);
 }
 
-function theme() {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  dispatchEvent(new Event("themechange"));
-}
-
-document.getElementById("theme").addEventListener("click", theme);
 document.getElementById("tabs").append(...Object.entries(PANELS).map(([name, [title]]) => make("a", { href: `#${name}` }, title)));
 addEventListener("hashchange", show);
 if (!PANELS[read()[0]]) main.replaceChildren(welcome());  // to be read meanwhile

@@ -75,6 +75,17 @@ export function slider(label, low, high, step, value, oninput) {
 export const COLOURS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300",
   "#b9ac70", "#717581", "#92dadd"];
 
+// Code to write in: as tall as its lines; Ctrl+Enter runs it. write(text) replaces it.
+export function editor(code, label, onrun, onchange) {
+  const text = make("textarea", { class: "code", "aria-label": label, spellcheck: "false", autocapitalize: "off",
+    autocomplete: "off", wrap: "off", oninput: () => { fit(); onchange(); },
+    onkeydown: (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); onrun(); } } });
+  const fit = () => { text.rows = text.value.split("\n").length; };
+  text.write = (value) => { text.value = value; fit(); };
+  text.write(code);
+  return text;
+}
+
 // The same as make, of an SVG.
 export function svg(tag, attributes = {}, ...inside) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);

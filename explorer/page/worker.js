@@ -13,7 +13,7 @@ async function begin() {
   const found = [...new Uint8Array(await crypto.subtle.digest("SHA-256", source))]
     .map((byte) => byte.toString(16).padStart(2, "0")).join("");
   if (found !== hashes["pyodide.js"]) throw new Error("pyodide.js is not the one that this page was made with");
-  importScripts(new URL("pyodide.js", base));
+  importScripts(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
   const python = await loadPyodide({ indexURL: base.href });
   postMessage({ progress: "NumPy", share: 0.5 });
   await python.loadPackage("numpy", { messageCallback: () => {} });
@@ -33,14 +33,18 @@ self.onmessage = async ({ data }) => {
   await begun;
   if (data.end) return void ended.add(data.end);
   const { number, name, args } = data;
-  const parts = asked(name, args);
-  for (;;) {
-    const { value, done } = parts.next();
-    if (done) break;
-    postMessage({ number, part: value });
-    await new Promise((turn) => setTimeout(turn));  // other messages, an end among them
-    if (ended.delete(number)) { parts.return(); break; }
+  try {
+    const parts = asked(name, args);
+    for (;;) {
+      const { value, done } = parts.next();
+      if (done) break;
+      postMessage({ number, part: value });
+      await new Promise((turn) => setTimeout(turn));  // other messages, an end among them
+      if (ended.delete(number)) { parts.return(); break; }
+    }
+    parts.destroy();
+  } catch (error) {  // of Pyodide itself: Python's own are answers
+    postMessage({ number, part: JSON.stringify({ error: `Python broke off, reset it: ${error.message}` }) });
   }
-  parts.destroy();
   postMessage({ number, over: true });
 };

@@ -11,7 +11,7 @@ PANELS = {
     "pixelcnn?run=gated-classes-mnist&completed=1": "[data-rows='28']",
     "pixelcnn?run=prior-cifar10": "[data-at]", "backprop?step=9": ".tape",
     "backprop?run=vae2-mnist": ".tape", "training": "[data-step='0']",
-    "training?what=codebook": "[data-step='0']", "runs?model=all": "td"}
+    "training?what=codebook": "[data-step='0']", "runs?model=all": "td", "exercises": "textarea"}
 NAMED = {"button", "link", "combobox", "textbox", "slider", "spinbutton", "checkbox", "application",
          "image", "img", "meter", "progressbar", "Canvas", "listbox"}
 CONTROLS = """() => [...document.querySelectorAll("a[href], button, select, input, textarea, summary, [tabindex]")]
