@@ -5,7 +5,7 @@ import { make } from "./tools.js";
 import "./theme.js";
 
 const PANELS = {
-  vae: ["VAE", () => import("./vae.js")],
+  vae: ["VAE", () => import("./vae.js"), "Drag over a plane of codes: the decoder draws what lies there."],
   vqvae: ["VQ-VAE", () => import("./vqvae.js"), "Draw an image, see the codes that stand for it, and change them."],
   pixelcnn: ["PixelCNN", () => import("./pixelcnn.js"), "Draw half an image: the model completes it, pixel after pixel, and says what each pixel cost."],
   backprop: ["Backprop", () => import("./backprop.js"), "Type an expression, and step through its values and its gradients."],
@@ -46,14 +46,21 @@ async function show() {
     else tab.removeAttribute("aria-current");
   }
   say("");
-  if (!PANELS[name]) return void main.replaceChildren(welcome());
-  document.title = `${PANELS[name][0]}: scratchnet`;
+  const root = make("div");
+  main.replaceChildren(root);
+  document.title = PANELS[name] ? `${PANELS[name][0]}: scratchnet` : "scratchnet: VAE, VQ-VAE and PixelCNN, to touch";
+  const set = (changed) => {
+    Object.assign(values, changed);
+    if (root.isConnected) write(name, values);
+  };
   try {
+    ({ runs } = await call("runs"));  // another may have begun
+    if (!PANELS[name]) return void root.append(welcome());
     const panel = await PANELS[name][1]();
-    main.replaceChildren();
-    const set = (changed) => write(name, Object.assign(values, changed));
-    leave = (await panel.show(main, { runs, values, set, say, fail })) || (() => {});
-  } catch (error) { fail(error); }
+    const end = await panel.show(root, { runs, values, set, say, fail: (error) => root.isConnected && fail(error) });
+    if (root.isConnected) leave = end || leave;
+    else if (end) end();  // it was left before it was there
+  } catch (error) { if (root.isConnected) fail(error); }
 }
 
 function welcome() {
@@ -70,7 +77,8 @@ function welcome() {
 
 document.getElementById("tabs").append(...Object.entries(PANELS).map(([name, [title]]) => make("a", { href: `#${name}` }, title)));
 addEventListener("hashchange", show);
-const bar = make("progress", { max: 1, value: 0.02 });
+if (!PANELS[read()[0]]) main.replaceChildren(welcome());  // to be read meanwhile
+const bar = make("progress", { max: 1, value: 0.02, "aria-label": "how far it is" });
 state.replaceChildren("Starting the engine: ", bar);
 start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); })
-  .then(() => call("runs")).then((found) => { runs = found.runs; return show(); }).catch(fail);
+  .then(show).catch(fail);
