@@ -55,6 +55,13 @@ class Run:
         """(H, W, C) of the data; for a prior, of a grid of codes."""
         return tuple(self.trained_on["image_shape"])
 
+    @property
+    def classes(self):
+        """The names of its classes, of a data set that is known by its name."""
+        known = self.kind in data.KINDS and data.KINDS[self.kind].datasets
+        source = data.SOURCES.get(self.trained_on["name"]) if known else None
+        return source.classes if source else ()
+
     def checksum(self):
         """SHA-256 of the data it was trained on and of everything it learned."""
         digest = hashlib.sha256(self.trained_on["sha256"].encode())
@@ -180,6 +187,8 @@ def open_run(folder, recipes):
                             num_classes=run.trained_on["num_classes"])
     if "codes" in recipe.has:
         run.vqvae = own_vqvae(run, recipes)
+        run.trained_on["title"] = title_of_codes(  # it may have been moved
+            run.vqvae.trained_on["title"], run.vqvae, run.image_shape)
         shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
     run.model = build_model(recipe, shape, run.flags)
     _, run.units = recipe.shows(run.flags)
@@ -275,9 +284,13 @@ def encoded(dataset, vqvae, train=True, flip=False):
     test = grids_of(vqvae.model, dataset.test_images)
     train = grids_of(vqvae.model, dataset.train_images) if train else test[:0]
     mirrored = grids_of(vqvae.model, dataset.train_images[:, :, ::-1]) if flip else None
-    height, width = test.shape[1:3]
-    title = f"{dataset.title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"
+    title = title_of_codes(dataset.title, vqvae, test.shape[1:])
     return CodeDataset(dataset.name, title, train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(vqvae), len(vqvae.model.e),
                        vqvae.model.decode_codes, held_out=dataset.held_out,
-                       train_mirrored=mirrored)
+                       classes=dataset.classes, train_mirrored=mirrored)
+
+
+def title_of_codes(title, vqvae, shape):
+    height, width = shape[:2]
+    return f"{title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"
