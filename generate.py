@@ -60,7 +60,7 @@ def main(argv):
     def dataset(): return given or run.dataset(flags.data_dir, not flags.quiet)
     ask = Request(run.model, run.title, run.image_shape, dataset, flags.seed, flags.num,
                   flags.label, flags.temperature, mask, flags.quiet, bool(given),
-                  given.classes if given and given.classes else run.classes)
+                  run.classes)
     array, figure = make(what, ask)
     if out.suffix == ".npy":
         with replacing(out) as file:

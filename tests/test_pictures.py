@@ -303,7 +303,9 @@ def test_more_than_two_dimensions_are_shown_where_the_classes_are_furthest_apart
     axes = figures.latent_plane(codes, labels, "").axes[0]
     for name, value in zip((axes.get_xlabel(), axes.get_ylabel()), ratios, strict=True):
         assert f"{value:.2g} times that within" in name
-    figures.latent_plane(np.ones((9, 3)), np.arange(9) // 3, "")  # codes that are all alike
+    figures.discriminants(np.ones((9, 3)), np.arange(9) // 3)  # codes that are all alike
+    axes = figures.latent_plane(codes[:49], labels[:49], "").axes[0]  # chance would separate them
+    assert "principal component 1" in axes.get_xlabel()
 
 
 def test_codes_that_lie_far_out_do_not_make_a_spot_of_the_rest(rng):

@@ -59,13 +59,13 @@ def framed(width, height, title, note):
 
 
 def grid(images, columns, title, note="", pairs=False, gap=2, names=(), heads=()):
-    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches. names:
-    of the rows; heads: of the columns, those of two lines without the second where it is too long.
-    """
+    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches, or 0.8
+    inches in many rows. names: of the rows; heads: of the columns, those of two lines without the
+    second where it is too long."""
     picture, rows = mosaic(images, columns, gap, pairs), -(-len(images) // columns)
     (height, width), tile = picture.shape[:2], images.shape[1:3]
     left = max((LETTER * len(name) + 0.1 for name in names), default=0)
-    inch = min((8.0 - left) / width, 1.6 / (tile[0] + gap))  # that a pixel has
+    inch = min((8.0 - left) / width, min(1.6, max(0.8, 8 / rows)) / (tile[0] + gap))  # of a pixel
     for chosen in heads, [head.split("\n")[0] for head in heads]:
         lines = [line for head in chosen for line in head.split("\n")]
         if max(map(len, lines), default=0) * LETTER <= (tile[1] + gap) * inch:
@@ -150,14 +150,15 @@ def discriminants(codes, labels):
 def latent_plane(codes, labels, title, classes=()):
     """Test images as points, coloured by class, which is named at its middle: z itself, or where it
     has more than two dimensions its plane that separates the classes best, or if there are less
-    than three, its first two principal components. classes: their names, if they have some."""
+    than three, or so few images that some plane would always do, its first two principal
+    components. classes: their names, if they have some."""
     from matplotlib.patheffects import withStroke
 
     names, present = ["$z_1$", "$z_2$"], np.unique(labels)
     note = "codes of the test images"
     if codes.shape[1] == 1:
         codes, names[1] = np.stack([codes[:, 0], labels], 1), "class"
-    elif codes.shape[1] > 2 and 2 < len(present) < len(codes):
+    elif codes.shape[1] > 2 and len(present) > 2 and len(codes) >= 10 * codes.shape[1]:
         note += (f", projected from {codes.shape[1]} dimensions on the two axes that separate the "
                  f"classes best,\nwith the standard deviation within a class as unit")
         codes, ratios = discriminants(codes, labels)
@@ -174,7 +175,8 @@ def latent_plane(codes, labels, title, classes=()):
     axes = figure.subplots()
     order = np.random.default_rng(0).permutation(len(codes))  # no class on top of the others
     colours = np.array(DIGIT_COLOURS)[labels % 10]
-    axes.scatter(*codes[order].T, s=5, c=colours[order], alpha=0.6, linewidths=0)
+    axes.scatter(*codes[order].T, s=min(30, 500 / len(codes) ** 0.5), c=colours[order], alpha=0.6,
+                 linewidths=0)
     for k in present if len(present) > 1 else ():
         name = str(classes[k] if k < len(classes) else k)
         axes.scatter([], [], s=30, color=DIGIT_COLOURS[k % 10], label=name)

@@ -26,7 +26,8 @@ class Request:
     function, called where test images are needed; seed: of all that is drawn at random; num: how
     many (None: as many as look well); label: of which class; temperature, mask: see
     models/sampling.py; quiet: without a progress bar. given: the dataset's images are the user's
-    own, and are taken in their order. classes: their names, if they have some."""
+    own, and are taken in their order. classes: the names of those that the
+    model knows, if they have some."""
 
     model: object
     title: str
@@ -189,7 +190,8 @@ def latent(ask):
     codes = np.concatenate([to_numpy(mean_code(ask.model.encode(
         to_batch(images[part]), **classes(ask.model, labels[part])))) for part in parts])
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
-    return codes, lambda: figures.latent_plane(codes, labels, title, ask.classes)
+    return codes, lambda: figures.latent_plane(
+        codes, labels, title, ask.dataset().classes or ask.classes)
 
 
 def completion(ask, times=4):

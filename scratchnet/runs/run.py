@@ -107,7 +107,7 @@ class Run:
             raise RunError(f"{path}: has labels up to {y.max()}, but this run the classes 0 to "
                            f"{self.model.num_classes - 1}")
         return Dataset("given", printable(Path(path).name), x[:0], None, x, y, "", said=part.said,
-                       names=part.names)
+                       names=part.names, classes=part.classes)
 
 
 @dataclass(frozen=True)
