@@ -122,10 +122,19 @@ class Wrong(Exception):
     """What the student is told."""
 
 
+class Printed(io.StringIO):
+    """What is printed, as far as it is shown: a loop may print for ever."""
+
+    def write(self, text):
+        super().write(text[:max(0, 1000 - self.tell())])
+        return len(text)
+
+
 def check(number, source):
     """("passed" | "failed" | "unwritten", what to tell the student) of the text of his file."""
-    exercise, printed = exercises()[number], io.StringIO()
-    with warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.redirect_stdout(printed):
+    exercise, printed = exercises()[number], Printed()
+    with warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.redirect_stdout(
+            printed), contextlib.redirect_stderr(printed):
         warnings.simplefilter("ignore")
         try:
             compare(exercise, student(exercise, source))
@@ -148,6 +157,9 @@ def student(exercise, source):
     if exercise.call not in found:
         raise Wrong(f"There is no {exercise.call} in this file any more: keep the name that the "
                     f"page gives")
+    if not callable(found[exercise.call]):
+        raise Wrong(f"{exercise.call} is {found[exercise.call]!r:.40} in this file: nothing that "
+                    f"can be called")
     return found[exercise.call]
 
 
@@ -193,6 +205,6 @@ def in_words(error, file, source):
         what += "\nWrite what you predict in the place of the names."
     if "bitwise_xor" in what or "for ^" in what:
         what += "\nA power is written x ** 2; ^ is something else in Python."
-    if not at and "()" not in what:  # it went wrong where the result was looked at
+    if not (at or "()" in what or isinstance(error, SyntaxError)):
         at = "What came back cannot be used: "
     return "failed", f"{at}{type(error).__name__}{': ' * bool(what)}{what}"

@@ -26,8 +26,8 @@ class Request:
     function, called where test images are needed; seed: of all that is drawn at random; num: how
     many (None: as many as look well); label: of which class; temperature, mask: see
     models/sampling.py; quiet: without a progress bar. given: the dataset's images are the user's
-    own, and are taken in their order. classes: the names of those that the
-    model knows, if they have some."""
+    own, and are taken in their order. classes: the names of those that the model
+    knows, if they have some."""
 
     model: object
     title: str
