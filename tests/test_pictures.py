@@ -115,14 +115,14 @@ def test_between_two_images_z_moves_in_equal_steps(rng, monkeypatch):
 
 def test_a_row_of_styles_is_a_class_and_a_column_a_code(rng, monkeypatch):
     model = vae(rng, num_classes=3)
-    ask, how = asked(model, (3, 4, 1), rng, num=5, seed=4, classes=("a", "b", "c")), {}
+    ask, how = asked(model, (3, 4, 1), rng, num=5, seed=4, classes=("a", "$b$")), {}
     found, rows, title, note = drawn("styles", ask, monkeypatch, how)
     z = generator(4, "pictures").standard_normal((5, 2), dtype=np.float32)
     for label in range(3):
         expected = to_numpy(model.mean_image(z, np.full(5, label)))
         assert_allclose(found[label].reshape(5, 12), expected, rtol=1e-5)
     assert_array_equal(rows, found)
-    assert how["names"] == ["0 a", "1 b", "2 c"]
+    assert how["names"] == ["0 a", r"1 \$b\$", "2"]
     assert title == "t: style by class" and "a class for each row, 0 to 2; a z " in note
     assert "styles" in pictures.possible(model) and "styles" not in pictures.possible(vae(rng))
 

@@ -75,7 +75,7 @@ def grid(images, columns, title, note="", pairs=False, gap=2, names=(), heads=()
     axes.set_anchor("W")
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.axis("off")
-    how = {"textcoords": "offset points", "fontsize": 8.5, "color": INK, "parse_math": False}
+    how = {"textcoords": "offset points", "fontsize": 8.5, "color": INK}
     for top, name in zip(tops_of(rows, tile[0], gap, pairs), names, strict=False):
         axes.annotate(name, (-0.5, top + (tile[0] - 1) / 2), (-5, 0), ha="right", va="center",
                       **how)

@@ -75,7 +75,8 @@ class Request:
 
     def class_names(self):
         """The number of each class that the model is told, and below it its name."""
-        return [f"{k}\n{self.classes[k]}" if k < len(self.classes) else str(k)
+        names = [name.replace("$", r"\$") for name in self.classes]  # else it would begin a formula
+        return [f"{k}\n{names[k]}" if k < len(names) else str(k)
                 for k in range(self.model.num_classes)]
 
     def how_drawn(self, rows):
