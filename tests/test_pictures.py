@@ -265,9 +265,12 @@ def test_points_of_the_latent_plane_have_the_colours_of_their_classes(rng):
     names, labels = ["zero", "one", "2"], ask.dataset().test_labels
     assert [c.get_label() for c in legend] == names
     colour_of = [c.get_facecolor()[0, :3] for c in legend]
-    for k, text in enumerate(figure().axes[0].texts):
-        assert text.get_text() == names[k]
-        assert_allclose(text.get_position(), np.median(codes[labels == k], axis=0), rtol=1e-5)
+    axes = figure().axes[0]
+    for text in axes.texts:
+        middle = np.median(codes[labels == names.index(text.get_text())], axis=0)
+        assert_allclose(text.xy, middle, rtol=1e-5)
+    heights = [axes.transData.transform(t.xy)[1] + t.xyann[1] * 100 / 72 for t in axes.texts]
+    assert len(heights) == 3 and (np.diff(heights) >= 16).all()  # of classes in the same place
     for place, colour in zip(points.get_offsets(), points.get_facecolor(), strict=True):
         k = np.abs(codes - place).sum(axis=1).argmin()
         assert_allclose(colour[:3], colour_of[labels[k]])
@@ -303,6 +306,7 @@ def test_more_than_two_dimensions_are_shown_where_the_classes_are_furthest_apart
     axes = figures.latent_plane(codes, labels, "").axes[0]
     for name, value in zip((axes.get_xlabel(), axes.get_ylabel()), ratios, strict=True):
         assert f"{value:.2g} times that within" in name
+    figures.latent_plane(codes, labels, "\u5b57")  # which the font has not
     figures.discriminants(np.ones((9, 3)), np.arange(9) // 3)  # codes that are all alike
     axes = figures.latent_plane(codes[:49], labels[:49], "").axes[0]  # chance would separate them
     assert "principal component 1" in axes.get_xlabel()

@@ -4,6 +4,7 @@ docs/05-network.md derives the principal components of `latent_plane`.
 """
 
 import textwrap
+import warnings
 from statistics import NormalDist
 
 import numpy as np
@@ -194,12 +195,9 @@ def latent_plane(codes, labels, title, classes=()):
     colours = np.array(DIGIT_COLOURS)[labels % 10]
     axes.scatter(*codes[order].T, s=min(30, 500 / len(codes) ** 0.5), c=colours[order], alpha=0.6,
                  linewidths=0)
-    for k in present if len(present) > 1 else ():
-        name = str(classes[k] if k < len(classes) else k)
+    called = {k: str(classes[k] if k < len(classes) else k) for k in present if len(present) > 1}
+    for k, name in called.items():
         axes.scatter([], [], s=30, color=DIGIT_COLOURS[k % 10], label=name)
-        axes.text(*np.median(codes[labels == k], axis=0), name, ha="center", va="center",
-                  fontsize=11, fontweight="bold", color=INK, parse_math=False,
-                  path_effects=[withStroke(linewidth=3, foreground="white")])
     if 1 < len(present) <= 30:
         axes.legend(title="class", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     axes.set(xlabel=names[0], ylabel=names[1])
@@ -217,6 +215,21 @@ def latent_plane(codes, labels, title, classes=()):
     elif 0.6 * width <= height <= width / 0.6:  # else the picture would be half empty
         axes.set_aspect("equal", adjustable="datalim")
     plain(axes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a title has letters that the font has not
+        figure.draw_without_rendering()  # which says where the points are
+    middles = {k: np.median(codes[labels == k], axis=0) for k in called}
+    spots = {k: axes.transData.transform(z) * 72 / figure.dpi for k, z in middles.items()}
+    placed = []
+    for k in sorted(called, key=lambda k: spots[k][1]):  # upwards, none on top of another
+        (x, y), wide = spots[k], 4.5 * len(called[k])
+        for x_below, y_below, wide_below in placed:
+            if abs(x - x_below) < wide + wide_below and abs(y - y_below) < 12:
+                y = y_below + 12
+        placed.append((x, y, wide))
+        axes.annotate(called[k], middles[k], (0, y - spots[k][1]), textcoords="offset points",
+                      ha="center", va="center", fontsize=11, fontweight="bold", color=INK,
+                      parse_math=False, path_effects=[withStroke(linewidth=3, foreground="white")])
     return figure
 
 
