@@ -269,11 +269,12 @@ def test_figures_of_a_run_that_cannot_be_written_to_go_elsewhere():
         "figures"]
 
 
-def test_static_binarisation_for_a_run_trained_on_grey():
+def test_static_binarisation_for_a_run_trained_on_grey(capsys):
     grey, static = evaluated("grey"), evaluated("grey --binarize static")
     assert static["binarised"] and not grey["binarised"]
     assert grey["figures"]["neg_elbo"]["value"] != static["figures"]["neg_elbo"]["value"]
-    evaluated("grey --binarize static --importance-samples 2")
+    assert asked("evaluate grey --binarize static --importance-samples 2") == 0
+    assert "grey pixels" not in capsys.readouterr().out
     assert {"evaluation-static.json", "evaluation-static-importance2.json"} <= names("grey")
 
 

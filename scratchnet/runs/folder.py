@@ -58,7 +58,7 @@ def check_has_room(path, size=1 << 16):
             file.flush()
             raise Enough
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             error.strerror += f" ({size / 1e6:,.1f} MB are needed, beside what is there)"
         raise
 
