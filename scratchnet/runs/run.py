@@ -58,9 +58,8 @@ class Run:
     @property
     def classes(self):
         """The names of its classes, of a data set that is known by its name."""
-        known = self.kind in data.KINDS and data.KINDS[self.kind].datasets
-        source = data.SOURCES.get(self.trained_on["name"]) if known else None
-        return source.classes if source else ()
+        known = data.KINDS[self.kind].datasets and data.SOURCES.get(self.trained_on["name"])
+        return known.classes if known else ()
 
     def checksum(self):
         """SHA-256 of the data it was trained on and of everything it learned."""
@@ -150,7 +149,7 @@ def read(folder):
         trained_on = {n: config["dataset"][n]
                       for n in ("name", "title", "sha256", "image_shape", "num_classes")}
         trained_on["title"] = printable(trained_on["title"])
-        trained_on["sha256"] = str(trained_on["sha256"])
+        trained_on |= {n: str(trained_on[n]) for n in ("name", "sha256")}
         trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
         trained_on["num_classes"] = int(trained_on["num_classes"])
         flags = Namespace(**{"model": None} | config["flags"])
