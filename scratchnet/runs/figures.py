@@ -55,20 +55,25 @@ def mosaic(images, columns, gap=2, pairs=False):
     return canvas if channels == 3 else canvas[..., 0]
 
 
-def grid(images, columns, title, note="", pairs=False, gap=2, names=()):
-    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches. names:
-    of the rows, if they have any."""
+def grid(images, columns, title, note="", pairs=False, gap=2, names=(), heads=()):
+    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches. names,
+    heads: of the rows and of the columns, if they have any."""
     picture = mosaic(images, columns, gap, pairs)
-    height = min(8.0 * picture.shape[0] / picture.shape[1], 1.6 * -(-len(images) // columns))
+    width = 8.0 - 0.065 * max(map(len, names), default=0)
+    height = min(width * picture.shape[0] / picture.shape[1], 1.6 * -(-len(images) // columns))
     figure = new_figure(8.0, height + 0.75, title, note)
     axes = figure.subplots()
     axes.set_anchor("W")
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.axis("off")
+    H, W = images.shape[1:3]
+    how = {"textcoords": "offset points", "fontsize": 8.5, "color": INK}
     for k, name in enumerate(names):
-        height = images.shape[1]
-        axes.annotate(name, (-0.5, k * (height + gap) + (height - 1) / 2), (-5, 0), ha="right",
-                      textcoords="offset points", va="center", fontsize=8.5, color=INK)
+        axes.annotate(name, (-0.5, k * (H + gap) + (H - 1) / 2), (-5, 0), ha="right", va="center",
+                      **how)
+    for k, head in enumerate(heads):
+        axes.annotate(head, (k * (W + gap) + (W - 1) / 2, -0.5), (0, 4), ha="center", va="bottom",
+                      **how)
     return figure
 
 

@@ -102,21 +102,24 @@ def samples(ask):
     columns = next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are
     if model.num_classes and ask.label is None:
         columns, note = model.num_classes, f"{note}, a class for each column"
+    return images, lambda: figures.grid(images, min(columns, num), title_of(ask, "samples"), note)
+
+
+def title_of(ask, what):
     words = [f"{n} {v}" for n, v in (("temperature", ask.temperature), ("label", ask.label))
              if v is not None]
-    title = ", ".join([f"{ask.title}: samples", *words])
-    return images, lambda: figures.grid(images, min(columns, num), title, note)
+    return ", ".join([f"{ask.title}: {what}", *words])
 
 
 def beside(ask):
     """Samples of the variants, from the same draws of noise: (variants, num, H, W, C)."""
-    of_all = ask.model.num_classes and not any("label" in v for v in ask.variants)
+    of_all = bool(ask.model.num_classes and ask.label is None and "label" not in ask.variants[0])
     num = ask.num or (ask.model.num_classes if of_all else 10)
     images = np.stack([samples(replace(ask, num=num, variants=(), **v))[0] for v in ask.variants])
-    names = [", ".join(f"{n} {x}" for n, x in v.items()) for v in ask.variants]
-    note = "each row from the same noise" + ", a class for each column" * of_all
+    names = [", ".join(f"{n} {x:g}" for n, x in v.items()) for v in ask.variants]
+    note = "every row from the same noise" + ", a class for each column" * of_all
     return images, lambda: figures.grid(images.reshape(-1, *images.shape[2:]), num,
-                                        f"{ask.title}: samples", note, names=names)
+                                        title_of(ask, "samples"), note, names=names)
 
 
 def in_order(model):
@@ -215,7 +218,8 @@ def traversal(ask, steps=13):
     source = "image" if ask.given else "test image"
     return images, lambda: figures.grid(
         images.reshape(-1, *ask.shape), steps, f"{ask.title}: traversal",
-        f"{note}; the rest is the code of a {source}", names=names)
+        f"{note}; the rest is the code of a {source}", names=names,
+        heads=[f"{v:g}" for v in t])
 
 
 def some_images(ask, most=2000):
@@ -262,7 +266,7 @@ def completion(ask, times=4):
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
         found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
-        f"{ask.title}: completions", f"top: what was seen of {ask.source}{codes};\nthen {times} "
+        title_of(ask, "completions"), f"top: what was seen of {ask.source}{codes};\nthen {times} "
         f"completions drawn by the model; bottom: the whole image")
 
 
