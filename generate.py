@@ -181,6 +181,8 @@ def refusal(run, what):
     if what == "manifold" and hasattr(model, "sample") and hasattr(model, "mean_image"):
         return (f"it shows a latent plane, and this run's z has {model.z_dim} dimensions; "
                 f"train one with --z-dim 2")
+    if what == "traversal" and hasattr(model, "mean_image"):
+        return f"it is for z of more than two dimensions, and this run's has {model.z_dim}"
     if what == "styles" and hasattr(model, "sample") and hasattr(model, "mean_image"):
         return "it shows one z as each class, and this run is not told the class; " + told(run)
     return f"a {run.flags.model} has no {what}"

@@ -202,7 +202,8 @@ def compared(groups):
                       color=DIGIT_COLOURS[k % 10])
         shown = [v for _, _, values in lines for v in values[len(values) // 10:]]
         low, high = min(shown), max(shown)  # the first epochs may leave the panel
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or 1)
+        margin = 0.05 * (high - low or abs(high) or 1)
+        axes.set_ylim(low - margin, high + margin)
         axes.set_title(textwrap.fill(title, 64), fontsize=10, loc="left", parse_math=False)
         axes.set_xlabel("training step")
         axes.legend(loc="upper right", frameon=False, fontsize=8.5)

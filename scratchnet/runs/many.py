@@ -1,6 +1,7 @@
 """Runs beside each other, read from the files in their folders, also while they train: figures, the
 flags in which they differ, how far they are."""
 
+import contextlib
 import csv
 import os
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from .flags import dashed, words
 from .log import label, stale
 from .run import Run, complete, read
 
-NO_FLAGS = {"model", "dataset", "images", "codes", "epochs", "steps", "backend"}  # are not compared
+NO_FLAGS = {"model", "dataset", "images", "codes", "epochs", "steps", "keep_best",  # said elsewhere
+            "backend"}
 
 
 @dataclass
@@ -71,12 +73,21 @@ def summary(folder, recipes):
     run = read(folder)
     columns = complete(run, recipes).shows(run.flags)[0]
     rows, part = metrics(folder), "validation" if run.flags.validation else "test"
-    figure = f"{part}_{columns[0]}"
-    best = rows[-1] if rows else {}
-    if run.flags.keep_best and rows and all(figure in row for row in rows):
-        best = min(rows, key=lambda row: row[figure])
-    size = sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
-    return Summary(run, rows, columns, part, best, size / 1e6)
+    with table(folder):
+        judged = [(row["epoch"], row["step"], row["seconds"], row[f"{part}_{columns[0]}"])
+                  for row in rows]
+    best = min(range(len(rows)), key=lambda k: judged[k][-1], default=0) if (
+        run.flags.keep_best) else len(rows) - 1
+    return Summary(run, rows, columns, part, rows[best] if rows else {}, size_of(folder) / 1e6)
+
+
+def size_of(folder):
+    """The bytes of the files in a folder."""
+    found = 0
+    for entry in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):  # it is trained into
+            found += entry.stat().st_size if entry.is_file() else 0
+    return found
 
 
 def metrics(folder):
@@ -84,10 +95,14 @@ def metrics(folder):
     path = Path(folder, "metrics.csv")
     if not path.is_file():
         return []
-    with reading(path, "table of numbers that a run wrote", "it is written anew in the next epoch"):
-        with open(path, newline="", encoding="utf-8") as file:
-            return [{name: float(value) for name, value in row.items() if value}
-                    for row in csv.DictReader(file)]
+    with table(folder), open(path, newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)]
+
+
+def table(folder):
+    return reading(Path(folder, "metrics.csv"), "table of a run's figures",
+                   "--resume writes it anew")
 
 
 def differing(found):
