@@ -194,7 +194,7 @@ def test_the_table_of_runs(runs_here, capsys, monkeypatch):
     found = {line.split()[0]: line.split() for line in lines if line.startswith("runs/")}
     assert {n: words[5] for n, words in found.items()} == {
         "runs/long": "2/1,234", "runs/short": "3", "runs/other": "1"}
-    told = {n: text for n, text in zip(found, " ".join(lines).split("runs/")[1:], strict=True)}
+    told = dict(zip(found, " ".join(lines).split("runs/")[1:], strict=True))
     assert "unfinished" in told["runs/long"] and "--z-dim 3" in told["runs/long"]
     assert "unfinished" not in told["runs/short"] and "--z-dim 5" in told["runs/other"]
     assert "--h-dim" not in out and "--seed" not in out  # are the same in all
@@ -243,7 +243,8 @@ def drawn(line):
 def test_rows_of_temperatures_and_labels_are_those_drawn_alone(runs_here):
     several = drawn("gated --temperature 0.5 2 --label 3 7 --num 4")
     assert several.shape == (4, 4, 28, 28, 1)
-    alone = [drawn(f"gated --temperature {t} --label {k} --num 4") for t in (0.5, 2) for k in (3, 7)]
+    alone = [drawn(f"gated --temperature {t} --label {k} --num 4") for t in (0.5, 2)
+             for k in (3, 7)]
     assert_array_equal(several, alone)
     classes = drawn("gated --temperature 0.5 2")  # a class for each column
     assert_array_equal(classes[1], drawn("gated --temperature 2 --num 10"))
