@@ -279,7 +279,8 @@ FIND_OVERFLOW = """<script>addEventListener("load", () => {
     for (const part of slide.querySelectorAll("*")) {
       const box = part.getBoundingClientRect();
       if (box.width && (box.bottom > edge.bottom - room || box.right > edge.right - room ||
-                        box.top < edge.top + room || box.left < edge.left + room))
+                        box.top < edge.top + room || box.left < edge.left + room ||
+                        part.parentElement === slide && part.scrollWidth > part.clientWidth + 1))
         { found.push(`${k + 1} (${part.tagName.toLowerCase()})`); break; }
     }
   });

@@ -17,16 +17,16 @@ V, H = 5.6, 13.4  # the columns of the two stacks
 FILL = {BLUE: "#e3ebf4", ORANGE: "#fdebd8", GREEN: "#e2efdf"}
 
 
-def box(axes, x, y, words, colour, width=3.6, height=.9):
+def box(axes, x, y, words, colour, width=3.6, height=.9, size=11.5):
     axes.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, lw=1.4,
                                   boxstyle="round,pad=0,rounding_size=.15", ec=colour,
                                   fc=FILL[colour], zorder=3))
-    axes.text(x, y, words, ha="center", va="center", fontsize=9, color=INK, zorder=4)
+    axes.text(x, y, words, ha="center", va="center", fontsize=size, color=INK, zorder=4)
 
 
 def circle(axes, x, y, sign):
     axes.add_patch(Circle((x, y), .27, fc="white", ec=INK, lw=1.2, zorder=3))
-    axes.text(x, y, sign, ha="center", va="center", fontsize=10, color=INK, zorder=4)
+    axes.text(x, y, sign, ha="center", va="center", fontsize=12, color=INK, zorder=4)
 
 
 def arrow(axes, *points, colour=INK, head=True):
@@ -39,7 +39,7 @@ def arrow(axes, *points, colour=INK, head=True):
 
 
 def note(axes, x, y, words, **how):
-    axes.text(x, y, words, fontsize=8.5, color=GREY, va="center", **how)
+    axes.text(x, y, words, fontsize=10.5, color=GREY, va="center", **how)
 
 
 def taps(axes, x, y, mask, colour, size=.3):
@@ -67,10 +67,10 @@ def block(axes, of):
     p = of.out.w.shape[-1]
     for x, name, rows in ((V, "vertical stack", "knows the rows above"),
                           (H, "horizontal stack", "knows these, and its row up to the pixel")):
-        axes.text(x, 12.9, name, ha="center", fontsize=11, weight="bold", color=INK)
+        axes.text(x, 12.9, name, ha="center", fontsize=13, weight="bold", color=INK)
         note(axes, x, 12.35, rows, ha="center")
     # y = add_label(self.v(v), ...)
-    axes.text(V, 11.7, "$v$", ha="center", va="center", fontsize=13)
+    axes.text(V, 11.7, "$v$", ha="center", va="center", fontsize=15)
     arrow(axes, (V, 11.4), (V, 10.65))
     box(axes, V, 10.2, "v: 3x3, masked", BLUE)
     taps(axes, V - 2.6, 10.2, of.v.mask, BLUE)
@@ -87,9 +87,9 @@ def block(axes, of):
     gate(axes, V, 6.2, BLUE)
     arrow(axes, (V, 4.03), (V, 1.35))
     note(axes, V + .15, 3.6, f"{p}", ha="left")
-    axes.text(V, .95, "$v^{new}$", ha="center", va="center", fontsize=13)
+    axes.text(V, .95, "$v^{new}$", ha="center", va="center", fontsize=15)
     # y = add_label(self.h(h) + link, ...)
-    axes.text(H, 11.7, "$h$", ha="center", va="center", fontsize=13)
+    axes.text(H, 11.7, "$h$", ha="center", va="center", fontsize=15)
     arrow(axes, (H, 11.4), (H, 10.65))
     box(axes, H, 10.2, "h: 1x3, masked", ORANGE)
     taps(axes, H + 2.5, 10.2, of.h.mask, ORANGE)
@@ -110,7 +110,7 @@ def block(axes, of):
     arrow(axes, (H, 11.05), (H + 3.6, 11.05), (H + 3.6, 1.95), (H + .27, 1.95))
     arrow(axes, (H, 1.68), (H, 1.35))
     note(axes, H + 3.45, 2.3, "$h$, as it was", ha="right")
-    axes.text(H, .95, "$h^{new}$", ha="center", va="center", fontsize=13)
+    axes.text(H, .95, "$h^{new}$", ha="center", va="center", fontsize=15)
     for x, method in ((-1.2, of.vertical), (9.3, of.horizontal)):
         axes.text(x, -.1, textwrap.dedent(inspect.getsource(method)).strip(), fontsize=8, color=INK,
                   family="monospace", va="center", linespacing=1.5)
@@ -119,18 +119,18 @@ def block(axes, of):
 
 def network(axes, model):
     """The whole: two first layers, blocks, two 1x1 layers."""
-    axes.text(3, 12.9, "the network", ha="center", fontsize=11, weight="bold", color=INK)
-    axes.text(3, 11.7, "image $x$", ha="center", va="center", fontsize=10)
+    axes.text(3, 12.9, "the network", ha="center", fontsize=13, weight="bold", color=INK)
+    axes.text(3, 11.7, "image $x$", ha="center", va="center", fontsize=12)
     for x, layer, colour in ((1.2, model.first_v, BLUE), (4.8, model.first, ORANGE)):
         arrow(axes, (3, 11.3), (x, 11.3), (x, 10.65))
         name = "first_v" if colour == BLUE else "first"
-        box(axes, x, 10.2, f"{name}\n{layer.mask.sum()} taps", colour, 2.4, .95)
+        box(axes, x, 10.2, f"{name}\n{layer.mask.sum()} taps", colour, 2.4, .95, 10)
         arrow(axes, (x, 9.7), (x, 8.75))
     blocks = len(model.blocks)
     axes.add_patch(Rectangle((-.2, 5.15), 6.4, 3.6, fc="white", ec=GREY, lw=1.2, ls="--"))
     for k, y in enumerate((8.1, 7.1, 5.8)):
         name = f"block {k + 1 if k < 2 else blocks}"
-        axes.text(3, y, name, ha="center", va="center", fontsize=9, color=INK)
+        axes.text(3, y, name, ha="center", va="center", fontsize=10.5, color=INK)
         for x, colour in ((1.2, BLUE), (4.8, ORANGE)):
             axes.add_patch(Rectangle((x - .5, y - .3), 1, .6, fc=FILL[colour], ec=colour, lw=1.2))
         arrow(axes, (1.75, y - .2), (4.25, y - .2), colour=GREEN)
@@ -141,10 +141,10 @@ def network(axes, model):
     arrow(axes, (4.8, 5.5), (4.8, 4.4))
     note(axes, 1.2, 4.75, "not used\nany more", ha="center")
     for y, name in ((3.95, "ReLU, head: 1x1"), (2.5, "ReLU, logits_of: 1x1")):
-        box(axes, 4.8, y, name, ORANGE, 3.9)
+        box(axes, 4.8, y, name, ORANGE, 3.9, size=9.5)
     arrow(axes, (4.8, 3.5), (4.8, 2.95))
     arrow(axes, (4.8, 2.05), (4.8, 1.35))
-    axes.text(4.8, .95, "logits", ha="center", va="center", fontsize=10)
+    axes.text(4.8, .95, "logits", ha="center", va="center", fontsize=12)
     axes.set(xlim=(-.4, 6.8), ylim=(-1, 13.3), aspect="equal")
 
 

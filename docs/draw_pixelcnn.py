@@ -30,7 +30,7 @@ def panel(axes, picture, title):
     axes.imshow(picture, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(title, fontsize=9.5, color=INK)
+    axes.set_title(title, fontsize=12, color=INK)
     for spine in axes.spines.values():
         spine.set_color(GREY)
 
@@ -46,25 +46,25 @@ def draw_whole():
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.55, 1])
     left, axes = top.subplots(1, 2, gridspec_kw={"width_ratios": [1, 2.9]})
     panel(left, written(image, number), "")
-    left.set_xlabel(f"{number} pixels are written.\nWhich value has the next (red)?", fontsize=9.5)
+    left.set_xlabel(f"{number} pixels are written.\nWhich value has the next (red)?", fontsize=12)
     left.add_patch(Rectangle((PIXEL[1] - .5, PIXEL[0] - .5), 1, 1, fc=RED, ec=RED))
     axes.annotate("", (2.1, 2), (0, 2), arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.6})
-    axes.text(1, 2.15, "all pixels before it,\nand no other", ha="center", fontsize=9.5, color=INK)
+    axes.text(1, 2.15, "all pixels before it,\nand no other", ha="center", fontsize=12, color=INK)
     axes.add_patch(FancyBboxPatch((2.2, 1.35), 2.3, 1.3, boxstyle="round,pad=0,rounding_size=.12",
                                   fc="#e3ebf4", ec=BLUE, lw=1.5))
     axes.text(3.35, 2, "one network,\nthe same for\nevery pixel", ha="center", va="center",
-              fontsize=10.5, color=INK)
+              fontsize=13, color=INK)
     axes.annotate("", (5.5, 2), (4.6, 2), arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.6})
     for y, share, fill, name in ((2.25, p, "white", "white"), (1.3, 1 - p, "black", "black")):
         axes.add_patch(Rectangle((6.4, y), 2 * share, .5, fc=BLUE, ec=INK, lw=.8))
         axes.add_patch(Rectangle((5.75, y), .4, .5, fc=fill, ec=INK, lw=1))
-        axes.text(6.55 + 2 * share, y + .25, f"{name}: {share:.2f}", va="center", fontsize=10,
+        axes.text(6.55 + 2 * share, y + .25, f"{name}: {share:.2f}", va="center", fontsize=12,
                   color=INK)
     axes.plot([7, 7, .3], [1.1, .75, .75], color=ORANGE, lw=1.8)
     axes.annotate("", (0, .75), (.4, .75), arrowprops={"arrowstyle": "-|>", "color": ORANGE,
                                                        "lw": 1.8})
     axes.text(3.35, .35, "draw one of the two by these chances, write it down, go on to the next",
-              ha="center", fontsize=9.5, color=INK)
+              ha="center", fontsize=12, color=INK)
     axes.set(xlim=(-.2, 9.8), ylim=(.2, 3.1))
     axes.axis("off")
     for axes, upto in zip(bottom.subplots(1, len(STAGES)), STAGES, strict=True):

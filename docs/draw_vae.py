@@ -50,13 +50,13 @@ def draw_model(figure, vae, x):
         axes = page.inset_axes((left, below, 11, 11), transform=page.transData)
         axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
-        page.text(left + 5.5, below - 1.4, name, ha="center", va="top", fontsize=10, color=INK)
+        page.text(left + 5.5, below - 1.4, name, ha="center", va="top", fontsize=13, color=INK)
 
     def funnel(left, below, text, closing):
         a, b = (6.5, 2.5) if closing else (2.5, 6.5)
         page.add_patch(Polygon([(left, below - a), (left, below + a), (left + 11, below + b),
                                 (left + 11, below - b)], facecolor="#e8eef5", edgecolor=BLUE))
-        page.text(left + 5.5, below, text, ha="center", va="center", fontsize=11, color=INK)
+        page.text(left + 5.5, below, text, ha="center", va="center", fontsize=14, color=INK)
 
     def curves(left, below, z, with_q):
         axes = page.inset_axes((left, below, 17, 10), transform=page.transData)
@@ -79,32 +79,32 @@ def draw_model(figure, vae, x):
     funnel(23, top, "encoder", closing=True)
     curves(42, top - 5, mu[k] + sigma[k] * eps[k], with_q=True)
     page.text(42, top + 7.6, "guess $q(z|x)$: mean $\\mu$, spread $\\sigma$", color="#b8620a",
-              fontsize=10, va="center")
-    page.text(42, top - 8.6, "a draw $z = \\mu + \\sigma \\epsilon$", color=RED, fontsize=10,
+              fontsize=13, va="center")
+    page.text(42, top - 8.6, "a draw $z = \\mu + \\sigma \\epsilon$", color=RED, fontsize=13,
               va="center")
     page.text(42, top - 11, "KL: how far is the guess from the grey prior?", color=GREEN,
-              fontsize=10, va="center")
+              fontsize=13, va="center")
     funnel(67, top, "decoder", closing=False)
     picture(again, 86, top - 5.5, "the decoder's pixels")
     for start, end in ((18.5, 22.5), (34.5, 41.5), (60, 66.5), (78.5, 85.5)):
         arrow(start, top, end, top)
     arrow(91.5, top + 6, 12.5, top + 6, connectionstyle="arc3,rad=.11", color=GREEN)
-    page.text(70, top + 10.4, "reconstruction: are they alike?", color=GREEN, fontsize=10)
-    page.text(1, top, "training", rotation=90, va="center", fontsize=11, fontweight="bold",
+    page.text(75, top + 10.5, "reconstruction: are they alike?", color=GREEN, fontsize=13)
+    page.text(1, top, "training", rotation=90, va="center", fontsize=14, fontweight="bold",
               color=INK)
 
     page.axhline(20, color="#cccccc", lw=1)
     curves(42, low - 5, noise[k], with_q=False)
-    page.text(42, low + 7.6, "prior $p(z) = N(0, I)$", color="#555555", fontsize=10, va="center")
-    page.text(42, low - 7.7, "a draw $z$", color=RED, fontsize=10, va="center")
+    page.text(42, low + 7.6, "prior $p(z) = N(0, I)$", color="#555555", fontsize=13, va="center")
+    page.text(42, low - 8.4, "a draw $z$", color=RED, fontsize=13, va="center")
     funnel(67, low, "decoder", closing=False)
     picture(new, 86, low - 5.5, "a new image")
     for start, end in ((60, 66.5), (78.5, 85.5)):
         arrow(start, low, end, low)
-    page.text(1, low, "drawing", rotation=90, va="center", fontsize=11, fontweight="bold",
+    page.text(1, low, "drawing", rotation=90, va="center", fontsize=14, fontweight="bold",
               color=INK)
     page.text(7, low, "No image and no encoder: noise\nstands in for the guess.\n\n"
-              "(One of z's 20 numbers is shown.)", fontsize=10, color=INK, va="center")
+              "(One of z's 20 numbers is shown.)", fontsize=13, color=INK, va="center")
 
 
 # ---------------------------------------------------------------- the codes of all images

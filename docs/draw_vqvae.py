@@ -18,7 +18,7 @@ SHOWN = 10  # images in a row
 MARKED, CHANGED = (2, 4), (3, 5)  # places in the grid: of the vector shown, of the code changed
 
 
-def picture(axes, image, title="", grid=0):
+def picture(axes, image, title="", grid=0, size=10):
     """An image (H, W, 1) in [0, 1], or a table of numbers in colours, with the lines of a grid."""
     side = len(image)
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=[0, side, side, 0],
@@ -26,7 +26,7 @@ def picture(axes, image, title="", grid=0):
     for k in range(1, grid):
         axes.axhline(k * side / grid, color=GREY, lw=.5)
         axes.axvline(k * side / grid, color=GREY, lw=.5)
-    axes.set_title(title, fontsize=10, color=INK)
+    axes.set_title(title, fontsize=size, color=INK)
     axes.set(xticks=[], yticks=[])
 
 
@@ -39,7 +39,7 @@ def indices(axes, k, title="", marked=None):
                                  lw=.5))
         axes.text(j + .5, i + .52, code, ha="center", va="center", fontsize=8, color=INK)
     axes.set(xlim=(0, w), ylim=(h, 0), aspect="equal", xticks=[], yticks=[])
-    axes.set_title(title, fontsize=10, color=INK)
+    axes.set_title(title, fontsize=12, color=INK)
 
 
 # ---------------------------------------------------------------- the parts
@@ -53,24 +53,24 @@ def draw_parts(model, image):
     def at(left, bottom, width, height): return figure.add_axes((left, bottom, width, height))
     def arrow(a, b, y, text, colour=BLUE):
         figure.add_artist(way(figure, (a, y), (b, y), colour))
-        figure.text((a + b) / 2, y + .03, text, ha="center", fontsize=9.5, color=colour)
+        figure.text((a + b) / 2, y + .03, text, ha="center", fontsize=11, color=colour)
 
-    picture(at(.015, .36, .11, .34), x[0], "image $x$\n28 x 28")
+    picture(at(.015, .36, .11, .34), x[0], "image $x$\n28 x 28", size=12)
     arrow(.13, .185, .53, "encoder")
     grid = at(.19, .36, .11, .34)
-    picture(grid, np.ones((7, 7, 1)), "vectors $z_e$, 7 x 7 of\n16 numbers each", grid=7)
+    picture(grid, np.ones((7, 7, 1)), "vectors $z_e$, 7 x 7 of\n16 numbers each", 7, 12)
     grid.add_patch(Rectangle(MARKED[::-1], 1, 1, fc=BLUE, ec="none"))
     limit = np.abs(e).max()
     def numbers(axes, rows, title):
         axes.imshow(rows, cmap="PuOr", vmin=-limit, vmax=limit, aspect="auto",
                     interpolation="nearest")
         axes.set(xticks=[], yticks=[])
-        axes.set_title(title, fontsize=10, color=INK)
+        axes.set_title(title, fontsize=12, color=INK)
     numbers(at(.335, .76, .1, .035), z[MARKED][None], "one of the vectors")
     codebook = at(.335, .1, .1, .57)
     numbers(codebook, e, f"codebook: {len(e)} codes $e_k$")
     codebook.add_patch(Rectangle((-.5, chosen - .5), e.shape[1], 1, fc="none", ec=BLUE, lw=2))
-    codebook.text(e.shape[1], chosen, f"number {chosen}\nis the nearest", fontsize=9.5,
+    codebook.text(e.shape[1], chosen, f"number {chosen}\nis the nearest", fontsize=11,
                   color=BLUE, va="center")
     arrow(.303, .332, .53, "")
     arrow(.438, .505, .53, "its number")
@@ -80,14 +80,14 @@ def draw_parts(model, image):
     arrow(.625, .69, .53, "decoder")
     figure.text(.6575, .47, "gets $z_q = e_k$", ha="center", fontsize=8.5, color=BLUE)
     picture(at(.695, .36, .11, .34), model.decode_codes(k[None]).numpy()[0],
-            "reconstruction $\\hat{x}$")
+            "reconstruction $\\hat{x}$", size=12)
     corner = (.628, .43), (.628, .045), (.245, .045), (.245, .33)
     arrow(.69, .63, .43, "", ORANGE)
     arrow(.185, .13, .43, "", ORANGE)
     for start, end in zip(corner, corner[1:], strict=False):
         figure.add_artist(way(figure, start, end, ORANGE, "-|>" if end == corner[-1] else "-"))
-    figure.text(.64, .07, "gradient: through the decoder,\npast the choice, through the encoder",
-                fontsize=9.5, color=ORANGE)
+    figure.text(.64, .05, "gradient: through the decoder,\npast the choice,\n"
+                "through the encoder", fontsize=11, color=ORANGE)
 
     jump = at(.855, .2, .135, .5)
     here = .3
@@ -101,7 +101,7 @@ def draw_parts(model, image):
     jump.text(1.5, -.55, "what the gradient\npretends: slope 1", color=ORANGE, fontsize=9,
               ha="right")
     jump.set(xticks=[0, 1], yticks=[0, 1], xlim=(-.5, 1.5), ylim=(-.6, 1.5), xlabel="$z_e$")
-    jump.set_title("one number, codes\n0 and 1: $z_q$", fontsize=10, color=INK)
+    jump.set_title("one number, codes\n0 and 1: $z_q$", fontsize=12, color=INK)
     plain(jump)
     jump.grid(False)
     save(figure, "vqvae.png", colours=64)

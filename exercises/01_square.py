@@ -6,7 +6,7 @@ returns dL/dx. Write it for y = x^2, elementwise.
     dL/dx = g dy/dx
 
 g, x: arrays of one shape; the result has it, too.
-Read docs/01-chain-rule.md.
+Read docs/01-chain-rule.md, (1.3).
 """
 
 import numpy as np

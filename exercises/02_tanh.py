@@ -6,7 +6,7 @@ needs no exponential.
     dy/dx = 1 - tanh(x)^2
 
 g, y: arrays of one shape; the result has it, too.
-Read docs/01-chain-rule.md.
+Read docs/01-chain-rule.md, (1.3).
 """
 
 import numpy as np

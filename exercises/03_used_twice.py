@@ -1,7 +1,7 @@
 """3. A number that is used twice (predict)
 
 x goes three ways into y, and by h two ways into z. Work out by hand what backward() leaves in
-.grad, write the numbers down, then check.
+.grad, put your two numbers after `return` below, then check.
 
     from scratchnet import Tensor
     x = Tensor(3.0, requires_grad=True)
@@ -14,7 +14,7 @@ x goes three ways into y, and by h two ways into z. Work out by hand what backwa
     z.backward()
     second = x.grad
 
-Read docs/01-chain-rule.md.
+Read docs/01-chain-rule.md, (1.2).
 """
 
 

@@ -6,7 +6,7 @@ shapes leave only one way.
     y_ij = sum over k of x_ik w_kj
 
 x: (n, k), w: (k, m), g: (n, m). Returns dx (n, k), dw (k, m).
-Read docs/01-chain-rule.md.
+Read docs/01-chain-rule.md, (1.5).
 """
 
 import numpy as np

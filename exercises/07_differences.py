@@ -8,7 +8,7 @@ right to its last digit?
     two_sides = (f(3.1) - f(2.9)) / 0.2
     at_a_kink = (abs(0.1) - abs(-0.1)) / 0.2
 
-Read docs/01-chain-rule.md.
+Read docs/01-chain-rule.md, (1.6) and "Kinks".
 """
 
 

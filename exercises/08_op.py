@@ -6,7 +6,7 @@ dL/dx, and puts both on the tape by `return record(y, (x, dx))`. It is checked b
     dL/dx = g / (2 y)
 
 x: a Tensor of any shape, all its numbers above 0; its array is x.data. Returns a Tensor.
-Read docs/01-chain-rule.md.
+Read docs/01-chain-rule.md, "Arrays: the adjoint".
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ infinite: subtract the row's largest first, which changes no probability.
     y_i = e^(x_i - m) / sum over j of e^(x_j - m),    m the largest x_j of the row
 
 x: (n, K) logits. Returns (n, K), each row with the sum 1.
-Read docs/02-cross-entropy.md.
+Read docs/02-cross-entropy.md, (2.3) and (2.7).
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ the softmax y saved it takes no exponential.
     dy_j/dx_i = y_j ([i = j] - y_i)
 
 g, y: (n, K), y a softmax along the last axis. Returns dL/dx, (n, K).
-Read docs/02-cross-entropy.md.
+Read docs/02-cross-entropy.md, (2.6).
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ at logits of 1000 or -1000 the result is not: mend it.
     return np.log(np.exp(x).sum(axis=-1))
 
 x: (n, K). Returns (n,): log sum over k of e^(x_k) for each row.
-Read docs/02-cross-entropy.md.
+Read docs/02-cross-entropy.md, (2.7).
 """
 
 import numpy as np

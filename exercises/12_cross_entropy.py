@@ -6,7 +6,7 @@ what is true, times g, which has a number for each row.
     dL/dz_k = g (softmax(z)_k - [k = label])
 
 g: (n,); z: (n, K) logits; labels: (n,) integers below K. Returns (n, K).
-Read docs/02-cross-entropy.md.
+Read docs/02-cross-entropy.md, (2.5).
 """
 
 import numpy as np

@@ -11,7 +11,7 @@ the right class, and what is the sum of the derivatives by all ten?
     right_class = z.grad[0, 3]
     all_ten = z.grad.sum()
 
-Read docs/02-cross-entropy.md.
+Read docs/02-cross-entropy.md, (2.5).
 """
 
 

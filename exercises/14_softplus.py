@@ -6,7 +6,7 @@ has no room for e^-40. Take the large part out, and use np.log1p(u) = log(1 + u)
     log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)
 
 x: an array; the result has its shape.
-Read docs/02-cross-entropy.md.
+Read docs/02-cross-entropy.md, (2.9).
 """
 
 import numpy as np

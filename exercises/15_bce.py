@@ -6,7 +6,7 @@ the loss and its derivative, from the logits l; `softplus_of` is the previous ex
     loss = -t log p - (1 - t) log(1 - p) = softplus(l) - l t
 
 g, l, t: arrays of one shape. Returns the loss and dL/dl, both of that shape.
-Read docs/02-cross-entropy.md.
+Read docs/02-cross-entropy.md, (2.8).
 """
 
 import numpy as np

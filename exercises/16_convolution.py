@@ -6,7 +6,7 @@ a matrix W[t] for each tap. Write it by loops; a tap outside the image adds noth
     y[n, p, q] = sum over t of x[n, p + i_t, q + j_t] W[t]
 
 x: (N, H, W, C); W: (T, C, K); taps: T pairs (i, j). Returns y (N, H, W, K).
-Read docs/03-convolution.md.
+Read docs/03-convolution.md, (3.1).
 """
 
 import numpy as np

@@ -10,7 +10,7 @@ wrote the lines below; they give back an image, and <gather(x), r> = <x, scatter
 
 rows: (N, P, Q, T, C); taps, stride: pairs; size: (H, W). Returns (N, H, W, C). `places` has for
 each tap the pixels inside the image that it reads, and the positions that read them, as slices.
-Read docs/03-convolution.md.
+Read docs/03-convolution.md, (3.3).
 """
 
 import numpy as np

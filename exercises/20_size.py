@@ -6,7 +6,7 @@ the positions at which it lies inside.
     floor((n + 2 p - k) / s) + 1
 
 All are whole numbers, and so is the result.
-Read docs/03-convolution.md.
+Read docs/03-convolution.md, (3.9).
 """
 
 

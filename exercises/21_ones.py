@@ -12,7 +12,7 @@ and how large is it?
     size = stamped.shape[1]
     where_four_meet = stamped.data[0, 2, 2, 0]
 
-Read docs/03-convolution.md.
+Read docs/03-convolution.md, (3.1) and (3.7).
 """
 
 

@@ -6,7 +6,7 @@ the pixel of y under tap t. Write it by loops; a tap outside of y adds nothing.
     y[n, p s + i_t, q s + j_t]  gets  W[t] x[n, p, q]    for all n, p, q, t
 
 x: (N, P, Q, C); W: (T, K, C); taps: T pairs; stride: s; size: (H, W). Returns y (N, H, W, K).
-Read docs/03-convolution.md.
+Read docs/03-convolution.md, (3.7).
 """
 
 import numpy as np

@@ -8,7 +8,7 @@ first tap must read the first of what the padding has put before the image.
                  for i in range(kernel[0]) for j in range(kernel[1]))
 
 kernel: (kh, kw); padding: (rows above, columns to the left). Returns kh*kw pairs (i, j).
-Read docs/03-convolution.md.
+Read docs/03-convolution.md, (3.9).
 """
 
 

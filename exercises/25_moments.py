@@ -6,7 +6,7 @@ part of what is new, and keep the rest of what they were.
     m <- b1 m + (1 - b1) g,    v <- b2 v + (1 - b2) g^2
 
 m, v, g: arrays of one shape; b1, b2: numbers below 1. Returns the new m and the new v.
-Read docs/04-adam.md.
+Read docs/04-adam.md, (4.2).
 """
 
 import numpy as np

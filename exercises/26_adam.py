@@ -6,7 +6,7 @@ m and v begin at 0, so after t steps their weights add up to 1 - b1^t and 1 - b2
     return p - lr * m / (np.sqrt(v) + eps)
 
 p, m, v: arrays of one shape; t: the number of this step, from 1. Returns the new p.
-Read docs/04-adam.md.
+Read docs/04-adam.md, (4.3).
 """
 
 import numpy as np

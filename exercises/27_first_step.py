@@ -14,7 +14,7 @@ does each go? (Two digits are enough.)
     optim.SGD([q], lr=0.01).step()
     sgd_small, sgd_large = q.data
 
-Read docs/04-adam.md.
+Read docs/04-adam.md, (4.4).
 """
 
 

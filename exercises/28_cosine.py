@@ -8,7 +8,7 @@ final * lr, which it has at total_steps and after it.
     done = (step - rise) / (total_steps - rise), 1 at most
 
 step: 0, 1, ...; all others: numbers. Returns a number.
-Read docs/04-adam.md.
+Read docs/04-adam.md, (4.7).
 """
 
 import math

@@ -6,7 +6,7 @@ not remember where it began, so it keeps less at first: d' instead of d.
     a <- d' a + (1 - d') p,    d' = min(d, (1 + t) / (10 + t))
 
 a, p: arrays of one shape; d: a number below 1; t: this step, from 1. Returns the new a.
-Read docs/04-adam.md.
+Read docs/04-adam.md, (4.8).
 """
 
 import numpy as np

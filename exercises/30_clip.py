@@ -6,7 +6,7 @@ and leave its direction: the same factor for all.
     norm = sqrt(sum of squares over all gradients),    factor = min(1, max_norm / norm)
 
 parameters: Tensors, each with a .grad, which you set anew. Returns the norm before.
-Read docs/04-adam.md.
+Read docs/04-adam.md, (4.9).
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ rows, and dL/dx is a row of its own for each.
     y = x w + b
 
 g: (n, n_out); x: (n, n_in); w: (n_in, n_out); b: (n_out,). Returns y, dx, dw, db.
-Read docs/05-network.md.
+Read docs/05-network.md, (5.2).
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ g is lost, and units that were off get a gradient. y is what the forward pass re
     return np.maximum(g, 0)
 
 g, y: arrays of one shape. Returns dL/dx; at x = 0, where no slope exists, it is 0.
-Read docs/05-network.md.
+Read docs/05-network.md, (5.4).
 """
 
 import numpy as np

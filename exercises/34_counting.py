@@ -13,7 +13,7 @@ it learn? How many steps has an epoch? And are two linear layers with nothing be
     x = rng.standard_normal((5, 784))
     is_one_layer = bool(np.allclose(x @ a @ b, x @ (a @ b)))
 
-Read docs/05-network.md.
+Read docs/05-network.md, (5.3) and (5.6).
 """
 
 

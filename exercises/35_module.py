@@ -6,7 +6,7 @@ what comes in, plus what two layers make of it, each of which gets a ReLU of wha
     h + widen(ReLU(narrow(ReLU(h))))
 
 h: a Tensor (n, size). Returns a Tensor of that shape. ops.relu is the ReLU.
-Read docs/05-network.md.
+Read docs/05-network.md, (5.10).
 """
 
 from scratchnet import nn, ops

@@ -5,7 +5,7 @@ of the step before, find those of this loss, change the parameters.
 
 model.loss(x) gives (loss, metrics), the loss a Tensor. optimizer has zero_grad() and step().
 Returns nothing.
-Read docs/05-network.md.
+Read docs/05-network.md, "The loop, written out".
 """
 
 

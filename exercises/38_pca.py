@@ -12,7 +12,7 @@ and the third point, and what squared error is left?
     first, third = codes[0], codes[2]
     error = np.sum((np.outer(x @ v[0], v[0]) - x) ** 2)
 
-Read docs/05-network.md.
+Read docs/05-network.md, (5.13).
 """
 
 

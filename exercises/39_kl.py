@@ -6,7 +6,7 @@ has a closed form, and two derivatives that fit on a line.
     KL = (mu^2 + e^v - 1 - v) / 2
 
 mu, v: arrays of one shape. Returns the KL of each, dKL/dmu and dKL/dv, all of that shape.
-Read docs/06-vae.md.
+Read docs/06-vae.md, (6.4).
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ and sigma. The encoder gives log_var = log sigma^2. Somebody's draws spread too 
     return mu + np.exp(log_var) * noise
 
 mu, log_var, noise: arrays of one shape. Returns z, of that shape.
-Read docs/06-vae.md.
+Read docs/06-vae.md, (6.5).
 """
 
 import numpy as np

@@ -8,7 +8,7 @@ of x from that z, and what the draw costs, times beta.
 model: a VAE with model.encode(x) -> mu, log_var; model.decode(z) -> output;
 model.reconstruction_loss(output, x) -> -log p(x|z). x: (n, pixels); noise: (n, z_dim); beta: a
 number. losses.gaussian_kl(mu, log_var) is the KL. Returns a Tensor, one number.
-Read docs/06-vae.md.
+Read docs/06-vae.md, (6.2).
 """
 
 from models.vae import reparameterise

@@ -6,7 +6,7 @@ is, and compares two models of different sigma by it. Write all of it: its area 
     return (x - x_hat) ** 2 / sigma ** 2
 
 x_hat, x: arrays of one shape; sigma: a number. Returns an array of that shape, in nats.
-Read docs/06-vae.md.
+Read docs/06-vae.md, (6.7).
 """
 
 import math

@@ -7,7 +7,7 @@ distribution has in its bin, half a step to either side; the bins at 0 and 1 rea
 
 where the first is 1 at x = 1, and the second 0 at x = 0.
 x, mean: arrays of one shape, x in [0, 1]; s: a number above 0. Returns -log P, of that shape.
-Read docs/06-vae.md.
+Read docs/06-vae.md, (6.8).
 """
 
 import numpy as np

@@ -7,7 +7,7 @@ are numbers like e^-100, so you get their logarithms, and return that of their m
 
 log_w: (K, n), K weights for each of n images. Returns (n,).
 ops.logsumexp(array, axis=0).data helps.
-Read docs/06-vae.md.
+Read docs/06-vae.md, (6.9).
 """
 
 import numpy as np

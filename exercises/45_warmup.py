@@ -14,7 +14,7 @@ a posterior that says nothing, of one that is moved by 2, and of one that is sur
     nothing, moved, sure = kl
 
 (log 10 is 2.303; two digits are enough.)
-Read docs/06-vae.md.
+Read docs/06-vae.md, (6.4).
 """
 
 

@@ -5,7 +5,7 @@ numbers, at every place. Rows have no places but one; images (n, H, W, C) have H
 
 x: (n, ..., C); table: (classes, D); labels: (n,) integers. Returns (n, ..., C + D): x, and the row
 of the table for the image's label as further channels at each place.
-Read docs/06-vae.md.
+Read docs/06-vae.md, "A class beside the code".
 """
 
 import numpy as np

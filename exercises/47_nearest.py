@@ -6,7 +6,7 @@ first term below is the same for all k, and the second is one product of matrice
     |z - e_k|^2 = |z|^2 - 2 z.e_k + |e_k|^2
 
 z: (n, D); e: (K, D). Returns the indices, integers (n,).
-Read docs/07-vqvae.md.
+Read docs/07-vqvae.md, (7.2).
 """
 
 import numpy as np

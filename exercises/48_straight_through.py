@@ -12,7 +12,7 @@ What is the value of y, and what arrives at z, and at e?
     dz_0, dz_1 = z.grad.tolist()
     de = "nothing" if e.grad is None else "something"
 
-Read docs/07-vqvae.md.
+Read docs/07-vqvae.md, (7.6).
 """
 
 

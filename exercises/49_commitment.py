@@ -7,7 +7,7 @@ term: the codes crawl, and the encoder is pulled about.
     return beta * mean_square(e - z_e.detach()) + mean_square(z_e - e.detach())
 
 z_e, e: Tensors of one shape; beta: a number. Returns a Tensor, one number.
-Read docs/07-vqvae.md.
+Read docs/07-vqvae.md, (7.4).
 """
 
 from models.vqvae import mean_square

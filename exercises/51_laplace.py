@@ -10,7 +10,7 @@ All codes come out a little too short. Mend it.
     return m / (N_k + eps)[:, None]
 
 m: (K, D); N_k: (K,); eps: a number. Returns e, (K, D).
-Read docs/07-vqvae.md.
+Read docs/07-vqvae.md, (7.11).
 """
 
 import numpy as np

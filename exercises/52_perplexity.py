@@ -6,7 +6,7 @@ that is never used adds nothing; but log 0 is infinite, and 0 times it is no num
     exp(-sum over k of p_k log p_k),    p log p = 0 at p = 0
 
 p: (K,), a distribution. Returns a number.
-Read docs/07-vqvae.md.
+Read docs/07-vqvae.md, (7.12).
 """
 
 import numpy as np

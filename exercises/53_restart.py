@@ -6,7 +6,7 @@ batch. Its running means move with it, or the next update takes it back to where
     where N_k < least:    e_k = chosen_k,    m_k = N chosen_k,    N_k = N
 
 e, m, chosen: (K, D); N_k: (K,); least, N: numbers. Returns the new e, m, N_k; no input is changed.
-Read docs/07-vqvae.md.
+Read docs/07-vqvae.md, "A codebook collapses, and is cured".
 """
 
 import numpy as np

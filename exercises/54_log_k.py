@@ -11,7 +11,7 @@ what is the perplexity of four codes that are used alike, and of four of which t
     alike = losses.perplexity(np.array([0.25, 0.25, 0.25, 0.25]))
     two = losses.perplexity(np.array([0.5, 0.5, 0, 0]))
 
-Read docs/07-vqvae.md.
+Read docs/07-vqvae.md, (7.3) and (7.12).
 """
 
 

@@ -8,7 +8,7 @@ the middle itself is hidden, as it is what is to be predicted; in later ones (ty
         . . .          . . .
 
 kind: "A" or "B"; height, width: odd. Returns an array of bool (height, width).
-Read docs/08-pixelcnn.md.
+Read docs/08-pixelcnn.md, (8.2).
 """
 
 import numpy as np

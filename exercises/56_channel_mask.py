@@ -8,7 +8,7 @@ colour sees itself. And the rows of this mask are the outputs.
 
 kind: "A" or "B"; seen: (C_in,), the colour of each input, 0 to 2; seer: (C_out,), of each output.
 Returns an array of bool (C_in, C_out).
-Read docs/08-pixelcnn.md.
+Read docs/08-pixelcnn.md, (8.3).
 """
 
 import numpy as np

@@ -17,7 +17,7 @@ it see, and how far to the right in the row above, and two rows above?
     right_one_up = np.flatnonzero(seen[9])[-1] - 10
     right_two_up = np.flatnonzero(seen[8])[-1] - 10
 
-Read docs/08-pixelcnn.md.
+Read docs/08-pixelcnn.md, (8.4).
 """
 
 

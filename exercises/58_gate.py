@@ -6,7 +6,7 @@ two derivatives, which need t and s alone.
     y = t s,    t = tanh(a),    s = sigmoid(b)
 
 g, a, b: arrays of one shape. Returns y, dL/da, dL/db, all of that shape.
-Read docs/08-pixelcnn.md.
+Read docs/08-pixelcnn.md, (8.6).
 """
 
 import numpy as np

@@ -8,7 +8,7 @@ from what the vertical convolution found, before that went through its gate. h i
 
 layers: with layers.v, layers.h, layers.link and layers.out, each called with a Tensor. v, h:
 Tensors (n, H, W, C). ops.gate is the gate. Returns v' and h'.
-Read docs/08-pixelcnn.md.
+Read docs/08-pixelcnn.md, (8.8).
 """
 
 from scratchnet import ops

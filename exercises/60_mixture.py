@@ -10,7 +10,7 @@ Somebody averaged the logarithms; then a pixel is dear if one component finds it
     return (np.exp(log_pi) * nll).sum(axis=-1)
 
 log_pi, nll: (n, K). Returns (n,). Prices may be 1000 nats and more; ops.logsumexp(...).data helps.
-Read docs/08-pixelcnn.md.
+Read docs/08-pixelcnn.md, (8.14).
 """
 
 import numpy as np

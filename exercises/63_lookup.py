@@ -7,7 +7,7 @@ product of one-hot rows with the table would be, without the product.
     return indices[..., None] * (2 / (len(table) - 1)) - 1
 
 indices: integers (n, h, w); table: (K, D). Returns (n, h, w, D).
-Read docs/09-priors-and-bits.md.
+Read docs/09-priors-and-bits.md, "The prior is a PixelCNN".
 """
 
 import numpy as np

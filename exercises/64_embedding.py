@@ -6,7 +6,7 @@ over all places that looked it up. (table.grad[indices] += g adds to each row on
     dL/dtable = O^T g,    O the one-hot rows of the indices
 
 g: (n, D); indices: integers (n,); K: rows of the table. Returns (K, D).
-Read docs/09-priors-and-bits.md.
+Read docs/09-priors-and-bits.md, "The prior is a PixelCNN".
 """
 
 import numpy as np

@@ -6,7 +6,7 @@ height times width times colours.
     bits = nats / log 2
 
 nll: -log p(x) in nats, a number; shape: (H, W, C). Returns a number.
-Read docs/09-priors-and-bits.md.
+Read docs/09-priors-and-bits.md, (9.5).
 """
 
 import math

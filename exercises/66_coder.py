@@ -6,7 +6,7 @@ is the new interval.
 
 low, width: exact fractions; symbol: 0, 1, ...; p: the probabilities of all symbols, a list of
 fractions. Returns the new low and width.
-Read docs/09-priors-and-bits.md.
+Read docs/09-priors-and-bits.md, "A probability is a length".
 """
 
 

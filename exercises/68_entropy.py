@@ -11,7 +11,7 @@ And how many digits does the message abacabad take, with the one more of arithme
     mistaken = -(p * np.log2(np.array([1/8, 1/8, 1/4, 1/2]))).sum()
     digits = 1 + int(sum(-np.log2(p["abcd".index(letter)]) for letter in "abacabad"))
 
-Read docs/09-priors-and-bits.md.
+Read docs/09-priors-and-bits.md, (9.2) and (9.3).
 """
 
 

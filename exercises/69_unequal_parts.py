@@ -7,7 +7,7 @@ times the mean over the part must be the mean over all.
     return [(slice(a, min(a + size, n)), 1 / -(-n // size)) for a in range(0, n, size)]
 
 n: images of the batch; size: at most so many in a part. Returns [(slice, weight), ...].
-Read docs/10-speed.md.
+Read docs/10-speed.md, (10.4).
 """
 
 

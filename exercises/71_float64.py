@@ -10,7 +10,7 @@ float32 array has it crept? (NumPy 2's rules; write "float32" or "float64".)
     by_a_mean = str((x - x.mean()).dtype)
     by_noise = str((x + np.random.default_rng(0).standard_normal(3)).dtype)
 
-Read docs/10-speed.md.
+Read docs/10-speed.md, "What goes wrong".
 """
 
 

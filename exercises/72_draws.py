@@ -7,7 +7,7 @@ decoder that is given: the KL is the same for all draws, and the rest is average
 
 mu, log_var: (n, D); eps: (L, n, D); kl: (n,); log_p: a function z (n, D) -> log p(x|z), (n,).
 Returns (n,).
-Read docs/11-papers.md.
+Read docs/11-papers.md, (11.1).
 """
 
 import numpy as np

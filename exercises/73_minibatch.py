@@ -16,7 +16,7 @@ the paper's gradient, its first step of SGD, and its first step of Adam?
     (_, adam_paper), (_, adam_ours) = [first_step(optim.Adam, f) for f in (1000 / 4, 1 / 4)]
     gradients, sgd, adam = paper / ours, sgd_paper / sgd_ours, adam_paper / adam_ours
 
-Read docs/11-papers.md.
+Read docs/11-papers.md, (11.2).
 """
 
 

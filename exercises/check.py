@@ -122,10 +122,19 @@ class Wrong(Exception):
     """What the student is told."""
 
 
+class Printed(io.StringIO):
+    """What is printed, as far as it is shown: a loop may print for ever."""
+
+    def write(self, text):
+        super().write(text[:max(0, 1000 - self.tell())])
+        return len(text)
+
+
 def check(number, source):
     """("passed" | "failed" | "unwritten", what to tell the student) of the text of his file."""
-    exercise, printed = exercises()[number], io.StringIO()
-    with warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.redirect_stdout(printed):
+    exercise, printed = exercises()[number], Printed()
+    with warnings.catch_warnings(), np.errstate(all="ignore"), contextlib.redirect_stdout(
+            printed), contextlib.redirect_stderr(printed):
         warnings.simplefilter("ignore")
         try:
             compare(exercise, student(exercise, source))
@@ -148,6 +157,9 @@ def student(exercise, source):
     if exercise.call not in found:
         raise Wrong(f"There is no {exercise.call} in this file any more: keep the name that the "
                     f"page gives")
+    if not callable(found[exercise.call]):
+        raise Wrong(f"{exercise.call} is {found[exercise.call]!r:.40} in this file: nothing that "
+                    f"can be called")
     return found[exercise.call]
 
 
@@ -165,6 +177,8 @@ def compare(exercise, function):
                   for n, v in case.items()}
         expected, found = right(inputs), his(inputs)
         names = answer.returns or [f"{exercise.call}({', '.join(inputs)})"]
+        if len(expected) > 1 and len(found) == 1 and found[0] is None:
+            raise Wrong("It returns None: is there a return?")
         if len(found) != len(expected):
             raise Wrong(f"It returns {len(found)} value{'s' * (len(found) != 1)}, but "
                         f"{len(expected)} are asked for: {', '.join(names)}")
@@ -187,6 +201,10 @@ def in_words(error, file, source):
     text = source.splitlines()
     at = "".join(f"line {n}: {text[n - 1].strip()}\n" for n in lines[-1:] if n and n <= len(text))
     what = error.msg if isinstance(error, SyntaxError) else str(error).strip()
-    if not at and "()" not in what:  # it went wrong where the result was looked at
+    if isinstance(error, NameError) and "def predict()" in source:
+        what += "\nWrite what you predict in the place of the names."
+    if "bitwise_xor" in what or "for ^" in what:
+        what += "\nA power is written x ** 2; ^ is something else in Python."
+    if not (at or "()" in what or isinstance(error, SyntaxError)):
         at = "What came back cannot be used: "
     return "failed", f"{at}{type(error).__name__}{': ' * bool(what)}{what}"

@@ -55,9 +55,10 @@ class Result:
         if e.size > 1:
             lines[0] += f" (wrong in {wrong.sum()} of {e.size})"
         if not np.isfinite(finite[wrong]).all():
-            lines.append("Something overflows, is divided by 0, or is the logarithm of 0.")
+            lines.append("Something overflows, is divided by 0, is the logarithm of 0, or the root "
+                         "of a number below 0.")
         else:
-            needed = self.needs(inputs, asked, given)
+            needed = self.needs(inputs, asked, given, element) * (e.dtype.kind == "f")
             lines.append(needed if "does not" in needed else looks(e, f, wrong) or needed)
         return "\n".join(filter(None, lines))
 
@@ -83,21 +84,24 @@ class Result:
                  for n, v in told.items()]
         return ", where " * bool(words) + ", ".join(words)
 
-    def needs(self, inputs, asked, given):
-        """What the element should depend on, and does not; or the other way round."""
+    def needs(self, inputs, asked, given, element):
+        """What the element should depend on, and does not; or the other way round. Where by chance
+        the right one does not depend on its own input, nothing is said."""
         for verb, left in (("should also depend", asked - given), ("depends", given - asked)):
             for n, k in sorted(left, key=lambda k: (list(inputs).index(k[0]), k[1])):
-                if not any(m == n for m, _ in given) and self.unmoved(inputs, n):
+                if not any(m == n for m, _ in given) and self.unmoved(self.his, n):
                     return f"It does not depend on {n}, and should."
+                if verb == "depends" and k in ((), element) and not self.unmoved(self.right, n):
+                    continue
                 return (f"It {verb} on {n}{list(map(int, k)) if k else ''}"
                         + ", and should not" * (verb == "depends") + ".")
         return ""
 
-    def unmoved(self, inputs, n):
-        """Whether the student's result stays as it is when all of input n changes."""
-        moved = {**inputs, n: moved_a_little(inputs[n])}
+    def unmoved(self, call, n):
+        """Whether this result stays as it is in all cases when all of input n changes."""
         try:
-            return np.array_equal(*(self.his(v)[self.number] for v in (inputs, moved)))
+            return all(np.array_equal(*(call(v)[self.number] for v in (
+                inputs, {**inputs, n: moved_a_little(inputs[n])}))) for inputs, *_ in self.cases)
         except Exception:  # it can't be asked there
             return False
 
@@ -115,7 +119,8 @@ def other_kind(expected, found):
                 f"for")
     e, f = np.asarray(expected), np.asarray(found)
     if f.dtype.kind not in "biuf":
-        return f"found {found!r:.60}; a number is asked for"
+        asked = "True or False" if e.dtype.kind == "b" else "a number"
+        return f"found {found!r:.60}; {asked} is asked for"
     if e.ndim and (e.dtype.kind != f.dtype.kind if e.dtype.kind in "bi" else e.dtype != f.dtype):
         return f"found numbers of {f.dtype}; {e.dtype} is asked for"
     if e.shape == f.shape:
@@ -186,7 +191,8 @@ def moved_a_little(v):
 def simple(x):
     """0.3333 as 1/3, where it is a simple fraction."""
     fraction = Fraction(float(x)).limit_denominator(12)
-    return str(fraction) if abs(fraction - Fraction(float(x))) < 1e-9 else f"{x:.4g}"
+    return str(fraction) if abs(fraction - Fraction(float(x))) < 1e-9 else (
+        f"{x:.4g}" if abs(x - 1) > 1e-3 else f"{x:.7g}")
 
 
 def close(a, b):

@@ -113,10 +113,17 @@ def check_unchanged(edges, versions):
                                f"compute the forward pass again")
 
 
+def op_of(derivative):
+    """exp.<locals>.dx -> exp, dx. An op of scratchnet is the outermost function, since it may have
+    helpers; anybody else's the innermost, since it may stand in a function itself."""
+    *outer, name = getattr(derivative, "__qualname__", "dx").split(".<locals>.")
+    ours = derivative.__module__.startswith("scratchnet.")
+    return outer[0 if ours else -1].split(".")[-1] if outer else "op", name
+
+
 def check_gradient(gx, source, derivative):
     if gx.shape != source.shape or gx.dtype != source.dtype:
-        # "exp.<locals>.dx" -> exp, dx
-        *_, op, name = ("op." + derivative.__qualname__.replace(".<locals>", "")).split(".")
+        op, name = op_of(derivative)
         raise GradientShapeError(
             f"{op}: the derivative {name!r} returned shape {gx.shape}, {gx.dtype}, but its input "
             f"has shape {source.shape}, {source.dtype}")

@@ -1,6 +1,6 @@
 """The tape, drawn: what an op recorded, from what, and what it keeps for the way back.
 
-    graph = scratchnet.draw(loss, model=model, x=x)     # before backward(), which uses the tape up
+    graph = scratchnet.draw(loss, model, h=h)           # before backward(), which uses the tape up
     print(graph)                                        # a line for each op
     loss.backward(keep=graph.gradients)
     graph.save("loss.svg")                              # now with the norm of each gradient
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .arraylike import op_of
 from .backend import to_numpy, xp
 from .tensor import Tensor
 
@@ -48,8 +49,8 @@ class Graph:
     gradients: dict = field(default_factory=dict)
 
     def norm(self, key):
-        """The length of dL/d(this), or None before backward()."""
-        g = key.grad if isinstance(key, Tensor) else self.gradients.get(key)
+        """The length of dL/d(this), of a leaf that of its .grad; None before backward(keep=...)."""
+        g = key.grad if self.gradients and isinstance(key, Tensor) else self.gradients.get(key)
         return None if g is None else float(np.linalg.norm(to_numpy(g)))
 
     def norms(self, row):
@@ -92,28 +93,35 @@ class Graph:
         Path(path).write_text(picture(self), encoding="utf-8")
 
 
-def draw(y, model=None, **names):
-    """The Graph of what was recorded for a Tensor y: print(it), it.save("y.svg").
+def draw(y, /, model=None, **names):
+    """The Graph of what was recorded for a Tensor y: print(it), it.save("y.svg"). It holds the
+    tape, as y does.
 
     model: a Module, whose parameters have its names for them. names: Tensors, by the names that
     they shall have. Raises ValueError for a Tensor that was not recorded, or whose tape backward()
-    has used up.
+    has used up, and TypeError for a name of what is no Tensor.
     """
     if not isinstance(y, Tensor) or y.node is None or y.node.edges is None:
         raise ValueError("draw(y): nothing is on the tape of y: it is a leaf, or was computed "
                          "under no_grad(), or backward() has used the tape up; draw before it")
     named = model.named_parameters() if model is not None else {}
+    for name, t in names.items():
+        if not isinstance(t, Tensor):
+            raise TypeError(f"draw(y, {name}=...): a Tensor can have a name in the graph, and this "
+                            f"is a {type(t).__name__}")
     called = {t if t.node is None else t.node: name for name, t in {**named, **names}.items()}
-    rows, places, seen = [], {}, set()
+    rows, places, seen = [], {}, {}
     for node in nodes_of(y.node):
         for source, _ in node.edges:
             if isinstance(source, Tensor) and source not in places:
                 places[source] = len(rows)
                 rows.append(Row(len(rows), source, called.get(source, ""), "leaf", source.shape))
-                seen.add(memory_of(source.data))  # it is there, whatever the tape keeps
+                whole = memory_of(source.data)
+                seen[id(whole)] = whole.nbytes  # it is there, whatever the tape keeps
         derivatives = [derivative for _, derivative in node.edges]
         places[node] = len(rows)
-        rows.append(Row(len(rows), node, called.get(node, ""), op_of(derivatives[0]), node.shape,
+        rows.append(Row(len(rows), node, called.get(node, ""), op_of(derivatives[0])[0],
+                        node.shape,
                         list(dict.fromkeys(places[source] for source, _ in node.edges)),
                         [shape for shape in node.without if shape], bytes_kept(derivatives, seen)))
     return Graph(*folded(rows))
@@ -123,40 +131,44 @@ def nodes_of(last):
     """All nodes that the last was computed from, and itself, the oldest first."""
     found, todo = {last}, [last]
     while todo:
-        for source, _ in todo.pop().edges:
+        node = todo.pop()
+        if node.edges is None:
+            raise ValueError("draw(y): nothing is on the tape of a part that y was computed from: "
+                             "backward() has used it up; draw before it")
+        for source, _ in node.edges:
             if not isinstance(source, Tensor) and source not in found:
                 found.add(source)
                 todo.append(source)
     return sorted(found, key=lambda node: node.number)
 
 
-def op_of(derivative):
-    """exp.<locals>.dx -> exp"""
-    return ("op." + derivative.__qualname__.replace(".<locals>", "")).split(".")[-2]
-
-
 def bytes_kept(functions, seen):
-    """The bytes of the arrays that these functions hold, each counted where it is seen first."""
-    total, todo = 0, list(functions)
+    """The bytes of the arrays that these functions hold, each counted where it is seen first; of
+    views no more than there is memory. seen: {memory: bytes counted}."""
+    total, todo, functions = 0, list(functions), set()
     while todo:
         held = todo.pop()
         if isinstance(held, Tensor):
             held = held.data
         if isinstance(held, (list, tuple)):
             todo += held
-        elif callable(held) and getattr(held, "__closure__", None):
-            todo += [cell.cell_contents for cell in held.__closure__]
-        elif isinstance(held, xp.ndarray) and memory_of(held) not in seen:
-            seen.add(memory_of(held))
-            total += held.nbytes
+        elif hasattr(held, "__code__") and held not in functions:
+            functions.add(held)
+            todo += [cell.cell_contents for cell in held.__closure__ or ()]
+            todo += held.__defaults__ or ()
+        elif isinstance(held, xp.ndarray):
+            whole = memory_of(held)
+            before = seen.get(id(whole), 0)
+            seen[id(whole)] = min(whole.nbytes, before + held.nbytes)
+            total += seen[id(whole)] - before
     return total
 
 
 def memory_of(array):
-    """Of a view, the array that has the memory."""
+    """Of a view, the array that has the memory; of another array itself."""
     while getattr(array, "base", None) is not None and isinstance(array.base, xp.ndarray):
         array = array.base
-    return id(array)
+    return array
 
 
 def folded(rows):
@@ -202,7 +214,7 @@ def bytes_of(n):
 
 # ---------------------------------------------------------------- as a picture
 
-WIDE, HIGH, DOWN, LEFT, ACROSS = 190, 54, 80, 250, 330  # pixels: a box, a level, margin, a lane
+WIDE, HIGH, DOWN, LETTER = 190, 54, 80, 4.9  # pixels: a box, a level, a letter beside it
 STYLE = """text{font:12px sans-serif;fill:#222;text-anchor:middle}.op{font-weight:bold}
 .norm{fill:#b3261e}.side{font-size:10px;fill:#555;text-anchor:end}.dead{font-size:10px;fill:#555;
 text-anchor:start}rect{fill:#eef3f9;stroke:#4e79a7}.leaf{fill:#fff}.block{fill:none;stroke:#888;
@@ -217,19 +229,33 @@ def picture(graph):
               for i in row.sources if rows[i].op == "leaf"
               and sum(i in other.sources for other in rows) == 1}
     levels, lanes = laid_out(rows, beside)
-    def at(k): return LEFT + lanes[k] * ACROSS, 20 + levels[k] * DOWN  # a box's upper left corner
+    said = {k: [f"{rows[i].name}: " + (f"|g| = {graph.norms(rows[i])}" if graph.norms(rows[i]) else
+                                       shape_of(rows[i].shape)) for i in rows[k].sources
+                if i in beside] for k in levels}
+    dead = {k: [f"no gradient: {shape_of(shape)}" for shape in rows[k].without] for k in levels}
+    def room(*words): return 40 + round(LETTER * sum(max(map(len, w), default=0) for w in words))
+    at_lane = {(lanes[k], levels[k]): k for k in levels}
+    between = [room(said[k], dead.get(at_lane.get((lanes[k] - 1, levels[k])), [])) for k in levels
+               if lanes[k]]
+    left, right = (max(map(room, words.values())) for words in (said, dead))
+    across = WIDE + max(90, right, *between)
+    def at(k): return left + lanes[k] * across, 20 + levels[k] * DOWN  # a box's upper left corner
     arrows, boxes = [], []
     for k in levels:
         x, y = at(k)
         arrows += [arrow(*at(i), x, y) for i in rows[k].sources if i in levels]
-        boxes += box(graph, rows[k], [rows[i] for i in rows[k].sources if i in beside], x, y)
-    for first, length, times in graph.blocks:
-        x, y = zip(*(at(k) for k in range(first, first + length) if k in levels), strict=True)
-        wide, high = max(x) - min(x) + WIDE + 330, max(y) - min(y) + HIGH + 16
-        boxes.append(f'<rect class="block" x="{min(x) - 230}" y="{min(y) - 8}" width="{wide}" '
-                     f'height="{high}" rx="8"/>'
-                     + text("op", min(x) - 190, min(y) + 10, f"{times} times"))
-    wide = LEFT + 310 + ACROSS * max(lanes.values())
+        boxes += box(graph, rows[k], said[k], dead[k], x, y)
+    for first, length, times in graph.blocks:  # a frame for each run of a block in one lane
+        block = sorted((lanes[k], levels[k], k) for k in range(first, first + length)
+                       if k in levels)
+        starts = [n for n, (lane, level, _) in enumerate(block)
+                  if not n or block[n - 1][:2] != (lane, level - 1)]
+        for n, end in zip(starts, [*starts[1:], len(block)], strict=True):
+            (x, y), (_, last) = at(block[n][2]), at(block[end - 1][2])
+            boxes.append(f'<rect class="block" x="{x - 7}" y="{y - 7}" width="{WIDE + 14}" '
+                         f'height="{last - y + HIGH + 14}" rx="8"/>'
+                         + text("dead", x + WIDE + 10, last + HIGH + 2, f"{times} times"))
+    wide = left + WIDE + right + across * max(lanes.values())
     high = 40 + HIGH + DOWN * max(levels.values())
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" '
             f'height="{high}"><style>{STYLE}</style><marker id="end" viewBox="0 0 8 8" refX="7" '
@@ -239,12 +265,21 @@ def picture(graph):
 
 
 def laid_out(rows, beside):
-    """({row: level}, {row: lane}) of all rows but those beside others: below its inputs; the
-    longest way to the result in one lane, what joins it in lanes of its own."""
-    levels, lanes, taken = {}, {}, set()
+    """({row: level}, {row: lane}) of all rows but those beside others: below its inputs, and what
+    is made of parameters alone just above where it is used; the longest way to the result in one
+    lane, what joins it in lanes of its own."""
+    levels, lanes, taken, alone = {}, {}, set(), set()
     for k, row in enumerate(rows):
         if k not in beside:
             levels[k] = 1 + max((levels[i] for i in row.sources if i in levels), default=-1)
+            if row.op == "leaf" or len(row.sources) == 1 and row.sources[0] in alone:
+                alone.add(k)
+    below = {}
+    for k in reversed(levels):
+        if k in alone and k in below:
+            levels[k] = below[k] - 1
+        for i in rows[k].sources:
+            below[i] = min(below.get(i, len(rows)), levels[k])
     for k in reversed(levels):
         way = []
         while k is not None and k not in lanes:
@@ -274,20 +309,17 @@ def arrow(x0, y0, x, y):
     return f'<path d="M{x0},{y0}C{curve} {x},{y}" marker-end="url(#end)"/>'
 
 
-def box(graph, row, beside, x, y):
-    """A row, the parameters beside it, and the shapes of what gets no gradient."""
+def box(graph, row, said, dead, x, y):
+    """A row, what is said of the parameters beside it, and of what gets no gradient."""
     kind, name = ("leaf", row.name) if row.op == "leaf" else (
         "", f"{row.name} = {row.op}" if row.name else row.op)
     keeps = f", keeps {bytes_of(row.kept)}" if row.kept else ""
     norm = graph.norms(row)
     lines = [("op", name), ("", shape_of(row.shape) + keeps), ("norm", norm and f"|g| = {norm}")]
-    words = [f"{p.name}: " + (f"|g| = {graph.norms(p)}" if graph.norms(p) else shape_of(p.shape))
-             for p in beside]
     return [f'<rect class="{kind}" x="{x}" y="{y}" width="{WIDE}" height="{HIGH}" rx="5"/>',
             *(text(c, x + WIDE / 2, y + 16 + 16 * n, line) for n, (c, line) in enumerate(lines)),
-            *(text("side", x - 6, y + 20 + 14 * n, line) for n, line in enumerate(words)),
-            *(text("dead", x + WIDE + 6, y + 16 + 14 * n, f"no gradient: {shape_of(shape)}")
-              for n, shape in enumerate(row.without))]
+            *(text("side", x - 10, y + 20 + 14 * n, line) for n, line in enumerate(said)),
+            *(text("dead", x + WIDE + 10, y + 16 + 14 * n, line) for n, line in enumerate(dead))]
 
 
 def text(kind, x, y, words):

@@ -5,44 +5,16 @@
     python -m tests.faults pixelcnn         those whose file, words or test has this in it
 
 Each is one change to one place: a factor, an axis, a term, an index. It is made in a copy of the
-repository, where its test must fail. A fault that cannot be made any more, as the line is another
-now, is an error: write it anew, or take it out.
+repository, where its test must fail (mistakes/planting.py). A fault that cannot be made any more,
+as the line is another now, is an error: write it anew, or take it out.
 """
 
 import argparse
 import json
-import os
 import random
-import shutil
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-
-
-def left_out(folder, names):
-    """What the copy does without."""
-    return {"__pycache__", "images"} | (
-        {".git", "runs", "pretrained"} if Path(folder) == ROOT else set())
-
-
-def run(tree, fault):
-    """What is wrong with the fault or its test, None if it is caught."""
-    path = tree / fault["file"]
-    before = path.read_text()
-    if before.count(fault["old"]) != 1:
-        return f"{fault['old']!r} is there {before.count(fault['old'])} times"
-    path.write_text(before.replace(fault["old"], fault["new"]))
-    env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run([sys.executable, "-m", "pytest", "-x", "-q", "-m", "", "-p",
-                               "no:cacheprovider", fault["test"]],
-                              cwd=tree, env=env, capture_output=True, text=True)
-    finally:
-        path.write_text(before)
-    return {1: None, 0: "LIVES"}.get(done.returncode, done.stdout[-1000:] + done.stderr[-1000:])
+from mistakes.planting import ROOT, check
 
 
 def main():
@@ -56,17 +28,8 @@ def main():
     if flags.random:
         print(f"seed {flags.seed}")
         faults = random.Random(flags.seed).sample(faults, min(flags.random, len(faults)))
-    lived = 0
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder, "tree")
-        shutil.copytree(ROOT, tree, ignore=left_out)
-        for fault in faults:
-            problem = run(tree, fault)
-            lived += problem is not None
-            print(f"{problem or 'caught'}: {fault['file']}: {fault['what']} ({fault['test']})",
-                  flush=True)
-    print(f"{len(faults) - lived} passed, {lived} failed")
-    return lived > 0 or not faults
+    faults = [f | {"edits": [[f["file"], f["old"], f["new"]]]} for f in faults]
+    return check(faults, lambda f: f"{f['file']}: {f['what']}")
 
 
 if __name__ == "__main__":

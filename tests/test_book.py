@@ -338,32 +338,59 @@ def test_math_is_read_as_it_is_meant(chapter):
 SLIDES = (ROOT / "docs" / "slides.md").read_text().split("\n---\n", 1)[1]
 
 
-def said(text):
-    """(sentences, formulas, blocks of code) of a page, without its links, emphasis, and prompts."""
-    code = ["\n".join(re.sub(r"^(>>> |\.\.\. )? *", "", line) for line in block.splitlines())
-            for _, block in book.FENCE.findall(text)]
-    text = re.sub(r"^(#|!\[|<|---$).*", "", book.FENCE.sub("\n\n", text), flags=re.M)
-    formulas = [" ".join(f.split()) for f in re.findall(r"^\$\$\n([^$]*)\n\$\$$", text, re.M)]
-    text = re.sub(r"^\$\$\n[^$]*\n\$\$$", "", text, flags=re.M)
-    text = book.LINK.sub(r"\1", text).replace("*", "")
-    paragraphs = re.split(r"\n\s*\n|\n(?=- |\|)", text)
-    paragraphs = [" ".join(p.removeprefix("- ").split()) for p in paragraphs if p[:1] != "|"]
-    sentences = [s for p in paragraphs for s in re.split(r"(?<=[.?!]) |(?<=[.?!][)]) ", p) if s]
-    return sentences, formulas, code
+def talk():
+    """(text of the chapters that its footer names, what it shows, what is said) of each slide."""
+    footer = ""
+    for slide in SLIDES.split("\n---\n"):
+        footer = re.findall("<!-- footer: (.*) -->", slide + f"<!-- footer: {footer} -->")[0]
+        about = [c for c in CHAPTERS if not re.search(r"\d", footer) or
+                 c.name[:2].lstrip("0") in re.findall(r"\d+", footer)]
+        note = " ".join(re.findall(r"^<!--\n(.*?)\n-->$", slide, re.M | re.S))
+        yield "\n".join(c.read_text() for c in about), re.sub(r"(?s)<!--.*?-->", "", slide), note
 
 
-def test_the_slides_say_what_the_chapters_say():
-    pages = [said(chapter.read_text()) for chapter in CHAPTERS]
-    sentences, formulas, code = ({part for page in pages for part in page[k]} for k in range(3))
-    lines, rows = "\n".join(["", *code, ""]), "\n".join(c.read_text() for c in CHAPTERS)
-    found = said(SLIDES)
-    assert min(map(len, found)) > 15
-    new = [sentence for sentence in found[0] if sentence not in sentences]
-    new += [formula for formula in found[1] if formula not in formulas]
-    new += [block for block in found[2] if f"\n{block}\n" not in lines]
-    new += [cell for row in re.findall(r"^\| (?!---)(.*) \|$", SLIDES, re.M)
-            for cell in row.split(" | ") if cell not in rows]
-    assert not new, "no chapter has this"
+def formulas_of(text):
+    """The parts of its display formulas, as between two \\quad, without their numbers."""
+    found = re.findall(r"^\$\$\n([^$]*)\n\$\$", text, re.M)
+    parts = [re.split(r"\\q?quad", re.sub(r"\\tag\{.*?\}", "", formula)) for formula in found]
+    return {" ".join(part.split()).rstrip(" .,") for formula in parts for part in formula}
+
+
+def code_of(text):
+    """Its blocks of code, without prompts and the places of comments; outputs as one line."""
+    for language, block in book.FENCE.findall(text):
+        lines = [re.sub(r"^(>>> |\.\.\. )? *", "", line) for line in block.splitlines()]
+        yield re.sub(" {2,}#", "  #", ("\n" if language else " ").join(lines))
+
+
+def test_the_slides_show_what_the_chapters_have():
+    """Formulas, code, cells of tables and numbers are those of the chapters; sentences are free."""
+    new, seen = [], 0
+    for chapters, slide, note in talk():
+        lines = re.sub(" {2,}#", "  #", re.sub(r"^(>>> |\.\.\. )? *", "", chapters, flags=re.M))
+        words = re.sub(r"^\$\$\n[^$]*\n\$\$|^!.*", "", book.FENCE.sub("", slide), flags=re.M)
+        numbers = re.findall(NUMBER, re.sub("`.*?`", "", words + note))
+        cells = re.findall(r"(?<=\| )[^|\n-]+(?= \|)", words)
+        new += formulas_of(slide) - formulas_of(chapters)
+        new += [code for code in code_of(slide)
+                if f"\n{code}\n" not in lines and code not in " ".join(lines.split())]
+        new += [cell for cell in cells if cell not in chapters]
+        new += set(numbers) - set(re.findall(NUMBER, chapters))
+        seen += len(formulas_of(slide)) + len(list(code_of(slide)))
+    assert seen > 15
+    assert not new, "no chapter that the slide's footer names has this"
+
+
+def test_the_slides_are_a_talk():
+    """Of half an hour: a statement and a few words to look at, a minute to listen to."""
+    slides = [(slide, note) for _, slide, note in talk()]
+    assert 20 <= len(slides) <= 28
+    for slide, note in slides:
+        titles = re.findall("^##? .*", slide, re.M)
+        assert len(titles) == 1 and len(note.split()) >= 25, titles
+        words = re.sub(r"^\$\$\n[^$]*\n\$\$|^!.*", "", book.FENCE.sub("", slide), flags=re.M)
+        assert len(words.split()) < 50, f"too much to read: {titles}"
+    assert 15 * 130 < sum(len(note.split()) for _, note in slides) < 30 * 130  # words a minute
 
 
 def test_the_slides_pictures_exist():
@@ -378,10 +405,12 @@ def test_what_is_beyond_the_edge_of_a_slide_is_found(tmp_path):
     if not book.BROWSER or not shutil.which("npx") or subprocess.run(
             marp, capture_output=True).returncode:
         pytest.skip("no Chromium, or no Marp")
-    head = "---\nmarp: true\nmath: mathjax\nstyle: 'img { max-width: none }'\n---\n\n"
+    head = ("---\nmarp: true\nmath: mathjax\n"
+            "style: 'img { max-width: none } section.side { padding-right: 900px }'\n---\n\n")
     fits = "# Title\n\nWords.\n\n$$\ny = x\n$$\n\n![w:600](images/tape.png)\n\n```\ny = x\n```"
     text, picture = "words " * 800, "![w:1400](images/tape.png)"
     formula, code = f"$$\n{'x + ' * 80}x\n$$", f"```python\n{'x + ' * 40}x\n```"
     deck = tmp_path / "slides.md"
-    deck.write_text(head + "\n\n---\n\n".join([fits, text, picture, formula, code, fits]))
-    assert re.findall(r"\d+", book.overflow(deck)) == ["2", "3", "4", "5"]
+    beside = f"<!-- _class: side -->\n$$\n{'x + ' * 12}x\n$$"  # under the picture at its right
+    deck.write_text(head + "\n\n---\n\n".join([fits, text, picture, formula, code, fits, beside]))
+    assert re.findall(r"\d+", book.overflow(deck)) == ["2", "3", "4", "5", "7"]

@@ -5,16 +5,15 @@ import os
 import re
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_book import book
 
 from exercises import __main__ as command
 from exercises import check, exercises
-from exercises.check import code_of
+from exercises.check import Printed, code_of
 from exercises.solution import library, solved, written
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +40,12 @@ def test_a_page_is_small_and_says_what_to_read():
         assert lines[0] == f'"""{e.number}. {e.title} ({e.kind})'
         assert e.file.startswith(f"{e.number:02d}_") and len(e.title) <= 54
         assert 12 <= len(lines) <= 36 and max(map(len, lines)) <= 100, e.file
-        assert (ROOT / re.search(r"Read (docs/\d\d-[\w-]+\.md)", e.text)[1]).exists(), e.file
+        page, where = re.search(r"^Read (docs/\d\d-[\w-]+\.md), (.+)", e.text, re.M).groups()
+        chapter = (ROOT / page).read_text(encoding="utf-8")
+        tags, headings = re.findall(r"\((\d+\.\d+)\)", where), re.findall('"(.+?)"', where)
+        assert tags or headings, e.file
+        assert all(f"\\tag{{{tag}}}" in chapter for tag in tags), e.file
+        assert all(f"# {heading}\n" in chapter for heading in headings), e.file
 
 
 def test_a_skeleton_fails_because_it_is_not_written():
@@ -80,7 +84,12 @@ def test_wrong_answers_are_told_what_is_wrong(exercise):
     ("return (2 * g * x)[:, ::-1]", "The order along axis 1 is reversed."),
     ("return 'six'", "found a str; an array"),
     ("exit(0)", "line 16: exit(0)\nSystemExit: 0"),
+    ("return 2.0002 * g * x", "It is everywhere 1.0001 times"),
+    ("return 2 * g * np.sqrt(x)", "or the root of a number below 0"),
+    ("x = 0\0", "SyntaxError: source code string cannot contain null bytes"),
+    ("for k in range(5000): print(k)", "It printed: 0"),
     ("print('hello'); return g", "It printed: hello"),
+    ("return 2 * g * x^1", "A power is written x ** 2; ^ is something else in Python."),
     ("raise NotImplementedError('later')", "Your lines go where it says NotImplementedError"),
 ])
 def test_what_a_student_may_do(lines, said):
@@ -94,6 +103,32 @@ def test_what_a_student_may_do_to_the_page():
     assert "There is no dx in this file any more" in check(1, text.replace("dx(", "f("))[1]
     assert "takes 1 positional argument" in check(1, text.replace("(g, x)", "(g)"))[1]
     assert "There is no dx" in check(1, "")[1]
+    assert check(1, "dx = 5")[1].startswith("dx is 5 in this file")
+
+
+@pytest.mark.parametrize(("number", "lines", "unsaid"), [
+    (15, "return softplus_of(l) - l * t, g * (l - t)", "depend"),       # the slope is 0 there
+    (28, "return lr * (final + math.cos(step))", "It depends on final"),  # not in every step
+    (47, "return np.abs(e[None] - z[:, None]).sum(-1).argmin(1)", "depend"),  # it does, by jumps
+    (30, "return min(max_norm, (parameters[0].grad ** 2).sum() ** 0.5)",  # where max_norm is large
+     "It does not depend on a")])
+def test_what_is_not_so_is_not_said(number, lines, unsaid):
+    state, message = check(number, written(exercises()[number].text, lines))
+    assert state == "failed" and unsaid not in message, message
+
+
+def test_what_a_student_may_do_with_several_results():
+    def told(number, lines):
+        return check(number, written(exercises()[number].text, lines))[1]
+    assert told(3, "7, 24") == "It returns None: is there a return?"
+    assert "Write what you predict in the place of the names." in told(3, "return first, second")
+    assert "found 'yes'; True or False is asked for" in told(34, "return 79510, 469, 'yes'")
+
+
+def test_a_sum_is_mended_where_it_is_made_or_where_it_is_kept():
+    lines = ("if number in gradients:", "    gradients[number] += gx", "else:",
+             "    gradients[number] = gx.copy()")
+    assert check(4, written(exercises()[4].text, "\n".join(lines))) == ("passed", "")
 
 
 # ---------------------------------------------------------------- the command
@@ -155,9 +190,31 @@ def test_a_process_that_ends_has_not_passed(student):
     assert student("1")[0] == 1 and "decode" in student("1")[1]
 
 
+def test_what_else_a_file_may_do(student):
+    """An editor's byte order mark and line ends, a thread that goes on, output past print, and
+    something written at the end do not matter."""
+    student("1")
+    before = ("import atexit, os, threading, time\nos.write(1, b'hello')\n"
+              "atexit.register(print, '[1, 2]')\n"
+              "threading.Thread(target=time.sleep, args=(60,)).start()\n")
+    PAGE.write_bytes(b"\xef\xbb\xbf" + (before + solved(1)).replace("\n", "\r\n").encode())
+    assert student("1") == (0, "1. The derivative of a square: right\n")
+    PAGE.write_text("import os\nos.write(1, b'[\"passed\", \"\"]')\nos._exit(0)")
+    assert "The check broke off" in student("1")[1]
+
+
+def test_a_loop_that_prints_fills_no_memory():
+    printed = Printed()
+    for _ in range(3):
+        assert printed.write("x" * 900) == 900
+    assert len(printed.getvalue()) == 1000
+
+
 def test_a_state_that_cannot_be_read_is_none(student):
     student("1")
-    for text in ("", "[]", '{"1": 3}', '{"1": {"failed": "x"}}'):
+    for text in ("", "[]", '{"1": 3}', '{"1": {"failed": "x"}}', "[" * 100_000,
+                 '{"x": {"failed": 1, "passed": true}}',
+                 '{"1": {"failed": Infinity, "passed": true}}'):
         Path("my/state.json").write_text(text)
         assert "\n0 of " in student()[1]
 
@@ -181,19 +238,17 @@ def test_a_solution_is_shown_after_asking(student, monkeypatch):
         assert student("1", "--solution")[0] == code
 
 
-def test_watching_checks_at_each_save(student):
+def test_watching_checks_at_each_save(student, monkeypatch):
     student("1")
+    texts = [PAGE.read_text().replace("raise NotImplementedError", "return g"), None, solved(1)]
 
-    def save():
-        for text in (PAGE.read_text().replace("raise NotImplementedError", "return g"), solved(1)):
-            time.sleep(1)
+    def save(seconds):  # in the place of a rest; None: nothing is saved
+        if text := texts.pop(0):
             PAGE.write_text(text)
-    thread = threading.Thread(target=save)
-    thread.start()
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=save))
     code, text = student("1", "--watch")
-    thread.join()
     states = re.findall(r"square: (.*)", text)
-    assert code == 0 and states[0] == "not written yet" and states[-1] == "right"
+    assert code == 0 and states == ["not written yet", "not right", "right"]
 
 
 def test_it_runs_as_a_program(tmp_path):

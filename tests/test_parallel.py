@@ -59,6 +59,19 @@ def test_gradients_of_unequal_parts_count_by_their_images():
         np.testing.assert_allclose(found[1][name], value, atol=1e-6, err_msg=name)
 
 
+def test_a_step_forgets_the_gradients_of_the_one_before():
+    dataset = dataset_for("mnist", "vae")
+    def gradients(*batches):
+        net, adam = build("mnist", "vae", dataset, conditional=False)
+        adam.lr = 0.0
+        for batch in batches:
+            training.step(net, adam, batch, np.random.default_rng(4))
+        return [p.grad for p in net.parameters()]
+    first, second = dataset.train_images[:3], dataset.train_images[3:7]
+    for a, b in zip(gradients(second), gradients(first, second), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 class Noisy(nn.Model):
     """Keeps the noise that its loss gets."""
 

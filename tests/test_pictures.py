@@ -299,3 +299,23 @@ def test_grey_is_shown_as_grey():
     for figure in (figures.grid(grey, 2, ""), figures.manifold(grey, ""),
                    figures.code_maps(grey, np.zeros((4, 1, 1), int), grey, 4, "")):
         assert {axes.images[0].get_clim() for axes in figure.axes} == {(0, 1)}
+
+
+@pytest.mark.parametrize(("row", "shape"), [
+    (np.ones((2, 9), np.float32), (2, 3, 3, 1)), (np.ones((2, 4, 5)), (2, 4, 5, 1)),
+    (np.full((2, 4, 5, 3), 255, np.uint8), (2, 4, 5, 3)), ([[1.0] * 4] * 2, (2, 2, 2, 1)),
+    (np.ones(9), None), (np.ones((2, 8)), None), (np.ones((4, 5, 3)), None),
+    (np.ones((2, 4, 5, 2)), None)])
+def test_what_show_takes_as_images(row, shape):
+    """The largest uint8 is 1; what may be one image, or is of another form, is refused."""
+    if shape:
+        assert figures.as_images(row).shape == shape and figures.as_images(row).max() == 1
+        return figures.show(row, row[:1])
+    with pytest.raises(ValueError, match="are asked for; found"):
+        figures.show(row)
+
+
+def test_show_refuses_rows_of_two_sizes():
+    figures.show()
+    with pytest.raises(ValueError, match=r"found \(2, 2, 1\), \(3, 3, 1\)"):
+        figures.show(np.ones((2, 4)), np.ones((2, 9)))

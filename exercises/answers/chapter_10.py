@@ -9,7 +9,7 @@ from ..check import N, Wrong, answer, predicted
 
 def weights_of(parts, n, size):
     """How often each image counts, and how many parts there are."""
-    counts, found = np.zeros(n), parts(n, size)
+    counts, found = np.zeros(n), list(parts(n, size))
     for part, weight in found:
         here = counts[part]
         here += weight / max(1, len(here))
@@ -32,25 +32,30 @@ def unequal_parts(n, size):
     return weights_of(lambda n, size: microbatches(slice(0, n), n, size), n, size)
 
 
-class Watched(np.ndarray):
-    """An array that notes how many of its rows come into a product at once."""
-    most = 0
+class Rows:
+    """A matrix that gives its rows by slices, a block of at most `most` at a time."""
 
-    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **how):
-        if ufunc is np.matmul:
-            Watched.most = max(Watched.most, np.shape(inputs[0])[-1])
-        given = [v.view(np.ndarray) if isinstance(v, Watched) else v for v in inputs]
-        return getattr(ufunc, method)(*given, **how, **(
-            {"out": tuple(np.asarray(v) for v in out)} if out else {}))
+    def __init__(self, array, most):
+        self.array, self.most = array, most
+        self.shape, self.dtype, self.ndim, self.size = array.shape, array.dtype, 2, array.size
+
+    def __len__(self):
+        return len(self.array)
+
+    def __getitem__(self, k):
+        part = self.array[k]
+        return self.all() if not isinstance(k, int) and len(part) > self.most else part
+
+    def all(self, *_, **__):
+        raise Wrong(f"product(x, g, blocks): all {len(self)} rows were taken at once; a block has "
+                    f"{self.most} at most")
+
+    __array__ = __matmul__ = __rmatmul__ = __mul__ = __getattr__ = all
 
 
 def watched(product, x, g, blocks):
-    Watched.most = 0
-    found = product(x.view(Watched), g, blocks)
-    if Watched.most > max(part.stop - part.start for part in blocks):
-        raise Wrong(f"product(x, g, blocks): {Watched.most} rows were multiplied at once; a block "
-                    f"has 2 at most")
-    return found if found is None else np.asarray(found)
+    most = max(part.stop - part.start for part in blocks)
+    return product(Rows(x, most), Rows(g, most), blocks)
 
 
 PRODUCTS = "scratchnet.fast.products.gather_t_matmul"
@@ -62,11 +67,15 @@ PRODUCTS = "scratchnet.fast.products.gather_t_matmul"
         measure=watched, returns=("x^T g",),
         cases=[dict(x=N(5, 2), g=N(5, 3), blocks=[slice(0, 2), slice(2, 4), slice(4, 5)])],
         hint="Begin with the first block's product, and add that of each other one.",
-        wrong={"return x.T @ g": "5 rows were multiplied at once",
+        wrong={"return x.T @ g": "all 5 rows were taken at once",
                "for part in blocks:\n    total = x[part].T @ g[part]\nreturn total":
                "It should also depend on x[0, ",
                "return sum(x[part].T @ g[part] for part in blocks[1:])":
                "It should also depend on x[0, ",
+               "return np.einsum('nk,nm->km', x, g)": "all 5 rows were taken at once",
+               "return np.dot(x.T, g)": "all 5 rows were taken at once",
+               "return np.asarray(x).T @ g": "all 5 rows were taken at once",
+               "return (x[:, :, None] * g[:, None]).sum(axis=0)": "all 5 rows were taken at once",
                "return sum(g[part].T @ x[part] for part in blocks)":
                "the transpose has the right numbers"})
 def blocks(x, g, blocks):

@@ -4,7 +4,7 @@ import numpy as np
 
 from scratchnet import Tensor, conv
 
-from ..check import N, answer, predicted
+from ..check import N, Wrong, answer, predicted
 from .chapter_1 import through
 
 CROSS = ((-1, 0), (0, -1), (0, 0), (0, 1), (1, 1))
@@ -123,15 +123,28 @@ def transposed(x, W, taps, stride, size):
     return conv.matmul_scatter(x, W.reshape(-1, W.shape[2]), taps, (stride, stride), size)
 
 
-@answer("scratchnet.conv.window", measure=lambda f, k, p: np.array(f(k, p)),
-        cases=[dict(kernel=(2, 4), padding=(1, 1)), dict(kernel=(3, 3), padding=(0, 0))],
+def pairs(window, kernel, padding):
+    found = window(kernel, padding)
+    if not isinstance(found, (tuple, list, np.ndarray)):
+        raise Wrong(f"window(kernel, padding): found a {type(found).__name__}; a tuple of pairs "
+                    f"(i, j) is asked for")
+    return np.array(found)
+
+
+@answer("scratchnet.conv.window", measure=pairs,
+        cases=[dict(kernel=(2, 4), padding=(1, 2)), dict(kernel=(3, 3), padding=(0, 0))],
         hint="With a padding of 1, position 0 lies over pixel 0, and its first tap reads pixel -1.",
         wrong={"return tuple((i + padding[0], j + padding[1])\n"
                "             for i in range(kernel[0]) for j in range(kernel[1]))":
-               "everywhere 2 too much",
+               "the same term",
                "return tuple((i - padding[0], j - padding[1])\n"
                "             for j in range(kernel[1]) for i in range(kernel[0]))": "at (",
                "return tuple((i, j) for i in range(kernel[0]) for j in range(kernel[1]))":
-               "everywhere 1 too much"})
+               "the same term",
+               "return [(i - padding[1], j - padding[0])\n"
+               "        for i in range(kernel[0]) for j in range(kernel[1])]": "the same term",
+               "return {(i - padding[0], j - padding[1])\n"
+               "        for i in range(kernel[0]) for j in range(kernel[1])}": "found a set",
+               "window = [(0, 0)]": "found a NoneType"})
 def window(kernel, padding):
     return np.argwhere(np.ones(kernel)) - np.array(padding)

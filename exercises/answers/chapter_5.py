@@ -5,7 +5,7 @@ import numpy as np
 from models import Autoencoder
 from scratchnet import Tensor, losses, nn, ops, optim, training
 
-from ..check import N, answer, predicted
+from ..check import N, Wrong, answer, predicted
 from .chapter_1 import through
 
 LINEAR = "scratchnet.ops.products.linear"
@@ -107,15 +107,25 @@ def step(x):
         model, optimizer, x[:, None, :, None], np.random.default_rng(0)), x)
 
 
+def with_a_tape(loss, logits, x):
+    found = loss(Tensor(logits, requires_grad=True), x)
+    if not isinstance(found, Tensor) or not found.requires_grad:
+        raise Wrong(f"the loss: found a {type(found).__name__} without a tape; a Tensor that "
+                    f"depends on the logits is asked for: nothing could be trained")
+    return found.data
+
+
 @answer("models.autoencoder.Autoencoder.loss: loss =", then="return loss",
-        swap={"self.decode(z)": "logits"},
-        measure=lambda loss, logits, x: loss(Tensor(logits), x).data, returns=("the loss",),
+        swap={"self.decode(z)": "logits"}, measure=with_a_tape, returns=("the loss",),
         cases=[dict(logits=N(3, 4), x=np.array([[0, 1, 0.5, 1], [1, 0, 0, 0], [1, 1, 1, 0.0]])),
                dict(logits=N(2, 4), x=np.array([[0, 1, 0.5, 1], [1, 0, 0, 0.0]]))],
         hint='reduction="batchmean" is the sum over all, divided by the number of images alone.',
         wrong={'return losses.bce_with_logits(logits, x, reduction="sum")': "the loss: expected",
                'return losses.bce_with_logits(logits, x, reduction="mean") * len(x)':
-               "the loss: expected"})
+               "the loss: expected",
+               'return losses.bce_with_logits(logits, x, "none").data.sum(axis=1).mean()':
+               "found a float64 without a tape",
+               'losses.bce_with_logits(logits, x, "batchmean")': "found a NoneType"})
 def autoencoder(logits, x):
     return losses.bce_with_logits(logits, x, "none").data.sum(axis=1).mean()
 

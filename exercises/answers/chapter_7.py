@@ -5,7 +5,7 @@ import numpy as np
 from models import VQVAE
 from scratchnet import Tensor, losses
 
-from ..check import N, answer, predicted
+from ..check import N, Wrong, answer, predicted
 
 NEAREST = "scratchnet.ops.quantise.nearest_code"
 
@@ -74,7 +74,7 @@ UPDATE = "models.vqvae.VQVAE.update"
               "self.m.data": "m", 'means["usage"] * vectors': "count(k, len(N))",
               'means["sums"] * vectors': "segment_sum(k, z, len(N))"}, then="return N, m",
         returns=("N", "m"),
-        cases=[dict(N=np.array([3.0, 1, 0.5]), m=N(3, 2), z=N(4, 2), k=np.array([0, 2, 0, 0]),
+        cases=[dict(N=np.array([2.0, 1, 0.5]), m=N(3, 2), z=N(4, 2), k=np.array([0, 2, 0, 0]),
                     gamma=0.9)],
         hint="One-hot rows, O = np.eye(K)[k], give both: O.sum(axis=0) counts, O.T @ z adds up.",
         wrong={"O = np.eye(len(N))[k]\n"
@@ -83,7 +83,7 @@ UPDATE = "models.vqvae.VQVAE.update"
                "O = np.eye(len(N))[k]\nreturn gamma * N + (1 - gamma) * O.mean(axis=0), "
                "gamma * m + (1 - gamma) * O.T @ z": "N at",
                "N, m = gamma * N, gamma * m\nm[k] += (1 - gamma) * z\nN[k] += 1 - gamma\n"
-               "return N, m": "N at 0: expected 3, found 2.8"})
+               "return N, m": "N at 0: expected 2.1, found 1.9"})
 def ema(N_k, m, z, k, gamma):
     model = updated(N_k, m, z, k, gamma)
     return model.N.data, model.m.data
@@ -121,11 +121,19 @@ def perplexity(p):
 RESTART = "models.moving_codes.restart"
 
 
+def unchanged(restart, *inputs):
+    before = [np.copy(v) for v in inputs]
+    found = restart(*inputs)
+    if not all(map(np.array_equal, before, inputs)):
+        raise Wrong("restart(e, m, N_k, ...): it changes an input itself; begin with a copy")
+    return found
+
+
 @answer(f"{RESTART}: model.e", f"{RESTART}: model.m", f"{RESTART}: model.N", tensors=True,
         swap={"model.N.data[...]": "N_k", "model.N.data": "N_k", "model.m.data[...]": "m",
               "model.m.data": "m", "model.e.data[...]": "e", "model.e.data": "e",
               "unused[:, 0]": "N_k < least", "unused": "(N_k < least)[:, None]"},
-        then="return e, m, N_k", returns=("e", "m", "N_k"),
+        then="return e, m, N_k", returns=("e", "m", "N_k"), measure=unchanged,
         cases=[dict(e=N(4, 2), m=N(4, 2), N_k=np.array([5.0, 0.1, 2, 0.5]), chosen=N(4, 2),
                     least=1.0, N=3.0)],
         hint="unused = (N_k < least)[:, None] is (K, 1); np.where(unused, chosen, e) takes whole "
@@ -135,7 +143,9 @@ RESTART = "models.moving_codes.restart"
                "unused = (N_k < least)[:, None]\nreturn (np.where(unused, chosen, e), "
                "np.where(unused, chosen, m), np.where(N_k < least, N, N_k))": "m at (",
                "unused = (N_k > least)[:, None]\nreturn (np.where(unused, chosen, e), "
-               "np.where(unused, N * chosen, m), np.where(N_k > least, N, N_k))": "e at ("})
+               "np.where(unused, N * chosen, m), np.where(N_k > least, N, N_k))": "e at (",
+               "unused = N_k < least\ne[unused] = chosen[unused]\nm[unused] = N * chosen[unused]\n"
+               "return e, m, np.where(unused, N, N_k)": "changes an input"})
 def restart(e, m, N_k, chosen, least, N):
     e, m, N_k = e.copy(), m.copy(), N_k.copy()
     for k in range(len(e)):

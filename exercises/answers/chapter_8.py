@@ -119,11 +119,11 @@ def mixture(log_pi, nll):
 @answer("models.likelihoods.draw_softmax", returns=("k",),
         swap={"logits - logits.max": "logits / temperature - logits.max",
               "keepdims=True))": "keepdims=True) / temperature)"},
-        cases=[dict(logits=np.log([[0.2, 0.5, 0.3]] * 5), u=np.array([0, 0.15, 0.3, 0.72, 0.95]),
-                    temperature=t) for t in (1.0, 0.5)],
+        cases=[dict(logits=np.array([[-1000, 0, 0], *np.log([[0.2, 0.5, 0.3]] * 5)]),
+                    u=np.array([0, 0, 0.15, 0.3, 0.72, 0.95]), temperature=t) for t in (1.0, 0.5)],
         hint="np.cumsum(p, axis=1) are the sums; (cumulative <= u[:, None]).sum(axis=1) counts "
              "those that do not exceed u.",
-        wrong={"return logits.argmax(axis=1)": "k at 0: expected 0, found 1",
+        wrong={"return logits.argmax(axis=1)": "k at 1: expected 0, found 1",
                "p = np.exp(logits / temperature)\np /= p.sum(axis=1, keepdims=True)\n"
                "return (np.cumsum(p, axis=1) < u[:, None]).sum(axis=1) + 1": "k at ",
                "p = np.exp(logits)\np /= p.sum(axis=1, keepdims=True)\n"
@@ -131,7 +131,10 @@ def mixture(log_pi, nll):
                "p = np.exp(logits * temperature)\np /= p.sum(axis=1, keepdims=True)\n"
                "return (np.cumsum(p, axis=1) <= u[:, None]).sum(axis=1)": "temperature = 0.5",
                "p = np.exp(logits / temperature)\n"
-               "return (np.cumsum(p, axis=1) <= u[:, None]).sum(axis=1)": "k at "})
+               "return (np.cumsum(p, axis=1) <= u[:, None]).sum(axis=1)": "k at ",
+               "p = np.exp(logits / temperature)\np /= p.sum(axis=1, keepdims=True)\n"
+               "return (np.cumsum(p, axis=1) < u[:, None]).sum(axis=1)":
+               "k at 0: expected 1, found 0"})
 def draw(logits, u, temperature):
     return Softmax(3).draw(logits, u[None], temperature)[:, 0]
 

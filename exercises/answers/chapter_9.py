@@ -85,7 +85,7 @@ def coder(low, width, symbol, p):
 
 @answer("docs/09-priors-and-bits.md: inside =", then="return inside[-1]", returns=("the symbol",),
         cases=[dict(number=n, low=F(1, 4), width=F(1, 2), p=THIRDS)
-               for n in (F(1, 4), F(3, 8), F(1, 2), F(2, 3), F(7, 10))],
+               for n in (F(1, 4), F(9, 20), F(1, 2), F(2, 3), F(7, 10))],
         hint="The part of symbol k begins at low + width * sum(p[:k]): the symbol is the last one "
              "that begins at the number or below.",
         wrong={"return sum(low + width * sum(p[:k + 1]) < number for k in range(len(p)))":
@@ -93,7 +93,8 @@ def coder(low, width, symbol, p):
                "return sum(width * sum(p[:k + 1]) <= number for k in range(len(p)))":
                "the symbol: expected",
                "return max(k for k in range(len(p)) if low + sum(p[:k]) <= number)":
-               "the symbol: expected"})
+               "the symbol: expected",
+               "return int((number - low) / width * len(p))": "number = 9/20"})
 def decoder(number, low, width, p):
     for k in range(len(p)):
         first, size = coder(low, width, k, p)

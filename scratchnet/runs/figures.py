@@ -77,21 +77,38 @@ def grid(images, columns, title, note="", pairs=False, gap=2, names=(), heads=()
     return figure
 
 
+def as_images(row):
+    """What show() takes as images (n, H, W, C), 0 to 1."""
+    row = np.asarray(row.numpy() if hasattr(row, "numpy") else row)
+    images = row / 255 if row.dtype == np.uint8 else row
+    if row.ndim == 2 and (side := round(row.shape[1] ** 0.5)) ** 2 == row.shape[1]:
+        images = images.reshape(-1, side, side, 1)
+    elif row.ndim == 3 and row.shape[2] > 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise ValueError(f"show(row): images (n, H, W, C) with C = 1 or 3, or grey ones (n, H, W), "
+                         f"or square grey ones (n, H * W) are asked for; found {row.shape}")
+    return images
+
+
 def show(*rows, title=""):
-    """Show rows of images, each (n, H, W, C) or, of square grey ones, (n, H * W), values 0 to 1:
-    below a notebook's cell, else in a window; nowhere where there is neither."""
+    """Show rows of images of one size, each (n, H, W, C), or of grey ones (n, H, W) or, if square,
+    (n, H * W), values 0 to 1 or uint8: below a notebook's cell, else in a window; nowhere where
+    there is neither."""
     import matplotlib.pyplot as plt
 
-    rows = [np.asarray(row.numpy() if hasattr(row, "numpy") else row) for row in rows]
-    rows = [row.reshape(len(row), *2 * [round(row.shape[-1] ** 0.5)], 1) if row.ndim == 2 else row
-            for row in rows]
-    columns = max(map(len, rows))
+    rows = list(map(as_images, rows))
+    columns = max(map(len, rows), default=0)
+    if len({row.shape[1:] for row in rows}) > 1:
+        raise ValueError(f"show(*rows): images of one size are asked for; found "
+                         f"{', '.join(str(row.shape[1:]) for row in rows)}")
     filled = [np.concatenate([row, np.ones((columns - len(row), *row.shape[1:]), row.dtype)])
               for row in rows]
-    if plt.get_backend().lower() == "agg":  # draws into files alone
+    if not columns or plt.get_backend().lower() == "agg":  # which draws into files alone
         return
-    figure = plt.figure(figsize=(0.8 * columns, 0.8 * len(rows) + 0.3 * bool(title)))
-    figure.suptitle(title, fontsize=10)
+    inch = min(0.8, 12 / columns)  # of an image
+    figure = plt.figure(figsize=(inch * columns, inch * len(rows) + 0.3 * bool(title)))
+    figure.suptitle(title, fontsize=10, parse_math=False)
     axes = figure.add_axes((0, 0, 1, 1 - 0.3 * bool(title) / figure.get_figheight()))
     axes.imshow(mosaic(np.concatenate(filled), columns), cmap="gray", vmin=0, vmax=1)
     axes.axis("off")

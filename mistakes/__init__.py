@@ -1,0 +1,1 @@
+"""Mistakes that others made, each as a change to a copy of this tree: python -m mistakes."""
