@@ -98,19 +98,19 @@ def cells(run):
 
 def said(run, differ):
     """What else is worth a word: how it ended, and the flags in which it differs from others of
-    its model."""
+    its model; what it began from and how much of the data it saw, in any case."""
     if not run.progress[1]:
         yield "unfinished"
     if run.early:
         yield "stopped early"
     if run.run.flags.keep_best and run.rows:
         yield f"best: epoch {run.best['epoch']:.0f}"
-    yield from spoken(run.run.flags, differ[model(run)])
+    yield from spoken(run.run.flags, sorted({"from", "limit", *differ[model(run)]}))
 
 
 def model(run):
-    """Runs of which are worth comparing flag by flag."""
-    return run.run.kind, run.run.flags.model
+    """What runs share whose flags are compared: a table, and a model in it."""
+    return run.group, run.run.flags.model
 
 
 def draw(groups, out):

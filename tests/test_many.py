@@ -241,13 +241,13 @@ def drawn(line):
 
 
 def test_rows_of_temperatures_and_labels_are_those_drawn_alone(runs_here):
-    several = drawn("gated --temperature 0.5 2 --label 3 7 --num 4")
+    several = drawn("prior --temperature 0.5 2 --label 3 7 --num 4")
     assert several.shape == (4, 4, 28, 28, 1)
-    alone = [drawn(f"gated --temperature {t} --label {k} --num 4") for t in (0.5, 2)
+    alone = [drawn(f"prior --temperature {t} --label {k} --num 4") for t in (0.5, 2)
              for k in (3, 7)]
     assert_array_equal(several, alone)
-    classes = drawn("gated --temperature 0.5 2")  # a class for each column
-    assert_array_equal(classes[1], drawn("gated --temperature 2 --num 10"))
+    classes = drawn("prior --temperature 0.5 2")  # a class for each column
+    assert_array_equal(classes[1], drawn("prior --temperature 2 --num 10"))
     assert drawn("cvae --label 3 4").shape == (2, 10, 28, 28, 1)
 
 
@@ -258,18 +258,18 @@ def test_names_and_titles_say_what_was_drawn(runs_here, monkeypatch, capsys):
         written.append((figure, dpi)), pictures.write_figure(path, figure, dpi))[1])
     for line in ("--temperature 0.8", "--temperature 0.5 1 --dpi 40 --seed 3",
                  "--what scores --temperature 1"):
-        asked(f"generate gated {line} --num 2 --quiet")
-    new = {n for n in names("gated") if n.endswith(".png")} - {"curves.png"}
+        asked(f"generate prior {line} --num 2 --quiet")
+    new = {n for n in names("prior") if n.endswith(".png")} - {"curves.png"}
     assert new == {"samples-temperature0.8-seed0.png", "samples-temperature0.5-1-seed3.png"}
     (one, dpi), (two, fewer) = written
     assert (dpi, fewer) == (110, 40)
-    for figure, words in (one, "gated, epoch 1, seed 0"), (two, "gated, epoch 1, seed 3"):
-        assert figure.get_suptitle().startswith("gated-pixelcnn on synthetic digits: samples")
+    for figure, words in (one, "prior, epoch 1, seed 0"), (two, "prior, epoch 1, seed 3"):
+        assert figure.get_suptitle().startswith("prior on synthetic digits, as 7x7 codes of vqvae: samples")
         assert words in [text.get_text() for text in figure.artists]
     assert [t.get_text() for t in two.axes[0].texts] == ["temperature 0.5", "temperature 1"]
     with pytest.raises(RunError, match="there is a run in it"):  # not: others' files
-        check_free(Path("gated"), False, whole=True)
-    check_free(Path("gated"), True, whole=True)  # they are the run's
+        check_free(Path("prior"), False, whole=True)
+    check_free(Path("prior"), True, whole=True)  # they are the run's
 
 
 def test_all_is_what_fits_the_flags(runs_here, monkeypatch, capsys):

@@ -195,7 +195,10 @@ def curves(log, names, title):
         low, high = min(shown), max(shown)  # the first steps may leave the panel
         low = min(low, 0) if high - low < 0.02 * high else low
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or 1)
-        axes.set_title(f"{label(name)}  ({log.held_out}: {values[-1]:.5g})", fontsize=10)
+        best = getattr(log, "best", None)
+        last = best[f"{log.held_out}_{name}"] if best else values[-1]
+        axes.set_title(f"{label(name)}  ({'best ' * bool(best)}{log.held_out}: {last:.5g})",
+                       fontsize=10)
         axes.set_xlabel("training step")
         plain(axes)
     panels[0].legend(frameon=False)
