@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from models import RECIPES
-from scratchnet.errors import RunError
+from scratchnet.errors import DataError, RunError
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
@@ -75,8 +75,20 @@ def main(argv):
     ask = Request(run.model, run.title, run.image_shape, dataset, flags.seed, flags.num, mask=mask,
                   quiet=flags.quiet, given=bool(given), variants=several, **one, origin=origin_of(
                       run.folder, run.progress["step"], history(run), flags.seed))
+    lacking, error = [], None
     for what in names:
-        draw(run, what, ask, flags, out or unused(run.folder / file_name(what, flags)))
+        try:
+            if error is None or what not in OF_IMAGES:
+                draw(run, what, ask, flags, out or unused(run.folder / file_name(what, flags)))
+        except DataError as found:
+            error = found
+        if error and what in OF_IMAGES:
+            lacking.append(what)
+    if lacking == names:
+        raise error
+    if lacking:
+        print(f"NOTE: without {', '.join(lacking)}: {str(error).splitlines()[0].rstrip(':')}",
+              file=sys.stderr)
 
 
 def draw(run, what, ask, flags, out):
@@ -260,7 +272,7 @@ def build_parser():
                         "the likeliest; of several a row each"),
         "seed": (0, "natural", "of what is drawn, and of which test images are shown"),
         "out": (None, "FILE", ".png, .npy, or for scores .csv (default: a new .png in RUN)"),
-        "dpi": (110, "count", "of a .png: pixels per inch"),
+        "dpi": (110, "dpi", "of a .png: pixels per inch"),
         "overwrite": (None, "switch", "replace the file --out"),
     })
 

@@ -119,9 +119,12 @@ def test_what_is_of_the_data_is_not_taken_over(runs_here, monkeypatch):
 
 
 def test_a_run_from_another_goes_on_without_it(runs_here):
-    for out in "whole", "parts":
-        assert train("--from", "grey", *RUNS["grey"][:2], *RUNS["grey"][6:], "--epochs", 2,
-                     "--out", out) == 0
+    assert train("--from", "grey", "--dataset", "synthetic", "--batch-size", 64, "--epochs", 2,
+                 "--quiet", "--out", "whole") == 0
+    shutil.copytree("whole", "parts", dirs_exist_ok=True)
+    for name in names("parts") - {"config.json"}:  # ended before its first checkpoint
+        Path("parts", name).unlink()
+    assert train("--resume", "parts", "--quiet") == 0
     assert_same_run("whole", "parts")
     shutil.rmtree("grey")
     assert train("--resume", "parts", "--epochs", 3, "--quiet") == 0
@@ -141,6 +144,7 @@ WRONG = {
     "generate gated --what completion --temperature 1 2": "several are for samples",
     "generate cvae --label 3 10": "--label 10: ",
     "generate vae --what all --out x.png": "--what all makes several pictures",
+    "generate cvae --dpi 5": "a whole number from 10 to 1,000",
     "generate vae --what traversal": "and this run's has 2",
     "runs nowhere": "nowhere: no run there",
     "runs vae --out x.png": "there is no such flag",
@@ -264,7 +268,8 @@ def test_names_and_titles_say_what_was_drawn(runs_here, monkeypatch, capsys):
     (one, dpi), (two, fewer) = written
     assert (dpi, fewer) == (110, 40)
     for figure, words in (one, "prior, epoch 1, seed 0"), (two, "prior, epoch 1, seed 3"):
-        assert figure.get_suptitle().startswith("prior on synthetic digits, as 7x7 codes of vqvae: samples")
+        assert figure.get_suptitle().startswith("prior on synthetic digits, as 7x7 codes of vqvae: "
+                                                "samples")
         assert words in [text.get_text() for text in figure.artists]
     assert [t.get_text() for t in two.axes[0].texts] == ["temperature 0.5", "temperature 1"]
     with pytest.raises(RunError, match="there is a run in it"):  # not: others' files
@@ -281,6 +286,16 @@ def test_all_is_what_fits_the_flags(runs_here, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "NOTE: without latent: --num: latent is of all there is" in out
     assert "NOTE: without scores: " in out
+
+
+def test_all_without_data_is_what_needs_none(runs_here, capsys):
+    changed("vae", lambda config: config["dataset"].update(name="mnist"))
+    assert asked("generate vae --what all --num 2 --seed 5") == 0
+    assert {n for n in names("vae") if "seed5" in n} == {"samples-seed5.png", "manifold-seed5.png"}
+    err = capsys.readouterr().err
+    assert err.startswith("NOTE: without reconstructions, interpolation, scores: no data/mnist/")
+    assert err.endswith("could not be downloaded\n") and err.count("\n") == 1
+    assert "could not be downloaded" in refused(capsys, asked("generate vae --what scores"))
 
 
 @pytest.mark.parametrize("name", ["grey", "autoencoder"])

@@ -60,6 +60,7 @@ TAKES = {
     "counts": number(*COUNT, nargs="+"),
     "natural": number(*NATURAL),
     "naturals": number(*NATURAL, nargs="+"),
+    "dpi": number(int, lambda v: 10 <= v <= 1000, "a whole number from 10 to 1,000"),
     "positive": number(*POSITIVE),
     "positives": number(*POSITIVE, nargs="+"),
     "not negative": number(float, lambda v: v == 0 or SMALL <= v <= LARGE,

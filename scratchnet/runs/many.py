@@ -112,7 +112,7 @@ def differing(found):
     for key, flags in found:
         groups.setdefault(key, []).append({n: words(v) for n, v in flags.items()})
     return {key: sorted(name for name in set().union(*flags)
-                        if len({of.get(name) for of in flags}) > 1)
+                        if len({of.get(name, "") for of in flags}) > 1)
             for key, flags in groups.items()}
 
 
