@@ -1,17 +1,17 @@
 """Make pictures with a trained run.
 
-    python generate.py runs/vae-mnist                               new images
-    python generate.py runs/vae-mnist --what interpolation          from one image to another
-    python generate.py pretrained/cvae-mnist --label 3 4            new images of these classes
-    python generate.py pretrained/cvae-mnist --what styles          one z as each class
-    python generate.py pretrained/vae-mnist --what traversal        what each number of z does
-    python generate.py pretrained/vae-mnist --what all              all that it can give
-    python generate.py runs/pixelcnn-mnist --temperature 0.6 0.8 1  nearer to what is likeliest
-    python generate.py runs/pixelcnn-mnist --what completion        the lower half, drawn anew
-    python generate.py runs/prior-mnist --num 64 --out new.npy      the images as an array
-    python generate.py runs/vqvae-mnist --input mine.png            what it makes of your own
-    python generate.py runs/pixelcnn-mnist --input FOLDER --what scores --out scores.csv
-    python generate.py runs/pixelcnn-mnist --input mine.png --what completion --mask mask.png
+    python generate.py runs/vae-mnist                         new images
+    python generate.py runs/vae-mnist --what interpolation    one to another
+    python generate.py pretrained/cvae-mnist --label 3 4      of these classes
+    python generate.py pretrained/cvae-mnist --what styles    a z as each class
+    python generate.py pretrained/vae-mnist --what traversal  a number of z each
+    python generate.py pretrained/vae-mnist --what all        all that it can
+    python generate.py runs/pixelcnn-mnist --temperature 0.6 0.8 1    likelier
+    python generate.py runs/pixelcnn-mnist --what completion  the lower half
+    python generate.py runs/prior-mnist --num 64 --out new.npy      an array
+    python generate.py runs/vqvae-mnist --input mine.png      made of your own
+    python generate.py RUN --input FOLDER --what scores --out scores.csv
+    python generate.py RUN --input mine.png --what completion --mask mask.png
 """
 
 import sys
@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from models import RECIPES
-from scratchnet.errors import DataError, RunError
+from scratchnet.errors import DataError, RunError, an
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
@@ -139,7 +139,7 @@ def chosen(run, flags):
 def varied(flags):
     """The fields of the Requests beside each other, if several temperatures or labels are given,
     and those that are the same in all."""
-    given = {n: values for n in ("temperature", "label") if (values := getattr(flags, n))}
+    given = {n: getattr(flags, n) for n in ("temperature", "label") if getattr(flags, n)}
     several = {n: values for n, values in given.items() if len(values) > 1}
     rows = [dict(zip(several, row, strict=True)) for row in product(*several.values())]
     return rows if several else (), {n: v[0] for n, v in given.items() if n not in several}
@@ -197,7 +197,7 @@ def refusal(run, what):
         return f"it is for z of more than two dimensions, and this run's has {model.z_dim}"
     if what == "styles" and hasattr(model, "sample") and hasattr(model, "mean_image"):
         return "it shows one z as each class, and this run is not told the class; " + told(run)
-    return f"a {run.flags.model} has no {what}"
+    return f"{an(run.flags.model)} has no {what}"
 
 
 def told(run):
@@ -240,8 +240,8 @@ def check(run, what, flags):
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
     if flags.temperature and not (in_order(run.model) and what in COOLED):
-        raise RunError(f"--temperature: means nothing to {what} of a {run.flags.model}; it is for "
-                       f"samples and completions of a pixelcnn or a prior")
+        raise RunError(f"--temperature: means nothing to {what} of {an(run.flags.model)}; it is "
+                       f"for samples and completions of a pixelcnn or a prior")
 
 
 def check_out(out, overwrite):

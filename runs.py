@@ -1,11 +1,12 @@
-"""Runs beside each other: what was trained, how far, in which flags they differ, how good it is.
+"""Runs beside each other: what was trained, how far, how good, which flags differ.
 
-    python runs.py                             the runs in runs/
-    python runs.py pretrained runs/vae-mnist   those in other folders, or single ones
-    python runs.py --curves                    drawn over each other, too, into runs/curves.png
+    python runs.py                            the runs in runs/
+    python runs.py pretrained runs/vae-mnist  those elsewhere, or single ones
+    python runs.py --curves                   drawn, too, into runs/curves.png
 
-Runs whose figures compare stand together, the best first. A figure is the last that the training
-measured on the test images, or on its validation images; with --keep-best the best.
+Runs whose figures compare stand together, the best first. A figure is the last
+that the training measured on the test images, or on its validation images;
+with --keep-best the best.
 """
 
 import sys

@@ -104,7 +104,7 @@ def test_a_run_begins_with_anothers_weights(name, runs_here, monkeypatch, capsys
                  *["--dataset", "synthetic"] * (name != "prior")) == 130
     flags = config_of("new")["flags"]
     assert flags["from"] == name and flags["lr"] == 1e-4
-    assert f"; from {name} after step 4\n" in capsys.readouterr().out
+    assert f"  with the weights of {name} after step 4\n" in capsys.readouterr().out
     for key, array in before.items():
         assert_array_equal(began[key], array)
 

@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from ..backend import raw, to_numpy, xp
-from ..errors import DivergenceError
+from ..errors import CheckpointError, DivergenceError, in_brief
 from ..training import summarise
 from . import checkpoint
 from .files import replacing
@@ -41,6 +41,7 @@ class Log:
     which the best weights are kept, the lower the better, or None."""
 
     def __init__(self, progress, folder, model, optimizer, held_out="test", keep=None):
+        self.kept = progress and progress["step"]  # of the last checkpoint; None: there is none
         progress = progress or {"step": 0, "epoch": {}, "window": {}, "counts": [0, 0],
                                 "seconds": 0.0, "history": [], "trace": []}
         self.step, self.seconds = progress["step"], progress["seconds"]
@@ -51,7 +52,7 @@ class Log:
         self.folder, self.model, self.optimizer = folder, model, optimizer
         self.held_out, self.keep = held_out, keep and f"{held_out}_{keep}"
         self.best = progress.get("best")  # the row of history, and the model's state then
-        self.kept = checkpoint.read(folder / "checkpoint.npz")[0]["best"] if (
+        self.best_state = checkpoint.read(folder / "checkpoint.npz")[0]["best"] if (
             self.best and folder) else {}
         self.untrained = None  # the loss of step 1, before the model was changed
         self.waiting = []  # (metrics, images) of steps not looked at yet; they stay on the device
@@ -73,7 +74,8 @@ class Log:
         for step, metrics, (_, images) in zip(steps, found, self.waiting, strict=True):
             for name, value in metrics.items():
                 if not np.isfinite(value).all():
-                    raise diverged(step, f"the term {name!r} of the loss became {value.flat[0]}")
+                    raise self.diverged(step, f"the term {name!r} of the loss became "
+                                              f"{value.flat[0]}")
             if step == 1:
                 self.untrained = float(metrics.get("loss", 0))
             self.epoch.add(metrics, images)
@@ -91,11 +93,22 @@ class Log:
         -log p may begin near 0.)"""
         for name, value in test.items():
             if not math.isfinite(value):
-                raise diverged(self.step, f"the {self.held_out} figure {name!r} became {value}")
+                raise self.diverged(self.step, f"the {self.held_out} figure {name!r} became "
+                                               f"{value}")
         before, loss = self.untrained, test.get("loss", 0)
         if before is not None and loss > TOO_MUCH * (1 + abs(before)):
-            raise diverged(self.step, f"the {self.held_out} loss is {loss:.3g}, and that of the "
-                                      f"untrained model was {before:.3g}")
+            raise self.diverged(self.step, f"the {self.held_out} loss is {loss:.3g}, and that of "
+                                           f"the untrained model was {before:.3g}")
+
+    def diverged(self, step, what):
+        remedy = "train anew, with" if self.kept is None else (
+            f"go on with --resume {self.folder} and")
+        return DivergenceError(f"step {step:,}: {what}. {self.what_is_kept()}: {remedy} a "
+                               f"lower --lr")
+
+    def what_is_kept(self):
+        return "There is no checkpoint yet" if self.kept is None else (
+            f"The checkpoint of step {self.kept:,} is kept")
 
     def end_epoch(self, epoch, lr, test, save=True):
         train_means = self.look()
@@ -109,7 +122,7 @@ class Log:
         if self.keep and (not self.best or row[self.keep] < self.best[self.keep]):
             self.best = row
             with self.optimizer.averaged():
-                self.kept = self.model.state_dict() if save else {}
+                self.best_state = self.model.state_dict() if save else {}
         self.epoch = Sums()
         if save:
             self.save()
@@ -131,15 +144,23 @@ class Log:
         self.look()
         for name, parameter in self.model.named_parameters().items():
             if not bool(xp.isfinite(parameter.data).all()):
-                raise diverged(self.step, f"the parameter {name!r} became NaN or infinite")
+                raise self.diverged(self.step, f"the parameter {name!r} became NaN or infinite")
         seconds = self.seconds + time.monotonic() - self.started
-        checkpoint.save(self.folder / "checkpoint.npz", self.model, self.optimizer, {
-            "step": self.step, "counts": [self.epoch.images, self.window.images],
-            "seconds": seconds,
-            "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
-            "window": {n: v.tolist() for n, v in self.window.values.items()},
-            "history": self.history, "trace": self.trace,
-            **({"best": self.best} if self.best else {})}, self.kept)
+        path = self.folder / "checkpoint.npz"
+        try:
+            checkpoint.save(path, self.model, self.optimizer, {
+                "step": self.step, "counts": [self.epoch.images, self.window.images],
+                "seconds": seconds,
+                "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
+                "window": {n: v.tolist() for n, v in self.window.values.items()},
+                "history": self.history, "trace": self.trace,
+                **({"best": self.best} if self.best else {})}, self.best_state)
+        except OSError as error:
+            needed = checkpoint.size(self.model, self.optimizer, bool(self.keep)) / 1e6
+            why = error.strerror or in_brief(error)
+            raise CheckpointError(f"{path} ({needed:,.1f} MB): {why}. {self.what_is_kept()}: mend "
+                                  f"that, and go on with --resume {self.folder}") from None
+        self.kept = self.step
         self.write_tables()
         self.saved = time.monotonic()
 
@@ -191,11 +212,6 @@ def reached(step, rows):
     return f"epoch {epochs[0]:.0f}" if epochs else f"step {step:,}"
 
 
-def diverged(step, what):
-    return DivergenceError(f"step {step}: {what}. The last good checkpoint is kept. Try a lower "
-                           f"--lr")
-
-
 def label(name):
     """What a metric is called on screen and in pictures."""
     return {"neg_elbo": "-ELBO", "kl": "KL", "reconstruction": "recon.", "vq": "VQ loss",
@@ -208,7 +224,8 @@ class Table:
 
     def __init__(self, columns, held_out, epochs, quiet):
         self.columns, self.epochs, self.quiet = columns, epochs, quiet
-        self.parts = ("train", held_out)
+        # Of the training, as many as fit into 80 characters; metrics.csv has all.
+        self.parts = {"train": columns[:max(1, 6 - len(columns))], held_out: columns}
         self.begun = False
 
     def short(self, means):
@@ -219,12 +236,14 @@ class Table:
             return
         if not self.begun:
             self.begun = True
-            heads = "".join(label(n).rjust(11) for n in self.columns)
-            print(f"{'':13}" + "".join(f" {p + ' ':-<{len(heads) - 1}} " for p in self.parts))
-            print(f"{'epoch':>5} {'time':>6} " + heads * len(self.parts))
+            heads = {p: "".join(label(n).rjust(11) for n in names)
+                     for p, names in self.parts.items()}
+            print(f"{'':13}" + "".join(f" {p + ' ':-<{len(h) - 1}}" for p, h in heads.items()))
+            print(f"{'epoch':>5} {'time':>6} " + "".join(heads.values()))
         minutes, seconds = divmod(int(row["seconds"]), 60)
         print(f"{row['epoch']:>5} {minutes:>3}:{seconds:02d} " + "".join(
-            f"{row[f'{p}_{n}']:11.5g}" for p in self.parts for n in self.columns), flush=True)
+            f"{row[f'{p}_{n}']:11.5g}" for p, names in self.parts.items() for n in names),
+            flush=True)
 
     def progress_bar(self, epoch, done, total):
         return progress_bar(self.quiet, total=total, initial=done, unit="step",
