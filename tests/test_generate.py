@@ -21,7 +21,7 @@ SQUARE = (28, 28, 1)
 DRAWN = {"samples": (4, *SQUARE), "completion": (4, 6, *SQUARE), "scores": (4,)}
 CAN = {  # run: what generate.py makes of it, with the shape of the array for --num 4
     "autoencoder": {"reconstructions": (4, 2, *SQUARE), "interpolation": (4, 11, *SQUARE),
-                    "latent": (60, 3)},
+                    "traversal": (3, 13, *SQUARE), "latent": (60, 3)},
     "vae": {"samples": (4, *SQUARE), "reconstructions": (4, 2, *SQUARE),
             "interpolation": (4, 11, *SQUARE), "manifold": (16, *SQUARE), "latent": (60, 2),
             "scores": (4,)},

@@ -32,7 +32,7 @@ KINDS = {  # name: (processes, flags)
                   "--embedding-dim", "4"]),
     "gated-pixelcnn": (1, ["--model", "gated-pixelcnn", *SMALL, "--features", "4", "--blocks", "1",
                            "--head", "4"]),
-    "two-processes": (2, [*VAE, "--average", "0.9"]),
+    "two-processes": (2, [*VAE, "--average", "0.9", "--validation", "20", "--keep-best"]),
 }
 KILLS = int(os.environ.get("KILLS", 80))
 
@@ -50,6 +50,7 @@ def small(here, monkeypatch):
     monkeypatch.setattr(pictures, "possible", lambda model: ["samples"])
     monkeypatch.setattr(pictures, "make", lambda *a: (None, Drawing))
     monkeypatch.setattr(figures, "curves", lambda *a: Drawing())
+    monkeypatch.setattr(figures, "signed", lambda figure, words: figure)
     monkeypatch.setattr(runs_train, "SAVE_EVERY", -1)
     rows_of_train_csv(monkeypatch, 2)
 
