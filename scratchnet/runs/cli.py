@@ -117,12 +117,12 @@ def train_a_model(kind, about, recipes, argv):
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
-        if folder and "codes" in recipe.has and not (folder / "codes.npz").exists():
+        if folder and "codes" in recipe.has and not dataset.kept:
             keep_codes(folder, dataset)
         for note in notes(flags, images):
             say(flags, fitted(f"NOTE: {note}"))
         say(flags, opening(flags, images, model, folder, progress))
-        sketches = Sketches(model, images, title(flags, images), flags.seed)
+        sketches = Sketches(model, images, title(flags, images), flags.seed, flags.quiet)
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
                              columns, sketches)
         if folder is None:

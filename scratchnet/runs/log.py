@@ -301,7 +301,7 @@ def counting(quiet, total, desc, unit):
     last."""
     bar = progress_bar(quiet, total, desc, unit)
     def done(n=1):
-        bar.update(n)
+        bar.update(min(n, total - bar.n))
         if bar.n >= total:
             bar.close()
     return done

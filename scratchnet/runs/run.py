@@ -109,11 +109,12 @@ class Run:
 class CodeDataset(Dataset):
     """Grids of code indices, (N, h, w, 1), for images. levels: K. decode: indices (N, h, w) ->
     images. train_mirrored: the codes of the training images in a mirror, if those are wanted, which
-    are others than the grids backwards."""
+    are others than the grids backwards. kept: they are in the run already (codes.npz)."""
 
     levels: int
     decode: callable
     train_mirrored: np.ndarray = field(default=None, kw_only=True)
+    kept: bool = field(default=False, kw_only=True)
 
     def with_training(self, part):
         found = super().with_training(part)
@@ -286,7 +287,8 @@ def kept_codes(folder, vqvae):
     """The grids in codes.npz, {"train": ..., "test": ...}: {} if there is no such file, if it is
     damaged or if it is of another VQ-VAE than this Run's: they are made anew then."""
     try:
-        with np.load(Path(folder, "codes.npz"), allow_pickle=False) as file:
+        with (open(Path(folder, "codes.npz"), "rb") as stream,
+              np.load(stream, allow_pickle=False) as file):
             if str(file["checksum"]) != code_checksum(vqvae):
                 return {}
             found = {n: file[n].astype(np.int32) for n in file.files if n != "checksum"}
@@ -306,15 +308,16 @@ def encoded(dataset, vqvae, train=True, flip=False, kept=None, quiet=True):
                        f"{vqvae.trained_on['title']}; the data here is {dataset.title}, and other")
     if vqvae.flags.binarize != "none":  # the images it saw were binary, if only for one step each
         dataset = data.statically_binarised(dataset)
-    def grids(part, images):
-        found = (kept or {}).get(part, ())
-        return found if len(found) == len(images) else grids_of(vqvae.model, images, quiet)
-    test = grids("test", dataset.test_images)
-    train = grids("train", dataset.train_images) if train else test[:0]
-    mirrored = grids("mirrored", dataset.train_images[:, :, ::-1]) if flip else None
+    images = {"test": dataset.test_images} | ({"train": dataset.train_images} if train else {}) | (
+        {"mirrored": dataset.train_images[:, :, ::-1]} if flip else {})
+    if not kept or any(len(kept.get(part, ())) != len(images[part]) for part in images):
+        kept = None
+    grids = kept or {part: grids_of(vqvae.model, images[part], quiet) for part in images}
+    test = grids["test"]
+    train = grids["train"] if train else test[:0]
     height, width = test.shape[1:3]
     title = f"{dataset.title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"
     return CodeDataset(dataset.name, title, train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(vqvae), len(vqvae.model.e),
                        vqvae.model.decode_codes, held_out=dataset.held_out,
-                       train_mirrored=mirrored)
+                       train_mirrored=grids["mirrored"] if flip else None, kept=bool(kept))
