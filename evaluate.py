@@ -59,7 +59,8 @@ def main(argv):
     if not flags.quiet:
         print(fitted(f"{run.title}: {len(images):,} {dataset.held_out} images"
                      + (", binarised once (--binarize static)" if binarised else "")
-                     + f"; after step {run.progress['step']:,}; {backend.describe()}"), flush=True)
+                     + f"; after step {run.progress['step']:,}{', the best' * run.flags.keep_best}"
+                     f"; {backend.describe()}"), flush=True)
 
     with start_group(processes(flags.batch_size)) as group:
         def bar(size, desc):

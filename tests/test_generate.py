@@ -20,7 +20,7 @@ SQUARE = (28, 28, 1)
 DRAWN = {"samples": (4, *SQUARE), "completion": (4, 6, *SQUARE), "scores": (4,)}
 CAN = {  # run: what generate.py makes of it, with the shape of the array for --num 4
     "autoencoder": {"reconstructions": (4, 2, *SQUARE), "interpolation": (4, 11, *SQUARE),
-                    "latent": (60, 3)},
+                    "traversal": (3, 13, *SQUARE), "latent": (60, 3)},
     "vae": {"samples": (4, *SQUARE), "reconstructions": (4, 2, *SQUARE),
             "interpolation": (4, 11, *SQUARE), "manifold": (16, *SQUARE), "latent": (60, 2),
             "scores": (4,)},
@@ -268,11 +268,12 @@ def test_figures_of_a_run_that_cannot_be_written_to_go_elsewhere():
         "figures"]
 
 
-def test_static_binarisation_for_a_run_trained_on_grey():
+def test_static_binarisation_for_a_run_trained_on_grey(capsys):
     grey, static = evaluated("grey"), evaluated("grey --binarize static")
     assert static["binarised"] and not grey["binarised"]
     assert grey["figures"]["neg_elbo"]["value"] != static["figures"]["neg_elbo"]["value"]
-    evaluated("grey --binarize static --importance-samples 2")
+    assert asked("evaluate grey --binarize static --importance-samples 2") == 0
+    assert "grey pixels" not in capsys.readouterr().out
     assert {"evaluation-static.json", "evaluation-static-importance2.json"} <= names("grey")
 
 

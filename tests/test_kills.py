@@ -33,7 +33,7 @@ KINDS = {  # name: (processes, flags)
                   "--embedding-dim", "4"]),
     "gated-pixelcnn": (1, ["--model", "gated-pixelcnn", *SMALL, "--features", "4", "--blocks", "1",
                            "--head", "4"]),
-    "two-processes": (2, [*VAE, "--average", "0.9"]),
+    "two-processes": (2, [*VAE, "--average", "0.9", "--validation", "20", "--keep-best"]),
 }
 KILLS = int(os.environ.get("KILLS", 80))
 
@@ -52,6 +52,7 @@ def small(here, monkeypatch):
     monkeypatch.setattr(pictures, "make", lambda *a: (np.ones((4, 8, 8, 1)), Drawing))
     monkeypatch.setattr(sketches, "SHARE", 1e9)
     monkeypatch.setattr(figures, "curves", lambda *a: Drawing())
+    monkeypatch.setattr(figures, "signed", lambda figure, words: figure)
     monkeypatch.setattr(runs_train, "SAVE_EVERY", -1)
     rows_of_train_csv(monkeypatch, 2)
 

@@ -43,8 +43,9 @@ SMALL = {name: RUNS[name] for name in ("autoencoder", "vae", "vqvae", "pixelcnn"
     "vae-iwae": ["--model", "vae-iwae", "--h-dim", 16, "--z-dim", 3, *SYNTHETIC]}
 IMAGES = {"gated-pixelcnn": {"samples", "completion"}, "pixelcnn": {"samples", "completion"},
           "vqvae": {"reconstructions", "codes", "usage", "palette"},
-          "autoencoder": {"reconstructions", "latent", "interpolation"},
-          "conv-vae": {"samples", "reconstructions", "latent", "interpolation", "styles"},
+          "autoencoder": {"reconstructions", "latent", "interpolation", "traversal"},
+          "conv-vae": {"samples", "reconstructions", "latent", "interpolation", "styles",
+                       "traversal"},
           "vae": {"samples", "reconstructions", "latent", "interpolation", "manifold"}}
 
 

@@ -123,7 +123,7 @@ def sketched(clock, monkeypatch, each, figures=0.0, rows=None):
     monkeypatch.setattr(pictures, "in_order", lambda model: bool(rows))
     monkeypatch.setattr(pictures, "make", make)
     monkeypatch.setattr(pictures, "write_figure", write)
-    monkeypatch.setattr(sketches, "add_frame", lambda log, arrays: drew.append(clock.now))
+    monkeypatch.setattr(sketches, "add_frame", lambda log, arrays, step: drew.append(clock.now))
     dataset = SimpleNamespace(image_shape=(8, 8, 1))
     return sketches.Sketches(model, dataset, "title", 0), drew, figured
 
@@ -168,15 +168,14 @@ def test_a_gif_stays_small_and_keeps_its_last_frame(tmp_path, monkeypatch):
     monkeypatch.setattr(frames, "LARGEST", 10 ** 5)
     log = runs_log.Log(None, tmp_path, None, None)
     for log.step in range(10, 170, 10):
-        assert frames.add_frame(log, noise(20, seed=log.step)) == ["training.gif"]
+        assert frames.add_frame(log, noise(20, seed=log.step), log.step) == ["training.gif"]
         assert (tmp_path / "training.gif").stat().st_size < 10 ** 5
     steps = steps_of(tmp_path / "training.gif")
     assert steps[-1] == 160 and 4 < len(steps) < 16 and steps == sorted(set(steps))
-    log.step = 100  # went on from there
-    frames.add_frame(log, noise(20))
+    frames.add_frame(log, noise(20), 100)  # went on from there
     assert steps_of(tmp_path / "training.gif") == [s for s in steps if s < 100] + [100]
     (tmp_path / "training.gif").write_bytes(b"GIF89a, but another program's")
-    frames.add_frame(log, noise(3))
+    frames.add_frame(log, noise(3), 100)
     assert steps_of(tmp_path / "training.gif") == [100]
 
 
@@ -186,10 +185,10 @@ def test_a_gif_stays_small_and_keeps_its_last_frame(tmp_path, monkeypatch):
 def test_frames_of_all_shapes(arrays, tmp_path):
     log = runs_log.Log(None, tmp_path, None, None)
     for log.step in 1, 2:
-        frames.add_frame(log, arrays)
+        frames.add_frame(log, arrays, log.step)
     with Image.open(tmp_path / "training.gif") as image:
         assert len(list(ImageSequence.Iterator(image))) == 2 and image.width <= 320
-    assert not frames.add_frame(log, {"usage": np.zeros(3)})
+    assert not frames.add_frame(log, {"usage": np.zeros(3)}, 2)
 
 
 # ---------------------------------------------------------------- how long it takes

@@ -3,6 +3,7 @@
 docs/05-network.md derives the principal components of `latent_plane`.
 """
 
+import textwrap
 from statistics import NormalDist
 
 import numpy as np
@@ -28,6 +29,18 @@ def new_figure(width, height, title, note=""):
     return figure
 
 
+def signed(figure, words):
+    """The figure with a line of small print below its title."""
+    from matplotlib.text import Annotation
+
+    title = figure._suptitle
+    title.set_text(title.get_text() + "\n ")  # room for it
+    figure.set_figheight(figure.get_figheight() + 0.2)
+    figure.add_artist(Annotation(words, (0, 0), xycoords=title, fontsize=8.5, color="#555555",
+                                 va="bottom", parse_math=False))
+    return figure
+
+
 def mosaic(images, columns, gap=2, pairs=False):
     """Images (n, H, W, C) in [0, 1] as one image, row by row, `gap` pixels between them.
 
@@ -42,15 +55,25 @@ def mosaic(images, columns, gap=2, pairs=False):
     return canvas if channels == 3 else canvas[..., 0]
 
 
-def grid(images, columns, title, note="", pairs=False, gap=2):
-    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches."""
+def grid(images, columns, title, note="", pairs=False, gap=2, names=(), heads=()):
+    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches. names,
+    heads: of the rows and of the columns, if they have any."""
     picture = mosaic(images, columns, gap, pairs)
-    height = min(8.0 * picture.shape[0] / picture.shape[1], 1.6 * -(-len(images) // columns))
+    width = 8.0 - 0.065 * max(map(len, names), default=0)
+    height = min(width * picture.shape[0] / picture.shape[1], 1.6 * -(-len(images) // columns))
     figure = new_figure(8.0, height + 0.75, title, note)
     axes = figure.subplots()
     axes.set_anchor("W")
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.axis("off")
+    H, W = images.shape[1:3]
+    how = {"textcoords": "offset points", "fontsize": 8.5, "color": INK}
+    for k, name in enumerate(names):
+        axes.annotate(name, (-0.5, k * (H + gap) + (H - 1) / 2), (-5, 0), ha="right", va="center",
+                      **how)
+    for k, head in enumerate(heads):
+        axes.annotate(head, (k * (W + gap) + (W - 1) / 2, -0.5), (0, 4), ha="center", va="bottom",
+                      **how)
     return figure
 
 
@@ -172,10 +195,39 @@ def curves(log, names, title):
         low, high = min(shown), max(shown)  # the first steps may leave the panel
         low = min(low, 0) if high - low < 0.02 * high else low
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or 1)
-        axes.set_title(f"{label(name)}  ({log.held_out}: {values[-1]:.5g})", fontsize=10)
+        best = getattr(log, "best", None)
+        last = best[f"{log.held_out}_{name}"] if best else values[-1]
+        axes.set_title(f"{label(name)}  ({'best ' * bool(best)}{log.held_out}: {last:.5g})",
+                       fontsize=10)
         axes.set_xlabel("training step")
         plain(axes)
     panels[0].legend(frameon=False)
+    return figure
+
+
+def compared(groups):
+    """A panel for each group of runs, (title, [(name, steps, figures), ...]): the figures of each
+    run over its steps."""
+    columns = min(2, len(groups))
+    rows = -(-len(groups) // columns)
+    figure = new_figure(7.2 if columns == 1 else 10, 0.6 + 3.4 * rows, "Runs beside each other",
+                        "on what is held out, after each epoch; in the legends the last figure, or "
+                        "the best where that is kept")
+    panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    for axes in panels[len(groups):]:
+        axes.axis("off")
+    for axes, (title, lines) in zip(panels, groups, strict=False):
+        for k, (name, steps, values) in enumerate(lines):
+            axes.plot(steps, values, "o-" if k < 10 else "s--", ms=3, lw=1.6, label=name,
+                      color=DIGIT_COLOURS[k % 10])
+        shown = [v for _, _, values in lines for v in values[len(values) // 10:]]
+        low, high = min(shown), max(shown)  # the first epochs may leave the panel
+        margin = 0.05 * (high - low or abs(high) or 1)
+        axes.set_ylim(low - margin, high + margin)
+        axes.set_title(textwrap.fill(title, 64), fontsize=10, loc="left", parse_math=False)
+        axes.set_xlabel("training step")
+        axes.legend(loc="upper right", frameon=False, fontsize=8.5)
+        plain(axes)
     return figure
 
 

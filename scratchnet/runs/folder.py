@@ -33,7 +33,7 @@ from .pictures import PICTURES
 N = "(0|[1-9][0-9]*)"
 OURS = re.compile(  # what a run, generate.py and evaluate.py call their files
     rf"config\.json|(checkpoint|codes)\.npz|(metrics|train)\.csv|curves\.png|training\.gif"
-    rf"|({'|'.join(PICTURES)})(-seed{N}(-{N})?)?\.png"
+    rf"|({'|'.join(PICTURES)})((-temperature[0-9.e-]+)?-seed{N}(-{N})?)?\.png"
     rf"|(evaluation|validation)(-static)?(-first{N})?(-importance{N})?\.json")
 
 
@@ -58,7 +58,7 @@ def check_has_room(path, size=1 << 16):
             file.flush()
             raise Enough
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             error.strerror += f" ({size / 1e6:,.1f} MB are needed, beside what is there)"
         raise
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from .figures import mosaic
 from .files import replacing
+from .log import reached
 
 SHOWN = "samples", "reconstructions"
 COLUMNS, ROWS = 10, 6
@@ -14,16 +15,17 @@ WIDEST = 320          # pixels
 LARGEST = 10 ** 6     # bytes: every other frame is then left out
 
 
-def add_frame(log, arrays):
+def add_frame(log, arrays, step):
     """Add a frame of those of these pictures, {name: array}, that are shown in training.gif, in the
-    folder of the Log; the names of the files that were to be written."""
+    folder of the Log, in the place of those of this step and later ones; the names of the files
+    that were to be written."""
     shown = [tiles(name, arrays[name]) for name in SHOWN if name in arrays]
     if not shown:
         return []
-    path, new = log.folder / "training.gif", frame(shown, f"step {log.step:,}")
-    found = [(step, image) for step, image in frames_of(path, new.mode) if step < log.step]
+    path, new = log.folder / "training.gif", frame(shown, reached(step, log.history))
+    found = [(earlier, image) for earlier, image in frames_of(path, new.mode) if earlier < step]
     with log.dispensable(path.name):
-        content = gif([*found, (log.step, new)])
+        content = gif([*found, (step, new)])
         with replacing(path) as file:
             file.write(content)
     return [path.name]

@@ -39,9 +39,10 @@ class Sums:
 
 class Log:
     """What has been measured, on screen, in metrics.csv and in the checkpoint. held_out: what the
-    model is evaluated on, "test" or "validation": how its figures are called."""
+    model is evaluated on, "test" or "validation": how its figures are called. keep: the metric by
+    which the best weights are kept, the lower the better, or None."""
 
-    def __init__(self, progress, folder, model, optimizer, held_out="test"):
+    def __init__(self, progress, folder, model, optimizer, held_out="test", keep=None):
         self.kept = progress and progress["step"]  # of the last checkpoint; None: there is none
         progress = progress or {"step": 0, "epoch": {}, "window": {}, "counts": [0, 0],
                                 "seconds": 0.0, "history": [], "trace": []}
@@ -51,7 +52,10 @@ class Log:
         self.epoch, self.window = (Sums(progress[part], count) for part, count in
                                    zip(("epoch", "window"), progress["counts"], strict=True))
         self.folder, self.model, self.optimizer = folder, model, optimizer
-        self.held_out = held_out
+        self.held_out, self.keep = held_out, keep and f"{held_out}_{keep}"
+        self.best = progress.get("best")  # the row of history, and the model's state then
+        self.best_state = checkpoint.read(folder / "checkpoint.npz")[0]["best"] if (
+            self.best and folder) else {}
         self.untrained = None  # the loss of step 1, before the model was changed
         self.waiting = []  # (metrics, images) of steps not looked at yet; they stay on the device
         self.started = self.saved = time.monotonic()
@@ -117,10 +121,22 @@ class Log:
                **{f"{self.held_out}_{n}": v for n, v in test.items()}}
         self.check_test(test)
         self.history.append(row)
+        if self.keep and (not self.best or row[self.keep] < self.best[self.keep]):
+            self.best = row
+            with self.optimizer.averaged():
+                self.best_state = self.model.state_dict() if save else {}
         self.epoch = Sums()
         if save:
             self.save()
         return row
+
+    @property
+    def final(self):
+        """The row that the run is judged by: the best, if that is kept, or the last."""
+        return self.best or self.history[-1]
+
+    def stale(self, patience):
+        return stale(self.history, self.best, patience)
 
     def unsaved_seconds(self):
         return time.monotonic() - self.saved
@@ -139,9 +155,10 @@ class Log:
                 "seconds": seconds,
                 "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
                 "window": {n: v.tolist() for n, v in self.window.values.items()},
-                "history": self.history, "trace": self.trace})
+                "history": self.history, "trace": self.trace,
+                **({"best": self.best} if self.best else {})}, self.best_state)
         except OSError as error:
-            needed = checkpoint.size(self.model, self.optimizer) / 1e6
+            needed = checkpoint.size(self.model, self.optimizer, bool(self.keep)) / 1e6
             why = error.strerror or in_brief(error)
             raise CheckpointError(f"{path} ({needed:,.1f} MB): {why}. {self.what_is_kept()}: mend "
                                   f"that, and go on with --resume {self.folder}") from None
@@ -183,6 +200,18 @@ def to_host(found):
     ends = np.cumsum([a.size for a in arrays])[:-1]
     moved = (part.reshape(a.shape) for part, a in zip(np.split(row, ends), arrays, strict=True))
     return [{name: next(moved) for name in metrics} for metrics in found]
+
+
+def stale(history, best, patience):
+    """True if so many rows of history (None: never) brought nothing better than the best."""
+    return bool(patience and best) and (
+        sum(row["step"] > best["step"] for row in history) >= patience)
+
+
+def reached(step, rows):
+    """What is said of how far a run has come: its epoch, if it stands at the end of one."""
+    epochs = [row["epoch"] for row in rows if row["step"] == step and "epoch" in row]
+    return f"epoch {epochs[0]:.0f}" if epochs else f"step {step:,}"
 
 
 def label(name):

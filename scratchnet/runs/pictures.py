@@ -5,19 +5,19 @@ draws the figure.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..backend import to_numpy, xp
-from ..errors import RunError
+from ..errors import RunError, printable
 from ..tensor import no_grad
 from ..training import classes, evaluating, generator, to_batch
 from . import figures
 from .files import replacing
 from .frames import add_frame
-from .log import counting
+from .log import counting, reached
 from .run import codes_of
 
 
@@ -27,7 +27,9 @@ class Request:
     function, called where test images are needed; seed: of all that is drawn at random; num: how
     many (None: as many as look well); label: of which class; temperature, mask: see
     models/sampling.py; quiet: without a progress bar. given: the dataset's images are the user's
-    own, and are taken in their order. after_row: called after each row that is drawn in order."""
+    own, and are taken in their order. origin: a line below the title: which run, how far, which
+    seed. variants: {field: value} of Requests for samples beside each other, a row for each.
+    after_row: called after each row that is drawn in order."""
 
     model: object
     title: str
@@ -40,6 +42,8 @@ class Request:
     mask: np.ndarray = None
     quiet: bool = True
     given: bool = False
+    origin: str = ""
+    variants: tuple = ()
     after_row: callable = None
 
     @property
@@ -82,6 +86,8 @@ class Request:
 def samples(ask):
     """New images: (num, H, W, C) in [0, 1]."""
     model = ask.model
+    if ask.variants:
+        return beside(ask)
     num = ask.num or 8 * (model.num_classes or 8)
     labels = np.full(num, ask.label) if ask.label is not None else \
         np.arange(num) % max(1, model.num_classes)
@@ -98,10 +104,24 @@ def samples(ask):
     columns = next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are
     if model.num_classes and ask.label is None:
         columns, note = model.num_classes, f"{note}, a class for each column"
+    return images, lambda: figures.grid(images, min(columns, num), title_of(ask, "samples"), note)
+
+
+def title_of(ask, what):
     words = [f"{n} {v}" for n, v in (("temperature", ask.temperature), ("label", ask.label))
              if v is not None]
-    title = ", ".join([f"{ask.title}: samples", *words])
-    return images, lambda: figures.grid(images, min(columns, num), title, note)
+    return ", ".join([f"{ask.title}: {what}", *words])
+
+
+def beside(ask):
+    """Samples of the variants, from the same draws of noise: (variants, num, H, W, C)."""
+    of_all = bool(ask.model.num_classes and ask.label is None and "label" not in ask.variants[0])
+    num = ask.num or (ask.model.num_classes if of_all else 10)
+    images = np.stack([samples(replace(ask, num=num, variants=(), **v))[0] for v in ask.variants])
+    names = [", ".join(f"{n} {x:g}" for n, x in v.items()) for v in ask.variants]
+    note = "every row from the same noise" + ", a class for each column" * of_all
+    return images, lambda: figures.grid(images.reshape(-1, *images.shape[2:]), num,
+                                        title_of(ask, "samples"), note, names=names)
 
 
 def in_order(model):
@@ -170,6 +190,55 @@ def manifold(ask):
     return images, lambda: figures.manifold(images, title)
 
 
+def traversal(ask, steps=13):
+    """The code of a test image with one coordinate at a time from -3 to 3: (num, steps, H, W, C).
+    Of a VAE the dimensions of z with the largest KL; of another model, whose z has no prior, the
+    principal axes of its codes, in standard deviations from the mean."""
+    model, (image, label) = ask.model, replace(ask, num=1).test_images(usual=1)
+    t = np.linspace(-3, 3, steps, dtype=np.float32)
+    x, labels = some_images(ask)
+    code = model.encode(to_batch(x), **classes(model, labels))
+    z = to_numpy(mean_code(model.encode(to_batch(image), **classes(model, label))))[0]
+    num = min(ask.num or 10, len(z))
+    if isinstance(code, tuple):
+        mu, log_var = map(to_numpy, code)
+        kl = (0.5 * (mu ** 2 + np.exp(log_var) - 1 - log_var)).mean(0)
+        chosen = np.argsort(-kl, kind="stable")[:num]
+        rows = np.tile(z, (num, steps, 1))
+        rows[np.arange(num), :, chosen] = t
+        names = [f"$z_{{{k + 1}}}$, KL {kl[k]:.2f}" for k in chosen]
+        note = "one coordinate of z from -3 to 3, those with the largest KL first"
+    else:
+        mean, s, axes = principal_axes(to_numpy(code))
+        along = (z - mean) @ axes[:num].T
+        moved = t * s[:num, None] - along[:, None]
+        rows = z + moved[..., None] * axes[:num, None]
+        names = [f"axis {k + 1}, sd {s[k]:.2g}" for k in range(num)]
+        note = "along one principal axis of the codes, from -3 to 3 standard deviations"
+    images = to_numpy(model.mean_image(xp.asarray(rows.reshape(-1, z.size)), **classes(
+        model, label.repeat(num * steps)))).reshape(num, steps, *ask.shape)
+    source = "image" if ask.given else "test image"
+    return images, lambda: figures.grid(
+        images.reshape(-1, *ask.shape), steps, f"{ask.title}: traversal",
+        f"{note}; the rest is the code of a {source}", names=names,
+        heads=[f"{v:g}" for v in t])
+
+
+def some_images(ask, most=2000):
+    """Test images, or those that are given, with the labels that their codes are told."""
+    images, labels = ask.dataset().test_images[:most], ask.dataset().test_labels
+    return images, np.full(len(images), ask.label or 0) if labels is None else labels[:most]
+
+
+def principal_axes(codes):
+    """The mean of codes (n, D), their standard deviations along their principal axes, and those
+    axes, (D, D), as rows."""
+    mean = codes.mean(0)
+    squares, axes = np.linalg.eigh(np.cov(codes, rowvar=False, ddof=0))
+    return mean, np.sqrt(np.maximum(squares[::-1], 0)).astype(np.float32), (
+        axes[:, ::-1].T.astype(np.float32))
+
+
 def latent(ask):
     """The codes of all test images: (n, z_dim)."""
     images, labels = ask.dataset().test_images, ask.dataset().test_labels
@@ -203,7 +272,7 @@ def completion(ask, times=4):
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
         found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
-        f"{ask.title}: completions", f"top: what was seen of {ask.source}{codes};\nthen {times} "
+        title_of(ask, "completions"), f"top: what was seen of {ask.source}{codes};\nthen {times} "
         f"completions drawn by the model; bottom: the whole image")
 
 
@@ -256,50 +325,60 @@ def palette(ask):
 # {name: (the model's method that it needs, or one of them, the function)}
 PICTURES = {"samples": ("sample", samples), "reconstructions": ("reconstruct", reconstructions),
             "interpolation": ("mean_image", interpolation), "styles": ("mean_image", styles),
-            "manifold": ("sample", manifold), "latent": ("mean_image", latent),
+            "manifold": ("sample", manifold), "traversal": ("mean_image", traversal),
+            "latent": ("mean_image", latent),
             "completion": ("complete", completion),
             "scores": ("neg_log_likelihood log_likelihood", scores), "codes": ("codes", codes),
             "usage": ("codes", usage), "palette": ("codes", palette)}
 
 
 def possible(model):
-    """The names of the pictures that the model can give; a manifold only of a plane, styles only of
-    classes."""
+    """The names of the pictures that the model can give; a manifold only of a plane, a traversal
+    only of more dimensions, styles only of classes."""
     return [name for name, (needs, _) in PICTURES.items()
             if any(hasattr(model, method) for method in needs.split())
             and (name != "manifold" or getattr(model, "z_dim", 0) == 2)
+            and (name != "traversal" or model.z_dim > 2)
             and (name != "styles" or model.num_classes)]
 
 
 @no_grad()
 def make(name, ask):
     """The array and the figure's function of a picture."""
-    return PICTURES[name][1](ask)
+    array, figure = PICTURES[name][1](ask)
+    return array, (lambda: figures.signed(figure(), ask.origin)) if ask.origin else figure
 
 
-def write_figure(path, figure):
+def write_figure(path, figure, dpi=110):
     with replacing(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a title has letters that the font has not
-        figure.savefig(file, format="png", dpi=110)
+        figure.savefig(file, format="png", dpi=dpi)
+
+
+def origin_of(folder, step, rows, seed):
+    """Which run, how far, which seed. rows: of its history, or of its metrics.csv."""
+    return printable(f"{Path(folder).resolve().name}, {reached(step, rows)}, seed {seed}")
 
 
 def draw_all(model, dataset, log, columns, folder, title, seed, quiet=True):
     """Draw every picture that this model can give, and the curves of its Log, into the folder;
     returns the names of the files that could be written."""
-    ask = Request(model, title, dataset.image_shape, lambda: dataset, seed, quiet=quiet)
+    origin = origin_of(folder, log.final["step"], log.history, seed)
+    ask = Request(model, title, dataset.image_shape, lambda: dataset, seed, quiet=quiet,
+                  origin=origin)
     names = [name for name in possible(model) if name != "scores"]
-    done, arrays, drawn = counting(quiet, 2 * len(names) + 1, "pictures", "step"), {}, {}
+    done, arrays, drawn = counting(quiet, 2 * len(names) + 1, "pictures", "part"), {}, {}
     with evaluating(model):
         for name in names:
             arrays[name], figure = make(name, ask)
             drawn[f"{name}.png"] = figure()
             done()
-    drawn["curves.png"] = figures.curves(log, columns, f"{title}: training")
+    drawn["curves.png"] = figures.signed(figures.curves(log, columns, f"{title}: training"), origin)
     for name, figure in drawn.items():
         with log.dispensable(name):
             write_figure(Path(folder) / name, figure)
         done()
-    more = add_frame(log, arrays)
+    more = add_frame(log, arrays, log.final["step"])
     return [name for name in (*drawn, *more) if name not in log.unwritten]
 
 

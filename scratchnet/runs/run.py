@@ -169,6 +169,22 @@ def open_run(folder, recipes):
     if not path.is_file():
         raise RunError(f"{run.folder}: the run has no checkpoint yet ({path} does not exist); "
                        f"train it first, with python {run.script} --resume {run.folder}")
+    recipe = complete(run, recipes)
+    # What a recipe asks a data set for. The variance is in the checkpoint.
+    shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
+                            num_classes=run.trained_on["num_classes"])
+    if "codes" in recipe.has:
+        run.vqvae = own_vqvae(run, recipes)
+        shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
+    run.model = build_model(recipe, shape, run.flags)
+    run.progress = checkpoint.load(path, run.model, averaged=True)
+    run.model.eval()
+    return run
+
+
+def complete(run, recipes):
+    """The Recipe of a Run, which gets the flags that are younger than it. Raises RunError if there
+    is none."""
     models, model = recipes.get(run.kind, {}), str(run.flags.model)
     config = run.folder / "config.json"
     if model not in models:
@@ -178,17 +194,8 @@ def open_run(folder, recipes):
     with as_written(config):
         parser = build_parser(run.kind, "", models, model)
         run.flags = completed(vars(flags_in(config, run.config["flags"], parser)), parser)
-    # What a recipe asks a data set for. The variance is in the checkpoint.
-    shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
-                            num_classes=run.trained_on["num_classes"])
-    if "codes" in recipe.has:
-        run.vqvae = own_vqvae(run, recipes)
-        shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
-    run.model = build_model(recipe, shape, run.flags)
-    _, run.units = recipe.shows(run.flags)
-    run.progress = checkpoint.load(path, run.model, averaged=True)
-    run.model.eval()
-    return run
+        _, run.units = recipe.shows(run.flags)
+    return recipe
 
 
 def build_model(recipe, dataset, flags):

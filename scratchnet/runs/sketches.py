@@ -42,14 +42,15 @@ class Sketches:
             if stop_asked() or self.cost["frame"] > SHARE * since:
                 raise Enough
 
-        ask = replace(self.ask, after_row=after_row)
+        origin = pictures.origin_of(log.folder, log.step, log.history, self.ask.seed)
+        ask = replace(self.ask, after_row=after_row, origin=origin)
         try:
             with (evaluating(model), progress_bar(self.ask.quiet, self.rows, "drawing", "row")
                   as bar):
                 made = {name: pictures.make(name, ask) for name in self.names}
         except Enough:
             return
-        add_frame(log, {name: array for name, (array, _) in made.items()})
+        add_frame(log, {name: array for name, (array, _) in made.items()}, log.step)
         self.note("frame", begun)
         if self.cost["figures"] <= SHARE * (time.monotonic() - self.last["figures"]):
             import matplotlib.figure  # noqa: F401  before the clock starts: a run needs it anyway

@@ -25,10 +25,11 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     with as many processes as are of use (fast/processes.py): each goes through all that is here,
     and the first alone writes.
 
-    flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip. folder: where
-    metrics.csv, train.csv and checkpoint.npz go. columns: the metrics on screen; sketches: the
-    pictures while it trains (runs/sketches.py). Returns the Log, and None if the run is complete,
-    or else the number of the signal that stopped it, saved.
+    flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip, and .keep_best .patience
+    if those are wanted. folder: where metrics.csv, train.csv and checkpoint.npz go. columns: the
+    metrics on screen, of which the first decides what is best. sketches: the pictures while it
+    trains (runs/sketches.py). Returns the Log, and None if the run is complete, or else the number
+    of the signal that stopped it, saved.
 
     Raises DivergenceError, naming step and term, if a loss is NaN or infinite, or far above that
     of the untrained model; the checkpoint is then the last good one.
@@ -38,7 +39,9 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     total = total_steps(dataset, flags)
     epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
-    log = Log(progress, folder and Path(folder), model, optimizer, dataset.held_out)
+    patience = getattr(flags, "patience", None)
+    log = Log(progress, folder and Path(folder), model, optimizer, dataset.held_out,
+              columns[0] if getattr(flags, "keep_best", False) else None)
 
     with (diverging(log), stop_signals(patience=1) as stop_asked,
           start_group(processes(flags.batch_size), optimizer) as group):
@@ -52,6 +55,8 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
                     sketches.draw(log, stop_asked, least)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // per_epoch, epochs):
+            if group.agree(log.stale(patience)):
+                break
             end = min((epoch + 1) * per_epoch, total)
             with table.progress_bar(epoch, log.step - epoch * per_epoch,
                                     end - epoch * per_epoch) as bar:
