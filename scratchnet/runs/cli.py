@@ -30,6 +30,7 @@ from .flags import OWN_IMAGES, dashed, model_list, read_flags
 from .flags import words as in_words
 from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
 from .log import label
+from .sketches import Sketches
 from .train import total_steps, train
 
 INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, "
@@ -127,11 +128,14 @@ def train_a_model(kind, about, recipes, argv):
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
+        if folder and "codes" in recipe.has and not dataset.kept:
+            keep_codes(folder, dataset)
         for note in notes(flags, images):
             say(flags, fitted(f"NOTE: {note}"))
         say(flags, opening(flags, images, model, folder, progress) + begun)
+        sketches = Sketches(model, images, title(flags, images), flags.seed, flags.quiet)
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
-                             columns)
+                             columns, sketches)
         if folder is None:
             return 0
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
@@ -144,7 +148,7 @@ def train_a_model(kind, about, recipes, argv):
                 if log.best_state:
                     model.load_state_dict(log.best_state)
                 drawn = pictures.draw_all(model, images, log, columns, folder,
-                                          title(flags, images), flags.seed)
+                                          title(flags, images), flags.seed, flags.quiet)
         except (Stopped, Exception) as error:
             if not (stopped := stop_behind(error)):
                 raise
@@ -168,6 +172,16 @@ def begin(folder, flags, kind, dataset, model, optimizer):
     if folder:
         write_config(folder, runs.script_of(kind), flags, dataset, continued)
     return progress
+
+
+def keep_codes(folder, dataset):
+    """For the next time; a disk that is full does not end the run."""
+    try:
+        runs.keep_codes(folder, dataset)
+    except OSError as error:
+        print(fitted(f"NOTE: {folder / 'codes.npz'} could not be written ("
+                     f"{error.strerror or error}); --resume will encode the images again"),
+              file=sys.stderr)
 
 
 def use_backend(name, number=0):
@@ -202,8 +216,10 @@ def load_images(flags, kind, recipes, named):
         same = OWN_IMAGES if "images" in flags else ("dataset",)
         vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
         dataset = load_data(flags, data.KINDS[kind], named=True)
-        say(flags, f"Encoding {dataset.title} with {vqvae.folder}")
-        dataset = runs.encoded(dataset, vqvae, flip=flags.flip)
+        kept = runs.kept_codes(flags.resume, vqvae) if flags.resume else {}
+        say(flags, fitted(f"The codes are those in {flags.resume}/codes.npz" if kept else
+                          f"Encoding {dataset.title} with {vqvae.folder}"))
+        dataset = runs.encoded(dataset, vqvae, flip=flags.flip, kept=kept, quiet=flags.quiet)
     return dataset
 
 

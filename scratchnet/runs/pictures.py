@@ -16,7 +16,8 @@ from ..tensor import no_grad
 from ..training import classes, evaluating, generator, to_batch
 from . import figures
 from .files import replacing
-from .log import progress_bar, reached
+from .frames import add_frame
+from .log import counting, reached
 from .run import codes_of
 
 
@@ -26,10 +27,10 @@ class Request:
     function, called where test images are needed; seed: of all that is drawn at random; num: how
     many (None: as many as look well); label: of which class; temperature, mask: see
     models/sampling.py; quiet: without a progress bar. given: the dataset's images are the user's
-    own, and are taken in their order. classes: the names of those that the model
-    knows, if they have some. origin: a line below the
-    title: which run, how far, which seed. variants: {field: value} of Requests for samples beside
-    each other, a row for each."""
+    own, and are taken in their order. classes: the names of those that the model knows, if they
+    have some. origin: a line below the title: which run, how far, which seed. variants: {field:
+    value} of Requests for samples beside each other, a row for each. after_row: called after each
+    row that is drawn in order."""
 
     model: object
     title: str
@@ -45,6 +46,7 @@ class Request:
     classes: tuple = ()
     origin: str = ""
     variants: tuple = ()
+    after_row: callable = None
 
     @property
     def source(self):
@@ -85,8 +87,7 @@ class Request:
 
     def how_drawn(self, rows):
         """The arguments of drawing in order: a temperature, and a progress bar over the rows."""
-        bar = progress_bar(self.quiet, total=rows, unit="row", desc="drawing")
-        return {"progress": bar.update} | (
+        return {"progress": self.after_row or counting(self.quiet, rows, "drawing", "row")} | (
             {"temperature": self.temperature} if self.temperature else {})
 
 
@@ -259,8 +260,12 @@ def latent(ask):
     if labels is None:
         labels = np.full(len(images), ask.label or 0)
     parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
-    codes = np.concatenate([to_numpy(mean_code(ask.model.encode(
-        to_batch(images[part]), **classes(ask.model, labels[part])))) for part in parts])
+    done, codes = counting(ask.quiet, len(images), "encoding", "image"), []
+    for part in parts:
+        codes.append(to_numpy(mean_code(ask.model.encode(
+            to_batch(images[part]), **classes(ask.model, labels[part])))))
+        done(len(part))
+    codes = np.concatenate(codes)
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
     return codes, lambda: figures.latent_plane(
         codes, labels, title, ask.dataset().classes or ask.classes)
@@ -318,7 +323,7 @@ def codes(ask):
 
 def usage(ask):
     """How often the test images have each code: parts of 1, (K,)."""
-    found = codes_of(ask.model, ask.dataset().test_images)
+    found = codes_of(ask.model, ask.dataset().test_images, ask.quiet)
     parts = np.bincount(found.reshape(-1), minlength=len(ask.model.e)) / found.size
     return parts, lambda: figures.usage(parts, f"{ask.title}: use of the codebook")
 
@@ -372,20 +377,26 @@ def origin_of(folder, step, rows, seed):
     return printable(f"{Path(folder).resolve().name}, {reached(step, rows)}, seed {seed}")
 
 
-def draw_all(model, dataset, log, columns, folder, title, seed):
+def draw_all(model, dataset, log, columns, folder, title, seed, quiet=True):
     """Draw every picture that this model can give, and the curves of its Log, into the folder;
     returns the names of the files that could be written."""
     origin = origin_of(folder, log.final["step"], log.history, seed)
-    ask = Request(model, title, dataset.image_shape, lambda: dataset, seed, origin=origin,
-                  classes=dataset.classes)
+    ask = Request(model, title, dataset.image_shape, lambda: dataset, seed, quiet=quiet,
+                  origin=origin, classes=dataset.classes)
+    names = [name for name in possible(model) if name != "scores"]
+    done, arrays, drawn = counting(quiet, 2 * len(names) + 1, "pictures", "part"), {}, {}
     with evaluating(model):
-        drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model)
-                 if name != "scores"}
+        for name in names:
+            arrays[name], figure = make(name, ask)
+            drawn[f"{name}.png"] = figure()
+            done()
     drawn["curves.png"] = figures.signed(figures.curves(log, columns, f"{title}: training"), origin)
     for name, figure in drawn.items():
         with log.dispensable(name):
             write_figure(Path(folder) / name, figure)
-    return [name for name in drawn if name not in log.unwritten]
+        done()
+    more = add_frame(log, arrays, log.final["step"])
+    return [name for name in (*drawn, *more) if name not in log.unwritten]
 
 
 def mean_code(x):

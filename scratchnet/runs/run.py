@@ -19,10 +19,11 @@ from ..errors import CheckpointError, RunError, an, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
-from .files import read_json, reading
+from .files import read_json, reading, replacing
 from .flags import build_parser, completed, config_of, flags_in
 from .images import Form
 from .images import read as read_images
+from .log import counting
 
 
 @dataclass
@@ -82,7 +83,8 @@ class Run:
         if validation:
             found = found.with_validation(self.flags.validation)
         if self.vqvae is not None:
-            found = encoded(found, self.vqvae, train=False)
+            kept = {} if validation else kept_codes(self.folder, self.vqvae)
+            found = encoded(found, self.vqvae, train=False, kept=kept, quiet=not progress)
         else:
             check_data(self.folder, self.trained_on, found)
         grey = self.vqvae is not None or self.flags.binarize == "none"
@@ -113,11 +115,12 @@ class Run:
 class CodeDataset(Dataset):
     """Grids of code indices, (N, h, w, 1), for images. levels: K. decode: indices (N, h, w) ->
     images. train_mirrored: the codes of the training images in a mirror, if those are wanted, which
-    are others than the grids backwards."""
+    are others than the grids backwards. kept: they are in the run already (codes.npz)."""
 
     levels: int
     decode: callable
     train_mirrored: np.ndarray = field(default=None, kw_only=True)
+    kept: bool = field(default=False, kw_only=True)
 
     def with_training(self, part):
         found = super().with_training(part)
@@ -268,34 +271,71 @@ def code_checksum(vqvae):
     return hashlib.sha256(b"codes" + vqvae.checksum().encode()).hexdigest()
 
 
-def codes_of(model, images):
+def codes_of(model, images, quiet=True):
     """The grids of codes of uint8 images, integers (N, h, w), 500 images at a time."""
     parts = np.array_split(images, -(-len(images) // 500))
-    return np.concatenate([to_numpy(model.codes(to_batch(part))) for part in parts])
+    done, found = counting(quiet, len(images), "encoding", "image"), []
+    for part in parts:
+        found.append(to_numpy(model.codes(to_batch(part))))
+        done(len(part))
+    return np.concatenate(found)
 
 
-def grids_of(model, images):
+def grids_of(model, images, quiet=True):
     """The same as the images of a prior, int32 (N, h, w, 1)."""
-    return codes_of(model, images).astype(np.int32)[..., None]
+    return codes_of(model, images, quiet).astype(np.int32)[..., None]
 
 
-def encoded(dataset, vqvae, train=True, flip=False):
+def keep_codes(folder, dataset):
+    """Write codes.npz, all codes of a CodeDataset and the checksum of what made them, into the
+    folder of a prior. Raises OSError."""
+    least = np.min_scalar_type(dataset.levels - 1)
+    parts = {"train": dataset.train_images, "test": dataset.test_images}
+    if dataset.train_mirrored is not None:
+        parts["mirrored"] = dataset.train_mirrored
+    with replacing(folder / "codes.npz") as file:
+        np.savez_compressed(file, checksum=dataset.sha256,
+                            **{n: a.astype(least) for n, a in parts.items()})
+
+
+def kept_codes(folder, vqvae):
+    """The grids in codes.npz, {"train": ..., "test": ...}: {} if there is no such file, if it is
+    damaged or if it is of another VQ-VAE than this Run's: they are made anew then."""
+    try:
+        with (open(Path(folder, "codes.npz"), "rb") as stream,
+              np.load(stream, allow_pickle=False) as file):
+            if str(file["checksum"]) != code_checksum(vqvae):
+                return {}
+            found = {n: file[n].astype(np.int32) for n in file.files if n != "checksum"}
+    except Exception:  # whatever NumPy and zipfile make of it
+        return {}
+    K = len(vqvae.model.e)
+    fit = all(a.ndim == 4 and a.size and 0 <= a.min() <= a.max() < K for a in found.values())
+    return found if fit else {}
+
+
+def encoded(dataset, vqvae, train=True, flip=False, kept=None, quiet=True):
     """The data set as the grids of codes that the VQ-VAE of this Run gives its images; train=False
-    leaves the training images out, flip adds the codes of mirrored ones. Raises RunError if it was
-    trained on other data."""
+    leaves the training images out, flip adds the codes of mirrored ones. kept: what kept_codes
+    gives. Raises RunError if it was trained on other data."""
     if dataset.sha256 != vqvae.trained_on["sha256"]:
         raise RunError(f"--codes {vqvae.folder}: that VQ-VAE was trained on "
                        f"{vqvae.trained_on['title']}; the data here is {dataset.title}, and other")
     if vqvae.flags.binarize != "none":  # the images it saw were binary, if only for one step each
         dataset = data.statically_binarised(dataset)
-    test = grids_of(vqvae.model, dataset.test_images)
-    train = grids_of(vqvae.model, dataset.train_images) if train else test[:0]
-    mirrored = grids_of(vqvae.model, dataset.train_images[:, :, ::-1]) if flip else None
+    images = {"test": dataset.test_images} | ({"train": dataset.train_images} if train else {}) | (
+        {"mirrored": dataset.train_images[:, :, ::-1]} if flip else {})
+    if not kept or any(len(kept.get(part, ())) != len(images[part]) for part in images):
+        kept = None
+    grids = kept or {part: grids_of(vqvae.model, images[part], quiet) for part in images}
+    test = grids["test"]
+    train = grids["train"] if train else test[:0]
     title = title_of_codes(dataset.title, vqvae, test.shape[1:])
     return CodeDataset(dataset.name, title, train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(vqvae), len(vqvae.model.e),
                        vqvae.model.decode_codes, held_out=dataset.held_out,
-                       classes=dataset.classes, train_mirrored=mirrored)
+                       classes=dataset.classes, kept=bool(kept),
+                       train_mirrored=grids["mirrored"] if flip else None)
 
 
 def title_of_codes(title, vqvae, shape):
