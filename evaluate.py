@@ -36,7 +36,7 @@ from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.files import read_json, write_json
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, versions
-from scratchnet.runs.log import label, progress_bar
+from scratchnet.runs.log import counting, label
 from scratchnet.runs.run import open_run
 from scratchnet.training import classes, evaluate, generator, to_batch
 
@@ -59,16 +59,22 @@ def main(argv):
     if not flags.quiet:
         print(fitted(f"{run.title}: {len(images):,} {dataset.held_out} images"
                      + (", binarised once (--binarize static)" if binarised else "")
-                     + f"; after step {run.progress['step']:,}; {backend.describe()}"), flush=True)
+                     + f"; after step {run.progress['step']:,}{', the best' * run.flags.keep_best}"
+                     f"; {backend.describe()}"), flush=True)
 
     with start_group(processes(flags.batch_size)) as group:
-        means = evaluate(run.model, images, flags.batch_size, labels, group)
+        def bar(size, desc):
+            return counting(flags.quiet or group.rank > 0, -(-len(images) // size), desc, "batch")
+        means = evaluate(run.model, images, flags.batch_size, labels, group,
+                         bar(flags.batch_size, "evaluating"))
         figures = {name: {"value": value} for name, value in means.items()}
         if hasattr(run.model, "neg_log_likelihood"):
-            nll = per_image(run.model, images, labels, flags.batch_size, group)
+            nll = per_image(run.model, images, labels, flags.batch_size, group,
+                            bar(flags.batch_size, "-log p(x) of each image"))
             figures["nll"]["standard_error"] = standard_error(nll)
         if flags.importance_samples:
-            figures["importance_nll"] = importance(run.model, images, labels, flags, group)
+            figures["importance_nll"] = importance(run.model, images, labels, flags, group,
+                                                   bar(IMAGES, "importance sampling"))
     if group.rank:  # one of those that MPI started
         return
     units = run.units
@@ -131,26 +137,27 @@ def file_name(flags):
 
 
 @no_grad()
-def per_image(model, images, labels, size, group):
+def per_image(model, images, labels, size, group, done):
     """-log p(x) in nats for each image, (N,)."""
     def nll(part):
         return to_numpy(model.neg_log_likelihood(to_batch(images[part], model.takes_codes),
                                                  **classes(model, labels[part])))
-    return dealt(nll, len(images), size, group)
+    return dealt(nll, len(images), size, group, done)
 
 
-def dealt(fn, n, size, group, done=lambda: None):
-    """fn(slice) of `size` images at a time, dealt to the group's processes: their results, (n,)."""
+def dealt(fn, n, size, group, done=lambda slices: None):
+    """fn(slice) of `size` images at a time, dealt to the group's processes: their results, (n,).
+    done: called with how many slices they have done."""
     results = np.zeros(n)
     for start in range(size * group.rank, n, size * group.size):
         part = slice(start, min(start + size, n))
         results[part] = fn(part)
-        done()
+        done(group.size)
     return group.all_reduce(results)
 
 
 @no_grad()
-def importance(model, images, labels, flags, group):
+def importance(model, images, labels, flags, group, done):
     """-log p(x), or -log p(x|y), estimated with K importance samples (models/vae.py,
     log_likelihood): its mean over the images, and the standard error of that mean, which comes from
     the images being a sample.
@@ -159,15 +166,12 @@ def importance(model, images, labels, flags, group):
     shows when K is doubled. Each batch has a generator of its own, so that the figure does not
     depend on the number of processes.
     """
-    bar = progress_bar(flags.quiet or group.rank > 0, total=-(-len(images) // IMAGES), unit="batch",
-                       desc="importance sampling")
     begun = time.monotonic()
     def nll_of(part):
         rng = generator(0, "evaluation", part.start // IMAGES + 1)
         return -to_numpy(model.log_likelihood(to_batch(images[part]), flags.importance_samples,
                                               rng, **classes(model, labels[part])))
-    nll = dealt(nll_of, len(images), IMAGES, group, lambda: bar.update(group.size))
-    bar.close()
+    nll = dealt(nll_of, len(images), IMAGES, group, done)
     return {"value": float(nll.mean()), "standard_error": standard_error(nll),
             "seconds": round(time.monotonic() - begun, 1)}
 

@@ -2,9 +2,11 @@
 
     python generate.py runs/vae-mnist                         new images
     python generate.py runs/vae-mnist --what interpolation    one to another
-    python generate.py pretrained/cvae-mnist --label 3        of one class
+    python generate.py pretrained/cvae-mnist --label 3 4      of these classes
     python generate.py pretrained/cvae-mnist --what styles    a z as each class
-    python generate.py runs/pixelcnn-mnist --temperature 0.9  the likelier ones
+    python generate.py pretrained/vae-mnist --what traversal  a number of z each
+    python generate.py pretrained/vae-mnist --what all        all that it can
+    python generate.py runs/pixelcnn-mnist --temperature 0.6 0.8 1    likelier
     python generate.py runs/pixelcnn-mnist --what completion  the lower half
     python generate.py runs/prior-mnist --num 64 --out new.npy      an array
     python generate.py runs/vqvae-mnist --input mine.png      made of your own
@@ -18,48 +20,81 @@ if __name__ == "__main__":
     import early  # noqa: F401
 
 import csv
+from contextlib import suppress
 from functools import cache
+from itertools import product
 from math import log, prod
 from pathlib import Path
 
 import numpy as np
 
 from models import RECIPES
-from scratchnet.errors import RunError, an
+from scratchnet.errors import DataError, RunError, an
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, unused
 from scratchnet.runs.images import Form, decode
-from scratchnet.runs.pictures import PICTURES, Request, in_order, make, possible, write_figure
+from scratchnet.runs.many import listed, metrics
+from scratchnet.runs.pictures import (
+    PICTURES,
+    Request,
+    in_order,
+    make,
+    origin_of,
+    possible,
+    write_figure,
+)
 from scratchnet.runs.run import open_run
 
-OF_IMAGES = ("reconstructions", "interpolation", "latent", "completion", "scores", "codes", "usage")
+OF_IMAGES = ("reconstructions", "interpolation", "traversal", "latent", "completion", "scores",
+             "codes", "usage")
+COOLED = "samples", "completion"
 
 
 def main(argv):
     if not argv:
-        return usage("generate.py", __doc__)
+        here = listed(folder for folder in ("pretrained", "runs") if Path(folder).is_dir())
+        return usage("generate.py", "\n".join(
+            [__doc__.rstrip(), *["", "Runs that are here:"] * bool(here), *here]))
     flags = read_run_flags(build_parser(), argv)
     use_backend(flags.backend)
     out = Path(flags.out) if flags.out else None
     check_out(out, flags.overwrite)
     run = open_run(flags.run, RECIPES)
-    what = flags.what or next(name for name in possible(run.model)
-                              if not flags.input or name in OF_IMAGES)
-    check(run, what, flags)
+    names = chosen(run, flags)
     given = flags.input and run.given(flags.input, not flags.quiet)
     for words in given.said if given and not flags.quiet else ():
         print(f"NOTE: {words}")
     if given and run.model.num_classes and flags.label is None and given.test_labels is None:
         raise RunError("--input: this run is told the class of an image; say which with --label")
     mask = flags.mask and read_mask(flags.mask, run)
-    out = out or unused(run.folder / f"{what}-seed{flags.seed}.png")
-    check_has_room(out)
     @cache
     def dataset(): return given or run.dataset(flags.data_dir, not flags.quiet)
-    ask = Request(run.model, run.title, run.image_shape, dataset, flags.seed, flags.num,
-                  flags.label, flags.temperature, mask, flags.quiet, bool(given))
+    several, one = varied(flags)
+    ask = Request(run.model, run.title, run.image_shape, dataset, flags.seed, flags.num, mask=mask,
+                  quiet=flags.quiet, given=bool(given), variants=several, **one, origin=origin_of(
+                      run.folder, run.progress["step"], history(run), flags.seed),
+                  classes=run.classes)
+    lacking, error = [], None
+    for what in names:
+        try:
+            if error is None or what not in OF_IMAGES:
+                draw(run, what, ask, flags, out or unused(run.folder / file_name(what, flags)))
+        except DataError as found:
+            error = found
+        if error and what in OF_IMAGES:
+            lacking.append(what)
+    if lacking == names:
+        raise error
+    if lacking:
+        print(f"NOTE: without {', '.join(lacking)}: {str(error).splitlines()[0].rstrip(':')}",
+              file=sys.stderr)
+
+
+def draw(run, what, ask, flags, out):
+    """Write a picture, or the array or table that it shows, and say so."""
+    check_has_room(out)
     array, figure = make(what, ask)
     if out.suffix == ".npy":
         with replacing(out) as file:
@@ -69,13 +104,59 @@ def main(argv):
             names = "image", "nats", "bits_per_code" if run.vqvae else "bits_per_dim"
             csv.writer(file).writerows([names, *table(run, array, ask)])
     else:
-        write_figure(out, figure())
+        write_figure(out, figure(), flags.dpi)
     if not flags.quiet:
         if what == "scores":
             for name, nats, bits in table(run, array, ask):
                 print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per {per(run)}")
         size = " x ".join(map(str, array.shape))
         print(f"{what} of {run.title}: {out}" + (f" ({size})" if out.suffix == ".npy" else ""))
+
+
+def chosen(run, flags):
+    """The names of the pictures that are asked for. Raises RunError if there are none."""
+    if flags.what != "all":
+        name = flags.what or next(name for name in possible(run.model)
+                                  if not flags.input or name in OF_IMAGES)
+        check(run, name, flags)
+        return [name]
+    if flags.out:
+        raise RunError("--out: --what all makes several pictures, in the folder of the run; leave "
+                       "it out")
+    names, left_out = [], {}
+    for name in possible(run.model):
+        try:
+            check(run, name, flags)
+            names.append(name)
+        except RunError as error:
+            left_out[name] = error
+    if not names:
+        raise left_out.popitem()[1]
+    for name, error in left_out.items() if not flags.quiet else ():
+        print(f"NOTE: without {name}: {error}")
+    return names
+
+
+def varied(flags):
+    """The fields of the Requests beside each other, if several temperatures or labels are given,
+    and those that are the same in all."""
+    given = {n: getattr(flags, n) for n in ("temperature", "label") if getattr(flags, n)}
+    several = {n: values for n, values in given.items() if len(values) > 1}
+    rows = [dict(zip(several, row, strict=True)) for row in product(*several.values())]
+    return rows if several else (), {n: v[0] for n, v in given.items() if n not in several}
+
+
+def file_name(what, flags):
+    cold = flags.temperature and what in COOLED
+    heat = "-temperature" + "-".join(f"{t:g}" for t in flags.temperature) if cold else ""
+    return f"{what}{heat}-seed{flags.seed}.png"
+
+
+def history(run):
+    """The rows of its training; of a run that was exported, as far as its table can be read."""
+    with suppress(RunError):
+        return run.progress["history"] or metrics(run.folder)
+    return []
 
 
 def table(run, nats, ask):
@@ -113,6 +194,8 @@ def refusal(run, what):
     if what == "manifold" and hasattr(model, "sample") and hasattr(model, "mean_image"):
         return (f"it shows a latent plane, and this run's z has {model.z_dim} dimensions; "
                 f"train one with --z-dim 2")
+    if what == "traversal" and hasattr(model, "mean_image"):
+        return f"it is for z of more than two dimensions, and this run's has {model.z_dim}"
     if what == "styles" and hasattr(model, "sample") and hasattr(model, "mean_image"):
         return "it shows one z as each class, and this run is not told the class; " + told(run)
     return f"{an(run.flags.model)} has no {what}"
@@ -130,12 +213,15 @@ def check(run, what, flags):
         raise RunError(f"--what {what}: {refusal(run, what)}. This run can give: "
                        f"{', '.join(possible(run.model))}")
     count = run.trained_on["num_classes"]
-    if flags.label is not None and flags.label >= count:
-        raise RunError(f"--label {flags.label}: {run.trained_on['title']} has the classes 0 to "
-                       f"{count - 1}")
-    if flags.label is not None and what == "samples" and not run.model.num_classes:
-        raise RunError(f"--label {flags.label}: this run is not conditional on a class; "
-                       f"{told(run)}")
+    for label in flags.label or ():
+        if label >= count:
+            raise RunError(f"--label {label}: {run.trained_on['title']} has the classes 0 to "
+                           f"{count - 1}")
+        if what == "samples" and not run.model.num_classes:
+            raise RunError(f"--label {label}: this run is not conditional on a class; {told(run)}")
+    for name in "label", "temperature":
+        if what != "samples" and len(getattr(flags, name) or ()) > 1:
+            raise RunError(f"--{name}: several are for samples; give {what} one")
     of_all = ("latent", "usage", "palette", "styles", *([] if run.model.num_classes else
                                                         ["manifold"]))
     if flags.label is not None and what in of_all:
@@ -154,7 +240,7 @@ def check(run, what, flags):
             and run.flags.binarize == "none":
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
-    if flags.temperature and not (in_order(run.model) and what in ("samples", "completion")):
+    if flags.temperature and not (in_order(run.model) and what in COOLED):
         raise RunError(f"--temperature: means nothing to {what} of {an(run.flags.model)}; it is "
                        f"for samples and completions of a pixelcnn or a prior")
 
@@ -174,18 +260,20 @@ def check_out(out, overwrite):
 
 def build_parser():
     return parser_of_runs("generate.py", __doc__, {
-        "what": (None, tuple(PICTURES), "default: the first of these that the run can give"),
-        "num": (None, "count", "how many (of a manifold: along each side)"),
-        "label": (None, "natural", "draw this class (conditional models); take test images of this "
-                  "class"),
+        "what": (None, (*PICTURES, "all"), "default: the first of these that the run can give"),
+        "num": (None, "count", "how many (of a manifold: along each side; of a traversal: rows; of "
+                "several labels or temperatures: in each row)"),
+        "label": (None, "naturals", "draw this class (conditional models), or a row of each of "
+                  "these; take test images of this class"),
         "input": (None, "FILE", "images of your own, a picture or whatever train_images.py takes, "
                   "in the place of test images; cut and resized to the run's"),
         "mask": (None, "FILE", "for completion: a picture whose white is drawn anew (default: the "
                  "lower half)"),
-        "temperature": (None, "positive", "divides the logits of a PixelCNN: below 1 nearer to the "
-                        "likeliest"),
+        "temperature": (None, "positives", "divides the logits of a PixelCNN: below 1 nearer to "
+                        "the likeliest; of several a row each"),
         "seed": (0, "natural", "of what is drawn, and of which test images are shown"),
         "out": (None, "FILE", ".png, .npy, or for scores .csv (default: a new .png in RUN)"),
+        "dpi": (110, "dpi", "of a .png: pixels per inch"),
         "overwrite": (None, "switch", "replace the file --out"),
     })
 

@@ -42,11 +42,11 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
 
 
 @no_grad()
-def evaluate(model, images, batch_size, labels=(), group=ALONE):
+def evaluate(model, images, batch_size, labels=(), group=ALONE, progress=None):
     """The model's metrics on these images: means over all images, as numbers.
 
     The noise is the same for every model and every run, so that figures compare. Batches
-    count by their size: the last may be smaller.
+    count by their size: the last may be smaller. progress: called after each.
     """
     rng, sums = generator(0, "evaluation"), {}
     with evaluating(model):
@@ -57,6 +57,8 @@ def evaluate(model, images, batch_size, labels=(), group=ALONE):
                 add(means, metrics, weight)
             for name, value in model.batch_metrics(group.reduce_metrics(means)).items():
                 sums[name] = sums.get(name, 0.0) + value.astype(np.float64) * len(batch)
+            if progress is not None:
+                progress()
     return summarise(model, sums, len(images))
 
 

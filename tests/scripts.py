@@ -16,6 +16,7 @@ import pytest
 import evaluate
 import export
 import generate
+import runs
 from models import RECIPES
 from scratchnet.runs import cli, data, pictures
 from scratchnet.runs import log as runs_log
@@ -23,7 +24,7 @@ from scratchnet.runs import train as runs_train
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = {"generate": generate, "evaluate": evaluate, "export": export}
+SCRIPTS = {"generate": generate, "evaluate": evaluate, "export": export, "runs": runs}
 SYNTHETIC = ["--dataset", "synthetic", "--batch-size", 64, "--quiet"]
 PIXELS = ["--features", 8, "--blocks", 1, "--head", 8]
 RUNS = {  # name: flags of train_mnist.py
@@ -70,8 +71,8 @@ def call(script, *argv):
 
 
 def asked(line):
-    """The exit code of a command line, which begins with generate, evaluate or export, or with a
-    flag of train_mnist.py."""
+    """The exit code of a command line, which begins with generate, evaluate, export or runs, or
+    with a flag of train_mnist.py."""
     name, *argv = line.split()
     return call(SCRIPTS[name], *argv) if name in SCRIPTS else train(name, *argv)
 

@@ -17,11 +17,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from endings import ended
 from scripts import assert_same_run, config_of, rows_of_train_csv, train
 
-from scratchnet.runs import figures, pictures
+from scratchnet.runs import figures, pictures, sketches
 from scratchnet.runs import train as runs_train
 
 SMALL = ["--dataset", "synthetic", "--batch-size", "8", "--limit", "24", "--epochs", "2", "--quiet"]
@@ -32,7 +33,7 @@ KINDS = {  # name: (processes, flags)
                   "--embedding-dim", "4"]),
     "gated-pixelcnn": (1, ["--model", "gated-pixelcnn", *SMALL, "--features", "4", "--blocks", "1",
                            "--head", "4"]),
-    "two-processes": (2, [*VAE, "--average", "0.9"]),
+    "two-processes": (2, [*VAE, "--average", "0.9", "--validation", "20", "--keep-best"]),
 }
 KILLS = int(os.environ.get("KILLS", 80))
 
@@ -46,10 +47,12 @@ class Drawing:
 
 @pytest.fixture
 def small(here, monkeypatch):
-    """Few images, no real pictures, but a checkpoint after every step."""
+    """Few images, no real pictures but one after every epoch, and a checkpoint after every step."""
     monkeypatch.setattr(pictures, "possible", lambda model: ["samples"])
-    monkeypatch.setattr(pictures, "make", lambda *a: (None, Drawing))
+    monkeypatch.setattr(pictures, "make", lambda *a: (np.ones((4, 8, 8, 1)), Drawing))
+    monkeypatch.setattr(sketches, "SHARE", 1e9)
     monkeypatch.setattr(figures, "curves", lambda *a: Drawing())
+    monkeypatch.setattr(figures, "signed", lambda figure, words: figure)
     monkeypatch.setattr(runs_train, "SAVE_EVERY", -1)
     rows_of_train_csv(monkeypatch, 2)
 

@@ -2,6 +2,7 @@
 
     model/<name>        the model's state_dict
     optimizer/<name>    the optimiser's state_dict
+    best/<name>         with --keep-best: the state_dict of the best epoch, averaged if it was
     progress            a line of JSON: step, sums of the unfinished epoch, history
 
 It is written beside the old one and then put in its place in one step: a run killed while saving
@@ -17,19 +18,21 @@ from ..errors import CheckpointError
 from .files import reading, replacing
 
 
-def save(path, model, optimizer, progress):
-    """Write a checkpoint atomically. progress: a dict that JSON can hold.
+def save(path, model, optimizer, progress, best=None):
+    """Write a checkpoint atomically. progress: a dict that JSON can hold; best: the model's state
+    in progress["best"], a row of its history.
 
     Raises OSError if the file cannot be written; the old one is then untouched.
     """
     arrays = {f"model/{n}": a for n, a in model.state_dict().items()}
     arrays.update({f"optimizer/{n}": a for n, a in optimizer.state_dict().items()})
+    arrays.update({f"best/{n}": a for n, a in (best or {}).items()})
     write(path, arrays, progress)
 
 
-def size(model, optimizer):
-    """How many bytes a checkpoint of these has, about."""
-    arrays = [*model.state_dict().values(), *optimizer.state_dict().values()]
+def size(model, optimizer, best=False):
+    """How many bytes a checkpoint of these has, about. best: with the best weights, too."""
+    arrays = [*model.state_dict().values()] * (1 + best) + [*optimizer.state_dict().values()]
     return sum(a.nbytes for a in arrays) + (1 << 20)
 
 
@@ -65,8 +68,9 @@ def write(path, arrays, progress):
 def load(path, model, optimizer=None, averaged=False):
     """Read a checkpoint into the model (and optimiser); returns progress.
 
-    averaged: give the model the running means of its parameters, if the optimiser kept them: for
-    a model that is to be used, not trained on.
+    averaged: give the model the best weights, if they were kept, else the running means of its
+    parameters, if the optimiser kept those: for a model that is to be used, not trained on. The
+    progress has their step then.
 
     Raises CheckpointError if the file is damaged, or of another model, which is then as it was.
     """
@@ -79,7 +83,9 @@ def load(path, model, optimizer=None, averaged=False):
                               f"config.json")
     try:
         if averaged:
-            parts["model"] |= averages(parts["optimizer"], model)
+            parts["model"] |= parts["best"] or averages(parts["optimizer"], model)
+            if parts["best"]:
+                progress["step"] = progress["best"]["step"]
         if optimizer is not None:
             optimizer.load_state_dict(parts["optimizer"])
         model.load_state_dict(parts["model"])
@@ -89,8 +95,8 @@ def load(path, model, optimizer=None, averaged=False):
 
 
 def read(path):
-    """{"model": {name: array}, "optimizer": {name: array}} and the progress in a checkpoint."""
-    parts = {"model": {}, "optimizer": {}}
+    """{"model": {name: array}, "optimizer": ..., "best": ...} and the progress in a checkpoint."""
+    parts = {"model": {}, "optimizer": {}, "best": {}}
     with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
         arrays = dict(file)
     # Until the third edition: digests of the arrays; a second line, with the digest of the first; a
@@ -101,7 +107,7 @@ def read(path):
     for name, array in arrays.items():
         part, _, key = name.partition("/")
         parts[part][key] = array
-        weights = part == "model" or key.startswith("average.")
+        weights = part in ("model", "best") or key.startswith("average.")
         if weights and not np.isfinite(array).all():
             raise ValueError(f"{name} is not finite")
     return parts, progress

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from .. import backend
 from ..backend import xp
-from ..errors import BackendError, RunError, UserError, fitted, in_brief, printable
+from ..errors import (
+    BackendError,
+    CheckpointError,
+    RunError,
+    UserError,
+    an,
+    fitted,
+    in_brief,
+    printable,
+)
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
@@ -18,8 +27,10 @@ from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
 from .flags import OWN_IMAGES, dashed, model_list, read_flags
+from .flags import words as in_words
 from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
 from .log import label
+from .sketches import Sketches
 from .train import total_steps, train
 
 INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, "
@@ -111,16 +122,20 @@ def train_a_model(kind, about, recipes, argv):
     recipe = recipes[flags.model]
     columns, units = recipe.shows(flags)
     model = runs.build_model(recipe, dataset, flags)
+    begun = begin_from(flags, recipe, dataset, model)
     optimizer = Adam(model.parameters(), flags.lr, average=flags.average)
     images = prepared(dataset, flags)
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
+        if folder and "codes" in recipe.has and not dataset.kept:
+            keep_codes(folder, dataset)
         for note in notes(flags, images):
             say(flags, fitted(f"NOTE: {note}"))
-        say(flags, opening(flags, images, model, folder, progress))
+        say(flags, opening(flags, images, model, folder, progress) + begun)
+        sketches = Sketches(model, images, title(flags, images), flags.seed, flags.quiet)
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
-                             columns)
+                             columns, sketches)
         if folder is None:
             return 0
         resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
@@ -130,8 +145,10 @@ def train_a_model(kind, about, recipes, argv):
         from . import pictures  # Matplotlib takes a second
         try:
             with optimizer.averaged():
+                if log.best_state:
+                    model.load_state_dict(log.best_state)
                 drawn = pictures.draw_all(model, images, log, columns, folder,
-                                          title(flags, images), flags.seed)
+                                          title(flags, images), flags.seed, flags.quiet)
         except (Stopped, Exception) as error:
             if not (stopped := stop_behind(error)):
                 raise
@@ -146,7 +163,8 @@ def begin(folder, flags, kind, dataset, model, optimizer):
     folder: another process writes it."""
     progress, continued = None, []
     if folder:
-        check_has_room(folder / "checkpoint.npz", checkpoint.size(model, optimizer))
+        check_has_room(folder / "checkpoint.npz",
+                       checkpoint.size(model, optimizer, flags.keep_best))
     if flags.resume:
         progress, continued = go_on(runs.read(flags.resume), flags, dataset, model, optimizer)
     elif folder:
@@ -154,6 +172,16 @@ def begin(folder, flags, kind, dataset, model, optimizer):
     if folder:
         write_config(folder, runs.script_of(kind), flags, dataset, continued)
     return progress
+
+
+def keep_codes(folder, dataset):
+    """For the next time; a disk that is full does not end the run."""
+    try:
+        runs.keep_codes(folder, dataset)
+    except OSError as error:
+        print(fitted(f"NOTE: {folder / 'codes.npz'} could not be written ("
+                     f"{error.strerror or error}); --resume will encode the images again"),
+              file=sys.stderr)
 
 
 def use_backend(name, number=0):
@@ -188,8 +216,10 @@ def load_images(flags, kind, recipes, named):
         same = OWN_IMAGES if "images" in flags else ("dataset",)
         vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
         dataset = load_data(flags, data.KINDS[kind], named=True)
-        say(flags, f"Encoding {dataset.title} with {vqvae.folder}")
-        dataset = runs.encoded(dataset, vqvae, flip=flags.flip)
+        kept = runs.kept_codes(flags.resume, vqvae) if flags.resume else {}
+        say(flags, fitted(f"The codes are those in {flags.resume}/codes.npz" if kept else
+                          f"Encoding {dataset.title} with {vqvae.folder}"))
+        dataset = runs.encoded(dataset, vqvae, flip=flags.flip, kept=kept, quiet=flags.quiet)
     return dataset
 
 
@@ -265,6 +295,42 @@ def prepared(dataset, flags):
     return dataset
 
 
+def begin_from(flags, recipe, dataset, model):
+    """Give the model the weights of the run --from, the averaged or the best where those are kept,
+    unless it is to go on with its own; the words for it. Raises RunError if they do not fit."""
+    folder = getattr(flags, "from")
+    if not folder or flags.resume and not barely_begun(Path(flags.resume)):
+        return ""
+    run = runs.read(folder)
+    def differ(what, theirs, ours):
+        return RunError(f"--from {folder}: that run has {what} {in_words(theirs)}, this one "
+                        f"{in_words(ours)}; weights go only where they fit")
+    if run.flags.model != flags.model:
+        raise RunError(f"--from {folder}: that run is {an(run.flags.model)}, not "
+                       f"{an(flags.model)}; leave out --model, or name another run")
+    if "codes" in recipe.has and run.trained_on["sha256"] != dataset.sha256:
+        raise RunError(f"--from {folder}: its codes are not those of {flags.codes}, and a prior's "
+                       f"weights know only the codes they were trained on; leave out --codes")
+    path = run.folder / "checkpoint.npz"
+    if not path.is_file():
+        raise RunError(f"--from {folder}: that run has no checkpoint yet; train it first")
+    of_data = {n: a for n, a in model.state_dict().items() if n == "data_variance"}
+    try:
+        progress = checkpoint.load(path, model, averaged=True)
+    except CheckpointError:
+        for name, default in recipe.sizes.items():
+            theirs, ours = getattr(run.flags, name, default), getattr(flags, name)
+            if theirs != ours:
+                raise differ(dashed(name), theirs, ours) from None
+        for name in "image_shape", "num_classes":
+            theirs, ours = run.trained_on[name], getattr(dataset, name)
+            if in_words(theirs) != in_words(ours):
+                raise differ(name.replace("_", " "), theirs, ours) from None
+        raise
+    model.load_state_dict(model.state_dict() | of_data)
+    return "\n" + fitted(f"  with the weights of {folder} after step {progress['step']:,}")
+
+
 def go_on(run, flags, dataset, model, optimizer):
     """Load the checkpoint of this Run; returns its progress (None if it was ended before its first
     checkpoint: it then begins anew), and what was changed on the way so far, for config.json.
@@ -283,7 +349,7 @@ def go_on(run, flags, dataset, model, optimizer):
         if not any(name.startswith(f"{part}_") for name in row):
             raise RunError(f"{folder / 'config.json'}: the run has no {part} figures; restore it")
     before, continued = run.config["flags"], run.config.get("continued", [])
-    was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule")
+    was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule", "patience")
            if before.get(n) != getattr(flags, n)}
     return progress, continued + (
         [{"after_step": progress["step"], "was": was}] if was else [])
@@ -323,10 +389,15 @@ def notes(flags, images):
 def closing(columns, units, log, folder, drawn, resume, flags):
     """The last lines: the test figures and the best before them, where everything is, what to try
     next."""
-    more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
+    early = log.stale(flags.patience)
+    more = f"--patience {2 * flags.patience}" if early else (
+        f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}")
     count, unit = (flags.epochs, "epoch") if flags.epochs else (flags.steps, "step")
     after = f"{count:,} {unit}{'s' * (count > 1)}"
-    last, part = log.history[-1], log.held_out
+    last, part = log.final, log.held_out
+    if log.best:
+        after = (f"epoch {last['epoch']}, the best of {len(log.history)}"
+                 + " (stopped early)" * early)
     figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in columns)
     foremost = f"{part}_{columns[0]}"  # the lower the better, whichever it is
     best = min((row for row in log.history if foremost in row), key=lambda row: row[foremost])

@@ -62,13 +62,17 @@ def elsewhere(name, names):
 
 
 COUNT = (int, lambda v: v >= 1, "a whole number, 1 or more", 10 ** 10)
+NATURAL = (int, lambda v: 0 <= v < 1 << 63, "a whole number, 0 or more, below 2^63")
 SMALL, LARGE = 1e-18, 1e18  # the squares still fit a float32
+POSITIVE = (float, lambda v: SMALL <= v <= LARGE, f"a number above 0, {SMALL:g} to {LARGE:g}")
 TAKES = {
     "count": number(*COUNT),
     "counts": number(*COUNT, nargs="+"),
-    "natural": number(int, lambda v: 0 <= v < 1 << 63, "a whole number, 0 or more, below 2^63"),
-    "positive": number(float, lambda v: SMALL <= v <= LARGE,
-                       f"a number above 0, {SMALL:g} to {LARGE:g}"),
+    "natural": number(*NATURAL),
+    "naturals": number(*NATURAL, nargs="+"),
+    "dpi": number(int, lambda v: 10 <= v <= 1000, "a whole number from 10 to 1,000"),
+    "positive": number(*POSITIVE),
+    "positives": number(*POSITIVE, nargs="+"),
     "not negative": number(float, lambda v: v == 0 or SMALL <= v <= LARGE,
                            f"a number, 0 or more: 0, or {SMALL:g} to {LARGE:g}"),
     "below 1": number(float, lambda v: 0 <= v < 1, "a number, 0 or more and below 1"),
@@ -116,11 +120,14 @@ TRAINING = {
     "schedule": ("constant", tuple(SCHEDULES), "of the learning rate"),
     "average": (0.0, "below 1", "keep running means of the weights, with this decay (0.999, say), "
                 "and evaluate them; 0: no"),
+    "keep_best": (False, "yes or no", "keep the weights of the epoch with the best validation "
+                  "figure, too, and draw and evaluate with those; needs --validation"),
+    "patience": (None, "count", "with --keep-best: stop after N epochs without a better one"),
     "seed": (0, "natural", "of the weights, the order and the noise"),
 }
 # Those that may be given when a run goes on, and those that say how to run, not what: config.json
 # does not repeat them.
-RESUMABLE = ("epochs", "steps", "lr", "schedule", "backend", "data_dir", "quiet")
+RESUMABLE = ("epochs", "steps", "lr", "schedule", "patience", "backend", "data_dir", "quiet")
 MAY_BE_GIVEN = f"only --{', --'.join(RESUMABLE)} may be given".replace("_", "-")
 RUN_ONLY = ("config", "resume", "overwrite", "quiet")
 RUN = {
@@ -128,6 +135,8 @@ RUN = {
     "overwrite": (None, "switch", "replace the run that is in --out"),
     "resume": (None, "RUN", f"go on with the run in this folder; {MAY_BE_GIVEN} with it"),
     "config": (None, "FILE", "read flags from a JSON file, such as the config.json of a run"),
+    "from": (None, "RUN", "begin with the weights of this run, in its sizes, for other data or "
+             "another schedule"),
 }
 
 
@@ -236,13 +245,17 @@ def read_flags(kind, about, recipes, argv):
     asked = first.parse_known_args([word for word in argv if word not in ("-h", "--help")])[0]
     path = config_of(asked.resume) if "resume" in asked else getattr(asked, "config", None)
     entries = entries_of(path, script_of(kind)) if path else {}
-    model = getattr(asked, "model", entries.get("model"))
+    first_run = None if "resume" in asked else getattr(asked, "from", None)
+    begun = sizes_of(first_run, recipes) if first_run else {}
+    model = getattr(asked, "model", entries.get("model", begun.get("model")))
     if "resume" in asked:
         model = entries.get("model")
     parser = build_parser(kind, about, recipes, model)
     given = parser.parse_args(argv)
     earlier = flags_in(path, entries, parser)
-    merged = vars(earlier) | vars(given)
+    sizes = flags_in(first_run and config_of(first_run), begun, parser) if (
+        begun.get("model") == model) else argparse.Namespace()
+    merged = vars(sizes) | vars(earlier) | vars(given)
     if "model" not in merged:
         raise RunError(f"--model is needed: one of {', '.join(recipes)}")
     recipe = recipes[merged["model"]]
@@ -252,6 +265,11 @@ def read_flags(kind, about, recipes, argv):
     if "overwrite" in merged and "out" not in merged:
         raise RunError("--overwrite needs --out RUN: it replaces the run that is in --out")
     flags = completed(merged, parser)
+    if flags.keep_best and not flags.validation:
+        raise RunError("--keep-best needs --validation N: the best is chosen by images that are "
+                       "neither trained on nor the test images")
+    if flags.patience and not flags.keep_best:
+        raise RunError("--patience needs --keep-best: it waits for a better epoch")
     for source in (earlier, given):  # one of the two counts, and the command line's goes last
         if "epochs" in source and "steps" in source:
             raise RunError("give --epochs or --steps, not both")
@@ -312,14 +330,22 @@ def meant(folder):
 
 def entries_of(path, script):
     """What is in a JSON file of flags, or in the "flags" of a run's config.json: {name: value}.
-    Raises RunError if that run is another script's."""
+    Raises RunError if that run is another script's (script None: any)."""
     content = read_json(path)
     entries = content.get("flags", content) if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise RunError(f'{path}: needs a JSON object of flags, such as {{"model": "vae"}}')
-    if content.get("script", script) != script:
+    if script and content.get("script", script) != script:
         raise RunError(f"{path}: that run is another script's; use python {content['script']}")
     return entries
+
+
+def sizes_of(folder, recipes):
+    """The model of a run and the sizes of its own, {name: value}, for a run --from it, whichever
+    script it is of."""
+    entries = entries_of(config_of(folder), None)
+    recipe = recipes.get(str(entries.get("model")))
+    return {n: v for n, v in entries.items() if n == "model" or recipe and n in recipe.has}
 
 
 def flags_in(path, entries, parser):

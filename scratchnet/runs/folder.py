@@ -32,8 +32,8 @@ from .pictures import PICTURES
 
 N = "(0|[1-9][0-9]*)"
 OURS = re.compile(  # what a run, generate.py and evaluate.py call their files
-    rf"config\.json|checkpoint\.npz|(metrics|train)\.csv|curves\.png"
-    rf"|({'|'.join(PICTURES)})(-seed{N}(-{N})?)?\.png"
+    rf"config\.json|(checkpoint|codes)\.npz|(metrics|train)\.csv|curves\.png|training\.gif"
+    rf"|({'|'.join(PICTURES)})((-temperature[0-9.e-]+)?-seed{N}(-{N})?)?\.png"
     rf"|(evaluation|validation)(-static)?(-first{N})?(-importance{N})?\.json")
 
 
@@ -89,10 +89,10 @@ def check_free(folder, overwrite, whole=False):
 
 
 def barely_begun(folder):
-    """Whether a run was ended there before its first checkpoint: it left config.json, and nothing
-    that would be lost. (A checkpoint at step 0 would not do instead: the run may be ended before
-    that, too.)"""
-    return contents(folder) == {"config.json"}
+    """Whether a run was ended there before its first checkpoint: it left config.json, the codes of
+    a prior perhaps, and nothing that would be lost. (A checkpoint at step 0 would not do instead:
+    the run may be ended before that, too.)"""
+    return contents(folder) - {"codes.npz"} == {"config.json"}
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ from . import checkpoint
 from .files import replacing
 
 TRACE_EVERY = 100     # steps that a row of train.csv is the mean of
+TIMED = 100           # steps after which the time of a whole run is estimated
+LINE_EVERY = 60       # seconds between plain lines, where there is no bar
 TOO_MUCH = 100        # times the loss of the untrained model: the training has diverged
 
 
@@ -37,9 +39,10 @@ class Sums:
 
 class Log:
     """What has been measured, on screen, in metrics.csv and in the checkpoint. held_out: what the
-    model is evaluated on, "test" or "validation": how its figures are called."""
+    model is evaluated on, "test" or "validation": how its figures are called. keep: the metric by
+    which the best weights are kept, the lower the better, or None."""
 
-    def __init__(self, progress, folder, model, optimizer, held_out="test"):
+    def __init__(self, progress, folder, model, optimizer, held_out="test", keep=None):
         self.kept = progress and progress["step"]  # of the last checkpoint; None: there is none
         progress = progress or {"step": 0, "epoch": {}, "window": {}, "counts": [0, 0],
                                 "seconds": 0.0, "history": [], "trace": []}
@@ -49,7 +52,10 @@ class Log:
         self.epoch, self.window = (Sums(progress[part], count) for part, count in
                                    zip(("epoch", "window"), progress["counts"], strict=True))
         self.folder, self.model, self.optimizer = folder, model, optimizer
-        self.held_out = held_out
+        self.held_out, self.keep = held_out, keep and f"{held_out}_{keep}"
+        self.best = progress.get("best")  # the row of history, and the model's state then
+        self.best_state = checkpoint.read(folder / "checkpoint.npz")[0]["best"] if (
+            self.best and folder) else {}
         self.untrained = None  # the loss of step 1, before the model was changed
         self.waiting = []  # (metrics, images) of steps not looked at yet; they stay on the device
         self.started = self.saved = time.monotonic()
@@ -115,10 +121,22 @@ class Log:
                **{f"{self.held_out}_{n}": v for n, v in test.items()}}
         self.check_test(test)
         self.history.append(row)
+        if self.keep and (not self.best or row[self.keep] < self.best[self.keep]):
+            self.best = row
+            with self.optimizer.averaged():
+                self.best_state = self.model.state_dict() if save else {}
         self.epoch = Sums()
         if save:
             self.save()
         return row
+
+    @property
+    def final(self):
+        """The row that the run is judged by: the best, if that is kept, or the last."""
+        return self.best or self.history[-1]
+
+    def stale(self, patience):
+        return stale(self.history, self.best, patience)
 
     def unsaved_seconds(self):
         return time.monotonic() - self.saved
@@ -137,9 +155,10 @@ class Log:
                 "seconds": seconds,
                 "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
                 "window": {n: v.tolist() for n, v in self.window.values.items()},
-                "history": self.history, "trace": self.trace})
+                "history": self.history, "trace": self.trace,
+                **({"best": self.best} if self.best else {})}, self.best_state)
         except OSError as error:
-            needed = checkpoint.size(self.model, self.optimizer) / 1e6
+            needed = checkpoint.size(self.model, self.optimizer, bool(self.keep)) / 1e6
             why = error.strerror or in_brief(error)
             raise CheckpointError(f"{path} ({needed:,.1f} MB): {why}. {self.what_is_kept()}: mend "
                                   f"that, and go on with --resume {self.folder}") from None
@@ -183,6 +202,18 @@ def to_host(found):
     return [{name: next(moved) for name in metrics} for metrics in found]
 
 
+def stale(history, best, patience):
+    """True if so many rows of history (None: never) brought nothing better than the best."""
+    return bool(patience and best) and (
+        sum(row["step"] > best["step"] for row in history) >= patience)
+
+
+def reached(step, rows):
+    """What is said of how far a run has come: its epoch, if it stands at the end of one."""
+    epochs = [row["epoch"] for row in rows if row["step"] == step and "epoch" in row]
+    return f"epoch {epochs[0]:.0f}" if epochs else f"step {step:,}"
+
+
 def label(name):
     """What a metric is called on screen and in pictures."""
     return {"neg_elbo": "-ELBO", "kl": "KL", "reconstruction": "recon.", "vq": "VQ loss",
@@ -191,10 +222,12 @@ def label(name):
 
 
 class Table:
-    """One line for each epoch, and a progress bar within it where a person is watching."""
+    """One line for each epoch, and progress within it. steps: of the whole run."""
 
-    def __init__(self, columns, held_out, epochs, quiet):
-        self.columns, self.epochs, self.quiet = columns, epochs, quiet
+    def __init__(self, columns, held_out, epochs, quiet, steps=0):
+        self.columns, self.epochs, self.quiet, self.steps = columns, epochs, quiet, steps
+        self.first = None  # step of this session, and when it was done
+        self.estimated = quiet
         # Of the training, as many as fit into 80 characters; metrics.csv has all.
         self.parts = {"train": columns[:max(1, 6 - len(columns))], held_out: columns}
         self.begun = False
@@ -216,14 +249,88 @@ class Table:
             f"{row[f'{p}_{n}']:11.5g}" for p, names in self.parts.items() for n in names),
             flush=True)
 
+    def left(self, step):
+        """The seconds that the run still takes, at the pace of this session so far; None before
+        that can be told. To be called after each step."""
+        now = time.monotonic()
+        first, begun = self.first = self.first or (step, now)
+        if step - first < TIMED - 1:
+            return None
+        return (now - begun) / (step - first) * (self.steps - step)
+
+    def show(self, bar, step, means):
+        """In the bar, how long the run still takes, and the means; the former once in a line."""
+        left = self.left(step)
+        parts = [] if left is None else [f"{duration(left)} left"]
+        bar.set_postfix_str(", ".join([*parts, self.short(means)]))
+        if parts and not self.estimated:
+            self.estimated = True
+            if left >= 10:
+                then = time.strftime("%H:%M", time.localtime(time.time() + left))
+                bar.write(f"The whole run will take about {duration(left)} more, until {then}",
+                          file=sys.stdout)
+                sys.stdout.flush()
+
     def progress_bar(self, epoch, done, total):
-        return progress_bar(self.quiet, total=total, initial=done, unit="step",
-                            desc=f"epoch {epoch + 1}/{self.epochs}", dynamic_ncols=True)
+        return progress_bar(self.quiet, total, f"epoch {epoch + 1}/{self.epochs}", "step", done)
 
 
-def progress_bar(quiet, **how):
-    """tqdm's bar on stderr, where a person is watching."""
+def duration(seconds):
+    """40 s, 7 min, 2 h 05 min."""
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def progress_bar(quiet, total, desc, unit, initial=0):
+    """tqdm's bar on stderr where a person is watching, else Lines."""
+    if quiet or not sys.stderr.isatty():
+        return Lines(quiet, total, desc, unit, initial)
     from tqdm import tqdm
 
     tqdm.set_lock(threading.RLock())  # its own is of all processes: one killed holding it stops all
-    return tqdm(leave=False, file=sys.stderr, disable=quiet or None, **how)
+    return tqdm(total=total, desc=desc, unit=unit, initial=initial, leave=False, file=sys.stderr,
+                dynamic_ncols=True, bar_format="{desc} {percentage:3.0f}%|{bar:8}| "
+                "{n_fmt}/{total_fmt}{postfix}")
+
+
+class Lines:
+    """What tqdm's bar does, by a plain line a minute on stderr; quiet: not at all."""
+
+    def __init__(self, quiet, total, desc, unit, n):
+        self.quiet, self.total, self.desc, self.unit, self.n = quiet, total, desc, unit, n
+        self.postfix, self.said = "", time.monotonic()
+
+    def update(self, n=1):
+        self.n += n
+        if not self.quiet and (now := time.monotonic()) - self.said >= LINE_EVERY:
+            self.said = now
+            print(f"{self.desc}: {self.n:,} of {self.total:,} {self.unit}s{self.postfix}"[:79],
+                  file=sys.stderr, flush=True)
+
+    def set_postfix_str(self, text):
+        self.postfix = f", {text}"
+
+    def write(self, text, file):
+        print(text, file=file)
+
+    def close(self):
+        self.quiet = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+
+def counting(quiet, total, desc, unit):
+    """A function to be called after each of so many: their progress bar, which goes with the
+    last."""
+    bar = progress_bar(quiet, total, desc, unit)
+    def done(n=1):
+        bar.update(min(n, total - bar.n))
+        if bar.n >= total:
+            bar.close()
+    return done

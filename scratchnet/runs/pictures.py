@@ -5,18 +5,19 @@ draws the figure.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..backend import to_numpy, xp
-from ..errors import RunError
+from ..errors import RunError, printable
 from ..tensor import no_grad
 from ..training import classes, evaluating, generator, to_batch
 from . import figures
 from .files import replacing
-from .log import progress_bar
+from .frames import add_frame
+from .log import counting, reached
 from .run import codes_of
 
 
@@ -26,7 +27,10 @@ class Request:
     function, called where test images are needed; seed: of all that is drawn at random; num: how
     many (None: as many as look well); label: of which class; temperature, mask: see
     models/sampling.py; quiet: without a progress bar. given: the dataset's images are the user's
-    own, and are taken in their order."""
+    own, and are taken in their order. classes: the names of those that the model knows, if they
+    have some. origin: a line below the title: which run, how far, which seed. variants: {field:
+    value} of Requests for samples beside each other, a row for each. after_row: called after each
+    row that is drawn in order."""
 
     model: object
     title: str
@@ -39,6 +43,10 @@ class Request:
     mask: np.ndarray = None
     quiet: bool = True
     given: bool = False
+    classes: tuple = ()
+    origin: str = ""
+    variants: tuple = ()
+    after_row: callable = None
 
     @property
     def source(self):
@@ -71,16 +79,23 @@ class Request:
         chosen = np.resize(chosen[np.lexsort((labels[chosen], turn))], needed)
         return dataset.test_images[chosen], labels[chosen]
 
+    def class_names(self):
+        """The number of each class that the model is told, and below it its name."""
+        names = [name.replace("$", r"\$") for name in self.classes]  # else it would begin a formula
+        return [f"{k}\n{names[k]}" if k < len(names) else str(k)
+                for k in range(self.model.num_classes)]
+
     def how_drawn(self, rows):
         """The arguments of drawing in order: a temperature, and a progress bar over the rows."""
-        bar = progress_bar(self.quiet, total=rows, unit="row", desc="drawing")
-        return {"progress": bar.update} | (
+        return {"progress": self.after_row or counting(self.quiet, rows, "drawing", "row")} | (
             {"temperature": self.temperature} if self.temperature else {})
 
 
 def samples(ask):
     """New images: (num, H, W, C) in [0, 1]."""
     model = ask.model
+    if ask.variants:
+        return beside(ask)
     num = ask.num or 8 * (model.num_classes or 8)
     labels = np.full(num, ask.label) if ask.label is not None else \
         np.arange(num) % max(1, model.num_classes)
@@ -95,12 +110,30 @@ def samples(ask):
                 if model.decode is not None else "drawn pixel by pixel")
     side = min(16, int(np.ceil(num ** 0.5)))
     columns = next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are
+    heads = ()
     if model.num_classes and ask.label is None:
         columns, note = model.num_classes, f"{note}, a class for each column"
+        heads = ask.class_names()[:num]
+    return images, lambda: figures.grid(images, min(columns, num), title_of(ask, "samples"), note,
+                                        heads=heads)
+
+
+def title_of(ask, what):
     words = [f"{n} {v}" for n, v in (("temperature", ask.temperature), ("label", ask.label))
              if v is not None]
-    title = ", ".join([f"{ask.title}: samples", *words])
-    return images, lambda: figures.grid(images, min(columns, num), title, note)
+    return ", ".join([f"{ask.title}: {what}", *words])
+
+
+def beside(ask):
+    """Samples of the variants, from the same draws of noise: (variants, num, H, W, C)."""
+    of_all = bool(ask.model.num_classes and ask.label is None and "label" not in ask.variants[0])
+    num = ask.num or (ask.model.num_classes if of_all else 10)
+    images = np.stack([samples(replace(ask, num=num, variants=(), **v))[0] for v in ask.variants])
+    names = [", ".join(f"{n} {x:g}" for n, x in v.items()) for v in ask.variants]
+    note = "every row from the same noise" + ", a class for each column" * of_all
+    return images, lambda: figures.grid(images.reshape(-1, *images.shape[2:]), num,
+                                        title_of(ask, "samples"), note, names=names,
+                                        heads=(num * ask.class_names())[:num * of_all])
 
 
 def in_order(model):
@@ -110,19 +143,19 @@ def in_order(model):
 
 def reconstructions(ask):
     """Test images and what the model makes of them: (num, 2, H, W, C)."""
-    images, labels = ask.test_images(usual=60)
+    images, labels = ask.test_images(usual=30)
     again = to_numpy(ask.model.reconstruct(to_batch(images), **classes(ask.model, labels)))
     pairs = np.stack([images / np.float32(255), again], axis=1)
 
     def figure():
-        columns = min(20, len(pairs))
+        columns = min(10, len(pairs))
         rows = [pairs[i:i + columns].swapaxes(0, 1) for i in range(0, len(pairs), columns)]
         missing = columns - rows[-1].shape[1]
         rows[-1] = np.concatenate([rows[-1], np.ones((2, missing, *ask.shape), np.float32)], axis=1)
         return figures.grid(
             np.concatenate([r.reshape(-1, *ask.shape) for r in rows]), columns,
-            f"{ask.title}: reconstructions", f"{ask.source} in the upper row of each pair, their "
-            "reconstructions below", pairs=True)
+            f"{ask.title}: reconstructions", f"{ask.source}, and below each what the model makes "
+            "of it", pairs=True, names=["image", "decoded"] * len(rows))
     return pairs, figure
 
 
@@ -137,12 +170,15 @@ def interpolation(ask, steps=11):
     between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
     how = classes(model, labels[:num].repeat(steps))
     found = to_numpy(model.mean_image(xp.asarray(between), **how)).reshape(num, steps, *ask.shape)
-    note = ("left: the model's reconstruction of an image; to the right z moves in a straight "
-            "line to that of another, and the class stays" if model.num_classes else
-            f"left and right: reconstructions of two {ask.source}; between them z moves in a "
-            f"straight line")
-    return found, lambda: figures.grid(found.reshape(-1, *ask.shape), steps,
-                                       f"{ask.title}: interpolation", note)
+    ends = images / np.float32(255)
+    row = np.concatenate([ends[:num, None], found, (
+        ends[num:] if model.num_classes else np.roll(ends[num:], -1, axis=0))[:, None]], axis=1)
+    note = f"left and right two {ask.source}; between them z moves in a straight line from the " \
+           f"code of the one to that of the other" + \
+           ", and the class stays" * bool(model.num_classes)
+    heads = ["image", *(f"{part:.1g}" for part in t[:, 0]), "image"]
+    return found, lambda: figures.grid(row.reshape(-1, *ask.shape), steps + 2,
+                                       f"{ask.title}: interpolation", note, heads=heads)
 
 
 def styles(ask):
@@ -154,7 +190,7 @@ def styles(ask):
     return images.reshape(K, num, *ask.shape), lambda: figures.grid(
         images.reshape(-1, *ask.shape), num, f"{ask.title}: style by class",
         f"a class for each row, 0 to {K - 1}; a z drawn from the prior for each column, the same "
-        f"for all classes")
+        f"for all classes", names=[name.replace("\n", " ") for name in ask.class_names()])
 
 
 def manifold(ask):
@@ -169,16 +205,70 @@ def manifold(ask):
     return images, lambda: figures.manifold(images, title)
 
 
+def traversal(ask, steps=13):
+    """The code of a test image with one coordinate at a time from -3 to 3: (num, steps, H, W, C).
+    Of a VAE the dimensions of z with the largest KL; of another model, whose z has no prior, the
+    principal axes of its codes, in standard deviations from the mean."""
+    model, (image, label) = ask.model, replace(ask, num=1).test_images(usual=1)
+    t = np.linspace(-3, 3, steps, dtype=np.float32)
+    x, labels = some_images(ask)
+    code = model.encode(to_batch(x), **classes(model, labels))
+    z = to_numpy(mean_code(model.encode(to_batch(image), **classes(model, label))))[0]
+    num = min(ask.num or 10, len(z))
+    if isinstance(code, tuple):
+        mu, log_var = map(to_numpy, code)
+        kl = (0.5 * (mu ** 2 + np.exp(log_var) - 1 - log_var)).mean(0)
+        chosen = np.argsort(-kl, kind="stable")[:num]
+        rows = np.tile(z, (num, steps, 1))
+        rows[np.arange(num), :, chosen] = t
+        names = [f"$z_{{{k + 1}}}$, KL {kl[k]:.2f}" for k in chosen]
+        note = "one coordinate of z from -3 to 3, those with the largest KL first"
+    else:
+        mean, s, axes = principal_axes(to_numpy(code))
+        along = (z - mean) @ axes[:num].T
+        moved = t * s[:num, None] - along[:, None]
+        rows = z + moved[..., None] * axes[:num, None]
+        names = [f"axis {k + 1}, sd {s[k]:.2g}" for k in range(num)]
+        note = "along one principal axis of the codes, from -3 to 3 standard deviations"
+    images = to_numpy(model.mean_image(xp.asarray(rows.reshape(-1, z.size)), **classes(
+        model, label.repeat(num * steps)))).reshape(num, steps, *ask.shape)
+    source = "image" if ask.given else "test image"
+    return images, lambda: figures.grid(
+        images.reshape(-1, *ask.shape), steps, f"{ask.title}: traversal",
+        f"{note}; the rest is the code of a {source}", names=names,
+        heads=[f"{v:g}" for v in t])
+
+
+def some_images(ask, most=2000):
+    """Test images, or those that are given, with the labels that their codes are told."""
+    images, labels = ask.dataset().test_images[:most], ask.dataset().test_labels
+    return images, np.full(len(images), ask.label or 0) if labels is None else labels[:most]
+
+
+def principal_axes(codes):
+    """The mean of codes (n, D), their standard deviations along their principal axes, and those
+    axes, (D, D), as rows."""
+    mean = codes.mean(0)
+    squares, axes = np.linalg.eigh(np.cov(codes, rowvar=False, ddof=0))
+    return mean, np.sqrt(np.maximum(squares[::-1], 0)).astype(np.float32), (
+        axes[:, ::-1].T.astype(np.float32))
+
+
 def latent(ask):
     """The codes of all test images: (n, z_dim)."""
     images, labels = ask.dataset().test_images, ask.dataset().test_labels
     if labels is None:
         labels = np.full(len(images), ask.label or 0)
     parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
-    codes = np.concatenate([to_numpy(mean_code(ask.model.encode(
-        to_batch(images[part]), **classes(ask.model, labels[part])))) for part in parts])
+    done, codes = counting(ask.quiet, len(images), "encoding", "image"), []
+    for part in parts:
+        codes.append(to_numpy(mean_code(ask.model.encode(
+            to_batch(images[part]), **classes(ask.model, labels[part])))))
+        done(len(part))
+    codes = np.concatenate(codes)
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
-    return codes, lambda: figures.latent_plane(codes, labels, title)
+    return codes, lambda: figures.latent_plane(
+        codes, labels, title, ask.dataset().classes or ask.classes)
 
 
 def completion(ask, times=4):
@@ -198,8 +288,8 @@ def completion(ask, times=4):
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
         found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
-        f"{ask.title}: completions", f"top: what was seen of {ask.source}{codes};\nthen {times} "
-        f"completions drawn by the model; bottom: the whole image")
+        title_of(ask, "completions"), f"what was seen of {ask.source}{codes}, {times} completions "
+        f"drawn by the model, and the whole image", names=["seen", *["drawn"] * times, "whole"])
 
 
 def scores(ask, weights=100):
@@ -233,7 +323,7 @@ def codes(ask):
 
 def usage(ask):
     """How often the test images have each code: parts of 1, (K,)."""
-    found = codes_of(ask.model, ask.dataset().test_images)
+    found = codes_of(ask.model, ask.dataset().test_images, ask.quiet)
     parts = np.bincount(found.reshape(-1), minlength=len(ask.model.e)) / found.size
     return parts, lambda: figures.usage(parts, f"{ask.title}: use of the codebook")
 
@@ -245,51 +335,68 @@ def palette(ask):
     grids = np.repeat(np.arange(K), h * w).reshape(K, h, w)
     images = np.concatenate([to_numpy(ask.model.decode_codes(part))
                              for part in np.array_split(grids, -(-K // 64))])
-    return images, lambda: figures.palette(images, f"{ask.title}: what each code decodes to")
+    return images, lambda: figures.palette(images, to_numpy(ask.model.N.data),
+                                           f"{ask.title}: what each code decodes to")
 
 
 # {name: (the model's method that it needs, or one of them, the function)}
 PICTURES = {"samples": ("sample", samples), "reconstructions": ("reconstruct", reconstructions),
             "interpolation": ("mean_image", interpolation), "styles": ("mean_image", styles),
-            "manifold": ("sample", manifold), "latent": ("mean_image", latent),
+            "manifold": ("sample", manifold), "traversal": ("mean_image", traversal),
+            "latent": ("mean_image", latent),
             "completion": ("complete", completion),
             "scores": ("neg_log_likelihood log_likelihood", scores), "codes": ("codes", codes),
             "usage": ("codes", usage), "palette": ("codes", palette)}
 
 
 def possible(model):
-    """The names of the pictures that the model can give; a manifold only of a plane, styles only of
-    classes."""
+    """The names of the pictures that the model can give; a manifold only of a plane, a traversal
+    only of more dimensions, styles only of classes."""
     return [name for name, (needs, _) in PICTURES.items()
             if any(hasattr(model, method) for method in needs.split())
             and (name != "manifold" or getattr(model, "z_dim", 0) == 2)
+            and (name != "traversal" or model.z_dim > 2)
             and (name != "styles" or model.num_classes)]
 
 
 @no_grad()
 def make(name, ask):
     """The array and the figure's function of a picture."""
-    return PICTURES[name][1](ask)
+    array, figure = PICTURES[name][1](ask)
+    return array, (lambda: figures.signed(figure(), ask.origin)) if ask.origin else figure
 
 
-def write_figure(path, figure):
+def write_figure(path, figure, dpi=110):
     with replacing(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a title has letters that the font has not
-        figure.savefig(file, format="png", dpi=110)
+        figure.savefig(file, format="png", dpi=dpi)
 
 
-def draw_all(model, dataset, log, columns, folder, title, seed):
+def origin_of(folder, step, rows, seed):
+    """Which run, how far, which seed. rows: of its history, or of its metrics.csv."""
+    return printable(f"{Path(folder).resolve().name}, {reached(step, rows)}, seed {seed}")
+
+
+def draw_all(model, dataset, log, columns, folder, title, seed, quiet=True):
     """Draw every picture that this model can give, and the curves of its Log, into the folder;
     returns the names of the files that could be written."""
-    ask = Request(model, title, dataset.image_shape, lambda: dataset, seed)
+    origin = origin_of(folder, log.final["step"], log.history, seed)
+    ask = Request(model, title, dataset.image_shape, lambda: dataset, seed, quiet=quiet,
+                  origin=origin, classes=dataset.classes)
+    names = [name for name in possible(model) if name != "scores"]
+    done, arrays, drawn = counting(quiet, 2 * len(names) + 1, "pictures", "part"), {}, {}
     with evaluating(model):
-        drawn = {f"{name}.png": make(name, ask)[1]() for name in possible(model)
-                 if name != "scores"}
-    drawn["curves.png"] = figures.curves(log, columns, f"{title}: training")
+        for name in names:
+            arrays[name], figure = make(name, ask)
+            drawn[f"{name}.png"] = figure()
+            done()
+    drawn["curves.png"] = figures.signed(figures.curves(log, columns, f"{title}: training"), origin)
     for name, figure in drawn.items():
         with log.dispensable(name):
             write_figure(Path(folder) / name, figure)
-    return [name for name in drawn if name not in log.unwritten]
+        done()
+    more = add_frame(log, arrays, log.final["step"])
+    return [name for name in (*drawn, *more) if name not in log.unwritten]
 
 
 def mean_code(x):

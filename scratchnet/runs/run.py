@@ -19,10 +19,11 @@ from ..errors import CheckpointError, RunError, an, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
-from .files import read_json, reading
+from .files import read_json, reading, replacing
 from .flags import build_parser, completed, config_of, flags_in
 from .images import Form
 from .images import read as read_images
+from .log import counting
 
 
 @dataclass
@@ -55,6 +56,12 @@ class Run:
         """(H, W, C) of the data; for a prior, of a grid of codes."""
         return tuple(self.trained_on["image_shape"])
 
+    @property
+    def classes(self):
+        """The names of its classes, of a data set that is known by its name."""
+        known = data.KINDS[self.kind].datasets and data.SOURCES.get(self.trained_on["name"])
+        return known.classes if known else ()
+
     def checksum(self):
         """SHA-256 of the data it was trained on and of everything it learned."""
         digest = hashlib.sha256(self.trained_on["sha256"].encode())
@@ -76,7 +83,8 @@ class Run:
         if validation:
             found = found.with_validation(self.flags.validation)
         if self.vqvae is not None:
-            found = encoded(found, self.vqvae, train=False)
+            kept = {} if validation else kept_codes(self.folder, self.vqvae)
+            found = encoded(found, self.vqvae, train=False, kept=kept, quiet=not progress)
         else:
             check_data(self.folder, self.trained_on, found)
         grey = self.vqvae is not None or self.flags.binarize == "none"
@@ -100,18 +108,19 @@ class Run:
             raise RunError(f"{path}: has labels up to {y.max()}, but this run the classes 0 to "
                            f"{self.model.num_classes - 1}")
         return Dataset("given", printable(Path(path).name), x[:0], None, x, y, "", said=part.said,
-                       names=part.names)
+                       names=part.names, classes=part.classes)
 
 
 @dataclass(frozen=True)
 class CodeDataset(Dataset):
     """Grids of code indices, (N, h, w, 1), for images. levels: K. decode: indices (N, h, w) ->
     images. train_mirrored: the codes of the training images in a mirror, if those are wanted, which
-    are others than the grids backwards."""
+    are others than the grids backwards. kept: they are in the run already (codes.npz)."""
 
     levels: int
     decode: callable
     train_mirrored: np.ndarray = field(default=None, kw_only=True)
+    kept: bool = field(default=False, kw_only=True)
 
     def with_training(self, part):
         found = super().with_training(part)
@@ -143,7 +152,7 @@ def read(folder):
         trained_on = {n: config["dataset"][n]
                       for n in ("name", "title", "sha256", "image_shape", "num_classes")}
         trained_on["title"] = printable(trained_on["title"])
-        trained_on["sha256"] = str(trained_on["sha256"])
+        trained_on |= {n: str(trained_on[n]) for n in ("name", "sha256")}
         trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
         trained_on["num_classes"] = int(trained_on["num_classes"])
         flags = Namespace(**{"model": None} | config["flags"])
@@ -166,6 +175,24 @@ def open_run(folder, recipes):
     if not path.is_file():
         raise RunError(f"{run.folder}: the run has no checkpoint yet ({path} does not exist); "
                        f"train it first, with python {run.script} --resume {run.folder}")
+    recipe = complete(run, recipes)
+    # What a recipe asks a data set for. The variance is in the checkpoint.
+    shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
+                            num_classes=run.trained_on["num_classes"])
+    if "codes" in recipe.has:
+        run.vqvae = own_vqvae(run, recipes)
+        run.trained_on["title"] = title_of_codes(  # it may have been moved
+            run.vqvae.trained_on["title"], run.vqvae, run.image_shape)
+        shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
+    run.model = build_model(recipe, shape, run.flags)
+    run.progress = checkpoint.load(path, run.model, averaged=True)
+    run.model.eval()
+    return run
+
+
+def complete(run, recipes):
+    """The Recipe of a Run, which gets the flags that are younger than it. Raises RunError if there
+    is none."""
     models, model = recipes.get(run.kind, {}), str(run.flags.model)
     config = run.folder / "config.json"
     if model not in models:
@@ -175,17 +202,8 @@ def open_run(folder, recipes):
     with as_written(config):
         parser = build_parser(run.kind, "", models, model)
         run.flags = completed(vars(flags_in(config, run.config["flags"], parser)), parser)
-    # What a recipe asks a data set for. The variance is in the checkpoint.
-    shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
-                            num_classes=run.trained_on["num_classes"])
-    if "codes" in recipe.has:
-        run.vqvae = own_vqvae(run, recipes)
-        shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
-    run.model = build_model(recipe, shape, run.flags)
-    _, run.units = recipe.shows(run.flags)
-    run.progress = checkpoint.load(path, run.model, averaged=True)
-    run.model.eval()
-    return run
+        _, run.units = recipe.shows(run.flags)
+    return recipe
 
 
 def build_model(recipe, dataset, flags):
@@ -253,32 +271,73 @@ def code_checksum(vqvae):
     return hashlib.sha256(b"codes" + vqvae.checksum().encode()).hexdigest()
 
 
-def codes_of(model, images):
+def codes_of(model, images, quiet=True):
     """The grids of codes of uint8 images, integers (N, h, w), 500 images at a time."""
     parts = np.array_split(images, -(-len(images) // 500))
-    return np.concatenate([to_numpy(model.codes(to_batch(part))) for part in parts])
+    done, found = counting(quiet, len(images), "encoding", "image"), []
+    for part in parts:
+        found.append(to_numpy(model.codes(to_batch(part))))
+        done(len(part))
+    return np.concatenate(found)
 
 
-def grids_of(model, images):
+def grids_of(model, images, quiet=True):
     """The same as the images of a prior, int32 (N, h, w, 1)."""
-    return codes_of(model, images).astype(np.int32)[..., None]
+    return codes_of(model, images, quiet).astype(np.int32)[..., None]
 
 
-def encoded(dataset, vqvae, train=True, flip=False):
+def keep_codes(folder, dataset):
+    """Write codes.npz, all codes of a CodeDataset and the checksum of what made them, into the
+    folder of a prior. Raises OSError."""
+    least = np.min_scalar_type(dataset.levels - 1)
+    parts = {"train": dataset.train_images, "test": dataset.test_images}
+    if dataset.train_mirrored is not None:
+        parts["mirrored"] = dataset.train_mirrored
+    with replacing(folder / "codes.npz") as file:
+        np.savez_compressed(file, checksum=dataset.sha256,
+                            **{n: a.astype(least) for n, a in parts.items()})
+
+
+def kept_codes(folder, vqvae):
+    """The grids in codes.npz, {"train": ..., "test": ...}: {} if there is no such file, if it is
+    damaged or if it is of another VQ-VAE than this Run's: they are made anew then."""
+    try:
+        with (open(Path(folder, "codes.npz"), "rb") as stream,
+              np.load(stream, allow_pickle=False) as file):
+            if str(file["checksum"]) != code_checksum(vqvae):
+                return {}
+            found = {n: file[n].astype(np.int32) for n in file.files if n != "checksum"}
+    except Exception:  # whatever NumPy and zipfile make of it
+        return {}
+    K = len(vqvae.model.e)
+    fit = all(a.ndim == 4 and a.size and 0 <= a.min() <= a.max() < K for a in found.values())
+    return found if fit else {}
+
+
+def encoded(dataset, vqvae, train=True, flip=False, kept=None, quiet=True):
     """The data set as the grids of codes that the VQ-VAE of this Run gives its images; train=False
-    leaves the training images out, flip adds the codes of mirrored ones. Raises RunError if it was
-    trained on other data."""
+    leaves the training images out, flip adds the codes of mirrored ones. kept: what kept_codes
+    gives. Raises RunError if it was trained on other data."""
     if dataset.sha256 != vqvae.trained_on["sha256"]:
         raise RunError(f"--codes {vqvae.folder}: that VQ-VAE was trained on "
                        f"{vqvae.trained_on['title']}; the data here is {dataset.title}, and other")
     if vqvae.flags.binarize != "none":  # the images it saw were binary, if only for one step each
         dataset = data.statically_binarised(dataset)
-    test = grids_of(vqvae.model, dataset.test_images)
-    train = grids_of(vqvae.model, dataset.train_images) if train else test[:0]
-    mirrored = grids_of(vqvae.model, dataset.train_images[:, :, ::-1]) if flip else None
-    height, width = test.shape[1:3]
-    title = f"{dataset.title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"
+    images = {"test": dataset.test_images} | ({"train": dataset.train_images} if train else {}) | (
+        {"mirrored": dataset.train_images[:, :, ::-1]} if flip else {})
+    if not kept or any(len(kept.get(part, ())) != len(images[part]) for part in images):
+        kept = None
+    grids = kept or {part: grids_of(vqvae.model, images[part], quiet) for part in images}
+    test = grids["test"]
+    train = grids["train"] if train else test[:0]
+    title = title_of_codes(dataset.title, vqvae, test.shape[1:])
     return CodeDataset(dataset.name, title, train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(vqvae), len(vqvae.model.e),
                        vqvae.model.decode_codes, held_out=dataset.held_out,
-                       train_mirrored=mirrored)
+                       classes=dataset.classes, kept=bool(kept),
+                       train_mirrored=grids["mirrored"] if flip else None)
+
+
+def title_of_codes(title, vqvae, shape):
+    height, width = shape[:2]
+    return f"{title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"

@@ -12,20 +12,24 @@ from ..optim import SCHEDULES
 from ..training import evaluate, generator, step
 from . import data
 from .console import stop_signals
-from .log import Log, Table
+from .log import Log, Table, counting
 
 SAVE_EVERY = 60       # seconds between checkpoints within an epoch
+DRAW_EVERY = 300      # seconds between pictures within an epoch
 LOOK_EVERY = 50       # steps between looks at the losses: on a GPU each look waits for it
 
 
-def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, columns=()):
+def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, columns=(),
+          sketches=None):
     """Train from `progress` (None: from the start) to the end of flags.epochs, or flags.steps,
     with as many processes as are of use (fast/processes.py): each goes through all that is here,
     and the first alone writes.
 
-    flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip. folder: where
-    metrics.csv, train.csv and checkpoint.npz go. columns: the metrics on screen. Returns the Log,
-    and None if the run is complete, or else the number of the signal that stopped it, saved.
+    flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip, and .keep_best .patience
+    if those are wanted. folder: where metrics.csv, train.csv and checkpoint.npz go. columns: the
+    metrics on screen, of which the first decides what is best. sketches: the pictures while it
+    trains (runs/sketches.py). Returns the Log, and None if the run is complete, or else the number
+    of the signal that stopped it, saved.
 
     Raises DivergenceError, naming step and term, if a loss is NaN or infinite, or far above that
     of the untrained model; the checkpoint is then the last good one.
@@ -35,15 +39,24 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     total = total_steps(dataset, flags)
     epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
-    log = Log(progress, folder and Path(folder), model, optimizer, dataset.held_out)
+    patience = getattr(flags, "patience", None)
+    log = Log(progress, folder and Path(folder), model, optimizer, dataset.held_out,
+              columns[0] if getattr(flags, "keep_best", False) else None)
 
     with (diverging(log), stop_signals(patience=1) as stop_asked,
           start_group(processes(flags.batch_size), optimizer) as group):
         if group.rank == 0:
             log.write_tables()  # a run killed after its checkpoint has older ones
-        table = Table(columns, log.held_out, epochs, quiet or group.rank > 0)
+        quiet = quiet or group.rank > 0
+        table = Table(columns, log.held_out, epochs, quiet, total)
+        def draw(least=0):
+            if sketches and group.rank == 0 and log.step < total:
+                with optimizer.averaged():
+                    sketches.draw(log, stop_asked, least)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // per_epoch, epochs):
+            if group.agree(log.stale(patience)):
+                break
             end = min((epoch + 1) * per_epoch, total)
             with table.progress_bar(epoch, log.step - epoch * per_epoch,
                                     end - epoch * per_epoch) as bar:
@@ -52,12 +65,17 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
                     log.add(step(model, optimizer, batch, rng, labels, group), len(batch))
                     if after_step(log, table, bar, group, stop_asked):
                         return log, stop_asked()
+                    if log.step % LOOK_EVERY == 0 and log.step < end:
+                        draw(DRAW_EVERY)
             if log.unevaluated():
+                images, size = dataset.test_images, flags.batch_size
+                done = counting(quiet, math.ceil(len(images) / size),
+                                f"epoch {epoch + 1}/{epochs}, {log.held_out} set", "batch")
                 with optimizer.averaged():
-                    test = evaluate(model, dataset.test_images, flags.batch_size,
-                                    dataset.test_labels, group)
+                    test = evaluate(model, images, size, dataset.test_labels, group, done)
                 lr = lr_at(log.step - 1)  # of the last step, which may lie before a resume
                 table.row(log.end_epoch(epoch + 1, lr, test, save=group.rank == 0))
+                draw()
         return log, stop_asked()
 
 
@@ -91,7 +109,9 @@ def after_step(log, table, bar, group, stop_asked):
     """Show how far the run is, and save it now and then; True if it is to stop here, saved."""
     bar.update()
     if log.step % LOOK_EVERY == 0:
-        bar.set_postfix_str(table.short(log.look()))
+        table.show(bar, log.step, log.look())
+    else:
+        table.left(log.step)
     stop = group.agree(stop_asked() is not None)
     if (stop or log.unsaved_seconds() > SAVE_EVERY) and group.rank == 0:
         log.save()
