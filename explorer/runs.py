@@ -12,7 +12,7 @@ from scratchnet.runs import data, open_run
 from scratchnet.runs.run import grids_of
 from scratchnet.runs.run import read as read_run
 
-from .answers import Wrong, asked, numbers
+from .answers import Wrong, asked, integer, numbers
 
 EXAMPLES = 500  # test images at hand
 
@@ -163,8 +163,9 @@ def about(runs, run):
 @asked
 def examples(runs, run, first=0, count=40):
     """Test images, (n, H, W, C) bytes, and their labels."""
+    first, count = integer("first", first, 0, 10 ** 9), integer("count", count, 1, 200)
     images, labels, title = runs.test_images(run)
-    part = slice(first, first + min(count, 200))
+    part = slice(first, first + count)
     return {"images": images[part], "labels": np.asarray(labels[part]), "title": title}
 
 
