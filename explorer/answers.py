@@ -10,6 +10,7 @@ is {"error": ...}, one sentence; so is whatever else happens.
 
 import base64
 import inspect
+import math
 
 import numpy as np
 
@@ -69,7 +70,9 @@ def as_json(value):
     if isinstance(value, Tensor):
         value = value.data
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number, and a page could not read the others
     if hasattr(value, "dtype"):
         array = np.ascontiguousarray(to_numpy(value))
         if array.dtype in (np.float64, np.int64, bool):  # what a page has arrays for

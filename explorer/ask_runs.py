@@ -43,8 +43,10 @@ def described(name, folder):
                 "flags": {n: flag(v) for n, v in vars(run.flags).items() if n not in NO_FLAGS},
                 "units": units(run), "figures": figures(folder, rows), "columns": columns(rows),
                 "pictures": sorted(pictures(folder))}
-    except (UserError, OSError) as error:
+    except UserError as error:
         return {"name": name, "error": str(error)}
+    except Exception as error:  # of a run that somebody has changed; the others are shown
+        return {"name": name, "error": f"{type(error).__name__}: {error}"}
 
 
 def units(run):

@@ -14,8 +14,9 @@ const PANELS = {
   exercises: ["Exercises", () => import("./exercises.js"), "Write the lines of the book's formulas, and have them checked."],
 };
 
+const TITLE = document.title;
 const main = document.getElementById("main"), state = document.getElementById("state");
-let runs = [], leave = () => {}, shown = "";
+let runs = [], leave = () => {}, shown = "", rounds = 0;
 
 export function say(words, bad = false) {
   state.textContent = words;
@@ -35,9 +36,10 @@ function write(name, values) {
   history.replaceState(null, "", shown);
 }
 
+// A panel that comes late, when another is already wanted, draws into what nobody sees, and is left.
 async function show() {
   if (location.hash === shown && shown) return;
-  const [name, values] = read();
+  const [name, values] = read(), mine = rounds += 1, here = () => mine === rounds;
   shown = location.hash;
   leave();
   leave = () => {};
@@ -45,15 +47,23 @@ async function show() {
     if (tab.hash === `#${name}`) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
-  say("");
-  if (!PANELS[name]) return void main.replaceChildren(welcome());
+  if (!Object.hasOwn(PANELS, name)) {
+    document.title = TITLE;
+    main.replaceChildren(welcome());
+    return void ready.then(() => { if (here()) { say(""); main.replaceChildren(welcome()); } }, () => {});
+  }
   document.title = `${PANELS[name][0]}: scratchnet`;
+  const root = make("div"), now = (work) => (...args) => { if (here()) work(...args); };
+  main.replaceChildren(root);
   try {
+    await ready;
+    now(say)("");
     const panel = await PANELS[name][1]();
-    main.replaceChildren();
-    const set = (changed) => write(name, Object.assign(values, changed));
-    leave = (await panel.show(main, { runs, values, set, say, fail })) || (() => {});
-  } catch (error) { fail(error); }
+    if (!here()) return;
+    const set = now((changed) => write(name, Object.assign(values, changed)));
+    const left = await panel.show(root, { runs, values, set, say: now(say), fail: now(fail) });
+    if (here()) leave = left || leave; else left?.();
+  } catch (error) { now(fail)(error); }
 }
 
 function welcome() {
@@ -69,8 +79,10 @@ function welcome() {
 }
 
 document.getElementById("tabs").append(...Object.entries(PANELS).map(([name, [title]]) => make("a", { href: `#${name}` }, title)));
-addEventListener("hashchange", show);
 const bar = make("progress", { max: 1, value: 0.02 });
 state.replaceChildren("Starting the engine: ", bar);
-start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); })
-  .then(() => call("runs")).then((found) => { runs = found.runs; return show(); }).catch(fail);
+const ready = start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); })
+  .then(() => call("runs")).then((found) => { runs = found.runs; });
+ready.catch(fail);
+addEventListener("hashchange", show);
+show();

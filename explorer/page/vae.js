@@ -1,7 +1,7 @@
 // The latent plane of a VAE or an autoencoder: drag, and the decoded image follows.
 
 import { call } from "./engine.js";
-import { COLOURS, choice, latest, make, paint, slider, strip } from "./tools.js";
+import { anew, COLOURS, choice, latest, make, paint, slider, strip } from "./tools.js";
 
 const SIDE = 640;  // pixels of the plane's canvas
 
@@ -11,21 +11,26 @@ export async function show(root, { runs, values, set, fail }) {
   const first = names.find((run) => run.name === values.run) || names.find((run) => run.name === "vae2-mnist") || names[0];
   root.append(make("h1", {}, "A latent space"),
     make("p", {}, "Each dot is a test image, where the encoder puts it. Drag over the plane: the decoder draws what lies there."));
-  const place = make("div", { class: "columns" });
+  const places = [make("div"), make("div")];
   const options = names.map((run) => [run.name, `${run.name} (${run.model})`]);
-  const beside = choice("beside it", [["", "nothing"], ...options], values.beside || "", (name) => { set({ beside: name }); second(name); });
+  const beside = choice("beside it", [["", "nothing"], ...options], values.beside || "", (name) => { set({ beside: name }); second(name).catch(fail); });
   root.append(make("div", { class: "row" }, choice("run", options, first.name, (name) => {
-    set({ run: name, at: undefined, image: undefined });
-    place.firstChild.replaceWith(make("div"));
-    panel(place.firstChild, name, values, set, fail).catch(fail);
-  }), beside), place);
-  place.append(make("div"), make("div"));
-  async function second(name) {
-    place.lastChild.replaceChildren();
-    if (name) await panel(place.lastChild, name, {}, () => {}, fail);
+    set({ run: name, at: undefined, image: undefined, label: undefined });
+    main(name).catch(fail);
+  }), beside), make("div", { class: "columns" }, places));
+  async function main(name) {
+    const [place, now] = anew(places[0]);
+    await panel(place, name, values, now(set), now(fail));
   }
-  await panel(place.firstChild, first.name, values, set, fail);
+  async function second(name) {
+    const [place, now] = anew(places[1]);
+    if (name) await panel(place, name, {}, () => {}, now(fail));
+  }
+  const redraw = () => root.querySelectorAll(".plane").forEach((plane) => plane.redraw());
+  addEventListener("themechange", redraw);
+  main(first.name).catch(fail);
   second(values.beside).catch(fail);
+  return () => removeEventListener("themechange", redraw);
 }
 
 async function panel(root, name, values, set, fail) {
@@ -33,7 +38,8 @@ async function panel(root, name, values, set, fail) {
   const { at: codes, labels, spread } = await call("plane", { run: name });
   const d = codes.shape[1], axes = [0, Math.min(1, d - 1)];
   let at = (values.at || "").split(",").map(Number), label = Number(values.label) || 0, path = null, picked = null;
-  if (at.length !== d || at.some(Number.isNaN)) at = Array(d).fill(0);
+  if (at.length !== d || !at.every((v) => Math.abs(v) <= 100)) at = Array(d).fill(0);
+  if (!Number.isInteger(label) || label < 0 || label >= Math.max(1, about.classes)) label = 0;
   const plane = make("canvas", { class: "plane", width: SIDE, height: SIDE, tabindex: 0, role: "application",
     "aria-label": "latent plane: arrow keys move the point" });
   const image = make("canvas", { class: "big pixels", role: "img", "aria-label": "decoded image" });
@@ -116,7 +122,7 @@ async function panel(root, name, values, set, fail) {
     move(...pointer(event));
     if (drawing && event.buttons) path.push([...at]);
   }
-  plane.addEventListener("pointerup", () => { if (drawing) { drawing = false; walk(path).catch(fail); } });
+  plane.addEventListener("pointerup", () => { if (drawing) { drawing = false; walk(path); } });
   plane.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
     if (!step) return;
@@ -127,18 +133,18 @@ async function panel(root, name, values, set, fail) {
   const pen = make("button", { "aria-pressed": "false", onclick: () => {
     pen.setAttribute("aria-pressed", String(pen.getAttribute("aria-pressed") !== "true"));
   } }, "draw a path");
-  async function walk(points) {
+  const walk = latest(async (points) => {
     const n = 12, chosen = Array.from({ length: n }, (_, k) => points[Math.round(k * (points.length - 1) / (n - 1))]);
     const { images } = await call("interpolate", { run: name, path: chosen, label });
     film.replaceChildren(make("h2", {}, "Along the path"), strip(images, (k) => { at = [...chosen[k]]; moved(); }));
-  }
+  }, fail);
 
   const sliders = d > 2 ? Array.from({ length: d }, (_, k) => slider(`${k + 1}`, -3 * spread.data[k] - 1, 3 * spread.data[k] + 1, 0.01, at[k], (x) => { at[k] = x; moved(); })) : [];
   const axisChoice = d > 2 ? [0, 1].map((i) => choice(i ? "up: axis" : "across: axis", Array.from({ length: d }, (_, k) => [k, k + 1]), axes[i], (k) => { axes[i] = Number(k); fit(); drawPlane(); })) : [];
   const classes = about.classes ? choice("class", Array.from({ length: about.classes }, (_, k) => k), label, (k) => { label = Number(k); set({ label }); decode(); }) : null;
   const { images, title } = await call("examples", { run: name, count: 20 });
 
-  async function pick(k) {
+  const pick = latest(async (k) => {
     set({ image: k });
     picked = await call("encode", { run: name, image: k, draws: 8 });
     at = [...picked.at.data];
@@ -149,25 +155,25 @@ async function panel(root, name, values, set, fail) {
         : `code = (${axes.map((a) => picked.at.data[a].toFixed(2)).join(", ")}): a point, no distribution.`),
       picked.draws ? make("h2", {}, "Eight draws from q(z|x), decoded") : null, picked.draws ? strip(picked.draws) : null);
     moved();
-  }
-  async function noise() {
+  }, fail);
+  const noise = latest(async () => {
     const found = await call("sample_latent", { run: name, count: 16, seed: Math.floor(Math.random() * 1e6), label });
     film.replaceChildren(make("h2", {}, "Sixteen draws of z from N(0, I), decoded"), strip(found.images, (k) => {
       at = Array.from(found.at.data.slice(k * d, k * d + d)); moved();
     }));
-  }
+  }, fail);
   root.replaceChildren(make("div", { class: "card" }, make("h2", {}, about.title), make("div", { class: "columns" }, make("div", {},
     plane,
     make("p", { class: "soft" }, d > 2 ? `${d} dimensions; axes are the codes' principal directions. ` : "", about.posterior && d === 2 ? "The dashed circle has the radius 2: 86 % of the prior are inside. " : "", `Digits: ${codes.shape[0]} test images of ${title}.`),
-    make("div", { class: "row" }, axisChoice, pen, make("button", { onclick: () => noise().catch(fail) }, "draw from N(0, I)"),
+    make("div", { class: "row" }, axisChoice, pen, make("button", { onclick: () => noise() }, "draw from N(0, I)"),
       classes),
     sliders.length ? make("details", {}, make("summary", {}, "all axes"), make("div", { class: "row" }, sliders)) : null), make("div", {},
     make("figure", {}, image, make("figcaption", {}, "decoded at ", where)), film,
-    make("h2", {}, "Test images: choose one"), strip(images, (k) => pick(k).catch(fail), (k) => `test image ${k}`), told))));
-  addEventListener("themechange", drawPlane);
+    make("h2", {}, "Test images: choose one"), strip(images, (k) => pick(k), (k) => `test image ${k}`), told))));
+  plane.redraw = drawPlane;
   fit();
   moved();
-  if (values.image !== undefined) await pick(Number(values.image));
+  if (values.image !== undefined) pick(Number(values.image));
 }
 
 function join(a, b) {
