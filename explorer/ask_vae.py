@@ -29,6 +29,8 @@ def frame(runs, name):
         if codes.shape[1] > 2:
             mean = codes.mean(0)
             axes = np.linalg.svd(codes - mean)[2]  # all d, however few codes
+            largest = np.abs(axes).argmax(axis=1)  # is above 0: an SVD leaves the sign open, and
+            axes *= np.sign(axes[np.arange(len(axes)), largest])[:, None]  # computers differ in it
         runs.kept(name)["frame"] = mean, axes, codes, labels
     return runs.kept(name)["frame"]
 

@@ -42,7 +42,7 @@ async function panel(root, name, values, set, fail) {
   function begin(found) {  // another image
     encoded = Array.from(found.codes.data);
     before = found.recon_error;
-    changes = changes.filter(([cell, k]) => cell < h * w && k < about.codes);
+    changes = changes.filter(([cell, k]) => cell >= 0 && cell < h * w && k >= 0 && k < about.codes);
     codes = [...encoded];
     if (changes.length) change();
     else show(found);
