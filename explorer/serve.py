@@ -69,7 +69,7 @@ def application(runs, port, token):
         try:
             found = rendered(address)
         except UserError as error:
-            raise refused(501, str(error)) from None
+            raise bottle.HTTPResponse(str(error), 501, {"Content-Type": "text/plain"}) from None
         if isinstance(found, bytes):
             bottle.response.content_type = "image/png"
             return found

@@ -121,7 +121,7 @@ function begun(progress) {
   worker = new Worker(new URL("worker.js", import.meta.url));
   return new Promise((ready, failed) => {
     stopped = failed;
-    worker.onerror = (event) => failed(new Error(event.message));
+    worker.onerror = (event) => failed(new Error(event.message || "The engine could not be started: worker.js cannot be loaded"));
     worker.onmessage = ({ data }) => {
       if (data.ready) return ready();
       if (data.failed) return failed(new Error(data.failed));
