@@ -57,6 +57,8 @@ def parts(runs, name, request):
             yield as_json(part)
     except UserError as error:
         yield {"error": str(error)}
+    except ImportError as error:
+        yield {"error": f"{name}: {error}; install it with pip install -r requirements.txt"}
     except Exception as error:  # the page shows a sentence, never a traceback
         yield {"error": f"{name}: {type(error).__name__}: {error}"}
 

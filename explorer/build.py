@@ -38,6 +38,8 @@ def build(folder, runs, pyodide=None):
         raise UserError(f"--build {folder}: there is something else in it; name an empty folder")
     if pyodide and not (pyodide / "pyodide.js").is_file():
         raise UserError(f"--pyodide {pyodide}: there is no pyodide.js")
+    book = Book()
+    pages = {address: book.page(address) for address in book.pages}  # before anything is written
     shutil.copytree(HERE / "page", folder / "page", dirs_exist_ok=True)
     where, hashes = PYODIDE, HASHES
     if pyodide:
@@ -48,9 +50,7 @@ def build(folder, runs, pyodide=None):
     write(folder / "site.json", json.dumps({"pyodide": where, "hashes": hashes}))
     policy = POLICY.format("" if pyodide else f" {PYODIDE.partition('/pyodide/')[0]}")
     write(folder / "index.html", as_static((HERE / "page" / "index.html").read_text(), policy))
-    book = Book()
-    for address in book.pages:
-        found = book.page(address)
+    for address, found in pages.items():
         write(folder / "book" / address,
               found if isinstance(found, bytes) else as_static(found, policy))
     opened = {}

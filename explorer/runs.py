@@ -106,14 +106,17 @@ def files_of(name):
 
 
 def found_in(folders):
-    """{name: folder} of the runs in these folders, each a run itself or a folder of runs."""
-    found = {}
+    """{name: folder} of the runs in these folders, each a run itself or a folder of runs. One that
+    is named twice is there once."""
+    found, seen = {}, set()
     for folder in map(Path, folders):
         here = [folder] if (folder / "config.json").exists() else sorted(
             path for path in folder.iterdir() if (path / "config.json").exists()) \
             if folder.is_dir() else []
         for path in here:
-            found[unused(path.name, found)] = path
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                found[unused(path.resolve().name, found)] = path
     return found
 
 
