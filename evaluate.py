@@ -1,14 +1,17 @@
 """Measure a trained run on its test set, in the field's units.
 
-    python evaluate.py runs/vae-mnist                                -ELBO
-    python evaluate.py runs/vae-iwae-mnist --importance-samples 5000 an estimate of log p(x)
-    python evaluate.py runs/vqvae-cifar10                            recon_error, perplexity, codes
-    python evaluate.py runs/pixelcnn-mnist                           -log p(x), exactly
-    python evaluate.py runs/prior-mnist                              nats per code
+    python evaluate.py runs/vae-mnist           -ELBO
+    python evaluate.py runs/vqvae-cifar10       recon_error, perplexity, codes
+    python evaluate.py runs/pixelcnn-mnist      -log p(x), exactly
+    python evaluate.py runs/prior-mnist         nats per code
+    python evaluate.py runs/vae-iwae-mnist --importance-samples 5000    log p(x)
 
-Prints the figures and writes them, with what they were measured on, to evaluation.json in the run;
-with --limit, --binarize or --importance-samples beside it, to a file that is named so.
-A run that was trained with --validation N is measured on those images with --validation.
+Prints the figures and writes them, with what they were measured on, to
+evaluation.json in the run; with --limit, --binarize or --importance-samples
+beside it, to a file that is named so. A file that has these figures already is
+left alone; --out names another place, for a run in a folder of somebody else's.
+A run that was trained with --validation N is measured on those images with
+--validation.
 """
 
 import sys
@@ -18,18 +21,19 @@ if __name__ == "__main__":
 
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 
 from models import RECIPES
 from scratchnet import backend, no_grad
 from scratchnet.backend import to_numpy
-from scratchnet.errors import DivergenceError, RunError
+from scratchnet.errors import DivergenceError, RunError, an, fitted
 from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_group
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.data import statically_binarised
-from scratchnet.runs.files import write_json
+from scratchnet.runs.files import read_json, write_json
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, versions
 from scratchnet.runs.log import label, progress_bar
@@ -43,17 +47,19 @@ def main(argv):
     if not argv:
         return usage("evaluate.py", __doc__)
     flags = read_run_flags(build_parser(), argv)
+    if flags.out and (not flags.out.endswith(".json") or Path(flags.out).exists()):
+        raise RunError(f"--out {flags.out}: name a file that is not there yet, and ends in .json")
     use_backend(flags.backend, mpi.gpu())
     run, dataset, binarised = opened(flags)
     mpi.check_same(vars(flags), run.checksum())
-    out = run.folder / file_name(flags)
+    out = Path(flags.out or run.folder / file_name(flags))
     if mpi.rank() == 0:
         check_has_room(out)
     images, labels = dataset.test_images, dataset.test_labels
     if not flags.quiet:
-        print(f"{run.title}: {len(images):,} {dataset.held_out} images"
-              + (", binarised once (--binarize static)" if binarised else "")
-              + f"; after step {run.progress['step']:,}; {backend.describe()}", flush=True)
+        print(fitted(f"{run.title}: {len(images):,} {dataset.held_out} images"
+                     + (", binarised once (--binarize static)" if binarised else "")
+                     + f"; after step {run.progress['step']:,}; {backend.describe()}"), flush=True)
 
     with start_group(processes(flags.batch_size)) as group:
         means = evaluate(run.model, images, flags.batch_size, labels, group)
@@ -70,7 +76,8 @@ def main(argv):
         given = ", given its class" if run.model.num_classes else ""
         units = f"nats per image{given}" + ("" if binarised else " (grey pixels: a loss)")
     show(run, figures, units, flags)
-    if wrong := [name for name, figure in figures.items() if not math.isfinite(figure["value"])]:
+    wrong = [name for name, figure in figures.items() if not math.isfinite(figure["value"])]
+    if wrong:
         raise DivergenceError(f"{run.folder}: {wrong[0]!r} is {figures[wrong[0]]['value']}, no "
                               f"figure to keep: the training diverged; train again, with a lower "
                               f"--lr")
@@ -81,9 +88,11 @@ def main(argv):
                "step": run.progress["step"], "batch_size": flags.batch_size,
                "importance_samples": flags.importance_samples, "figures": figures,
                "versions": versions()}
-    write_json(out, content)
+    known = unchanged(out, content)
+    if not known:
+        write_json(out, content)
     if not flags.quiet:
-        print(f"In {out}")
+        print(f"As {out} says" if known else f"In {out}")
 
 
 def opened(flags):
@@ -96,6 +105,20 @@ def opened(flags):
         dataset = statically_binarised(dataset)
     dataset = dataset.limited(flags.limit) if flags.limit else dataset
     return run, dataset, binarised
+
+
+def unchanged(out, content):
+    """Whether a file has the same figures already, but for rounding: one that is kept under version
+    control is then left as it is."""
+    try:
+        before = read_json(out)
+        figures, others = content["figures"], content.keys() - {"figures", "run", "versions"}
+        return (before["figures"].keys() == figures.keys()
+                and all(before[name] == content[name] for name in others)
+                and all(math.isclose(before["figures"][name]["value"], figure["value"],
+                                     rel_tol=1e-6) for name, figure in figures.items()))
+    except (RunError, OSError, KeyError, TypeError, AttributeError):  # none, or another form
+        return False
 
 
 def file_name(flags):
@@ -170,8 +193,8 @@ def check(run, flags):
     if flags.importance_samples:
         if not hasattr(model, "log_likelihood"):
             raise RunError("--importance-samples: is for VAEs; " + (
-                f"the -log p(x) of a {name} is exact without it"
-                if hasattr(model, "neg_log_likelihood") else f"a {name} has no likelihood"))
+                f"the -log p(x) of {an(name)} is exact without it"
+                if hasattr(model, "neg_log_likelihood") else f"{an(name)} has no likelihood"))
         grey = run.flags.binarize == "none" and flags.binarize != "static"
         if bernoulli(model) and grey:
             raise RunError("--importance-samples: this run's pixels are grey, and a Bernoulli "
@@ -194,6 +217,7 @@ def show(run, figures, default, flags):
              "vq": "", "perplexity": "", "epoch_perplexity": ""}
     if hasattr(run.model, "codes"):
         units["codes_used"] = f"of {len(run.model.e)}"
+    width = max(len(names.get(name, label(name))) for name in figures)
     for name, figure in figures.items():
         if name == "loss" and len(figures) > 1:
             continue
@@ -202,7 +226,7 @@ def show(run, figures, default, flags):
         unit = units.get(name, default)
         if run.model.num_classes and "given" not in unit:
             unit += ", given its class"
-        print(f"  {names.get(name, label(name)):<42} {figure['value']:.6g}{error} {unit}")
+        print(f"  {names.get(name, label(name)):<{width}} {figure['value']:.6g}{error} {unit}")
 
 
 def build_parser():
@@ -215,6 +239,7 @@ def build_parser():
         "validation": (None, "switch", "measure on the images that the run set aside with "
                        "--validation instead, into validation.json"),
         "batch_size": (128, "count", "the mean perplexity of batches depends on it"),
+        "out": (None, "FILE", "a new .json for the figures (default: evaluation.json in RUN)"),
     })
 
 

@@ -1,12 +1,13 @@
-"""Write what a trained run learned into a folder that is small enough to hand on.
+"""Write what a trained run learned into a folder, small enough to hand on.
 
     python export.py runs/vae-mnist --out pretrained/vae-mnist
-    python export.py runs/prior-mnist --out pretrained/prior-mnist --codes pretrained/vqvae-mnist
+    python export.py runs/prior-mnist --out pretrained/prior-mnist \\
+        --codes pretrained/vqvae-mnist
 
-The folder has the weights alone, the averaged ones where the run kept them, as float16 (a VQ-VAE's
-as they are: its codes must stay those that a prior was trained on); config.json, metrics.csv, the
-figures of evaluate.py, and pictures of what it draws. generate.py and evaluate.py take it as they
-take a run.
+The folder has the weights alone, the averaged ones where the run kept them, as
+float16 (a VQ-VAE's as they are: its codes must stay those that a prior was
+trained on); config.json, metrics.csv, the figures of evaluate.py, and pictures
+of what it draws. generate.py and evaluate.py take it as they take a run.
 """
 
 import sys
@@ -19,7 +20,7 @@ import shutil
 from pathlib import Path
 
 from models import RECIPES
-from scratchnet.errors import RunError
+from scratchnet.errors import RunError, an
 from scratchnet.runs import checkpoint
 from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.files import read_json, write_json
@@ -46,7 +47,8 @@ def main(argv):
     sources = [run.folder] + ([run.vqvae.folder] if run.vqvae else [])
     if flags.codes:
         if run.vqvae is None:
-            raise RunError(f"--codes: means nothing to a {run.flags.model}, which models no codes")
+            raise RunError(f"--codes: means nothing to {an(run.flags.model)}, which models no "
+                           f"codes")
         check_codes(run.folder, run.trained_on, open_vqvae(flags.codes, RECIPES, run.kind))
         run.config["flags"]["codes"] = flags.codes
         sources.append(Path(flags.codes))

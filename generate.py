@@ -1,15 +1,15 @@
 """Make pictures with a trained run.
 
-    python generate.py runs/vae-mnist                               new images
-    python generate.py runs/vae-mnist --what interpolation          from one image to another
-    python generate.py pretrained/cvae-mnist --label 3              new images of one class
-    python generate.py pretrained/cvae-mnist --what styles          one z as each class
-    python generate.py runs/pixelcnn-mnist --temperature 0.9        nearer to what is likeliest
-    python generate.py runs/pixelcnn-mnist --what completion        the lower half, drawn anew
-    python generate.py runs/prior-mnist --num 64 --out new.npy      the images as an array
-    python generate.py runs/vqvae-mnist --input mine.png            what it makes of your own
-    python generate.py runs/pixelcnn-mnist --input FOLDER --what scores --out scores.csv
-    python generate.py runs/pixelcnn-mnist --input mine.png --what completion --mask mask.png
+    python generate.py runs/vae-mnist                         new images
+    python generate.py runs/vae-mnist --what interpolation    one to another
+    python generate.py pretrained/cvae-mnist --label 3        of one class
+    python generate.py pretrained/cvae-mnist --what styles    a z as each class
+    python generate.py runs/pixelcnn-mnist --temperature 0.9  the likelier ones
+    python generate.py runs/pixelcnn-mnist --what completion  the lower half
+    python generate.py runs/prior-mnist --num 64 --out new.npy      an array
+    python generate.py runs/vqvae-mnist --input mine.png      made of your own
+    python generate.py RUN --input FOLDER --what scores --out scores.csv
+    python generate.py RUN --input mine.png --what completion --mask mask.png
 """
 
 import sys
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from models import RECIPES
-from scratchnet.errors import RunError
+from scratchnet.errors import RunError, an
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
@@ -115,7 +115,7 @@ def refusal(run, what):
                 f"train one with --z-dim 2")
     if what == "styles" and hasattr(model, "sample") and hasattr(model, "mean_image"):
         return "it shows one z as each class, and this run is not told the class; " + told(run)
-    return f"a {run.flags.model} has no {what}"
+    return f"{an(run.flags.model)} has no {what}"
 
 
 def told(run):
@@ -155,8 +155,8 @@ def check(run, what, flags):
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
     if flags.temperature and not (in_order(run.model) and what in ("samples", "completion")):
-        raise RunError(f"--temperature: means nothing to {what} of a {run.flags.model}; it is for "
-                       f"samples and completions of a pixelcnn or a prior")
+        raise RunError(f"--temperature: means nothing to {what} of {an(run.flags.model)}; it is "
+                       f"for samples and completions of a pixelcnn or a prior")
 
 
 def check_out(out, overwrite):

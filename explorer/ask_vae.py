@@ -1,7 +1,5 @@
 """What the page asks of a VAE, or of a plain autoencoder: docs/06-vae.md."""
 
-import math
-
 import numpy as np
 
 from scratchnet import losses, no_grad
@@ -28,9 +26,9 @@ def frame(runs, name):
         mean, axes = np.zeros(codes.shape[1], np.float32), np.eye(codes.shape[1], dtype=np.float32)
         if codes.shape[1] > 2:
             mean = codes.mean(0)
-            axes = np.linalg.svd(codes - mean)[2]  # all d, however few codes
-            largest = np.abs(axes).argmax(axis=1)  # is above 0: an SVD leaves the sign open, and
-            axes *= np.sign(axes[np.arange(len(axes)), largest])[:, None]  # computers differ in it
+            axes = np.linalg.svd(codes - mean.astype(np.float64))[2]  # all d, however few codes
+            largest = np.take_along_axis(axes, abs(axes).argmax(axis=1)[:, None], axis=1)
+            axes = np.float32(axes * np.sign(largest))  # svd may turn an axis round
         runs.kept(name)["frame"] = mean, axes, codes, labels
     return runs.kept(name)["frame"]
 
@@ -106,5 +104,4 @@ def sample_latent(runs, run, count=16, seed=0, label=None):
     z = generator(integer("seed", seed, 0, 10 ** 9), "pictures", 1).standard_normal(
         (count, len(mean)), dtype=np.float32)
     at = (z - mean) @ axes.T
-    return {"at": at, "images": decoded(runs, name, at, label),
-            "inside": math.sqrt(len(mean)) + 2}
+    return {"at": at, "images": decoded(runs, name, at, label)}

@@ -16,6 +16,7 @@ from .runs import example
 
 PATCH = 8   # pixels of what is shown of a code, from the middle: figures.palette shows as many
 NEAREST = 10
+COUNTED = 100  # examples whose codes are counted: in a browser each takes up to 30 ms
 
 
 def vqvae(runs, name):
@@ -30,7 +31,7 @@ def palette(runs, run):
     name, run = run, vqvae(runs, run)
     if "palette" not in runs.kept(name):
         images = patches(run.model, run.image_shape)
-        found = codes_of(run.model, runs.test_images(name)[0])
+        found = codes_of(run.model, runs.test_images(name)[0][:COUNTED])
         parts = parts_of(found, len(images))
         runs.kept(name)["palette"] = {
             "images": images, "usage": parts, "order": np.argsort(-parts, kind="stable"),

@@ -132,7 +132,8 @@ def unused(name, taken):
 
 @asked
 def runs(runs):
-    """Every run: what it is, or why it cannot be opened."""
+    """Every run, those that have begun since among them: what it is, or why it cannot be opened."""
+    runs.look()
     found = []
     for name, folder in runs.folders.items():
         try:

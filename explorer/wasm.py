@@ -16,10 +16,12 @@ from scratchnet.runs import run, synthetic
 from . import (
     answers,
     ask_all,  # noqa: F401 - what can be asked
+    without_blas,
 )
 from .runs import Runs, found_in
 
 SITE = Path("/site")
+without_blas.use()
 
 
 def fetched(address):

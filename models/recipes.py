@@ -95,7 +95,7 @@ def of_a_vae(flags):
     if flags.likelihood == "logistic":
         return ("bits_per_dim", *columns), units
     return columns, units + {
-        "bernoulli": " (a likelihood if the pixels are binary, a loss if they are grey)",
+        "bernoulli": " (grey pixels: a loss)" * (flags.binarize == "none"),
         "gaussian": " (minus a log-density of pixels in [0, 1])"}[flags.likelihood]
 
 

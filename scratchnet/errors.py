@@ -5,6 +5,8 @@ exits with code 2. A message says what was wrong, what is accepted, and what to
 do next.
 """
 
+import textwrap
+
 
 def shown(text, longest=60):
     """What was given, for a message: quoted, and not all of it if it is long."""
@@ -21,6 +23,18 @@ def in_brief(error):
     """What another library's error says, in one line."""
     words = " ".join(str(error).split()) or type(error).__name__
     return words if words.isprintable() and len(words) <= 200 else shown(words, 200)
+
+
+def an(name):
+    """"an autoencoder", "a vae"."""
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
+
+
+def fitted(text, indent=2):
+    """A paragraph in lines of 79 characters, so far as its words allow; all but the first
+    indented."""
+    return textwrap.fill(text, 79, subsequent_indent=" " * indent, break_long_words=False,
+                         break_on_hyphens=False)
 
 
 class UserError(Exception):

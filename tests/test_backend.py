@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import conftest
 import numpy as np
 import pytest
 import strict
@@ -295,3 +296,12 @@ def test_what_a_step_sums_up():
                             group=group)
     group.agree(False)
     assert sums == [4 * sum(p.size for p in net.parameters()), 4 * len(metrics), 1]
+
+
+def test_what_is_left_out_or_skipped_is_said_with_its_reason():
+    said, skipped = [], SimpleNamespace(longrepr=("x.py", 1, "Skipped: no data sets"))
+    conftest.pytest_terminal_summary(
+        SimpleNamespace(write_line=said.append, stats={"skipped": 2 * [skipped]}), None)
+    assert said[-1] == "2 skipped: no data sets"
+    if why := conftest.cupy_is_missing():
+        assert said[0] == f"CuPy: not here ({why}); the tests on it are left out"

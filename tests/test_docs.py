@@ -105,6 +105,14 @@ def test_requirements_are_those_of_the_project():
     assert len(lists) == 3 and sorted(wanted) == sorted(sum(map(json.loads, lists), []))
 
 
+def test_what_pip_installs_is_scratchnet_alone_and_whole():
+    """No top-level `models` that a learner's own would clash with."""
+    listed = re.search(r"^packages = (\[.*?\])", (ROOT / "pyproject.toml").read_text(), re.M | re.S)
+    assert sorted(json.loads(listed[1])) == sorted(
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in (ROOT / "scratchnet").rglob("__init__.py"))
+
+
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text().partition(
     "## As a library")[2].partition("\n## ")[0], re.S)
 

@@ -4,6 +4,7 @@ that refuses. tests/test_kills.py ends runs everywhere; here are the single rule
 import errno
 import gc
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -186,6 +187,32 @@ def test_evaluate_and_generate_find_a_full_disk_before_the_work(monkeypatch, cap
         err = refused(capsys, asked(line))
         assert "No space left" in err and "grey/" in err
     assert names("grey") == before
+
+
+def test_training_finds_a_full_disk_before_the_work_and_says_what_is_needed(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "train", None)
+    def no_room(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(files, "lock", no_room)
+    before = state("grey")
+    for argv in (["--resume", "grey", "--epochs", 2], [*VAE, "--out", "grey", "--overwrite"],
+                 [*VAE, "--out", "new/grey"]):
+        err = refused(capsys, train(*argv))
+        assert "grey/checkpoint.npz: No space left" in err and "1.4 MB are needed" in err
+    assert not Path("new").exists()
+    assert state("grey").keys() == before.keys() and "metrics.csv" in names("grey")
+
+
+def test_a_disk_that_becomes_full_is_said_with_what_is_kept(full, monkeypatch, capsys):
+    assert train(*VAE, "--out", "a") == 0
+    full.add("checkpoint.npz")
+    err = refused(capsys, train("--resume", "a", "--epochs", 2))
+    assert re.search(r"a/checkpoint.npz \(1\.\d MB\): Permission denied. The checkpoint of step 4 "
+                     r"is kept: mend that, and go on with --resume a$", err)
+    err = refused(capsys, train(*VAE, "--out", "b"))
+    assert "There is no checkpoint yet: mend that" in err
+    full.clear()
+    assert train("--resume", "a") == train("--resume", "b") == 0
 
 
 # ---------------------------------------------------------------- a system that refuses

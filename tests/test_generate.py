@@ -169,21 +169,23 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
     """60 test images, the last batch of 12; likelihoods and perplexities by their definitions."""
     assert asked(f"evaluate {name} --batch-size 16") == 0
     out, found = capsys.readouterr().out, json.loads(Path(name, "evaluation.json").read_text())
-    figures = found["figures"]
+    assert all(len(line) < 80 for line in out.splitlines())
+    figures, said = found["figures"], " ".join(out.split())
     for metric, (called, unit) in LINES[name].items():
         value, error = figures[metric]["value"], figures[metric].get("standard_error")
         error = f" +- {error:.2g}" if error else ""
-        assert f"  {called:<42} {value:.6g}{error} {unit}\n" in out
+        line, = (line for line in out.splitlines() if line.startswith(f"  {called} "))
+        assert line.removeprefix(f"  {called}").lstrip() == f"{value:.6g}{error} {unit}"
     model, binary = RUNS[name][1], ", binarised once (--binarize static)"
     assert (found["batch_size"], found["test_images"], found["model"]) == (16, 60, model)
     data_set = "synthetic digits" + ", as 7x7 codes of vqvae" * (name == "prior")
-    assert (found["dataset"], found["binarised"]) == (data_set, binary in out)
-    assert (binary in out) == (name in ("vae", "cvae", "pixelcnn", "gated"))
+    assert (found["dataset"], found["binarised"]) == (data_set, binary in said)
+    assert (binary in said) == (name in ("vae", "cvae", "pixelcnn", "gated"))
     if model == "vae":
         assert found["units"] == LINES[name]["neg_elbo"][1]
-    assert f"{model} on {data_set}: 60 test images" in out
-    assert f"after step {found['step']:,}; numpy" in out
-    assert ("  loss  " in out) == (name == "autoencoder")
+    assert f"{model} on {data_set}: 60 test images" in said
+    assert f"after step {found['step']:,}; numpy" in said
+    assert ("\n  loss " in out) == (name == "autoencoder")
     run = opened(name)
     test = run.dataset()
     if name == "vqvae":
@@ -240,11 +242,38 @@ def test_a_longer_or_shorter_measurement_replaces_none_but_its_like():
     assert "NaN" not in Path("vae/evaluation-first1-importance2.json").read_text()
 
 
-def test_static_binarisation_for_a_run_trained_on_grey():
+def test_figures_that_a_file_has_already_are_not_written_again(capsys):
+    """But for rounding: the file may be under version control."""
+    evaluated("vae")
+    path = Path("vae/evaluation.json")
+    def change(factor):
+        content = json.loads(path.read_text())
+        content["figures"]["kl"]["value"] *= factor
+        path.write_text(json.dumps(content | {"versions": {}, "run": "elsewhere"}))
+        return path.read_bytes()
+    for factor, kept in (1 + 1e-9, True), (1 + 1e-5, False):
+        before = change(factor)
+        assert asked("evaluate vae") == 0
+        assert (path.read_bytes() == before) == kept
+        assert f"{'As' if kept else 'In'} {path}" in capsys.readouterr().out
+    for damaged in b"", b"[]", b'{"figures": {"kl": 1}}':
+        path.write_bytes(damaged)
+        assert "neg_elbo" in evaluated("vae")["figures"]
+
+
+def test_figures_of_a_run_that_cannot_be_written_to_go_elsewhere():
+    before = names("vae")
+    assert asked("evaluate vae --out mine.json --quiet") == 0
+    assert names("vae") == before and "neg_elbo" in json.loads(Path("mine.json").read_text())[
+        "figures"]
+
+
+def test_static_binarisation_for_a_run_trained_on_grey(capsys):
     grey, static = evaluated("grey"), evaluated("grey --binarize static")
     assert static["binarised"] and not grey["binarised"]
     assert grey["figures"]["neg_elbo"]["value"] != static["figures"]["neg_elbo"]["value"]
-    evaluated("grey --binarize static --importance-samples 2")
+    assert asked("evaluate grey --binarize static --importance-samples 2") == 0
+    assert "grey pixels" not in capsys.readouterr().out
     assert {"evaluation-static.json", "evaluation-static-importance2.json"} <= names("grey")
 
 

@@ -1,8 +1,11 @@
 """Every mistake of a user is one line, which says what would do, and exit code 2. (Damaged
 checkpoints are in test_resume.py, damaged data in test_data.py.)"""
 
+import ast
+import contextlib
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -25,6 +28,11 @@ WRONG = """
 --model gan                                  'gan' is not one of autoencoder, vae
 --epochs 1                                   --model is needed: one of autoencoder, vae
 --model vqvea                                did you mean vqvae?
+--model VAE                                  did you mean vae?
+vae                                          one word too many; did you mean --model vae?
+--list                                       no such flag (python train_mnist.py --help shows all)
+--model vae --dataset cifar10                synthetic; python train_cifar.py has it
+--model vae --epochs 99999999999             '99999999999' is too large; at most 10,000,000,000
 --model                                      --model: expected one argument
 --model vae --h-dim                          --h-dim: expected at least one argument
 --model vae --schedule cosin                 did you mean cosine?
@@ -44,6 +52,10 @@ WRONG = """
 --resume nowhere                             no run there
 --resume vae --model autoencoder             --model vae, not autoencoder
 --resume vae --seed 5                        --seed 0, not 5
+--resume vae --limit 5                       that run has no --limit; it goes on as it began
+--resume vae --out new                       --out: a run that goes on stays where it is
+--resume vae/checkpoint.npz                  did you mean vae?
+--resume of-cifar                            another script's; use python train_cifar.py
 --model vae --overwrite                      --overwrite needs --out
 --model vqvae --decay 1                      '1' is not a number between 0 and 1
 --model vae --average 1                      '1' is not a number, 0 or more and below 1
@@ -73,6 +85,11 @@ generate vae --out nowhere/x.png             nowhere/x.png: No such file
 generate vae --out vae/curves.png            exists
 generate vae --out full/folder.png --overwrite  is a folder
 generate vae --what codes                    a vae has no codes
+generate autoencoder --what samples          an autoencoder has no samples
+generate pixelcnn/config.json                did you mean pixelcnn?
+generate vae-mnist                           did you mean runs/vae-mnist or pretrained/vae-mnist?
+generate runs/vae-mist                       did you mean runs/vae-mnist?
+generate no-such                             name the folder of a run, such as runs/vae-mnist
 generate grey --what manifold                train one with --z-dim 2
 generate vqvae --what samples                train a prior over its codes
 generate vae --what reconstructions --num 61    there are 60
@@ -84,9 +101,11 @@ evaluate grey --importance-samples 5         pixels are grey
 evaluate pixelcnn --importance-samples 5     exact without it
 evaluate vqvae --importance-samples 5        a vqvae has no likelihood
 evaluate prior --binarize static             cannot be binarised
+evaluate vae --out file                      --out file: name a file that is not there yet
+evaluate vae --out vae/config.json           --out vae/config.json: name a file that is not there
 evaluate vae --validation                    set no training images aside
 export vae                                   --out DIR is needed
-export vae --out grey                        there is a run in it
+export vae --out grey                        there is a run in it; replace it with --overwrite
 export vae --out vae --overwrite             is the run itself
 export prior --out vqvae --overwrite         of its VQ-VAE
 export prior --out vqvae --codes vqvae --overwrite   of its VQ-VAE
@@ -100,13 +119,30 @@ def test_a_wrong_command_line(row, capsys):
     line, _, words = row.partition("  ")
     Path("file").touch()
     Path("full/folder.png").mkdir(parents=True)
-    for folder in "begun", "of-cifar":
+    for folder in "begun", "of-cifar", "runs/vae-mnist", "pretrained/vae-mnist":
         shutil.copytree("vqvae", folder)
     Path("begun/checkpoint.npz").unlink()
     changed("of-cifar", lambda config: config.update(script="train_cifar.py"))
     before = {str(p): p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
     assert words.strip() in refused(capsys, asked(line))
     assert before == {str(p): p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
+
+
+def test_a_model_that_only_the_other_script_has(capsys):
+    assert "did you mean conv-vae?" in refused(capsys, train("--model", "vae", kind="cifar"))
+
+
+@pytest.mark.parametrize("line", ["--model vae --dataset mnist", "--resume of", "generate of",
+                                  "evaluate of", "--model prior --codes of"])
+def test_data_that_cannot_be_had(line, capsys):
+    """The advice is for flags that the script has; a folder that was mistyped is not made."""
+    shutil.copytree("vqvae", "of")
+    changed("of", lambda config: config["dataset"].update(name="mnist"))
+    changed("of", lambda config: config["flags"].update(dataset="mnist"))
+    message = refused(capsys, asked(f"{line} --data-dir no/such"))
+    assert "name its folder with --data-dir" in message
+    assert ("use --dataset synthetic" in message) == ("--dataset" in line)
+    assert not Path("no").exists()
 
 
 @pytest.mark.parametrize("content, words", [
@@ -227,6 +263,31 @@ def test_a_missing_matplotlib_is_said_before_the_training(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     err = refused(capsys, train(*VAE, "--out", "new"))
     assert "Matplotlib" in err and "pip install" in err and not Path("new").exists()
+
+
+USAGES = [[]] + [["--model", model, "--help"] for model in RECIPES["mnist"]]
+
+
+def test_help_fits_a_terminal_of_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for path in ROOT.glob("*.py"):
+        about = ast.get_docstring(ast.parse(path.read_text()))
+        assert path.stem == "early" or all(len(line) <= 80 for line in about.splitlines()), path
+    for argv in USAGES:
+        with contextlib.suppress(SystemExit):
+            train(*argv)
+        said = "".join(capsys.readouterr())
+        assert "--" in said and all(len(line) <= 80 for line in said.splitlines())
+
+
+def test_an_old_python_is_told_so(capsys, monkeypatch):
+    """By early.py, so that what imports it is in the words of Python 3.6."""
+    for path in ROOT.glob("*.py"):
+        ast.parse(path.read_text(), path.name, feature_version=(3, 6))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 18))
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "early.py"))
+    assert end.value.code == 2 and "and 3.10 or later is needed\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("script", ["train_mnist", "export"])

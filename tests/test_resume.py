@@ -103,6 +103,15 @@ def test_what_resume_changed_is_written_down(capsys):
     assert "4 epochs already" in refused(capsys, train("--resume", "a", "--epochs", 3))
 
 
+def test_a_run_that_is_complete_is_not_said_to_go_on(capsys):
+    for argv, words in ((["--epochs", 2, "--out", "a"], "into a"),
+                        (["--resume", "a"], "into a, which is complete: 8 steps"),
+                        (["--resume", "a", "--epochs", 3], "into a, going on after step 8")):
+        more = RUNS["grey"][:-1] if "--out" in argv else []
+        assert train(*more, *argv) == 0
+        assert f"{words}\n" in capsys.readouterr().out
+
+
 def test_rows_of_history_with_other_columns_go_on(runs_here):
     """As those of a run that an earlier version began: each column is there, once."""
     change_weights("grey", lambda arrays: None,
@@ -126,7 +135,11 @@ def test_a_prior_that_was_moved_with_its_vqvae_goes_on(runs_here, capsys):
     more = ["--resume", "under/prior", "--epochs", 4]
     assert "are no longer those of vqvae" in refused(capsys, train(*more))
     shutil.rmtree("vqvae")
-    assert "neither at vqvae nor at" in refused(capsys, train(*more))
+    assert "codes are those of a VQ-VAE that is neither at vqvae nor at" in refused(
+        capsys, train(*more))
+    shutil.copytree("grey", "vqvae")
+    assert "under/prior: the VQ-VAE whose codes it models is looked for at vqvae, but" in refused(
+        capsys, train(*more))
 
 
 def test_a_byte_order_mark_is_no_mistake(runs_here):

@@ -66,12 +66,14 @@ def test_a_run_leaves_everything_it_promises(model, capsys):
                                                                                 ("2", "4")]
     out = capsys.readouterr().out
     assert f"{model} on synthetic digits" in out and "Test set after 2 epochs" in out
-    assert f"--resume {folder} --epochs 4" in out  # what to try next
+    assert f"  python generate.py {folder}\n" in out  # what to try next
+    assert f"--resume {folder} --epochs 4" in out
     config = config_of(folder)
     assert config["dataset"]["title"] == "synthetic digits" and config["flags"]["seed"] == 0
     assert {"numpy", "python", "commit", "backend"} <= set(config["versions"])
     learned = sum(p.size for p in open_run(folder, RECIPES).model.parameters())
-    assert f"; {learned:,} parameters" in out
+    assert f"; {learned:,} parameters" in " ".join(out.split())
+    assert all(len(line) < 80 for line in out.splitlines())
     if model == "vqvae":  # its squared error is divided by the variance of the training pixels
         assert state(folder)["model/data_variance"] == pytest.approx(
             (digits()[1][0] / 255).var(), rel=1e-6)
@@ -247,7 +249,7 @@ def test_what_a_run_says_is_what_it_did(monkeypatch, capsys):
         for name in metrics:
             assert float(row[name]) == pytest.approx(mean(name, steps), rel=1e-12)
     out = capsys.readouterr().out
-    assert "200 training and 60 test images; " in out
+    assert "200 training and 60 test images;\n  " in out
     lines, shown = out.splitlines(), ("neg_elbo", "reconstruction", "kl")
     for row in table:
         said, = (words for words in map(str.split, lines) if words[:1] == [row["epoch"]])
@@ -260,6 +262,28 @@ def test_what_a_run_says_is_what_it_did(monkeypatch, capsys):
     summary = next(k for k, line in enumerate(lines) if line.startswith("Test set after 7 steps"))
     assert "   ".join(f"{label} {float(table[-1][f'test_{n}']):.5g}" for label, n in zip(
         ("-ELBO", "recon.", "KL"), shown, strict=True)) in lines[summary + 1]
+
+
+def test_what_is_taken_otherwise_than_it_was_asked_is_said(capsys):
+    pixels = spoken(RUNS["pixelcnn"])
+    for argv, words in (
+            (["--blocks", 2, "--dilations", 1, 2, 4], "--dilations 1 2 4: the 2 blocks take 1 2"),
+            (["--blocks", 3, "--dilations", 1, 2], "--dilations 1 2: the 3 blocks take 1 2 1"),
+            (["--blocks", 2, "--dilations", 1, 2], ""), (["--dilations", 2], ""),
+            (["--batch-size", 99], "--batch-size 99: each step takes all 64 training images")):
+        assert train(*pixels, "--limit", 64, "--steps", 1, *argv) == 0
+        out = capsys.readouterr().out
+        assert (f"NOTE: {words}\n" in out if words else "NOTE" not in out)
+        assert "after 1 step," in out
+
+
+def test_the_best_figure_so_far_is_said_if_it_is_not_the_last(monkeypatch, capsys):
+    found = iter([5.0, 3.25, 4.0, 3.0])
+    monkeypatch.setattr(runs_train, "evaluate", lambda *a: {"loss": next(found)})
+    assert train(*spoken(RUNS["autoencoder"]), "--epochs", 3, "--out", "a") == 0
+    assert "\n  loss 4\n  best so far: loss 3.25 after epoch 2\n" in capsys.readouterr().out
+    assert train("--resume", "a", "--epochs", 4) == 0
+    assert "best so far" not in capsys.readouterr().out
 
 
 @pytest.mark.pictures
@@ -322,7 +346,8 @@ def test_divergence_names_its_step_and_keeps_the_last_good_checkpoint(model, whe
             "loss": np.inf if where == "test" and len(done) == 8 else 0.0})
     argv = [*RUNS[model], "--limit", 100, "--batch-size", 25, "--epochs", 3, "--out", "a"]
     err = refused(capsys, train(*argv))
-    assert words in err and "--lr" in err
+    assert words in err and err.endswith(
+        "The checkpoint of step 4 is kept: go on with --resume a and a lower --lr\n")
     assert len(rows("a/metrics.csv")) == 1
     assert all(np.isfinite(array).all() for array in state("a").values())
 
@@ -331,7 +356,8 @@ def test_divergence_names_its_step_and_keeps_the_last_good_checkpoint(model, whe
 def test_a_loss_far_above_that_of_the_untrained_model_is_divergence(model, capsys):
     err = refused(capsys, train(*RUNS[model], "--epochs", 2, "--lr", 1e6, "--out", "a"))
     assert re.search(r"the test loss is .*e\+\d\d, and that of the untrained model was \d", err)
-    assert "--lr" in err and not Path("a/metrics.csv").exists()
+    assert err.endswith("There is no checkpoint yet: train anew, with a lower --lr\n")
+    assert names("a") == {"config.json"}
 
 
 def test_a_loss_may_begin_near_0_and_a_run_that_goes_on_knows_no_first_loss():

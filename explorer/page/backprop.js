@@ -45,6 +45,7 @@ export async function show(root, { runs, values, set, say, fail }) {
         return make("label", {}, `${name} =`, value);
       }));
       const leaves = Object.fromEntries(found.leaves.map((name) => [name, texts[name] || (texts[name] = "1")]));
+      set({ leaves: JSON.stringify(leaves) });
       const told = await call("tape", { expression, leaves });
       if (mine !== asks) return;
       tape(told, true);

@@ -20,7 +20,18 @@ export async function callFor(seconds, name, args) {
   try { return await call(name, args); } finally { clearTimeout(late); }
 }
 
+// While an answer takes long, body.busy says so (style.css).
+const late = new Set();
 export async function call(name, args = {}) {
+  const own = {}, timer = setTimeout(() => busy(late.add(own)), 600);
+  try { return await answered(name, args); } finally {
+    clearTimeout(timer);
+    if (late.delete(own)) busy();
+  }
+}
+const busy = () => document.body.classList.toggle("busy", late.size > 0);
+
+async function answered(name, args) {
   let last;
   if (overHttp) {
     const reply = await post("ask", name, args);

@@ -5,7 +5,7 @@ import { make } from "./tools.js";
 import "./theme.js";
 
 const PANELS = {
-  vae: ["VAE", () => import("./vae.js")],
+  vae: ["VAE", () => import("./vae.js"), "Drag over a plane of codes: the decoder draws what lies there."],
   vqvae: ["VQ-VAE", () => import("./vqvae.js"), "Draw an image, see the codes that stand for it, and change them."],
   pixelcnn: ["PixelCNN", () => import("./pixelcnn.js"), "Draw half an image: the model completes it, pixel after pixel, and says what each pixel cost."],
   backprop: ["Backprop", () => import("./backprop.js"), "Type an expression, and step through its values and its gradients."],
@@ -14,7 +14,6 @@ const PANELS = {
   exercises: ["Exercises", () => import("./exercises.js"), "Write the lines of the book's formulas, and have them checked."],
 };
 
-const TITLE = document.title;
 const main = document.getElementById("main"), state = document.getElementById("state");
 let runs = [], leave = () => {}, shown = "", rounds = 0;
 
@@ -47,22 +46,22 @@ async function show() {
     if (tab.hash === `#${name}`) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
-  if (!Object.hasOwn(PANELS, name)) {
-    document.title = TITLE;
-    main.replaceChildren(welcome());
-    return void ready.then(() => { if (here()) { say(""); main.replaceChildren(welcome()); } }, () => {});
-  }
-  document.title = `${PANELS[name][0]}: scratchnet`;
   const root = make("div"), now = (work) => (...args) => { if (here()) work(...args); };
   main.replaceChildren(root);
+  const known = Object.hasOwn(PANELS, name);
+  document.title = known ? `${PANELS[name][0]}: scratchnet` : "scratchnet: VAE, VQ-VAE and PixelCNN, to touch";
+  if (!known) root.append(welcome());  // to be read while the engine starts
   try {
     await ready;
     now(say)("");
+    ({ runs } = await call("runs"));  // another may have begun
+    if (!known) return void root.replaceChildren(welcome());
     const panel = await PANELS[name][1]();
     if (!here()) return;
-    const set = now((changed) => write(name, Object.assign(values, changed)));
-    const left = await panel.show(root, { runs, values, set, say: now(say), fail: now(fail) });
-    if (here()) leave = left || leave; else left?.();
+    const set = (changed) => { Object.assign(values, changed); now(write)(name, values); };
+    const end = await panel.show(root, { runs, values, set, say: now(say), fail: now(fail) });
+    if (here()) leave = end || leave;
+    else end?.();  // it was left before it was there
   } catch (error) { now(fail)(error); }
 }
 
@@ -79,10 +78,9 @@ function welcome() {
 }
 
 document.getElementById("tabs").append(...Object.entries(PANELS).map(([name, [title]]) => make("a", { href: `#${name}` }, title)));
-const bar = make("progress", { max: 1, value: 0.02 });
+const bar = make("progress", { max: 1, value: 0.02, "aria-label": "how far it is" });
 state.replaceChildren("Starting the engine: ", bar);
-const ready = start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); })
-  .then(() => call("runs")).then((found) => { runs = found.runs; });
+const ready = start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); });
 ready.catch(fail);
 addEventListener("hashchange", show);
 show();

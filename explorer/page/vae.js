@@ -1,49 +1,57 @@
 // The latent plane of a VAE or an autoencoder: drag, and the decoded image follows.
 
 import { call } from "./engine.js";
-import { anew, COLOURS, choice, latest, make, paint, slider, strip } from "./tools.js";
+import { COLOURS, choice, latest, make, paint, settled, slider, strip } from "./tools.js";
 
 const SIDE = 640;  // pixels of the plane's canvas
+const FRAMES = 12;  // images along a path
+
+const short = (v) => Number(v.toFixed(3));
+const whole = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : null);
 
 export async function show(root, { runs, values, set, fail }) {
   const names = runs.filter((run) => !run.error && /vae$|autoencoder/.test(run.model) && run.model !== "vqvae");
   if (!names.length) throw new Error("There is no run of a VAE here: python train_mnist.py --model vae --z-dim 2");
   const first = names.find((run) => run.name === values.run) || names.find((run) => run.name === "vae2-mnist") || names[0];
   root.append(make("h1", {}, "A latent space"),
-    make("p", {}, "Each dot is a test image, where the encoder puts it. Drag over the plane: the decoder draws what lies there."));
-  const places = [make("div"), make("div")];
+    make("p", {}, "Each digit in the plane is a test image, where the encoder puts it. Move over the plane: the decoder draws what lies there."));
+  const place = make("div", { class: "columns" }), leave = [() => {}, () => {}];
+  const clear = { at: undefined, image: undefined, label: undefined, axes: undefined, path: undefined, seed: undefined };
   const options = names.map((run) => [run.name, `${run.name} (${run.model})`]);
-  const beside = choice("beside it", [["", "nothing"], ...options], values.beside || "", (name) => { set({ beside: name }); second(name).catch(fail); });
+  const beside = choice("beside it", [["", "nothing"], ...options], values.beside || "", (name) => { set({ beside: name }); second(name); });
   root.append(make("div", { class: "row" }, choice("run", options, first.name, (name) => {
-    set({ run: name, at: undefined, image: undefined, label: undefined });
-    main(name).catch(fail);
-  }), beside), make("div", { class: "columns" }, places));
-  async function main(name) {
-    const [place, now] = anew(places[0]);
-    await panel(place, name, values, now(set), now(fail));
+    set({ run: name, ...clear });
+    open(0, name, values, set).catch(fail);
+  }), beside), place);
+  place.append(make("div"), make("div"));
+  async function open(k, name, its, keep) {
+    leave[k]();
+    leave[k] = () => {};
+    const box = make("div");
+    place.childNodes[k].replaceWith(box);
+    const here = () => box.isConnected, now = (work) => (...args) => { if (here()) work(...args); };
+    if (!name) return;
+    const end = await panel(box, name, its, now(keep), now(fail));
+    if (here()) leave[k] = end;
+    else end();  // another was chosen meanwhile
   }
-  async function second(name) {
-    const [place, now] = anew(places[1]);
-    if (name) await panel(place, name, {}, () => {}, now(fail));
-  }
-  const redraw = () => root.querySelectorAll(".plane").forEach((plane) => plane.redraw());
-  addEventListener("themechange", redraw);
-  main(first.name).catch(fail);
-  second(values.beside).catch(fail);
-  return () => removeEventListener("themechange", redraw);
+  const second = (name) => open(1, name, {}, () => {}).catch(fail);
+  await open(0, first.name, values, set);
+  second(values.beside);
+  return () => leave.forEach((end) => end());
 }
 
 async function panel(root, name, values, set, fail) {
   const about = await call("about", { run: name });
   const { at: codes, labels, spread } = await call("plane", { run: name });
-  const d = codes.shape[1], axes = [0, Math.min(1, d - 1)];
+  const d = codes.shape[1], axes = chosenAxes(values.axes, d);
   let at = (values.at || "").split(",").map(Number), label = Number(values.label) || 0, path = null, picked = null;
   if (at.length !== d || !at.every((v) => Math.abs(v) <= 100)) at = Array(d).fill(0);
-  if (!Number.isInteger(label) || label < 0 || label >= Math.max(1, about.classes)) label = 0;
   const plane = make("canvas", { class: "plane", width: SIDE, height: SIDE, tabindex: 0, role: "application",
     "aria-label": "latent plane: arrow keys move the point" });
   const image = make("canvas", { class: "big pixels", role: "img", "aria-label": "decoded image" });
   const where = make("output"), told = make("div", { "aria-live": "polite" }), film = make("div");
+  const address = settled(() => set({ at: at.map(short).join(",") }));
 
   // the window: all codes and the prior's circle
   const ends = axes.map(() => [-2.2, 2.2]);
@@ -61,7 +69,7 @@ async function panel(root, name, values, set, fail) {
     const pen = plane.getContext("2d"), style = getComputedStyle(document.documentElement);
     pen.fillStyle = style.getPropertyValue("--card");
     pen.fillRect(0, 0, SIDE, SIDE);
-    pen.font = "11px sans-serif";
+    pen.font = `${Math.min(22, Math.round(11 * SIDE / (plane.clientWidth || SIDE)))}px sans-serif`;
     pen.textAlign = "center";
     for (let n = 0; n < codes.shape[0]; n += 1) {
       const [x, y] = toPixel(codes.data[n * d + axes[0]], codes.data[n * d + axes[1]]);
@@ -89,9 +97,10 @@ async function panel(root, name, values, set, fail) {
   }
 
   const decode = latest(async () => {
+    const asked = plane.dataset.at;
     const { image: found } = await call("decode", { run: name, at, label });
     paint(image, found);
-    image.dataset.at = at.map((v) => v.toFixed(4)).join(",");
+    image.dataset.at = asked;
   }, fail);
   function move(x, y) {
     at[axes[0]] = x;
@@ -99,81 +108,149 @@ async function panel(root, name, values, set, fail) {
     moved();
   }
   function moved() {
+    plane.dataset.at = at.join(",");
     where.value = `(${axes.map((k) => at[k].toFixed(2)).join(", ")})`;
     sliders.forEach((one, k) => one.set(at[k]));
     drawPlane();
     decode();
-    set({ at: at.map((v) => Number(v.toFixed(3))).join(",") });
+    address();
   }
+
+  // ---------------------------------------------------------------- a pointer, or keys
+
   const pointer = (event) => {
     const box = plane.getBoundingClientRect();
     return [middle(0) + half() * (2 * (event.clientX - box.left) / box.width - 1),
       middle(1) + half() * (1 - 2 * (event.clientY - box.top) / box.height)];
   };
-  let drawing = false;
+  let stroke = false;  // the pointer draws a path
+  const drawing = () => pen.getAttribute("aria-pressed") === "true";
   plane.addEventListener("pointerdown", (event) => {
     plane.setPointerCapture(event.pointerId);
-    drawing = pen.getAttribute("aria-pressed") === "true";
-    path = drawing ? [] : path;
+    stroke = drawing();
+    if (stroke) path = [];
     dragged(event);
   });
-  plane.addEventListener("pointermove", (event) => { if (event.buttons || !event.pointerType.startsWith("t") && !drawing) dragged(event); });
+  plane.addEventListener("pointermove", (event) => {
+    if (event.buttons || event.pointerType === "mouse" && !drawing()) dragged(event);
+  });
   function dragged(event) {
     move(...pointer(event));
-    if (drawing && event.buttons) path.push([...at]);
+    if (stroke) path.push([...at]);
   }
-  plane.addEventListener("pointerup", () => { if (drawing) { drawing = false; walk(path); } });
+  for (const end of ["pointerup", "pointercancel"]) plane.addEventListener(end, () => { if (stroke) finish(); });
   plane.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (event.key === "Enter" && drawing() && path) finish();
     if (!step) return;
     event.preventDefault();
-    move(at[axes[0]] + step[0] * half() / 50, at[axes[1]] + step[1] * half() / 50);
+    if (drawing() && !byKeys) { path = [[...at]]; byKeys = true; }
+    const far = half() / (event.shiftKey ? 10 : 50);
+    move(at[axes[0]] + step[0] * far, at[axes[1]] + step[1] * far);
+    if (drawing()) path.push([...at]);
   });
+  let byKeys = false;
+  const hint = make("p", { class: "soft", role: "status" });
+  const pen = make("button", { "aria-pressed": "false", onclick: () => press(!drawing()) }, "draw a path");
+  function press(on) {
+    byKeys = false;
+    pen.setAttribute("aria-pressed", String(on));
+    hint.textContent = on ? "Draw a line over the plane with the pointer pressed; or move with the arrow keys, and press Enter at its end." : "";
+  }
+  function finish() {
+    stroke = false;
+    press(false);
+    path = Array.from({ length: FRAMES }, (_, k) => path[Math.round(k * (path.length - 1) / (FRAMES - 1))]);
+    set({ path: path.map((p) => axes.map((a) => short(p[a])).join(",")).join(","), seed: undefined });
+    walk().catch(fail);
+  }
 
-  const pen = make("button", { "aria-pressed": "false", onclick: () => {
-    pen.setAttribute("aria-pressed", String(pen.getAttribute("aria-pressed") !== "true"));
-  } }, "draw a path");
-  const walk = latest(async (points) => {
-    const n = 12, chosen = Array.from({ length: n }, (_, k) => points[Math.round(k * (points.length - 1) / (n - 1))]);
-    const { images } = await call("interpolate", { run: name, path: chosen, label });
-    film.replaceChildren(make("h2", {}, "Along the path"), strip(images, (k) => { at = [...chosen[k]]; moved(); }));
-  }, fail);
+  // ---------------------------------------------------------------- what is asked of a point, a path, an image
 
-  const sliders = d > 2 ? Array.from({ length: d }, (_, k) => slider(`${k + 1}`, -3 * spread.data[k] - 1, 3 * spread.data[k] + 1, 0.01, at[k], (x) => { at[k] = x; moved(); })) : [];
-  const axisChoice = d > 2 ? [0, 1].map((i) => choice(i ? "up: axis" : "across: axis", Array.from({ length: d }, (_, k) => [k, k + 1]), axes[i], (k) => { axes[i] = Number(k); fit(); drawPlane(); })) : [];
-  const classes = about.classes ? choice("class", Array.from({ length: about.classes }, (_, k) => k), label, (k) => { label = Number(k); set({ label }); decode(); }) : null;
-  const { images, title } = await call("examples", { run: name, count: 20 });
-
-  const pick = latest(async (k) => {
-    set({ image: k });
-    picked = await call("encode", { run: name, image: k, draws: 8 });
-    at = [...picked.at.data];
-    if (about.classes) { label = picked.label; classes.lastChild.value = label; }
-    told.replaceChildren(make("h2", {}, `Image ${k}`), strip({ shape: [2, ...picked.image.shape], data: join(picked.image.data, picked.reconstruction.data) }, null, (i) => i ? "its reconstruction" : "the image"),
-      make("p", { class: "soft" }, picked.sigma
-        ? `mu = (${axes.map((a) => picked.at.data[a].toFixed(2)).join(", ")}), sigma = (${axes.map((a) => picked.sigma.data[a].toFixed(3)).join(", ")}); KL ${picked.kl.toFixed(2)} nats, -ELBO ${picked.neg_elbo.toFixed(1)} nats${picked.grey ? " (of grey pixels: a loss)" : ""}. The ellipse is two sigma wide.`
-        : `code = (${axes.map((a) => picked.at.data[a].toFixed(2)).join(", ")}): a point, no distribution.`),
-      picked.draws ? make("h2", {}, "Eight draws from q(z|x), decoded") : null, picked.draws ? strip(picked.draws) : null);
-    moved();
-  }, fail);
-  const noise = latest(async () => {
-    const found = await call("sample_latent", { run: name, count: 16, seed: Math.floor(Math.random() * 1e6), label });
+  let again = () => {}, films = 0, picks = 0;  // what fills the film; an answer to an older one is late
+  async function walk() {
+    again = () => walk().catch(fail);
+    drawPlane();
+    const mine = films += 1, { images } = await call("interpolate", { run: name, path, label });
+    if (mine !== films) return;
+    film.replaceChildren(make("h2", {}, "Along the path"), strip(images, (k) => { at = [...path[k]]; moved(); }, (k) => `${k + 1} of ${FRAMES} along the path`));
+  }
+  async function noise(seed) {
+    again = () => noise(seed).catch(fail);
+    path = null;
+    drawPlane();
+    set({ seed, path: undefined });
+    const mine = films += 1, found = await call("sample_latent", { run: name, count: 16, seed, label });
+    if (mine !== films) return;
     film.replaceChildren(make("h2", {}, "Sixteen draws of z from N(0, I), decoded"), strip(found.images, (k) => {
       at = Array.from(found.at.data.slice(k * d, k * d + d)); moved();
-    }));
-  }, fail);
-  root.replaceChildren(make("div", { class: "card" }, make("h2", {}, about.title), make("div", { class: "columns" }, make("div", {},
-    plane,
-    make("p", { class: "soft" }, d > 2 ? `${d} dimensions; axes are the codes' principal directions. ` : "", about.posterior && d === 2 ? "The dashed circle has the radius 2: 86 % of the prior are inside. " : "", `Digits: ${codes.shape[0]} test images of ${title}.`),
-    make("div", { class: "row" }, axisChoice, pen, make("button", { onclick: () => noise() }, "draw from N(0, I)"),
-      classes),
-    sliders.length ? make("details", {}, make("summary", {}, "all axes"), make("div", { class: "row" }, sliders)) : null), make("div", {},
-    make("figure", {}, image, make("figcaption", {}, "decoded at ", where)), film,
-    make("h2", {}, "Test images: choose one"), strip(images, (k) => pick(k), (k) => `test image ${k}`), told))));
-  plane.redraw = drawPlane;
+    }, (k) => `draw ${k + 1}: go there`));
+  }
+  async function pick(k, stay = false) {
+    set({ image: k });
+    const mine = picks += 1, found = await call("encode", { run: name, image: k, draws: 8 });
+    if (mine !== picks) return;
+    picked = found;
+    if (!stay) at = [...picked.at.data];
+    if (about.classes && !stay) tell(picked.label);
+    told.replaceChildren(make("h2", {}, `Image ${k}, and its reconstruction`), strip({ shape: [2, ...picked.image.shape], data: join(picked.image.data, picked.reconstruction.data) }, null, (i) => (i ? "its reconstruction" : `image ${k}`)),
+      make("p", { class: "soft" }, picked.sigma
+        ? `mu = (${axes.map((a) => picked.at.data[a].toFixed(2)).join(", ")}), sigma = (${axes.map((a) => picked.sigma.data[a].toFixed(3)).join(", ")})${d > 2 ? " along the two axes shown" : ""}. KL ${picked.kl.toFixed(2)} nats, -ELBO ${picked.neg_elbo.toFixed(1)} nats${picked.grey ? " (of grey pixels: a loss)" : ""}. The ellipse in the plane lies two sigma around mu.`
+        : `code = (${axes.map((a) => picked.at.data[a].toFixed(2)).join(", ")}): a point, no distribution.`),
+      picked.draws ? make("h2", {}, "Eight draws from q(z|x), decoded") : "", picked.draws ? strip(picked.draws, null, (i) => `draw ${i + 1}`) : "");
+    told.dataset.kl = picked.kl ?? "";
+    moved();
+  }
+  function tell(k) {  // the class
+    label = k;
+    classes.querySelector("select").value = k;
+    set({ label });
+  }
+
+  const sliders = d > 2 ? Array.from({ length: d }, (_, k) => slider(`${k + 1}`, -3 * spread.data[k] - 1, 3 * spread.data[k] + 1, 0.01, at[k], (x) => { at[k] = x; moved(); })) : [];
+  const axisChoice = d > 2 ? [0, 1].map((i) => choice(i ? "up: axis" : "across: axis", Array.from({ length: d }, (_, k) => [k, k + 1]), axes[i], (k) => {
+    axes[i] = Number(k);
+    path = null;
+    set({ axes: axes.join(","), path: undefined });
+    fit();
+    moved();
+  })) : [];
+  const classes = about.classes ? choice("class", Array.from({ length: about.classes }, (_, k) => k), label, (k) => { tell(Number(k)); decode(); again(); }) : null;
+  const { images, title } = await call("examples", { run: name, count: 20 });
+  root.replaceChildren(make("div", { class: "card" }, make("h2", {}, `${about.title}, ${d} dimensions`), make("div", { class: "latent" }, plane,
+    make("figure", {}, image, make("figcaption", {}, "decoded at ", where)),
+    make("div", {},
+      make("div", { class: "row" }, axisChoice, classes, pen, make("button", { onclick: () => noise(Math.floor(Math.random() * 1e6)).catch(fail) }, "draw from N(0, I)")), hint,
+      sliders.length ? make("details", {}, make("summary", {}, "all axes"), make("div", { class: "row" }, sliders)) : null,
+      make("p", { class: "soft" }, `Digits: where ${codes.shape[0]} test images of ${title} lie. `, d > 2 ? `Of the ${d} axes two are shown, and the cross is the point in all of them; axes are the codes' principal directions, the widest first. ` : "", about.posterior && d === 2 ? "The dashed circle has the radius 2: 86 % of the prior are inside. " : ""),
+      film),
+    make("div", {}, make("h2", {}, "Test images: choose one"), strip(images, (k) => pick(k).catch(fail), (k) => `test image ${k}`), told))));
+  const events = ["themechange", "resize"];
+  for (const event of events) addEventListener(event, drawPlane);
   fit();
+  path = pathOf(values.path);
   moved();
-  if (values.image !== undefined) pick(Number(values.image));
+  if (path) await walk();
+  else if (whole(values.seed) !== null) await noise(whole(values.seed));
+  const k = whole(values.image);
+  if (k !== null && k < about.examples) await pick(k, values.at !== undefined);
+  return () => events.forEach((event) => removeEventListener(event, drawPlane));
+
+  function pathOf(text) {  // its points have the other axes of this one
+    const found = (text || "").split(",").map(Number);
+    if (found.length !== FRAMES * axes.length || !found.every(Number.isFinite)) return null;
+    return Array.from({ length: FRAMES }, (_, n) => {
+      const point = [...at];
+      axes.forEach((a, i) => { point[a] = found[n * axes.length + i]; });
+      return point;
+    });
+  }
+}
+
+function chosenAxes(text, d) {
+  const found = (text || "").split(",").map(Number);
+  const fits = found.length === 2 && found.every((k) => Number.isInteger(k) && k >= 0 && k < d);
+  return fits ? found : [0, Math.min(1, d - 1)];
 }
 
 function join(a, b) {

@@ -189,7 +189,7 @@ async function panel(root, name, values, set, fail) {
     make("div", { class: "card" }, make("h2", {}, "2. Its codes: choose a cell"),
       make("figure", {}, map.canvas, make("figcaption", {}, `${h} x ${w} codes: the number, over what the code decodes to among codes of its own kind. An orange corner marks a code that you changed.`)),
       make("div", { class: "row" }, undo, reset)),
-    make("div", { class: "card" }, make("h2", {}, "3. The codebook: change it"), box,
+    make("div", { class: "card" }, make("h2", {}, "3. The codebook: choose another code"), box,
       make("p", { class: "soft" }, `All ${about.codes} codes, those first that the ${palette.examples} test images use most.`)),
     make("div", { class: "card" }, make("h2", {}, "4. What the decoder says"), picture.canvas, told, chosen, list)));
 

@@ -27,6 +27,12 @@ def save(path, model, optimizer, progress):
     write(path, arrays, progress)
 
 
+def size(model, optimizer):
+    """How many bytes a checkpoint of these has, about."""
+    arrays = [*model.state_dict().values(), *optimizer.state_dict().values()]
+    return sum(a.nbytes for a in arrays) + (1 << 20)
+
+
 def save_weights(path, model, progress, half):
     """Write a checkpoint without an optimiser, and without the history of the training: to use a
     model, not to train it on. half: parameters as float16; they are float32 again when loaded.

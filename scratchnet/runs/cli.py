@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import backend
 from ..backend import xp
-from ..errors import BackendError, RunError, UserError, in_brief, printable
+from ..errors import BackendError, RunError, UserError, fitted, in_brief, printable
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
@@ -18,9 +18,9 @@ from . import checkpoint, data
 from . import run as runs
 from .console import Stopped, steady_output, stop_signals
 from .flags import OWN_IMAGES, dashed, model_list, read_flags
-from .folder import barely_begun, check_free, claimed, clear, write_config
+from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
 from .log import label
-from .train import train
+from .train import total_steps, train
 
 INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, "
            "pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk])")
@@ -116,6 +116,8 @@ def train_a_model(kind, about, recipes, argv):
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
+        for note in notes(flags, images):
+            say(flags, fitted(f"NOTE: {note}"))
         say(flags, opening(flags, images, model, folder, progress))
         log, stopped = train(model, optimizer, images, flags, folder, progress, flags.quiet,
                              columns)
@@ -126,9 +128,16 @@ def train_a_model(kind, about, recipes, argv):
             print(f"\nStopped, and saved. Go on with:\n  {resume}", file=sys.stderr)
             return 128 + stopped
         from . import pictures  # Matplotlib takes a second
-        with optimizer.averaged():
-            drawn = pictures.draw_all(model, images, log, columns, folder, title(flags, images),
-                                      flags.seed)
+        try:
+            with optimizer.averaged():
+                drawn = pictures.draw_all(model, images, log, columns, folder,
+                                          title(flags, images), flags.seed)
+        except (Stopped, Exception) as error:
+            if not (stopped := stop_behind(error)):
+                raise
+            print(f"\nStopped, and all is trained and saved. Draw its pictures with:\n  {resume}",
+                  file=sys.stderr)
+            return 128 + stopped.number
         say(flags, closing(columns, units, log, folder, drawn, resume, flags))
 
 
@@ -136,6 +145,8 @@ def begin(folder, flags, kind, dataset, model, optimizer):
     """Make the folder that of this run, which goes on or begins; the progress it has, or None. No
     folder: another process writes it."""
     progress, continued = None, []
+    if folder:
+        check_has_room(folder / "checkpoint.npz", checkpoint.size(model, optimizer))
     if flags.resume:
         progress, continued = go_on(runs.read(flags.resume), flags, dataset, model, optimizer)
     elif folder:
@@ -190,11 +201,15 @@ def load_data(flags, kind, named):
     try:
         return data.load(name, flags.data_dir, not flags.quiet, kind.synthetic)
     except data.MissingDataError as error:
+        if named and not flags.resume and not getattr(flags, "codes", None):
+            raise data.MissingDataError(f"{error}, or use --dataset synthetic, which needs no file"
+                                        ) from None
         if named:
             raise
         flags.dataset = "synthetic"
-        print(f"NOTE: {name} is not on this machine and could not be downloaded; going on with "
-              f"SYNTHETIC images.\n      ({str(error).splitlines()[1].strip()})", file=sys.stderr)
+        print(fitted(f"NOTE: {name} is not on this machine and could not be downloaded; going on "
+                     f"with SYNTHETIC images. ({str(error).splitlines()[1].strip()})"),
+              file=sys.stderr)
         return data.load("synthetic", synthetic=kind.synthetic)
 
 
@@ -281,28 +296,51 @@ def title(flags, dataset):
 
 
 def opening(flags, images, model, folder, progress):
-    """The first line: what is trained, on what, by what, into where."""
+    """The first lines: what is trained, on what, by what, into where."""
     count = sum(p.size for p in model.parameters())
-    after = f", going on after step {progress['step']:,}" if progress else ""
+    after = ""
+    if progress:
+        whole = progress["step"] >= total_steps(images, flags)
+        after = (f", which is complete: {progress['step']:,} steps" if whole else
+                 f", going on after step {progress['step']:,}")
     several = f", {n} processes" if (n := processes(flags.batch_size)) > 1 else ""
-    return (f"{title(flags, images)}: {len(images.train_images):,} training and "
-            f"{len(images.test_images):,} {images.held_out} images; {count:,} parameters; "
-            f"{backend.describe()}{several}; into {folder}{after}")
+    return "\n".join([
+        fitted(f"{title(flags, images)}: {len(images.train_images):,} training and "
+               f"{len(images.test_images):,} {images.held_out} images;"),
+        fitted(f"  {count:,} parameters; {backend.describe()}{several}; into {folder}{after}")])
+
+
+def notes(flags, images):
+    """What is taken in another way than the flags say it."""
+    n, blocks = len(images.train_images), getattr(flags, "blocks", 0)
+    if flags.batch_size > n:
+        yield f"--batch-size {flags.batch_size}: each step takes all {n:,} training images"
+    if len(given := getattr(flags, "dilations", [1])) not in (1, blocks):
+        yield (f"--dilations {' '.join(map(str, given))}: the {blocks} blocks take "
+               f"{' '.join(str(given[k % len(given)]) for k in range(blocks))}")
 
 
 def closing(columns, units, log, folder, drawn, resume, flags):
-    """The last lines: the test figures, where everything is, what to try next."""
+    """The last lines: the test figures and the best before them, where everything is, what to try
+    next."""
     more = f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}"
-    after = (f"{flags.epochs} epoch{'s' * (flags.epochs > 1)}" if flags.epochs else
-             f"{flags.steps:,} steps")
+    count, unit = (flags.epochs, "epoch") if flags.epochs else (flags.steps, "step")
+    after = f"{count:,} {unit}{'s' * (count > 1)}"
     last, part = log.history[-1], log.held_out
     figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in columns)
-    lines = [f"\n{part.capitalize()} set after {after}, in {units}:", f"  {figures}",
-             f"In {folder}/:", f"  {', '.join(drawn)}",
-             "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
-                                          "config.json") if (folder / n).exists()),
-             "Next:", f"  {resume} {more}"]
-    return "\n".join(lines)
+    foremost = f"{part}_{columns[0]}"  # the lower the better, whichever it is
+    best = min((row for row in log.history if foremost in row), key=lambda row: row[foremost])
+    lines = ["", fitted(f"{part.capitalize()} set after {after}, in {units}:"), f"  {figures}"]
+    if best[foremost] < last[foremost]:
+        lines += [f"  best so far: {label(columns[0])} {best[foremost]:.5g} after epoch "
+                  f"{best['epoch']}"]
+    lines += [f"In {folder}/:", fitted(f"  {', '.join(drawn)}"),
+              "  " + ", ".join(n for n in ("metrics.csv", "train.csv", "checkpoint.npz",
+                                           "config.json") if (folder / n).exists()), "Next:"]
+    return "\n".join(lines + [f"  python {script} {shlex.quote(str(folder))}"
+                              for script in ("generate.py", "explore.py")
+                              if (Path(__file__).parents[2] / script).is_file()]
+                     + [f"  {resume} {more}"])
 
 
 def say(flags, text):

@@ -73,6 +73,19 @@ def replacing(path, mode="wb"):
             raise
 
 
+@contextlib.contextmanager
+def new_folder(folder, exist_ok=True):
+    """Inside, there is this folder; in the end, none that was made for it and is empty."""
+    made = [part for part in (folder, *folder.parents) if not part.exists()]
+    folder.mkdir(parents=True, exist_ok=exist_ok)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            for part in made:
+                part.rmdir()
+
+
 def write_json(path, content):
     """Write a file that people may read too, and put it in place only when complete."""
     with replacing(path, "w") as file:

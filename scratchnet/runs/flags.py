@@ -14,7 +14,7 @@ import difflib
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, shown
+from ..errors import RunError, fitted, shown
 from ..optim import SCHEDULES
 from . import data
 from .data import script_of
@@ -22,7 +22,7 @@ from .files import read_json
 
 # ---------------------------------------------------------------- what flags take
 
-def number(parse, accepted, needed, **how):
+def number(parse, accepted, needed, most=float("inf"), **how):
     """How argparse reads a flag that takes an int or a float."""
     def read(text):
         try:
@@ -31,6 +31,8 @@ def number(parse, accepted, needed, **how):
             value = None
         if value is None or not accepted(value):
             raise argparse.ArgumentTypeError(f"{shown(text)} is not {needed}")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is too large; at most {most:,}")
         return value
     return {"type": read, "metavar": "N" if parse is int else "X"} | how
 
@@ -40,18 +42,26 @@ def one_of(choices):
     def read(text):
         if text not in choices:
             raise argparse.ArgumentTypeError(f"{shown(text)} is not one of {', '.join(choices)}"
-                                             + nearest(text, choices))
+                                             + (elsewhere(text, choices) or nearest(text, choices)))
         return text
     return {"type": read, "metavar": "NAME"}
 
 
 def nearest(word, words):
-    """"; did you mean vae?", or nothing if no word is near."""
-    close = difflib.get_close_matches(word[:100], words, 1)
+    """"; did you mean vae?", or nothing if no word is near. conv-vae is near to vae."""
+    word = word[:100].lower()
+    close = ([w for w in words if w == word] or [w for w in words if word in w.split("-")]
+             or difflib.get_close_matches(word, words, 1, 0.7))
     return f"; did you mean {close[0]}?" if close else ""
 
 
-COUNT = (int, lambda v: 1 <= v <= 10 ** 10, "a whole number, 1 or more, at most 10,000,000,000")
+def elsewhere(name, names):
+    """"; python train_mnist.py has it", of a data set that another script trains on."""
+    found = [kind for kind, about in data.KINDS.items() if name in about.datasets]
+    return f"; python {script_of(found[0])} has it" if found and "synthetic" in names else ""
+
+
+COUNT = (int, lambda v: v >= 1, "a whole number, 1 or more", 10 ** 10)
 SMALL, LARGE = 1e-18, 1e18  # the squares still fit a float32
 TAKES = {
     "count": number(*COUNT),
@@ -161,10 +171,13 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
             if not flag:
-                raise RunError(f"{shown(unknown[0])}: one word too many")
+                models, word = self.flags.get("model", (None, ()))[1], unknown[0].lower()
+                meant = f"; did you mean --model {word}?" if word in models else ""
+                raise RunError(f"{shown(unknown[0])}: one word too many{meant}")
             known = [dashed(name).strip("-") for name in self.flags]
+            usage = self.usage.removesuffix(" [flags]").removesuffix(" --model MODEL")
             raise RunError(f"{flag}: there is no such flag{nearest(flag.strip('-'), known)} "
-                           f"({self.usage.removesuffix(' [flags]')} --help shows all)")
+                           f"({usage} --help shows all)")
         return given
 
 
@@ -185,7 +198,8 @@ def build_parser(kind, about, recipes, model=None):
     """The parser of a training script, for this model. recipes: {model: Recipe}."""
     models, datasets = tuple(recipes), data.KINDS[kind].datasets
     recipe = recipes[model] if model in models else None
-    about = f"{model}: {recipe.about}" if recipe else f"{about}\n{model_list(kind, recipes)}"
+    about = fitted(f"{model}: {recipe.about}") if recipe else "\n".join(
+        [about, model_list(kind, recipes)])
     parser = Parser(script_of(kind), about, f"{'' if datasets else 'PATH '}--model "
                     f"{model if recipe else 'MODEL'}")
     changed = recipe.training | recipe.sizes if recipe else {}
@@ -205,7 +219,8 @@ def model_list(kind, recipes):
     """The models, a line each, and how to start one."""
     width, script = max(map(len, recipes)), script_of(kind)
     what = "" if data.KINDS[kind].datasets else " PATH"
-    return "\n".join(["Models:", *(f"  {m:{width}}  {r.about}" for m, r in recipes.items()),
+    lines = (fitted(f"  {m:{width}}  {r.about}", width + 4) for m, r in recipes.items())
+    return "\n".join(["Models:", *lines,
                       "", "Start one; show its flags and defaults:",
                       f"  python {script}{what} --model vqvae",
                       f"  python {script} --model vqvae --help"])
@@ -249,9 +264,15 @@ def check_resumable(given, earlier):
     """Raise RunError if a run that goes on is given another flag than it has, {name: value}."""
     for name, value in vars(given).items():
         was = earlier.get(name)
+        if name in RUN and name not in ("resume", *RESUMABLE):
+            raise RunError(f"{dashed(name)}: a run that goes on stays where it is and as it is; "
+                           f"leave it out, or begin another with --config {given.resume}/"
+                           f"config.json")
         if name not in ("resume", *RESUMABLE) and value != was:
-            raise RunError(f"--resume {given.resume}: that run has {dashed(name)} {words(was)}, "
-                           f"not {words(value)}; it goes on as it began ({MAY_BE_GIVEN})")
+            its = f"no {dashed(name)}" if was is None or was is False else dashed(name)
+            its += f" {words(was)}, not {words(value)}" if its == dashed(name) else ""
+            raise RunError(f"--resume {given.resume}: that run has {its}; it goes on as it began "
+                           f"({MAY_BE_GIVEN})")
 
 
 def completed(merged, parser):
@@ -271,9 +292,22 @@ def config_of(folder):
     """The path of a run's config.json. Raises RunError if there is none."""
     path = Path(folder, "config.json")
     if not path.is_file():
-        raise RunError(f"{folder}: no run there ({path} does not exist); name the folder of a "
-                       f"run, such as runs/vae-mnist")
+        raise RunError(f"{folder}: no run there ({path} does not exist); {meant(Path(folder))}")
     return path
+
+
+def meant(folder):
+    """Which run may have been meant by this path: that of a file in it, one of that name, or nearly
+    so."""
+    if folder.is_file() and (folder.parent / "config.json").is_file():
+        return f"did you mean {folder.parent}?"
+    runs = [path.parent for place in ("runs", "pretrained")
+            for path in sorted(Path(place).glob("*/config.json"))]
+    near = ([run for run in runs if run.name == folder.name] or
+            difflib.get_close_matches(str(folder)[:100], map(str, runs), 1))
+    if near:
+        return f"did you mean {' or '.join(map(str, near))}?"
+    return "name the folder of a run, such as runs/vae-mnist"
 
 
 def entries_of(path, script):

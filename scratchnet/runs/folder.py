@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -16,7 +17,16 @@ from .. import backend
 from ..errors import RunError, shown
 from ..fast.processes import processes
 from . import run as runs
-from .files import about, contents, lock, new_part, remove_parts, replacing, write_json
+from .files import (
+    about,
+    contents,
+    lock,
+    new_folder,
+    new_part,
+    remove_parts,
+    replacing,
+    write_json,
+)
 from .flags import RUN_ONLY
 from .pictures import PICTURES
 
@@ -36,14 +46,21 @@ def unused(path):
     return new
 
 
-def check_has_room(path):
-    """Raise OSError if a small file cannot be written at path; what is there is left alone."""
+def check_has_room(path, size=1 << 16):
+    """Raise OSError if a file of so many bytes cannot be written at path; what is there is left
+    alone."""
     class Enough(Exception):
         pass
-    with contextlib.suppress(Enough), replacing(path) as file:
-        file.write(bytes(1 << 16))
-        file.flush()
-        raise Enough
+    try:
+        with contextlib.suppress(Enough), replacing(path) as file:
+            for start in range(0, size, 1 << 20):
+                file.write(bytes(min(size - start, 1 << 20)))
+            file.flush()
+            raise Enough
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error.strerror += f" ({size / 1e6:,.1f} MB are needed, beside what is there)"
+        raise
 
 
 def own(folder):
@@ -63,8 +80,9 @@ def check_free(folder, overwrite, whole=False):
         raise RunError(f"--out {folder}: the folder has files in it and is no run; name a new or "
                        f"empty one") from None
     if not overwrite and not barely_begun(folder):
-        raise RunError(f"--out {folder}: there is a run in it; go on with --resume {folder}, "
-                       f"replace it with --overwrite, or name another folder")
+        go_on = "" if whole else f"go on with --resume {folder}, "
+        raise RunError(f"--out {folder}: there is a run in it; {go_on}replace it with --overwrite, "
+                       f"or name another folder")
     if whole and (others := sorted(names - own(folder))):
         raise RunError(f"--out {folder}: {shown(others[0])} in it is not the run's; move it, or "
                        f"name another folder")
@@ -83,8 +101,7 @@ def claimed(flags, dataset):
     may have begun or finished there while the data were loaded."""
     named = flags.resume or flags.out
     folder = Path(named) if named else unused(Path("runs", f"{flags.model}-{dataset.name}"))
-    folder.mkdir(parents=True, exist_ok=named is not None)
-    with locked(folder):
+    with new_folder(folder, exist_ok=named is not None), locked(folder):
         if not flags.resume:
             check_free(folder, flags.overwrite)
         yield folder

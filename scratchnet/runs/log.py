@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from ..backend import raw, to_numpy, xp
-from ..errors import DivergenceError
+from ..errors import CheckpointError, DivergenceError, in_brief
 from ..training import summarise
 from . import checkpoint
 from .files import replacing
@@ -40,6 +40,7 @@ class Log:
     model is evaluated on, "test" or "validation": how its figures are called."""
 
     def __init__(self, progress, folder, model, optimizer, held_out="test"):
+        self.kept = progress and progress["step"]  # of the last checkpoint; None: there is none
         progress = progress or {"step": 0, "epoch": {}, "window": {}, "counts": [0, 0],
                                 "seconds": 0.0, "history": [], "trace": []}
         self.step, self.seconds = progress["step"], progress["seconds"]
@@ -69,7 +70,8 @@ class Log:
         for step, metrics, (_, images) in zip(steps, found, self.waiting, strict=True):
             for name, value in metrics.items():
                 if not np.isfinite(value).all():
-                    raise diverged(step, f"the term {name!r} of the loss became {value.flat[0]}")
+                    raise self.diverged(step, f"the term {name!r} of the loss became "
+                                              f"{value.flat[0]}")
             if step == 1:
                 self.untrained = float(metrics.get("loss", 0))
             self.epoch.add(metrics, images)
@@ -87,11 +89,22 @@ class Log:
         -log p may begin near 0.)"""
         for name, value in test.items():
             if not math.isfinite(value):
-                raise diverged(self.step, f"the {self.held_out} figure {name!r} became {value}")
+                raise self.diverged(self.step, f"the {self.held_out} figure {name!r} became "
+                                               f"{value}")
         before, loss = self.untrained, test.get("loss", 0)
         if before is not None and loss > TOO_MUCH * (1 + abs(before)):
-            raise diverged(self.step, f"the {self.held_out} loss is {loss:.3g}, and that of the "
-                                      f"untrained model was {before:.3g}")
+            raise self.diverged(self.step, f"the {self.held_out} loss is {loss:.3g}, and that of "
+                                           f"the untrained model was {before:.3g}")
+
+    def diverged(self, step, what):
+        remedy = "train anew, with" if self.kept is None else (
+            f"go on with --resume {self.folder} and")
+        return DivergenceError(f"step {step:,}: {what}. {self.what_is_kept()}: {remedy} a "
+                               f"lower --lr")
+
+    def what_is_kept(self):
+        return "There is no checkpoint yet" if self.kept is None else (
+            f"The checkpoint of step {self.kept:,} is kept")
 
     def end_epoch(self, epoch, lr, test, save=True):
         train_means = self.look()
@@ -115,14 +128,22 @@ class Log:
         self.look()
         for name, parameter in self.model.named_parameters().items():
             if not bool(xp.isfinite(parameter.data).all()):
-                raise diverged(self.step, f"the parameter {name!r} became NaN or infinite")
+                raise self.diverged(self.step, f"the parameter {name!r} became NaN or infinite")
         seconds = self.seconds + time.monotonic() - self.started
-        checkpoint.save(self.folder / "checkpoint.npz", self.model, self.optimizer, {
-            "step": self.step, "counts": [self.epoch.images, self.window.images],
-            "seconds": seconds,
-            "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
-            "window": {n: v.tolist() for n, v in self.window.values.items()},
-            "history": self.history, "trace": self.trace})
+        path = self.folder / "checkpoint.npz"
+        try:
+            checkpoint.save(path, self.model, self.optimizer, {
+                "step": self.step, "counts": [self.epoch.images, self.window.images],
+                "seconds": seconds,
+                "epoch": {n: v.tolist() for n, v in self.epoch.values.items()},
+                "window": {n: v.tolist() for n, v in self.window.values.items()},
+                "history": self.history, "trace": self.trace})
+        except OSError as error:
+            needed = checkpoint.size(self.model, self.optimizer) / 1e6
+            why = error.strerror or in_brief(error)
+            raise CheckpointError(f"{path} ({needed:,.1f} MB): {why}. {self.what_is_kept()}: mend "
+                                  f"that, and go on with --resume {self.folder}") from None
+        self.kept = self.step
         self.write_tables()
         self.saved = time.monotonic()
 
@@ -162,11 +183,6 @@ def to_host(found):
     return [{name: next(moved) for name in metrics} for metrics in found]
 
 
-def diverged(step, what):
-    return DivergenceError(f"step {step}: {what}. The last good checkpoint is kept. Try a lower "
-                           f"--lr")
-
-
 def label(name):
     """What a metric is called on screen and in pictures."""
     return {"neg_elbo": "-ELBO", "kl": "KL", "reconstruction": "recon.", "vq": "VQ loss",
@@ -179,7 +195,8 @@ class Table:
 
     def __init__(self, columns, held_out, epochs, quiet):
         self.columns, self.epochs, self.quiet = columns, epochs, quiet
-        self.parts = ("train", held_out)
+        # Of the training, as many as fit into 80 characters; metrics.csv has all.
+        self.parts = {"train": columns[:max(1, 6 - len(columns))], held_out: columns}
         self.begun = False
 
     def short(self, means):
@@ -190,12 +207,14 @@ class Table:
             return
         if not self.begun:
             self.begun = True
-            heads = "".join(label(n).rjust(11) for n in self.columns)
-            print(f"{'':13}" + "".join(f" {p + ' ':-<{len(heads) - 1}} " for p in self.parts))
-            print(f"{'epoch':>5} {'time':>6} " + heads * len(self.parts))
+            heads = {p: "".join(label(n).rjust(11) for n in names)
+                     for p, names in self.parts.items()}
+            print(f"{'':13}" + "".join(f" {p + ' ':-<{len(h) - 1}}" for p, h in heads.items()))
+            print(f"{'epoch':>5} {'time':>6} " + "".join(heads.values()))
         minutes, seconds = divmod(int(row["seconds"]), 60)
         print(f"{row['epoch']:>5} {minutes:>3}:{seconds:02d} " + "".join(
-            f"{row[f'{p}_{n}']:11.5g}" for p in self.parts for n in self.columns), flush=True)
+            f"{row[f'{p}_{n}']:11.5g}" for p, names in self.parts.items() for n in names),
+            flush=True)
 
     def progress_bar(self, epoch, done, total):
         return progress_bar(self.quiet, total=total, initial=done, unit="step",

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..backend import to_numpy
-from ..errors import CheckpointError, RunError, printable
+from ..errors import CheckpointError, RunError, an, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
@@ -219,10 +219,11 @@ def own_vqvae(prior, recipes):
         return vqvae
     try:
         return opened(places[0])
-    except (RunError, CheckpointError):
+    except (RunError, CheckpointError) as error:
         with contextlib.suppress(RunError, CheckpointError):
             return opened(places[-1])
-        raise
+        raise type(error)(f"{prior.folder}: the VQ-VAE whose codes it models is looked for at "
+                          f"{places[0]}, but {error}") from None
 
 
 def open_vqvae(folder, recipes, kind):
@@ -230,7 +231,7 @@ def open_vqvae(folder, recipes, kind):
     one of other images."""
     run = read(folder)
     if run.flags.model != "vqvae":
-        raise RunError(f"--codes {folder}: that run is a {run.flags.model}, which has no codes; "
+        raise RunError(f"--codes {folder}: that run is {an(run.flags.model)}, which has no codes; "
                        f"name the run of a VQ-VAE, trained with python {script_of(kind)} --model "
                        f"vqvae")
     if run.kind != kind:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import DataError, in_brief
-from .files import replacing
+from .files import new_folder, replacing
 from .formats import check_sum, cifar, idx, sha256_of, unpack, unzipped
 
 TIMEOUT = 15  # seconds without a byte before a download is given up
@@ -137,20 +137,19 @@ SOURCES = {
 def download(path, urls, sha256, progress=True):
     """Fetch the first of the urls that delivers a file with this SHA-256 (None: any), to path.
     Raises MissingDataError, naming every address tried and what became of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     tried = []
-    for url in urls:
-        try:
-            with replacing(path) as out:
-                fetch(out, url, sha256, progress)
-            return
-        except (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException,
-                DataError) as error:
-            tried.append(f"{url}: {in_brief(error)}")
+    with new_folder(path.parent):
+        for url in urls:
+            try:
+                with replacing(path) as out:
+                    fetch(out, url, sha256, progress)
+                return
+            except (urllib.error.URLError, ConnectionError, TimeoutError,
+                    http.client.HTTPException, DataError) as error:
+                tried.append(f"{url}: {in_brief(error)}")
     raise MissingDataError(
         f"{path} is not there, and could not be downloaded:\n  " + "\n  ".join(tried) +
-        "\nPut the file there yourself, name its folder with --data-dir or $SCRATCHNET_DATA, "
-        "or use --dataset synthetic, which needs no file")
+        "\nPut the file there yourself, or name its folder with --data-dir or $SCRATCHNET_DATA")
 
 
 def fetch(out, url, sha256, progress):

@@ -12,7 +12,7 @@ from ..optim import SCHEDULES
 from ..training import evaluate, generator, step
 from . import data
 from .console import stop_signals
-from .log import Log, Table, diverged
+from .log import Log, Table
 
 SAVE_EVERY = 60       # seconds between checkpoints within an epoch
 LOOK_EVERY = 50       # steps between looks at the losses: on a GPU each look waits for it
@@ -31,8 +31,8 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     of the untrained model; the checkpoint is then the last good one.
     """
     keep_memory()
-    per_epoch = math.ceil(len(dataset.train_images) / flags.batch_size)
-    total = flags.steps or flags.epochs * per_epoch
+    per_epoch = steps_per_epoch(dataset, flags)
+    total = total_steps(dataset, flags)
     epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
     log = Log(progress, folder and Path(folder), model, optimizer, dataset.held_out)
@@ -59,6 +59,14 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
                 lr = lr_at(log.step - 1)  # of the last step, which may lie before a resume
                 table.row(log.end_epoch(epoch + 1, lr, test, save=group.rank == 0))
         return log, stop_asked()
+
+
+def steps_per_epoch(dataset, flags):
+    return math.ceil(len(dataset.train_images) / flags.batch_size)
+
+
+def total_steps(dataset, flags):
+    return flags.steps or flags.epochs * steps_per_epoch(dataset, flags)
 
 
 def batches(dataset, flags, epoch, start, end):
@@ -99,4 +107,4 @@ def diverging(log):
             yield
         except FloatingPointError as error:
             log.look()
-            raise diverged(log.step + 1, str(error)) from None
+            raise log.diverged(log.step + 1, str(error)) from None
