@@ -24,7 +24,7 @@ def build_parser():
     parser = argparse.ArgumentParser(prog="explore.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", metavar="RUN", help="a run, or a folder of runs")
-    parser.add_argument("--port", type=int, default=8000, help="on 127.0.0.1; if another program "
+    parser.add_argument("--port", type=port, default=8000, help="on 127.0.0.1; if another program "
                         "has it, the next that is free (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
     parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy")
@@ -32,6 +32,13 @@ def build_parser():
     parser.add_argument("--pyodide", metavar="DIR", help="with --build: a Pyodide with NumPy, put "
                         "into the site; without it the page loads Pyodide's own distribution")
     return parser
+
+
+def port(text):
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is none from 1 to 65535")
+    return number
 
 
 def main(argv):

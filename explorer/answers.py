@@ -10,6 +10,7 @@ is {"error": ...}, one sentence; so is whatever else happens.
 
 import base64
 import inspect
+import math
 
 import numpy as np
 
@@ -56,6 +57,8 @@ def parts(runs, name, request):
             yield as_json(part)
     except UserError as error:
         yield {"error": str(error)}
+    except ImportError as error:
+        yield {"error": f"{name}: {error}; install it with pip install -r requirements.txt"}
     except Exception as error:  # the page shows a sentence, never a traceback
         yield {"error": f"{name}: {type(error).__name__}: {error}"}
 
@@ -69,7 +72,9 @@ def as_json(value):
     if isinstance(value, Tensor):
         value = value.data
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number, and a page could not read the others
     if hasattr(value, "dtype"):
         array = np.ascontiguousarray(to_numpy(value))
         if array.dtype in (np.float64, np.int64, bool):  # what a page has arrays for

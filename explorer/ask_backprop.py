@@ -219,6 +219,8 @@ def called(name, given, options):
         raise ValueError("detach takes one leaf, or what is computed from leaves")
     if name == "softmax_cross_entropy" and len(given) == 2 and isinstance(given[1], Tensor):
         given = [given[0], whole(given[1].data)]  # classes are indices: nothing to derive by
+    if given and not any(isinstance(part, Tensor) for part in given):
+        given[0] = Tensor(np.float64(given[0]))  # exp(1), in float64 as the leaves
     return FUNCTIONS[name](*given, **options)
 
 
@@ -295,9 +297,8 @@ def loss_of(runs, name, image, label):
     run = runs.of(name, "loss")
     images, labels, title = runs.test_images(name)
     image = integer("image", image, 0, len(images) - 1)
-    label = labels[image] if label is None else label
-    label = integer("label", int(label), 0, max(0, run.model.num_classes - 1)) \
-        if run.model.num_classes else 0
+    label = int(labels[image]) if label is None else label
+    label = integer("label", label, 0, run.model.num_classes - 1) if run.model.num_classes else 0
     x = grid_of(runs, name, image)
     noise = generator(0, "evaluation").standard_normal((1, run.model.noise_dim), dtype=np.float32)
     return run.model, x, noise, classes(run.model, np.array([label])), title

@@ -6,6 +6,7 @@ token of its address; in a browser it runs where the engine does, in the page's 
 import importlib
 import re
 import sys
+import threading
 
 from exercises.check import KINDS, check
 from exercises.check import exercises as all_exercises
@@ -13,11 +14,11 @@ from exercises.solution import library, solved
 
 from .answers import Wrong, asked, integer
 from .cells import run_in
-from .sessions import Session, Sessions
+from .sessions import MOST, Session, Sessions
 
 IN_BROWSER = sys.platform == "emscripten"
 SECONDS = {"cell": 60, "exercise": 10}  # in a browser the page itself counts them
-SESSIONS = Sessions()
+SESSIONS, CHECKS = Sessions(), threading.BoundedSemaphore(MOST)
 NAMES = {}  # {session: its names}, in a browser
 
 
@@ -70,11 +71,12 @@ def check_exercise(runs, number, source, failed=0):
 
 
 def checked_apart(number, source):
-    session = Session()
-    try:
-        return session.ask({"exercise": number, "source": source}, SECONDS["exercise"])
-    finally:
-        session.end()
+    with CHECKS:
+        session = Session()
+        try:
+            return session.ask({"exercise": number, "source": source}, SECONDS["exercise"])
+        finally:
+            session.end()
 
 
 @asked

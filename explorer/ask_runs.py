@@ -43,8 +43,10 @@ def described(name, folder):
                 "flags": {n: flag(v) for n, v in vars(run.flags).items() if n not in NO_FLAGS},
                 "units": units(run), "figures": figures(folder, rows), "columns": columns(rows),
                 "pictures": sorted(pictures(folder))}
-    except (UserError, OSError) as error:
+    except UserError as error:
         return {"name": name, "error": str(error)}
+    except Exception as error:  # of a run that somebody has changed; the others are shown
+        return {"name": name, "error": f"{type(error).__name__}: {error}"}
 
 
 def units(run):
@@ -112,7 +114,7 @@ def figures(folder, rows):
 def curves(runs, run, column):
     """One column of a run's metrics.csv over its steps: {"steps", "values", "epochs"}."""
     rows = metrics(Path(folder_of(runs, run)))
-    if rows and column not in columns(rows):
+    if rows and (not isinstance(column, str) or column not in columns(rows)):
         raise Wrong(f"column: {str(column)[:40]!r} is none of {', '.join(columns(rows))}")
     rows = [row for row in rows if math.isfinite(row.get(column, math.nan))]
     rows = rows[::max(1, len(rows) // ROWS)]
@@ -127,8 +129,8 @@ def picture(runs, run, name):
     path = there.get(name) if isinstance(name, str) else None
     if path is None:
         raise Wrong(f"picture: {str(name)[:60]!r} is none of {', '.join(sorted(there)) or 'none'}")
-    with reading(path, "PNG picture", "draw it again, with generate.py"):
-        content = path.read_bytes()
+    with reading(path, "PNG picture", "draw it again, with generate.py"), open(path, "rb") as file:
+        content = file.read(LARGEST + 1)
     if not content.startswith(PNG) or len(content) > LARGEST:
         raise Wrong(f"picture: {name} is no PNG of at most {LARGEST >> 20} MB")
     return {"png": base64.b64encode(content).decode()}

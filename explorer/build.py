@@ -38,18 +38,19 @@ def build(folder, runs, pyodide=None):
         raise UserError(f"--build {folder}: there is something else in it; name an empty folder")
     if pyodide and not (pyodide / "pyodide.js").is_file():
         raise UserError(f"--pyodide {pyodide}: there is no pyodide.js")
+    book = Book()
+    pages = {address: book.page(address) for address in book.pages}  # before anything is written
     shutil.copytree(HERE / "page", folder / "page", dirs_exist_ok=True)
     where, hashes = PYODIDE, HASHES
     if pyodide:
         where = "pyodide/"
-        shutil.copytree(pyodide, folder / where, dirs_exist_ok=True)
+        if pyodide.resolve() != (folder / where).resolve():
+            shutil.copytree(pyodide, folder / where, dirs_exist_ok=True)
         hashes = {"pyodide.js": hashlib.sha256((pyodide / "pyodide.js").read_bytes()).hexdigest()}
     write(folder / "site.json", json.dumps({"pyodide": where, "hashes": hashes}))
     policy = POLICY.format("" if pyodide else f" {PYODIDE.partition('/pyodide/')[0]}")
     write(folder / "index.html", as_static((HERE / "page" / "index.html").read_text(), policy))
-    book = Book()
-    for address in book.pages:
-        found = book.page(address)
+    for address, found in pages.items():
         write(folder / "book" / address,
               found if isinstance(found, bytes) else as_static(found, policy))
     opened = {}
@@ -90,7 +91,8 @@ def engine(runs, kinds):
             for path in sorted(ROOT.glob(pattern)):
                 archive.write(path, path.relative_to(ROOT))
         for name, run in runs.items():
-            for file in ("config.json", "evaluation.json", "metrics.csv"):
+            archive.writestr(f"runs/{name}/config.json", told_of(Path(run) / "config.json"))
+            for file in ("evaluation.json", "metrics.csv"):
                 if (Path(run) / file).is_file():
                     archive.write(Path(run) / file, f"runs/{name}/{file}")
         archive.writestr("examples.json", json.dumps(kinds))
@@ -98,6 +100,16 @@ def engine(runs, kinds):
         np.save(glyphs, np.uint8(np.rint(255 * synthetic._glyphs())))
         archive.writestr("glyphs.npy", glyphs.getvalue())
     return found.getvalue()
+
+
+def told_of(config):
+    """A run's config.json, of whose paths the last parts alone: where the images of its maker lie
+    is nobody's concern, and a prior finds its VQ-VAE beside it."""
+    found = json.loads(config.read_text(encoding="utf-8"))
+    flags = found["flags"]
+    flags |= {name: Path(flags[name]).name for name in ("images", "test", "codes")
+              if flags.get(name)}
+    return json.dumps(found)
 
 
 def packed(arrays):

@@ -10,6 +10,7 @@ import json
 import os
 import queue
 import re
+import signal
 import sys
 import threading
 import traceback
@@ -17,6 +18,8 @@ import traceback
 from scratchnet.runs import figures
 
 LONGEST = 100_000  # characters that a cell prints
+MOST = 40  # pictures that it shows
+AFTER_ALL = 70  # seconds to the end, where nobody is left to stop what holds Python's lock
 FLOAT = re.compile(r"[+-]?(?:\d*\.(\d+)|\d+\.|\d+(?=[eE]))(?:[eE][+-]?(\d+))?|[+-]?\d+")
 
 
@@ -35,7 +38,8 @@ def run_in(names, code, want=None):
     expression is printed. {"printed", "figures": of show(); if it raised: "raised": the exception's
     last line, "line"; given what the book prints: "same"}."""
     printed, shown, found = Printed(), [], {}
-    figures.shown_by = lambda picture, title: shown.append({"picture": picture, "title": title})
+    figures.shown_by = lambda picture, title: len(shown) < MOST and shown.append(
+        {"picture": picture, "title": title})
     try:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             sys.displayhook = sys.__displayhook__
@@ -84,6 +88,8 @@ def near(want, got):
 
 def serve():
     """Answer each line of stdin, until it ends: then, whatever runs, this process ends, too."""
+    import faulthandler
+
     from .answers import as_json
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints past Python is no answer
@@ -92,17 +98,23 @@ def serve():
     def read():
         for line in os.fdopen(os.dup(0), encoding="utf-8"):
             lines.put(json.loads(line))
+        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # what cells began, too
         os._exit(0)
     threading.Thread(target=read, daemon=True).start()
-    sys.stdin = io.StringIO()
     while True:
-        request = lines.get()
+        request, mine = lines.get(), os.getpid()
+        sys.stdin = io.StringIO()
+        faulthandler.dump_traceback_later(AFTER_ALL, exit=True, file=sys.__stderr__)
         if "exercise" in request:
             from exercises import check
             found = check(request["exercise"], request["source"])
         else:
             found = run_in(names, request["code"], request["want"])
+        if os.getpid() != mine:  # a cell has forked, and this is the copy
+            os._exit(0)
         print(json.dumps(as_json(found)), file=answers, flush=True)
+        faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from scratchnet.runs import data, open_run
 from scratchnet.runs.run import grids_of
 from scratchnet.runs.run import read as read_run
 
-from .answers import Wrong, asked, numbers
+from .answers import Wrong, asked, integer, numbers
 
 EXAMPLES = 500  # test images at hand
 
@@ -106,14 +106,17 @@ def files_of(name):
 
 
 def found_in(folders):
-    """{name: folder} of the runs in these folders, each a run itself or a folder of runs."""
-    found = {}
+    """{name: folder} of the runs in these folders, each a run itself or a folder of runs. One that
+    is named twice is there once."""
+    found, seen = {}, set()
     for folder in map(Path, folders):
         here = [folder] if (folder / "config.json").exists() else sorted(
             path for path in folder.iterdir() if (path / "config.json").exists()) \
             if folder.is_dir() else []
         for path in here:
-            found[unused(path.name, found)] = path
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                found[unused(path.resolve().name, found)] = path
     return found
 
 
@@ -164,8 +167,9 @@ def about(runs, run):
 @asked
 def examples(runs, run, first=0, count=40):
     """Test images, (n, H, W, C) bytes, and their labels."""
+    first, count = integer("first", first, 0, 10 ** 9), integer("count", count, 1, 200)
     images, labels, title = runs.test_images(run)
-    part = slice(first, first + min(count, 200))
+    part = slice(first, first + count)
     return {"images": images[part], "labels": np.asarray(labels[part]), "title": title}
 
 

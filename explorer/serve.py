@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import secrets
 import socket
 import threading
@@ -32,12 +33,12 @@ def application(runs, port, token):
     """The WSGI application. One answer, or part of a stream, is computed at a time."""
     app, turn, room = bottle.Bottle(), threading.Lock(), threading.BoundedSemaphore(AT_WORK)
     book = Book()
-    hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+    hosts = {host + f":{port}" * (port != 80) for host in ("127.0.0.1", "localhost")}
 
     @app.hook("before_request")
     def refuse():
-        origin = bottle.request.headers.get("Origin")
-        if bottle.request.headers.get("Host") not in hosts:
+        origin = bottle.request.environ.get("HTTP_ORIGIN")
+        if bottle.request.environ.get("HTTP_HOST") not in hosts:
             raise refused(403, "this page is served to this computer alone, as 127.0.0.1")
         if origin is not None and origin.partition("://")[2] not in hosts:
             raise refused(403, "another page must not ask this one")
@@ -68,7 +69,7 @@ def application(runs, port, token):
         try:
             found = rendered(address)
         except UserError as error:
-            raise refused(501, str(error)) from None
+            raise bottle.HTTPResponse(str(error), 501, {"Content-Type": "text/plain"}) from None
         if isinstance(found, bytes):
             bottle.response.content_type = "image/png"
             return found
@@ -80,9 +81,12 @@ def application(runs, port, token):
 
     def request_of(name):
         if name in RUNS_CODE and not secrets.compare_digest(
-                bottle.request.headers.get("X-Token", "").encode(), token.encode()):
+                bottle.request.environ.get("HTTP_X_TOKEN", "").encode(), token.encode()):
             raise refused(403, "to run code the address must be the one that explore.py printed")
-        length = bottle.request.content_length or 0
+        length = bottle.request.environ.get("CONTENT_LENGTH") or "0"
+        if not re.fullmatch(r"\d{1,18}", length) or bottle.request.chunked:
+            raise refused(411, "a request says how many bytes it has, by Content-Length")
+        length = int(length)
         if length > LARGEST:  # who still sends would not read the refusal
             bottle.request.environ["wsgi.input"].read(min(length, 8 * LARGEST))
             raise refused(413, f"a request has at most {LARGEST:,} bytes")
@@ -122,12 +126,12 @@ def application(runs, port, token):
         for part in worked(name, request):
             yield f"data: {json.dumps(part)}\n\n"
 
-    @app.error(404)
     def nothing(error):
         bottle.response.content_type = "application/json"
-        return json.dumps({"error": f"there is nothing at {bottle.request.path[:80]}"})
+        return json.dumps({"error": f"there is nothing at {bottle.request.path[:80]}"
+                           if error.status_code in (404, 405) else error.status_line})
 
-    app.error(405)(nothing)
+    app.default_error_handler = nothing
     return app
 
 
@@ -145,6 +149,8 @@ class Server(ThreadingMixIn, WSGIServer):
 
 
 class Quiet(WSGIRequestHandler):
+    timeout = 30  # seconds in which nobody sends, or reads what is sent
+
     def log_message(self, *args):
         pass
 
@@ -152,7 +158,8 @@ class Quiet(WSGIRequestHandler):
 def listening(runs, first=8000, token=None):
     """(the server, its address with the token), not yet at work."""
     token = token or secrets.token_urlsafe(12)
-    for port in range(first, first + 50):
+    last = min(first + 49, 65535)
+    for port in range(first, last + 1):
         with socket.socket() as free:
             if free.connect_ex(("127.0.0.1", port)) == 0:
                 continue  # somebody answers there
@@ -162,7 +169,7 @@ def listening(runs, first=8000, token=None):
             continue
         server.set_app(application(runs, port, token))
         return server, f"http://127.0.0.1:{port}/?token={token}"
-    raise UserError(f"--port: none of {first} to {first + 49} is free; name another")
+    raise UserError(f"--port: none of {first} to {last} is free; name another")
 
 
 def serve(folders, port, browser, places=()):

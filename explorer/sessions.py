@@ -1,8 +1,10 @@
 """Code that the page has run, in processes of its own: a time limit, and an end."""
 
+import atexit
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +27,7 @@ class Session:
             [sys.executable, "-m", "explorer.cells"], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, encoding="utf-8",
             start_new_session=True, env=os.environ | {"MPLBACKEND": "agg", "PYTHONUTF8": "1"})
+        atexit.register(self.end)
         self.turn = threading.Lock()
         self.used, self.idle = time.monotonic(), threading.Timer(0, print)
         self.rest()
@@ -39,19 +42,26 @@ class Session:
         return self.process.poll() is None
 
     def end(self):
-        """Stop it, whatever it does."""
+        """Stop it, whatever it does, and the processes that it began."""
+        atexit.unregister(self.end)
         self.idle.cancel()
-        self.process.kill()
+        self.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             with contextlib.suppress(OSError):
                 pipe.close()
 
+    def kill(self):
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+
     def ask(self, request, seconds):
         """The answer. Raises Wrong if there is none, in time or at all; then the session ended."""
         with self.turn:
             self.idle.cancel()
-            late, begun = threading.Timer(seconds, self.process.kill), time.monotonic()
+            late, begun = threading.Timer(seconds, self.kill), time.monotonic()
             late.start()
             try:
                 self.process.stdin.write(json.dumps(request) + "\n")

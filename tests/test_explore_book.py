@@ -2,8 +2,10 @@
 sessions.py, ask_book.py."""
 
 import importlib.util
+import os
 import posixpath
 import re
+import subprocess
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -199,8 +201,8 @@ def test_a_session_is_a_python_of_its_own(ask):
 def test_sessions_have_limits(ask, monkeypatch):
     monkeypatch.setitem(ask_book.SECONDS, "cell", 1)
     assert ask("a", "while True: pass") == {"error": "it was stopped after 1 s"}
-    assert ask("a", "import os; os._exit(3)")["error"].startswith("its Python ended")
     monkeypatch.setitem(ask_book.SECONDS, "cell", 60)
+    assert ask("a", "import os; os._exit(3)")["error"].startswith("its Python ended")
     monkeypatch.setattr(sessions, "MOST", 2)
     for name in "abc":
         assert ask(name, "1")["new"]
@@ -219,6 +221,17 @@ def test_a_reset_stops_what_runs(ask):
     begun = time.monotonic()
     assert "ended" in ask("a", "import time; time.sleep(30)")["error"]
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork here")
+def test_what_a_cell_began_ends_with_its_session(ask):
+    """A copy of the process gives no second answer; nothing is left over."""
+    found = ask("forks", "import os, subprocess\npid = os.fork()\npid > 0\n"
+                         "subprocess.Popen(['sleep', '300']).pid")["printed"].split()
+    assert found[0] == "True" and ask("forks", "'next'")["printed"] == "'next'\n"
+    answer(RUNS, "end_session", {"session": "forks"})
+    state = subprocess.run(["ps", "-o", "stat=", "-p", found[1]], capture_output=True, text=True)
+    assert not state.stdout or state.stdout.startswith("Z")
 
 
 def test_an_idle_session_ends(ask, monkeypatch):

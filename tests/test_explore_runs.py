@@ -75,6 +75,7 @@ def test_pictures_by_name_alone(runs, tmp_path):
 @pytest.mark.parametrize("name, request_, says", [
     ("curves", {"run": "b", "column": "nothing"}, "is none of train_kl"),
     ("curves", {"run": "../a", "column": "x"}, "run: '../a' is none of"),
+    ("curves", {"run": "b", "column": ["x"]}, "is none of train_kl"),
     ("picture", {"run": None, "name": "samples.png"}, "is none of"),
     ("picture", {"run": "b", "name": "samples.png"}, "is none of none")])
 def test_wrong_requests(runs, name, request_, says):
@@ -86,3 +87,20 @@ def test_a_damaged_file_is_said_and_the_others_are_shown(runs):
     (Path(runs.folders["a"]) / "evaluation.json").write_text("[]")
     a, b, _ = answer(runs, "compare", {})["runs"]
     assert "evaluation.json is damaged" in a["error"] and "metrics.csv is damaged" in b["error"]
+
+
+def test_a_run_that_somebody_changed_takes_no_other_with_it(runs):
+    """Every answer is JSON that a browser reads: it has no NaN."""
+    config = Path(runs.folders["a"]) / "config.json"
+    found = json.loads(config.read_text())
+    found["flags"]["model"] = [1]
+    config.write_text(json.dumps(found))
+    (Path(runs.folders["b"]) / "metrics.csv").write_text("epoch,step,test_kl\nnan,10,7\n")
+    a, b, _ = answer(runs, "compare", {})["runs"]
+    assert "error" in a and b["done"] is None
+    json.dumps(answer(runs, "curves", {"run": "b", "column": "test_kl"}), allow_nan=False)
+
+
+def test_a_run_that_is_named_twice_is_there_once(runs):
+    folder = Path(runs.folders["a"])
+    assert list(found_in([folder, folder.parent / "x" / ".." / folder.name])) == ["a"]

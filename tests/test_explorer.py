@@ -15,6 +15,7 @@ import pytest
 
 from explorer import ask_all  # noqa: F401 - what can be asked
 from explorer.answers import ASKED, answer, asked
+from explorer.ask_vae import frame
 from explorer.runs import Runs, found_in
 from models import RECIPES
 from scratchnet import losses, no_grad
@@ -95,6 +96,29 @@ def test_decode_and_encode_are_the_models(server, runs):
     plane = ask(server, "plane", {"run": "vae-mnist"})[1]
     assert array(plane["at"]).shape == (12, 20)
     np.testing.assert_allclose(array(plane["at"])[3], array(found["at"]), atol=1e-4)
+
+
+def test_the_axes_of_a_frame_are_the_same_on_every_computer(runs):
+    """The largest part of each is above 0: an address says the same point everywhere."""
+    axes = frame(runs, "vae-mnist")[1]
+    assert (axes[np.arange(20), np.abs(axes).argmax(axis=1)] > 0).all()
+    np.testing.assert_allclose(axes @ axes.T, np.eye(20), atol=1e-5)
+
+
+@pytest.mark.parametrize("request_", [{"first": -1}, {"first": "a"}, {"count": 0}, {"count": 201},
+                                      {"count": None}, {"first": 1.5}])
+def test_wrong_requests_of_examples(runs, request_):
+    found = answer(runs, "examples", {"run": "vae2-mnist", **request_})
+    assert "needs a whole number" in found["error"]
+
+
+def test_a_site_tells_no_paths_of_its_maker(tmp_path):
+    from explorer.build import told_of
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"flags": {"images": "/home/me/photos", "test": None,
+                                            "codes": "/home/me/runs/vqvae", "seed": 0}}))
+    assert json.loads(told_of(config))["flags"] == {"images": "photos", "test": None,
+                                                    "codes": "vqvae", "seed": 0}
 
 
 def test_an_example_brings_its_class_and_a_path_is_its_points(server):
@@ -187,6 +211,30 @@ def test_a_thousand_malformed_requests(server):
 def test_a_request_that_is_too_large(server):
     status, found = ask(server, "decode", b"[" + b"1," * (1 << 20) + b"1]")
     assert status == 413 and "at most" in found["error"]
+
+
+@pytest.mark.parametrize("headers", [
+    "Content-Length: many", "Content-Length: -1", "Transfer-Encoding: chunked"])
+def test_a_request_says_its_size(server, headers):
+    with socket.create_connection(("127.0.0.1", server[0])) as tab:
+        tab.sendall(f"POST /ask/runs HTTP/1.1\r\nHost: 127.0.0.1:{server[0]}\r\n{headers}\r\n\r\n"
+                    .encode())
+        reply = tab.makefile("rb").read()
+    assert reply.split()[1] == b"411" and b"Content-Length" in json.loads(
+        reply.partition(b"\r\n\r\n")[2])["error"].encode()
+
+
+def test_headers_that_are_no_text(server):
+    status, found = ask(server, "run_cell", {}, **{"X-Token": b"\xff"})
+    assert status == 403 and "error" in found
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536", "x"])
+def test_a_port_that_is_none(port, capsys):
+    import explore
+    with pytest.raises(SystemExit) as stopped:
+        explore.main(["--port", port])
+    assert stopped.value.code == 2 and "--port" in capsys.readouterr().err
 
 
 def test_fifty_at_once(server):

@@ -20,7 +20,7 @@ const EXAMPLES = [
 
 export async function show(root, { runs, values, set, say, fail }) {
   const able = runs.filter((run) => !run.error), given = make("div", { class: "form" }), place = make("div"), hint = make("p", { class: "soft" });
-  let expression = values.expression || EXAMPLES[0][0], texts = fromAddress(values.leaves) || EXAMPLES[0][1], end = () => {};
+  let expression = values.expression || EXAMPLES[0][0], texts = fromAddress(values.leaves) || EXAMPLES[0][1], end = () => {}, asks = 0;
   root.append(make("h1", {}, "Backprop: the tape, forward and back"),
     make("p", {}, "Each row is an operation that the engine recorded. Step forward, and its value appears; step back, and it hands its gradient to what it was made of."),
     make("div", { class: "row" }, choice("tape of", [["", "an expression"], ...able.map((run) => [run.name, `the loss of ${run.name}`])], values.run || "", (run) => {
@@ -34,9 +34,11 @@ export async function show(root, { runs, values, set, say, fail }) {
     const fields = make("div", { class: "row" }), functions = make("p", { class: "soft" });
     async function read(step) {
       expression = field.value;
+      const mine = asks += 1;
       set({ expression, leaves: JSON.stringify(texts), step });
       hint.textContent = (EXAMPLES.find(([words]) => words === expression) || [])[2] || "";
       const found = await call("expression_leaves", { expression });
+      if (mine !== asks) return;
       functions.textContent = `Functions: ${found.functions.join(", ")}. Operators: + - * / ** @.`;
       fields.replaceChildren(...found.leaves.map((name) => {
         const value = make("input", { type: "text", value: texts[name] || "", size: 12, onchange: () => { texts = { ...texts, [name]: value.value }; again(); } });
@@ -44,7 +46,9 @@ export async function show(root, { runs, values, set, say, fail }) {
       }));
       const leaves = Object.fromEntries(found.leaves.map((name) => [name, texts[name] || (texts[name] = "1")]));
       set({ leaves: JSON.stringify(leaves) });
-      tape(await call("tape", { expression, leaves }), true);
+      const told = await call("tape", { expression, leaves });
+      if (mine !== asks) return;
+      tape(told, true);
       say("");
     }
     const again = () => read().catch(fail);
@@ -62,10 +66,13 @@ export async function show(root, { runs, values, set, say, fail }) {
   }
 
   async function ofRun() {
-    const { images } = await call("examples", { run: values.run, count: 12 });
+    const mine = asks += 1, { images } = await call("examples", { run: values.run, count: 12 });
+    if (mine !== asks) return;
     const read = async (image) => {
+      const mine = asks += 1;
       say("Recording the tape...");
       const found = await call("loss_tape", { run: values.run, image });
+      if (mine !== asks) return;
       set({ image });
       tape(found, false);
       say("");
@@ -131,7 +138,7 @@ function differences(found) {
 function stepper(found, small, first, onstep) {
   const { rows, back } = found, ops = rows.map((row, k) => k).filter((k) => rows[k].op !== "leaf");
   const total = 2 * ops.length + 1, last = rows.length - 1;
-  let step = Math.min(first, total), playing = null;
+  let step = Math.trunc(Math.max(0, Math.min(first, total))), playing = null;
   const lines = rows.map((row) => line(row));
   const arrows = make("div", { class: "arrows" });
   const list = make("ol", { class: "tape", tabindex: 0, "aria-label": "the tape; arrow keys step" }, lines.map((one) => one.element));

@@ -47,11 +47,13 @@ export function stream(name, args, part, done = () => {}, failed = (error) => { 
     const number = ask(name, args, (found) => {
       try { part(checked(found)); } catch (error) { failed(error); }
     }, done);
-    return () => worker.postMessage({ end: number });
+    return () => { if (asked.has(number)) worker.postMessage({ end: number }); };
   }
   const stop = new AbortController();
   (async () => {
-    const reader = (await post("stream", name, args, stop.signal)).body
+    const reply = await post("stream", name, args, stop.signal);
+    if (!reply.ok) return void checked(await reply.json());  // refused: an error
+    const reader = reply.body
       .pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (;;) {
@@ -99,7 +101,7 @@ function withArrays(value) {
 // ---------------------------------------------------------------- the worker
 
 const asked = new Map();
-let worker, started, number = 0;
+let worker, started, stopped = () => {}, number = 0;
 
 function ask(name, args, part, done) {
   asked.set(number += 1, { part, done });
@@ -111,6 +113,7 @@ function ask(name, args, part, done) {
 export function endWorker(why) {
   if (worker) worker.terminate();
   worker = started = undefined;
+  stopped(new Error(why));
   for (const { part, done } of asked.values()) { part({ error: why }); if (done) done(); }
   asked.clear();
 }
@@ -118,14 +121,18 @@ export function endWorker(why) {
 // Start the worker, unless it is; progress(words, share from 0 to 1). Over HTTP there is none.
 export function start(progress) {
   if (overHttp) return Promise.resolve();
-  started ||= begun(progress).catch((error) => { endWorker(error.message); throw error; });
+  if (!started) {
+    const mine = begun(progress).catch((error) => { if (started === mine) endWorker(error.message); throw error; });
+    started = mine;
+  }
   return started;
 }
 
 function begun(progress) {
   worker = new Worker(new URL("worker.js", import.meta.url));
   return new Promise((ready, failed) => {
-    worker.onerror = (event) => failed(new Error(event.message));
+    stopped = failed;
+    worker.onerror = (event) => failed(new Error(event.message || "The engine could not be started: worker.js cannot be loaded"));
     worker.onmessage = ({ data }) => {
       if (data.ready) return ready();
       if (data.failed) return failed(new Error(data.failed));

@@ -6,14 +6,21 @@ import { editor, make } from "./tools.js";
 
 const WORDS = { passed: "✓ right", failed: "✗ not right yet", unwritten: "not written yet" };
 
+function written() {
+  try {
+    return JSON.parse(kept("exercises") || "{}") || {};
+  } catch { return {}; }
+}
+
 export async function show(root, { values, set, say, fail }) {
   const { exercises, chapters, kinds } = await call("exercises");
-  const states = JSON.parse(kept("exercises") || "{}");  // {number: {text, failed, passed}}
+  let states = written();  // {number: {text, failed, passed}}
   const list = make("nav", { class: "exercises", "aria-label": "exercises" }), place = make("div");
   root.append(make("h1", {}, "Exercises"), make("p", {}, "Write the missing lines of the book's formulas. A check tells what is wrong, and where."),
     make("div", { class: "beside" }, list, place));
 
   function keep(number, changed) {
+    states = written();  // another window may have changed it
     states[number] = { failed: 0, ...states[number], ...changed };
     kept("exercises", JSON.stringify(states));
     drawList();

@@ -15,7 +15,7 @@ const PANELS = {
 };
 
 const main = document.getElementById("main"), state = document.getElementById("state");
-let runs = [], leave = () => {}, shown = "";
+let runs = [], leave = () => {}, shown = "", rounds = 0;
 
 export function say(words, bad = false) {
   state.textContent = words;
@@ -35,9 +35,10 @@ function write(name, values) {
   history.replaceState(null, "", shown);
 }
 
+// A panel that comes late, when another is already wanted, draws into what nobody sees, and is left.
 async function show() {
   if (location.hash === shown && shown) return;
-  const [name, values] = read();
+  const [name, values] = read(), mine = rounds += 1, here = () => mine === rounds;
   shown = location.hash;
   leave();
   leave = () => {};
@@ -45,22 +46,23 @@ async function show() {
     if (tab.hash === `#${name}`) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
-  say("");
-  const root = make("div");
+  const root = make("div"), now = (work) => (...args) => { if (here()) work(...args); };
   main.replaceChildren(root);
-  document.title = PANELS[name] ? `${PANELS[name][0]}: scratchnet` : "scratchnet: VAE, VQ-VAE and PixelCNN, to touch";
-  const set = (changed) => {
-    Object.assign(values, changed);
-    if (root.isConnected) write(name, values);
-  };
+  const known = Object.hasOwn(PANELS, name);
+  document.title = known ? `${PANELS[name][0]}: scratchnet` : "scratchnet: VAE, VQ-VAE and PixelCNN, to touch";
+  if (!known) root.append(welcome());  // to be read while the engine starts
   try {
+    await ready;
+    now(say)("");
     ({ runs } = await call("runs"));  // another may have begun
-    if (!PANELS[name]) return void root.append(welcome());
+    if (!known) return void root.replaceChildren(welcome());
     const panel = await PANELS[name][1]();
-    const end = await panel.show(root, { runs, values, set, say, fail: (error) => root.isConnected && fail(error) });
-    if (root.isConnected) leave = end || leave;
-    else if (end) end();  // it was left before it was there
-  } catch (error) { if (root.isConnected) fail(error); }
+    if (!here()) return;
+    const set = (changed) => { Object.assign(values, changed); now(write)(name, values); };
+    const end = await panel.show(root, { runs, values, set, say: now(say), fail: now(fail) });
+    if (here()) leave = end || leave;
+    else end?.();  // it was left before it was there
+  } catch (error) { now(fail)(error); }
 }
 
 function welcome() {
@@ -76,9 +78,9 @@ function welcome() {
 }
 
 document.getElementById("tabs").append(...Object.entries(PANELS).map(([name, [title]]) => make("a", { href: `#${name}` }, title)));
-addEventListener("hashchange", show);
-if (!PANELS[read()[0]]) main.replaceChildren(welcome());  // to be read meanwhile
 const bar = make("progress", { max: 1, value: 0.02, "aria-label": "how far it is" });
 state.replaceChildren("Starting the engine: ", bar);
-start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); })
-  .then(show).catch(fail);
+const ready = start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); });
+ready.catch(fail);
+addEventListener("hashchange", show);
+show();

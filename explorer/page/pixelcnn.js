@@ -3,7 +3,7 @@
 
 import { call, stream } from "./engine.js";
 import { bars, colour, grid, legend, pad, padButtons, paintHeat, patch } from "./grids.js";
-import { choice, latest, make, paint, settled, slider, strip } from "./tools.js";
+import { anew, choice, latest, make, paint, settled, slider, strip } from "./tools.js";
 
 const COUNT = 6;  // completions at once
 const COLOURS = ["red", "green", "blue"];
@@ -22,14 +22,16 @@ export async function show(root, { runs, values, set, fail }) {
   let leave = () => {};
   async function open(name) {
     leave();
-    leave = await panel(place, name, values, set, fail);
+    leave = () => {};
+    const [root, now, here] = anew(place), left = await panel(root, name, values, now(set), now(fail));
+    if (here()) leave = left; else left();
   }
   root.append(make("p", {}, choice("run", names.map((run) => [run.name, `${run.name}: ${run.title}`]), first.name, (name) => {
     set({ run: name, image: undefined, drawing: undefined, keep: undefined, at: undefined, label: undefined, pick: undefined });
     open(name).catch(fail);
   })), place);
   await open(first.name);
-  return () => leave();
+  return () => { place.replaceChildren(); leave(); };
 }
 
 async function panel(root, name, values, set, fail) {

@@ -8,7 +8,7 @@ const EVERY = 2000;  // ms between two looks at the files
 const MOST = 10;     // runs over each other
 
 export async function show(root, { values, set, fail }) {
-  let left = false, found = (await call("compare")), timer = null, drawn = "";
+  let left = false, asks = 0, found = (await call("compare")), timer = null, drawn = "", wanted = "";
   const good = () => found.runs.filter((run) => !run.error);
   if (!good().length) throw new Error("There is no run here yet: python train_mnist.py --model vae --z-dim 2");
   const model = make("div", { class: "row" }), table = make("div", { class: "wide" }), canvas = make("canvas", { class: "drawn", role: "img" });
@@ -63,8 +63,8 @@ export async function show(root, { values, set, fail }) {
     if (!all[shown]) shown = Object.keys(all).find((name) => !name.startsWith("train_")) || Object.keys(all)[0] || "";
     chooser(column, "figure", Object.entries(all), shown, (name) => { shown = name; keep(); lines().catch(fail); });
     const with_ = chosen().filter((run) => run.columns[shown]);
-    const answers = await Promise.all(with_.map((run) => call("curves", { run: run.name, column: shown })));
-    if (left) return;
+    const mine = asks += 1, answers = await Promise.all(with_.map((run) => call("curves", { run: run.name, column: shown })));
+    if (left || mine !== asks) return;
     canvas.hidden = !with_.length;
     names.replaceChildren(legend(with_.map((run) => run.name)));
     told.textContent = with_.length ? "" : chosen().length ? "No curve yet: a run writes its first point after an epoch." : "Tick a run.";
@@ -79,9 +79,10 @@ export async function show(root, { values, set, fail }) {
     if (!all.includes(which)) which = all.includes("reconstructions.png") ? "reconstructions.png" : all[0] || "";
     const with_ = chosen().filter((run) => run.pictures.includes(which));
     const state = JSON.stringify([which, with_.map((run) => [run.name, run.done])]);
+    wanted = state;
     if (state === drawn) return;
     const answers = await Promise.all(with_.map((run) => call("picture", { run: run.name, name: which })));
-    if (left) return;
+    if (left || state !== wanted) return;
     drawn = state;
     chooser(file, "picture", all, which, (name) => { which = name; keep(); images().catch(fail); });
     pictures.replaceChildren(all.length ? "" : make("p", { class: "soft" }, overHttp ?

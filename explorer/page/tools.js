@@ -48,6 +48,14 @@ export function latest(work, failed) {
   };
 }
 
+// A new, empty part of the page in the place of what it holds; here() tells whether it is still that.
+// What comes late, when another run was chosen, is for nobody.
+export function anew(place) {
+  const root = make("div"), here = () => root.parentNode === place;
+  place.replaceChildren(root);
+  return [root, (work) => (...args) => { if (here()) work(...args); }, here];
+}
+
 // Work that is done when nothing more was asked for a moment.
 export function settled(work, wait = 150) {
   let timer;

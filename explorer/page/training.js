@@ -11,9 +11,11 @@ const TRAIL = 150, JUMP = 0.5;  // pictures that a code's way is drawn for; what
 export async function show(root, { values, set, say, fail }) {
   const state = { what: "vae", lr: 0.003, beta: 1, gamma: 0.95, K: 8, codebook: "ema", moving: "yes", seed: 0, pace: 5 };
   for (const name of Object.keys(state)) {
-    if (values[name] !== undefined) state[name] = typeof state[name] === "number" ? Number(values[name]) : values[name];
+    if (typeof state[name] === "string") state[name] = values[name] ?? state[name];
+    else if (Number.isFinite(Number(values[name] ?? NaN))) state[name] = Number(values[name]);
   }
-  let training = null, last = 0, running = false, view, loss, left = false;
+  if (!["vae", "codebook"].includes(state.what)) state.what = "vae";
+  let training = null, last = 0, running = 0, loops = 0, begins = 0, view, loss, left = false;
   const place = make("div"), controls = make("div", { class: "row" }), told = make("p", { class: "told" });
   const startButton = make("button", { class: "main", onclick: () => (running ? pause() : go()) }, "start");
   const bar = make("div", { class: "row" }, startButton,
@@ -54,8 +56,9 @@ export async function show(root, { values, set, say, fail }) {
     settings();
     if (training) call("end_training", { training }).catch(() => {});
     training = null;
+    const mine = begins += 1;
     const found = await call("begin_training", { what: state.what, seed: state.seed, K: state.K, codebook: state.codebook, moving: state.moving === "yes" });
-    if (left) return void call("end_training", { training: found.training });
+    if (left || mine !== begins) return void call("end_training", { training: found.training }).catch(() => {});
     ({ training, last } = found);
     loss = { xs: [], ys: [] };
     view = (state.what === "vae" ? digits : points)(place, found);
@@ -65,6 +68,7 @@ export async function show(root, { values, set, say, fail }) {
 
   async function steps(n) {
     if (!training) await begin();
+    if (!training) return;  // another was begun meanwhile
     const asked = training;
     const found = await call("train", { training, steps: n, lr: state.lr, beta: state.beta, gamma: state.gamma });
     if (asked !== training || left) return;
@@ -82,11 +86,11 @@ export async function show(root, { values, set, say, fail }) {
   }
 
   async function go() {
-    running = true;
+    const mine = running = loops += 1;  // 0: it rests
     startButton.textContent = "pause";
     say("");
     try {
-      while (running) {
+      while (running === mine) {
         const begun = performance.now();
         await steps(state.pace);
         await new Promise((next) => setTimeout(next, Math.max(0, PAUSE - performance.now() + begun)));
@@ -96,7 +100,7 @@ export async function show(root, { values, set, say, fail }) {
   }
 
   function pause() {
-    running = false;
+    running = 0;
     startButton.textContent = "start";
   }
   function stopped(error) { pause(); if (!left) fail(error); }

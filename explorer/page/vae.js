@@ -29,7 +29,11 @@ export async function show(root, { runs, values, set, fail }) {
     leave[k] = () => {};
     const box = make("div");
     place.childNodes[k].replaceWith(box);
-    if (name) leave[k] = await panel(box, name, its, keep, fail);
+    const here = () => box.isConnected, now = (work) => (...args) => { if (here()) work(...args); };
+    if (!name) return;
+    const end = await panel(box, name, its, now(keep), now(fail));
+    if (here()) leave[k] = end;
+    else end();  // another was chosen meanwhile
   }
   const second = (name) => open(1, name, {}, () => {}).catch(fail);
   await open(0, first.name, values, set);
@@ -42,7 +46,7 @@ async function panel(root, name, values, set, fail) {
   const { at: codes, labels, spread } = await call("plane", { run: name });
   const d = codes.shape[1], axes = chosenAxes(values.axes, d);
   let at = (values.at || "").split(",").map(Number), label = Number(values.label) || 0, path = null, picked = null;
-  if (at.length !== d || at.some(Number.isNaN)) at = Array(d).fill(0);
+  if (at.length !== d || !at.every((v) => Math.abs(v) <= 100)) at = Array(d).fill(0);
   const plane = make("canvas", { class: "plane", width: SIDE, height: SIDE, tabindex: 0, role: "application",
     "aria-label": "latent plane: arrow keys move the point" });
   const image = make("canvas", { class: "big pixels", role: "img", "aria-label": "decoded image" });
@@ -163,11 +167,12 @@ async function panel(root, name, values, set, fail) {
 
   // ---------------------------------------------------------------- what is asked of a point, a path, an image
 
-  let again = () => {};  // what fills the film
+  let again = () => {}, films = 0, picks = 0;  // what fills the film; an answer to an older one is late
   async function walk() {
     again = () => walk().catch(fail);
     drawPlane();
-    const { images } = await call("interpolate", { run: name, path, label });
+    const mine = films += 1, { images } = await call("interpolate", { run: name, path, label });
+    if (mine !== films) return;
     film.replaceChildren(make("h2", {}, "Along the path"), strip(images, (k) => { at = [...path[k]]; moved(); }, (k) => `${k + 1} of ${FRAMES} along the path`));
   }
   async function noise(seed) {
@@ -175,14 +180,17 @@ async function panel(root, name, values, set, fail) {
     path = null;
     drawPlane();
     set({ seed, path: undefined });
-    const found = await call("sample_latent", { run: name, count: 16, seed, label });
+    const mine = films += 1, found = await call("sample_latent", { run: name, count: 16, seed, label });
+    if (mine !== films) return;
     film.replaceChildren(make("h2", {}, "Sixteen draws of z from N(0, I), decoded"), strip(found.images, (k) => {
       at = Array.from(found.at.data.slice(k * d, k * d + d)); moved();
     }, (k) => `draw ${k + 1}: go there`));
   }
   async function pick(k, stay = false) {
     set({ image: k });
-    picked = await call("encode", { run: name, image: k, draws: 8 });
+    const mine = picks += 1, found = await call("encode", { run: name, image: k, draws: 8 });
+    if (mine !== picks) return;
+    picked = found;
     if (!stay) at = [...picked.at.data];
     if (about.classes && !stay) tell(picked.label);
     told.replaceChildren(make("h2", {}, `Image ${k}, and its reconstruction`), strip({ shape: [2, ...picked.image.shape], data: join(picked.image.data, picked.reconstruction.data) }, null, (i) => (i ? "its reconstruction" : `image ${k}`)),

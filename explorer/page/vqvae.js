@@ -2,7 +2,7 @@
 
 import { call } from "./engine.js";
 import { bars, grid, pad, padButtons, patch } from "./grids.js";
-import { choice, latest, make, paint, strip } from "./tools.js";
+import { anew, choice, latest, make, paint, strip } from "./tools.js";
 
 export async function show(root, { runs, values, set, fail }) {
   const names = runs.filter((run) => !run.error && run.model === "vqvae");
@@ -13,9 +13,13 @@ export async function show(root, { runs, values, set, fail }) {
   const place = make("div");
   root.append(make("p", {}, choice("run", names.map((run) => [run.name, `${run.name}: ${run.title}`]), first.name, (name) => {
     set({ run: name, image: undefined, drawing: undefined, seed: undefined, codes: undefined, cell: undefined });
-    panel(place, name, values, set, fail).catch(fail);
+    open(name).catch(fail);
   })), place);
-  await panel(place, first.name, values, set, fail);
+  async function open(name) {
+    const [root, now] = anew(place);
+    await panel(root, name, values, now(set), now(fail));
+  }
+  await open(first.name);
 }
 
 async function panel(root, name, values, set, fail) {
@@ -38,7 +42,7 @@ async function panel(root, name, values, set, fail) {
   function begin(found) {  // another image
     encoded = Array.from(found.codes.data);
     before = found.recon_error;
-    changes = changes.filter(([cell, k]) => cell < h * w && k < about.codes);
+    changes = changes.filter(([cell, k]) => cell >= 0 && cell < h * w && k >= 0 && k < about.codes);
     codes = [...encoded];
     if (changes.length) change();
     else show(found);

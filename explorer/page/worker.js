@@ -5,11 +5,17 @@ const SITE = new URL("../", self.location);
 const ended = new Set();
 let asked;
 
+async function got(address) {
+  const reply = await fetch(address);
+  if (!reply.ok) throw new Error(`${address} cannot be fetched: ${reply.status}`);
+  return reply;
+}
+
 async function begin() {
-  const { pyodide: where, hashes } = await (await fetch(new URL("site.json", SITE))).json();
+  const { pyodide: where, hashes } = await (await got(new URL("site.json", SITE))).json();
   const base = new URL(where, SITE);
   postMessage({ progress: "Python", share: 0.1 });
-  const source = await (await fetch(new URL("pyodide.js", base))).arrayBuffer();
+  const source = await (await got(new URL("pyodide.js", base))).arrayBuffer();
   const found = [...new Uint8Array(await crypto.subtle.digest("SHA-256", source))]
     .map((byte) => byte.toString(16).padStart(2, "0")).join("");
   if (found !== hashes["pyodide.js"]) throw new Error("pyodide.js is not the one that this page was made with");
@@ -18,14 +24,15 @@ async function begin() {
   postMessage({ progress: "NumPy", share: 0.5 });
   await python.loadPackage("numpy", { messageCallback: () => {} });
   postMessage({ progress: "the models", share: 0.8 });
-  python.unpackArchive(await (await fetch(new URL("engine.zip", SITE))).arrayBuffer(), "zip", { extractDir: "/site" });
+  python.unpackArchive(await (await got(new URL("engine.zip", SITE))).arrayBuffer(), "zip", { extractDir: "/site" });
   asked = await python.runPythonAsync("import sys; sys.path.insert(0, '/site')\nfrom explorer.wasm import parts\nparts");
   self.python = python;
   postMessage({ ready: true });
 }
 
 const begun = begin().catch((error) => {
-  postMessage({ failed: `the engine could not be started: ${error.message}` });
+  const lines = error.message.trim().split("\n"), why = lines.findLast((line) => /^\w+Error/.test(line)) || lines[0];
+  postMessage({ failed: `The engine could not be started (${why}). Load the page again; the book can be read all the same.` });
   throw error;
 });
 
