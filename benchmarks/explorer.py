@@ -11,17 +11,19 @@ with an empty cache, from the address to the first image.
 """
 
 import argparse
+import atexit
 import functools
-import http.server
 import io
+import re
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
-from explorer.runs import Runs, found_in
+from explorer.runs import found_in
 
 BOX = Path(__file__).parents[1] / "pretrained"
 CHROMIUM = "/usr/bin/chromium"
@@ -38,25 +40,24 @@ LISTEN = """([kind, watched, attribute]) => {
 }"""
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 def sites(pyodide, folder):
-    """{way to run: address}, each served by a thread."""
-    from explorer.build import build
-    from explorer.serve import listening
-    served, address = listening(Runs(found_in([BOX])), 8800)
-    servers = {"served": (served, address)}
+    """{way to run: address}. Each server is a process of its own, ended with this one."""
+    root = BOX.parent
+    served = begun([str(root / "explore.py"), "--no-browser", "--port", "8800", str(BOX)], root)
+    addresses = {"served": re.search(r"http://\S+", served.stdout.readline())[0]}
     if pyodide:
+        from explorer.build import build
         build(folder, found_in([BOX]), pyodide)
-        static = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(
-            Quiet, directory=folder))
-        servers["worker"] = static, f"http://127.0.0.1:{static.server_port}/"
-    for server, _ in servers.values():
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    return {way: address for way, (_, address) in servers.items()}
+        static = begun(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"], folder)
+        addresses["worker"] = re.search(r"http://[^/]+/", static.stdout.readline())[0]
+    return addresses
+
+
+def begun(command, folder):
+    process = subprocess.Popen([sys.executable, *command], cwd=folder, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    atexit.register(process.kill)
+    return process
 
 
 def opened(browser, address, place, **how):
@@ -143,10 +144,11 @@ def measure(browser, addresses):
 
 # ---------------------------------------------------------------- pictures
 
+STEPS = "() => document.querySelector('[data-step]').dataset.step >= 600"  # of the training
 PICTURES = {  # name: address, what must be there, (width, height), clicks
     "vae": ("#vae?image=3&at=0.83,2.117&path=-1.6,-0.9,-1.3,-0.7,-1,-0.5,-0.7,-0.3,-0.4,-0.1,-0.1,"
             "0.1,0.1,0.4,0.3,0.7,0.4,1,0.55,1.3,0.7,1.7,0.83,2.1", "[title^='12 of']", 1240),
-    "vqvae": ("#vqvae?image=4&codes=16.36,17.36,18.36&cell=2,3", "meter", 1100),
+    "vqvae": ("#vqvae?image=4&codes=16.36,17.36,18.36&cell=2,3", "meter", 1000),
     "pixelcnn": ("#pixelcnn?run=gated-classes-mnist&image=3&label=3&keep=12&completed=1&at=12,16",
                  "[data-rows='28']", 1600),
     "backprop": ("#backprop?expression=%28a+%2B+x%29+*+a&leaves=%7B%22a%22%3A%222%22%2C%22x%22%3A"
@@ -162,51 +164,65 @@ def pictures(browser, address, folder):
         page.locator(there).first.wait_for()
         if name == "training":
             page.get_by_role("button", name="start", exact=True).click()
-            page.wait_for_function("() => document.querySelector('[data-step]').dataset.step >= 600")
+            page.wait_for_function(STEPS)
             page.get_by_role("button", name="pause", exact=True).click()
         page.wait_for_timeout(1500)
-        small(page.screenshot(clip={"x": 0, "y": 0, "width": 1180, "height": height})).save(
-            folder / f"explore-{name}.png", optimize=True)
+        few(small(page.screenshot(), (820, 1400)), 224).save(folder / f"explore-{name}.png",
+                                                             optimize=True)
         page.context.close()
     frames = [*dragged(browser, address), *completed(browser, address)]
-    first, *others = [small(frame, (560, 500), 64) for frame, _ in frames]
+    images = [small(frame, (600, 400)) for frame, _ in frames]
+    both = images[0].copy()
+    both.paste(images[-1], (0, images[0].height // 2))
+    palette = few(both, 128)
+    first, *others = [image.quantize(palette=palette, dither=0) for image in images]
     first.save(folder / "explore.gif", save_all=True, append_images=others, loop=0, optimize=True,
                duration=[ms for _, ms in frames])
 
 
-def small(png, most=(900, 1400), colours=96):
+def small(png, most):
     from PIL import Image  # comes with Matplotlib
     image = Image.open(io.BytesIO(png)).convert("RGB")
     image.thumbnail(most, Image.LANCZOS)
-    return image.quantize(colours, dither=Image.Dither.NONE)
+    return image
+
+
+def few(image, colours):
+    """With this many colours, the rare ones among them."""
+    return image.quantize(colours, method=1, dither=0)
 
 
 def dragged(browser, address):
     """(PNG, ms) of the pointer through the plane."""
     page = opened(browser, address, VAE)
+    page.set_viewport_size({"width": 1040, "height": 1000})
     page.locator(".big[data-at]").wait_for()
     plane = page.locator(".latent").bounding_box()
     side = page.locator(".plane").bounding_box()
-    for t in np.linspace(0, 2 * np.pi, 20, endpoint=False):
+    for t in np.linspace(0, 2 * np.pi, 16, endpoint=False):
         x, y = 0.5 + 0.2 * np.cos(t), 0.5 + 0.22 * np.sin(2 * t)
         page.mouse.move(side["x"] + x * side["width"], side["y"] + y * side["height"])
         page.wait_for_timeout(120)
-        yield page.screenshot(clip={"x": plane["x"] - 6, "y": plane["y"] - 6, "width": 1020,
-                                    "height": side["height"] + 12}), 160
+        yield page.screenshot(clip={"x": plane["x"] - 6, "y": plane["y"] - 6, "width": 1008,
+                                    "height": 520}), 200
     page.context.close()
 
 
 def completed(browser, address):
     """(PNG, ms) of six completions, row by row."""
     page = opened(browser, address, "#pixelcnn?run=gated-classes-mnist&image=3&label=3&keep=12")
+    page.set_viewport_size({"width": 1040, "height": 1000})
     page.locator("[data-at]").wait_for()
     card = page.locator(".columns").first.bounding_box()
-    clip = {"x": card["x"], "y": card["y"], "width": 1020, "height": 560}
+    clip = {"x": card["x"], "y": card["y"], "width": 1008, "height": 520}
     # the page paints faster than screenshots are taken: each row waits for its own
-    page.evaluate("""() => { const film = document.querySelector(".completions"), kept = window.kept = [];
-      new MutationObserver(() => requestAnimationFrame(() => kept.push([...film.querySelectorAll("canvas")]
-        .map((one) => one.getContext("2d").getImageData(0, 0, 28, 28))))).observe(film, { attributes: true,
-        attributeFilter: ["data-rows"] }); }""")
+    page.evaluate("""() => {
+      const film = document.querySelector(".completions"), kept = window.kept = [];
+      const keep = () => kept.push([...film.querySelectorAll("canvas")]
+        .map((one) => one.getContext("2d").getImageData(0, 0, 28, 28)));
+      new MutationObserver(() => queueMicrotask(keep)).observe(film, { attributes: true,
+        attributeFilter: ["data-rows"] });
+    }""")
     page.get_by_role("button", name="complete", exact=True).click()
     page.locator("[data-rows='28']").wait_for()
     page.wait_for_timeout(500)

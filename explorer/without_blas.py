@@ -1,6 +1,6 @@
-"""Products in a browser, where NumPy has no BLAS: its own loops go down a column of b for each number
-of a @ b, and the more columns b has, the further apart these lie in memory. np.einsum goes along
-rows of b^T, which lie together, four numbers at a time: docs/explore.md has the figures."""
+"""Products in a browser, where NumPy has no BLAS: its own loops go down a column of b for each
+number of a @ b, and the more columns b has, the further apart these lie in memory. np.einsum goes
+along rows of b^T, which lie together: docs/explore.md has the figures."""
 
 import numpy as np
 

@@ -15,16 +15,16 @@ async function begin() {
   const { pyodide: where, hashes } = await (await got(new URL("site.json", SITE))).json();
   const base = new URL(where, SITE);
   postMessage({ progress: "Python", share: 0.1 });
+  const zip = got(new URL("engine.zip", SITE)).then((reply) => reply.arrayBuffer());
+  zip.catch(() => {});  // is said where it is awaited
   const source = await (await got(new URL("pyodide.js", base))).arrayBuffer();
   const found = [...new Uint8Array(await crypto.subtle.digest("SHA-256", source))]
     .map((byte) => byte.toString(16).padStart(2, "0")).join("");
   if (found !== hashes["pyodide.js"]) throw new Error("pyodide.js is not the one that this page was made with");
   importScripts(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-  const python = await loadPyodide({ indexURL: base.href });
-  postMessage({ progress: "NumPy", share: 0.5 });
-  await python.loadPackage("numpy", { messageCallback: () => {} });
+  const python = await loadPyodide({ indexURL: base.href, packages: ["numpy"] });
   postMessage({ progress: "the models", share: 0.8 });
-  python.unpackArchive(await (await got(new URL("engine.zip", SITE))).arrayBuffer(), "zip", { extractDir: "/site" });
+  python.unpackArchive(await zip, "zip", { extractDir: "/site" });
   asked = await python.runPythonAsync("import sys; sys.path.insert(0, '/site')\nfrom explorer.wasm import parts\nparts");
   self.python = python;
   postMessage({ ready: true });

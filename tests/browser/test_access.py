@@ -14,15 +14,18 @@ PANELS = {
     "training?what=codebook": "[data-step='0']", "runs?model=all": "td", "exercises": "textarea"}
 NAMED = {"button", "link", "combobox", "textbox", "slider", "spinbutton", "checkbox", "application",
          "image", "img", "meter", "progressbar", "Canvas", "listbox"}
-CONTROLS = """() => [...document.querySelectorAll("a[href], button, select, input, textarea, summary, [tabindex]")]
+CONTROLS = """() => [...document.querySelectorAll(
+  "a[href], button, select, input, textarea, summary, [tabindex]")]
   .filter((one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility())"""
-BEYOND = """() => [...document.querySelectorAll("body *")].filter((one) => !one.closest(".wide, .skip, .tape, svg")
+BEYOND = """() => [...document.querySelectorAll("body *")].filter((one) =>
+  !one.closest(".wide, .skip, .tape, svg")
   && one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 0.5)
   .map((one) => one.outerHTML.slice(0, 80))"""
-REACH = """() => {  // the control that Tab has come to; itself, if nobody sees that it has the focus
+REACH = """() => {  // what Tab has come to, if nobody sees that it has the focus
   const one = document.activeElement;
   reached.add(one);
-  return one !== document.body && getComputedStyle(one).outlineStyle === "none" ? [one.outerHTML.slice(0, 80)] : [];
+  return one !== document.body && getComputedStyle(one).outlineStyle === "none"
+    ? [one.outerHTML.slice(0, 80)] : [];
 }"""
 PALE = """() => {  // texts of less contrast than 4.5 to 1, of WCAG
   const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -33,8 +36,9 @@ PALE = """() => {  // texts of less contrast than 4.5 to 1, of WCAG
     const found = one ? getComputedStyle(one).backgroundColor : "rgb(255, 255, 255)";
     return one && numbers(found)[3] === 0 ? behind(one.parentElement) : found;
   };
-  return [...document.querySelectorAll("body *")].filter((one) => !one.disabled && one.checkVisibility()
-    && [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim())).filter((one) => {
+  return [...document.querySelectorAll("body *")].filter((one) => !one.disabled
+    && one.checkVisibility() && [...one.childNodes].some((node) => node.nodeType === 3
+    && node.data.trim())).filter((one) => {
     const [a, b] = [light(getComputedStyle(one).color), light(behind(one))];
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5;
   }).map((one) => one.outerHTML.slice(0, 120));

@@ -15,14 +15,18 @@ pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::ResourceWarn
 ASK = """async ([kind, name, args]) => {
   const engine = await import(new URL("page/engine.js", document.baseURI)), found = [];
   if (kind === "call") found.push(await engine.call(name, args));
-  else await new Promise((done, failed) => engine.stream(name, args, (part) => found.push(part), done, failed));
-  return JSON.stringify(found, (key, value) => ArrayBuffer.isView(value) ? Array.from(value) : value);
+  else await new Promise((done, failed) => engine.stream(
+    name, args, (part) => found.push(part), done, failed));
+  return JSON.stringify(found, (key, value) => (
+    ArrayBuffer.isView(value) ? Array.from(value) : value));
 }"""
 PIXELS = """(canvas) => {
   const { width, height } = canvas, pen = canvas.getContext("2d");
   const { data } = pen.getImageData(0, 0, width, height);
   let text = "";
-  for (let k = 0; k < data.length; k += 4) text += String.fromCharCode(data[k], data[k + 1], data[k + 2]);
+  for (let k = 0; k < data.length; k += 4) {
+    text += String.fromCharCode(data[k], data[k + 1], data[k + 2]);
+  }
   return [height, width, btoa(text)];
 }"""
 
@@ -163,7 +167,8 @@ def near(found, wanted, way, where):
     if way == "http":
         assert (found == wanted).all(), where
     else:
-        most = 1 / 255 if "shade" in where else 1e-5 * max(1, abs(wanted).max())  # it is a logarithm
+        shade = "shade" in where  # a logarithm, for a colour
+        most = 1 / 255 if shade else 1e-5 * max(1, abs(wanted).max())
         assert abs(found - wanted).max() <= most, where
 
 
@@ -305,8 +310,8 @@ def test_vqvae(page, way, engine):
 
     def shows(wanted):
         """The page's codes are these, when it has answered; the image is what they decode to."""
-        wait_for(page, "(wanted) => document.querySelector('[data-codes]')?.dataset.codes === wanted",
-                 ",".join(map(str, wanted.reshape(-1))))
+        wait_for(page, "(wanted) => document.querySelector('[data-codes]')?.dataset.codes"
+                 " === wanted", ",".join(map(str, wanted.reshape(-1))))
         error = engine("decode_codes", run="vqvae-mnist", codes=wanted.tolist(), image=image)
         page.get_by_text(f"Reconstruction error {error['recon_error']:.4f}").wait_for()
         expected = np.rint(255 * error["decoded"][..., 0].astype(np.float64))
@@ -426,7 +431,8 @@ def test_pixelcnn(page, way, engine):
     # a prior: codes in the place of pixels
     go(page, "#pixelcnn?run=prior-mnist&image=2&at=3,3")
     found = engine("next_pixel", run="prior-mnist", image=2, at=[3, 3])
-    page.get_by_text(f"the code is {found['value'][0]}, of probability {found['own']:.3f}").wait_for()
+    page.get_by_text(f"the code is {found['value'][0]}, of probability {found['own']:.3f}"
+                     ).wait_for()
     button(page, "complete").click()
     wait_for(page, "() => document.querySelector('.completions')?.dataset.rows === '7'")
     page.get_by_text("Choose one to see").wait_for()
