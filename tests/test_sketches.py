@@ -211,6 +211,22 @@ def test_the_time_of_the_whole_run_is_said_once(clock, capsys):
         "epoch 1/3: 396 of 400 steps, 1 h 48 min left, loss 2"]
 
 
+def test_the_estimate_is_of_the_whole_run(monkeypatch):
+    """By the pace of this session, not of the steps before it."""
+    steps, found, real = [], [], runs_log.Table.left
+    def left(table, step):
+        steps.append(step)
+        found.append((real(table, step), table.steps))
+        return found[-1][0]
+    monkeypatch.setattr(runs_log, "TIMED", 3)
+    monkeypatch.setattr(runs_log.Table, "left", left)
+    assert train(*VAE, "--out", "a") == 0
+    assert train("--resume", "a", "--epochs", 3, "--quiet") == 0
+    assert steps == list(range(1, 13)) and {n for _, n in found[4:]} == {12}
+    assert [seconds is None for seconds, _ in found[4:]] == 2 * [True] + 6 * [False]
+    assert found[-1][0] == 0
+
+
 def test_quiet_says_nothing_and_durations_are_words(clock, capsys):
     done = runs_log.counting(True, 3, "drawing", "row")
     table = runs_log.Table(("loss",), "test", 1, True, steps=1000)
