@@ -74,7 +74,8 @@ def main(argv):
     several, one = varied(flags)
     ask = Request(run.model, run.title, run.image_shape, dataset, flags.seed, flags.num, mask=mask,
                   quiet=flags.quiet, given=bool(given), variants=several, **one, origin=origin_of(
-                      run.folder, run.progress["step"], history(run), flags.seed))
+                      run.folder, run.progress["step"], history(run), flags.seed),
+                  classes=run.classes)
     lacking, error = [], None
     for what in names:
         try:

@@ -1,6 +1,7 @@
 """generate.py and evaluate.py, and the codes of a VQ-VAE that a prior models."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -287,6 +288,17 @@ def test_prior_models_the_codes_of_its_vqvae():
     assert_array_equal(dataset.train_images[:5, ..., 0],
                        run.vqvae.model.codes(images[:5] / np.float32(255)))
     assert drawn("prior --num 3").shape == (3, *SQUARE)  # decoded
+
+
+def test_a_prior_names_its_vqvae_where_it_is_now():
+    for name in "prior", "vqvae":
+        shutil.copytree(name, f"moved/{name}", dirs_exist_ok=True)
+    Path("moved/vqvae").rename("moved/elsewhere")
+    config = json.loads(Path("moved/prior/config.json").read_text())
+    config["flags"]["codes"] = "moved/elsewhere"
+    Path("moved/prior/config.json").write_text(json.dumps(config))
+    assert opened("moved/prior").title == "prior on synthetic digits, as 7x7 codes of elsewhere"
+    assert opened("prior").title == "prior on synthetic digits, as 7x7 codes of vqvae"
 
 
 def test_a_mirrored_image_has_the_codes_that_its_vqvae_gives_it(rng):

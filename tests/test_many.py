@@ -271,7 +271,8 @@ def test_names_and_titles_say_what_was_drawn(runs_here, monkeypatch, capsys):
         assert figure.get_suptitle().startswith("prior on synthetic digits, as 7x7 codes of vqvae: "
                                                 "samples")
         assert words in [text.get_text() for text in figure.artists]
-    assert [t.get_text() for t in two.axes[0].texts] == ["temperature 0.5", "temperature 1"]
+    assert [t.get_text() for t in two.axes[0].texts] == ["temperature 0.5", "temperature 1", "0",
+                                                         "1"]
     with pytest.raises(RunError, match="there is a run in it"):  # not: others' files
         check_free(Path("prior"), False, whole=True)
     check_free(Path("prior"), True, whole=True)  # they are the run's

@@ -23,13 +23,13 @@ def asked(model, shape, rng, **how):
     return pictures.Request(model, "t", shape, lambda: dataset, **how)
 
 
-def drawn(what, ask, monkeypatch):
+def drawn(what, ask, monkeypatch, how=None):
     """The array of a picture, and its figure: rows of images (rows, columns, H, W, C), the title,
-    the note."""
-    shown = []
+    the note; its names and heads are in how."""
+    shown, how = [], {} if how is None else how
     with monkeypatch.context() as patch:
-        patch.setattr(figures, "grid", lambda images, columns, *rest, **how: shown.append(
-            (np.reshape(images, (-1, columns, *images.shape[1:])), *rest)))
+        patch.setattr(figures, "grid", lambda images, columns, *rest, **more: shown.append(
+            (np.reshape(images, (-1, columns, *images.shape[1:])), *rest)) or how.update(more))
         array, figure = pictures.make(what, ask)
         figure()
     return array, *shown[0]
@@ -86,39 +86,43 @@ def test_test_images_are_drawn_by_the_seed_and_come_class_by_class(rng):
 
 
 def test_reconstructions_stand_below_their_images(rng, monkeypatch):
-    ask = asked(vae(rng), (3, 4, 1), rng, num=23)
-    pairs, rows, *_ = drawn("reconstructions", ask, monkeypatch)
+    ask, how = asked(vae(rng), (3, 4, 1), rng, num=23), {}
+    pairs, rows, *_ = drawn("reconstructions", ask, monkeypatch, how)
     images = ask.test_images(usual=60)[0] / np.float32(255)
-    assert rows.shape == (4, 20, 3, 4, 1)
+    assert rows.shape == (6, 10, 3, 4, 1) and how["names"] == ["image", "decoded"] * 3
     for k in range(23):
         for which, expected in enumerate((images[k], to_numpy(
                 ask.model.reconstruct(images[k:k + 1]))[0])):
             assert_allclose(pairs[k, which], expected, atol=1e-6)
-            assert_allclose(rows[2 * (k // 20) + which, k % 20], expected, atol=1e-6)
-    assert (rows[2:, 3:] == 1).all()
+            assert_allclose(rows[2 * (k // 10) + which, k % 10], expected, atol=1e-6)
+    assert (rows[4:, 3:] == 1).all()
 
 
 def test_between_two_images_z_moves_in_equal_steps(rng, monkeypatch):
     ask = asked(vae(rng), (3, 4, 1), rng, num=6)
     found, rows, *_ = drawn("interpolation", ask, monkeypatch)
-    z = to_numpy(ask.model.encode(to_batch(ask.test_images(usual=20, each=2)[0]))[0])
+    images = ask.test_images(usual=20, each=2)[0]
+    z = to_numpy(ask.model.encode(to_batch(images))[0])
     for k in range(6):
         for step in range(11):
             a, b = z[k], z[6 + (k + 1) % 6]
             expected = ask.model.mean_image((a + step / 10 * (b - a))[None])
             assert_allclose(found[k, step].reshape(1, -1), to_numpy(expected), rtol=1e-4)
-    assert_array_equal(rows, found)
+        assert_allclose(rows[k, 0], images[k] / 255, rtol=1e-6)
+        assert_allclose(rows[k, -1], images[6 + (k + 1) % 6] / 255, rtol=1e-6)
+    assert_array_equal(rows[:, 1:-1], found)
 
 
 def test_a_row_of_styles_is_a_class_and_a_column_a_code(rng, monkeypatch):
     model = vae(rng, num_classes=3)
-    ask = asked(model, (3, 4, 1), rng, num=5, seed=4)
-    found, rows, title, note = drawn("styles", ask, monkeypatch)
+    ask, how = asked(model, (3, 4, 1), rng, num=5, seed=4, classes=("a", "$b$")), {}
+    found, rows, title, note = drawn("styles", ask, monkeypatch, how)
     z = generator(4, "pictures").standard_normal((5, 2), dtype=np.float32)
     for label in range(3):
         expected = to_numpy(model.mean_image(z, np.full(5, label)))
         assert_allclose(found[label].reshape(5, 12), expected, rtol=1e-5)
     assert_array_equal(rows, found)
+    assert how["names"] == ["0 a", r"1 \$b\$", "2"]
     assert title == "t: style by class" and "a class for each row, 0 to 2; a z " in note
     assert "styles" in pictures.possible(model) and "styles" not in pictures.possible(vae(rng))
 
@@ -163,7 +167,8 @@ def test_samples_have_a_column_for_each_class(label, rng, monkeypatch):
         return np.tile(labels[:, None, None, None] / 10, (1, 3, 4, 1))
     monkeypatch.setattr(model, "sample", sample)
     ask = asked(model, (3, 4, 1), rng, num=12, label=label, temperature=0.5)
-    _, rows, title, note = drawn("samples", ask, monkeypatch)
+    _, rows, title, note = drawn("samples", ask, monkeypatch, how := {})
+    assert list(how["heads"]) == (["0", "1", "2"] if label is None else [])
     expected = np.arange(3) if label is None else np.full(rows.shape[1], label)
     assert_allclose(rows[..., 0, 0, 0], np.broadcast_to(expected / 10, rows.shape[:2]))
     assert given == {"temperature": 0.5}
@@ -208,51 +213,67 @@ def test_usage_is_a_distribution_and_its_figure_says_how_many(rng):
     assert axes.lines[0].get_ydata()[0] == 1 / 4
 
 
-def test_a_palette_has_the_middle_of_each_code_from_dark_to_light(rng, monkeypatch):
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_palette_has_the_middle_of_each_code_the_most_used_first(counted, rng, monkeypatch):
+    """Where nobody counts, from dark to light."""
     ask = asked(vqvae(rng), (16, 12, 1), rng)
-    images, rows, *_ = drawn("palette", ask, monkeypatch)
+    if counted:
+        ask.model.N.data[...] = rng.permutation(80)
+    images, rows, _, note = drawn("palette", ask, monkeypatch)
     for k in range(80):
         assert_allclose(images[k], to_numpy(ask.model.decode_codes(
             np.full((1, 4, 3), k)))[0], atol=1e-6)
     middle = images[:, 4:12, 2:10]
-    order = np.argsort(middle.mean(axis=(1, 2, 3)))
+    order = np.argsort(-ask.model.N.data if counted else middle.mean(axis=(1, 2, 3)))
     assert_array_equal(rows.reshape(middle.shape), middle[order])
-    assert (np.diff(middle.mean(axis=(1, 2, 3))[order]) >= 0).all()
+    assert ("most used" in note) == counted
 
 
 def test_codes_stand_between_their_images_and_what_they_decode_to(rng):
-    ask = asked(vqvae(rng), (16, 12, 1), rng, num=3)
+    """In bands of five; a grid of codes has their numbers, and where it was decoded alike the same
+    colour: the mean over all cells of that code."""
+    ask = asked(vqvae(rng), (16, 12, 1), rng, num=7)
     codes, figure = pictures.make("codes", ask)
     images = ask.test_images(usual=10)[0] / 255
     again = np.clip(to_numpy(ask.model.decode_codes(codes)), 0, 1)
-    for k, axes in enumerate(np.reshape(figure().axes, (3, 3)).T):
-        assert_allclose(axes[0].images[0].get_array(), images[k, ..., 0])
-        assert_allclose(axes[2].images[0].get_array(), again[k, ..., 0], atol=1e-6)
-        assert axes[1].images[0].get_array().shape == (4, 3)
+    cells = again.reshape(7, 4, 4, 3, 4).mean(axis=(2, 4))
+    axes = figure().axes
+    bands = [*np.reshape(axes[:15], (3, 5)).T, *np.reshape(axes[15:], (3, 2)).T]
+    for k, (image, grid, decoded) in enumerate(bands):
+        assert_allclose(image.images[0].get_array(), images[k, ..., 0])
+        assert_allclose(decoded.images[0].get_array(), again[k, ..., 0], atol=1e-6)
+        for (y, x), colour in np.ndenumerate(grid.images[0].get_array()):
+            assert colour == pytest.approx(cells[codes == codes[k, y, x]].mean(), abs=1e-6)
+        numbers = {t.get_position(): t.get_text() for t in grid.texts if t.get_text() != "codes"}
+        assert numbers == {(x, y): str(code) for (y, x), code in np.ndenumerate(codes[k])}
 
 
-def test_codes_are_shown_at_their_places():
-    grids = np.array([[[0, 1, 2], [3, 0, 1]], [[2, 2, 2], [1, 3, 0]]])
-    images, again = np.full((2, 4, 6, 1), 0.25), np.full((2, 4, 6, 1), 0.75)
-    axes = np.reshape(figures.code_maps(images, grids, again, 4, "").axes, (3, 2))
-    shown = [[np.asarray(a.images[0].get_array()) for a in row] for row in axes]
-    assert {a.mean() for a in shown[0]} == {0.25} and {a.mean() for a in shown[2]} == {0.75}
-    colours = {(k, c) for grid, map in zip(grids, shown[1], strict=True)
-               for k, c in zip(grid.ravel(), map.ravel(), strict=True)}
-    assert len(colours) == len({c for _, c in colours}) == 4 and shown[1][0].shape == (2, 3)
+@pytest.mark.parametrize("side, shown", [(7, True), (32, False)])
+def test_numbers_of_codes_are_left_out_where_they_could_not_be_read(side, shown):
+    images = np.zeros((1, 4 * side, 4 * side, 3))
+    figure = figures.code_maps(images, np.zeros((1, side, side), int), images, 512, "")
+    assert len(figure.axes[1].texts) == 1 + shown * side ** 2
+    assert ("number" in figure.get_supxlabel()) == shown
 
 
 def test_points_of_the_latent_plane_have_the_colours_of_their_classes(rng):
-    ask = asked(vae(rng), (3, 4, 1), rng)
+    ask = asked(vae(rng), (3, 4, 1), rng, classes=("zero", "one"))
     codes, figure = pictures.make("latent", ask)
     assert_allclose(codes, to_numpy(ask.model.encode(to_batch(
         ask.dataset().test_images))[0]), rtol=1e-4, atol=1e-6)
     points, *legend = figure().axes[0].collections
-    colour_of = {int(c.get_label()): c.get_facecolor()[0, :3] for c in legend}
-    assert sorted(colour_of) == [0, 1, 2]
+    names, labels = ["zero", "one", "2"], ask.dataset().test_labels
+    assert [c.get_label() for c in legend] == names
+    colour_of = [c.get_facecolor()[0, :3] for c in legend]
+    axes = figure().axes[0]
+    for text in axes.texts:
+        middle = np.median(codes[labels == names.index(text.get_text())], axis=0)
+        assert_allclose(text.xy, middle, rtol=1e-5)
+    heights = [axes.transData.transform(t.xy)[1] + t.xyann[1] * 100 / 72 for t in axes.texts]
+    assert len(heights) == 3 and (np.diff(heights) >= 16).all()  # of classes in the same place
     for place, colour in zip(points.get_offsets(), points.get_facecolor(), strict=True):
         k = np.abs(codes - place).sum(axis=1).argmin()
-        assert_allclose(colour[:3], colour_of[ask.dataset().test_labels[k]])
+        assert_allclose(colour[:3], colour_of[labels[k]])
 
 
 def test_more_than_two_dimensions_are_shown_by_their_principal_components(rng):
@@ -263,6 +284,46 @@ def test_more_than_two_dimensions_are_shown_by_their_principal_components(rng):
     for k in (0, 1):
         assert f"{k + 1} ({variances[k] / variances.sum():.0%} of the variance)" in names[k]
     assert_allclose(axes.collections[0].get_offsets().var(axis=0, ddof=1), variances[:2])
+
+
+def test_more_than_two_dimensions_are_shown_where_the_classes_are_furthest_apart(rng):
+    """Fisher's axes by their definition: no other direction has a larger ratio; along them the
+    variance within the classes is 1, and the two are not correlated within them. Also where a
+    dimension does not vary."""
+    labels = rng.integers(0, 4, 900)
+    centres = rng.standard_normal((4, 5)) * [3, 1, 0, 2, 0]
+    codes = centres[labels] + rng.standard_normal((900, 5)) @ rng.standard_normal((5, 5))
+    codes[:, 4] = 7
+    means = np.stack([codes[labels == k].mean(0) for k in range(4)])[labels]
+    def ratio(w): return ((means - codes.mean(0)) @ w).var() / ((codes - means) @ w).var()
+    found, ratios = figures.discriminants(codes, labels)
+    assert ratios[0] > ratios[1] > 0
+    tried = [ratio(np.append(w, 0)) for w in rng.standard_normal((2000, 4))]
+    assert 0.8 * ratios[0] < max(tried) < ratios[0]
+    within = found - np.stack([found[labels == k].mean(0) for k in range(4)])[labels]
+    assert_allclose(np.cov(within.T, ddof=0), np.eye(2), atol=1e-6)
+    assert_allclose((found - within).var(axis=0), ratios, rtol=1e-6)
+    axes = figures.latent_plane(codes, labels, "").axes[0]
+    for name, value in zip((axes.get_xlabel(), axes.get_ylabel()), ratios, strict=True):
+        assert f"{value:.2g} times that within" in name
+    figures.latent_plane(codes, labels, "\u5b57")  # which the font has not
+    figures.discriminants(np.ones((9, 3)), np.arange(9) // 3)  # codes that are all alike
+    axes = figures.latent_plane(codes[:49], labels[:49], "").axes[0]  # chance would separate them
+    assert "principal component 1" in axes.get_xlabel()
+
+
+def test_codes_that_lie_far_out_do_not_make_a_spot_of_the_rest(rng):
+    codes = rng.standard_normal((400, 2))
+    assert figures.latent_plane(codes, np.zeros(400, int), "").axes[0].get_xscale() == "linear"
+    codes[0] = 100, -40
+    axes = figures.latent_plane(codes, np.zeros(400, int), "").axes[0]
+    axes.figure.draw_without_rendering()
+    shown = axes.transAxes.inverted().transform(axes.transData.transform(codes))
+    assert (np.ptp(np.quantile(shown, (0.05, 0.95), axis=0), axis=0) > 0.3).all()
+    for ticks, texts in ((axes.get_xticks(), axes.get_xticklabels()),
+                         (axes.get_yticks(), axes.get_yticklabels())):
+        assert_allclose([float(t.get_text()) for t in texts], ticks)
+        assert 0 in ticks and len(ticks) > 3
 
 
 def test_curves_are_those_of_the_csv_files():
@@ -280,6 +341,39 @@ def test_curves_are_those_of_the_csv_files():
         low, high = axes.get_ylim()
         assert all(low < v < high for v in held_out.get_ydata())
         assert axes.get_title() == f"{name}  (validation: {last})"
+
+
+def test_the_first_steps_do_not_flatten_the_rest_of_a_curve():
+    log = SimpleNamespace(held_out="test", trace=[{"step": s, "a": 1e4 / s} for s in range(
+        100, 1001, 100)], history=[{"step": s, "test_a": 1e4 / s} for s in (150, 500, 1000)])
+    axes, = figures.curves(log, ("a",), "").axes
+    low, high = axes.get_ylim()
+    assert low < 10 and 1e4 / 300 < high < 1e4 / 150
+
+
+@pytest.mark.parametrize("steps, names", [(99, ["test set"]), (199, ["training batches",
+                                                                     "test set"])])
+def test_a_legend_names_what_can_be_seen(steps, names):
+    """Of one row of train.csv, a point."""
+    trace = [{"step": 100, "a": 2.0}] * (steps >= 100)
+    log = SimpleNamespace(held_out="test", trace=trace, history=[{"step": steps, "test_a": 1.0}])
+    axes, = figures.curves(log, ("a",), "").axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == names
+    assert axes.lines[0].get_marker() == "o" * (steps >= 100)
+
+
+def test_a_grid_names_its_rows_and_columns_where_there_is_room():
+    """One image is small; the second line of a head that is too long is left out."""
+    images = np.zeros((20, 28, 28, 1))
+    few = figures.grid(images[:1], 1, "one")
+    assert few.get_figwidth() <= 4 and few.get_figheight() < 2.5
+    figure = figures.grid(images, 10, "t", names=["a", "b"], heads=[
+        f"{k}\n{'n' * k}" for k in range(10)])
+    texts = {t.get_text(): t.xy for t in figure.axes[0].texts}
+    assert texts["a"][1] == 13.5 and texts["b"][1] == 43.5
+    assert texts["9\nnnnnnnnnn"][0] == 9 * 30 + 13.5
+    figure = figures.grid(images, 20, "t", heads=[f"{k}\n{'n' * k}" for k in range(20)])
+    assert [t.get_text() for t in figure.axes[0].texts] == list(map(str, range(20)))
 
 
 @pytest.mark.parametrize("decode, says", [

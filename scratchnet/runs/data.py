@@ -45,7 +45,8 @@ class Dataset:
 
     title is what pictures say; sha256 identifies the exact content. held_out: what test_images are,
     "test" or "validation". said: what was taken for granted when it was read, to be told. names: of
-    the files of the test images, if they are known.
+    the files of the test images, if they are known. classes: the names of 0, 1, ..., if they
+    have some.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Dataset:
     held_out: str = field(default="test", kw_only=True)
     said: tuple = field(default=(), kw_only=True)
     names: tuple = field(default=(), kw_only=True)
+    classes: tuple = field(default=(), kw_only=True)
 
     @property
     def image_shape(self):
@@ -134,7 +136,7 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
                         f"--data-dir or $SCRATCHNET_DATA") from None
     arrays = source.read(root / source.folder, source, progress)
     digest = hashlib.sha256("".join(source.files.values()).encode()).hexdigest()
-    return Dataset(name, source.title, *arrays, digest)
+    return Dataset(name, source.title, *arrays, digest, classes=source.classes)
 
 
 def digest_of(arrays):
@@ -184,7 +186,7 @@ def load_own(flags, path=None, progress=True):
     said = dict.fromkeys(train.said + (test.said if test else ()))
     name = re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "images"
     return Dataset(name, printable(path.resolve().stem), *arrays, digest_of(arrays),
-                   said=tuple(said))
+                   said=tuple(said), classes=train.classes)
 
 
 # ---------------------------------------------------------------- batches

@@ -4,6 +4,7 @@ docs/05-network.md derives the principal components of `latent_plane`.
 """
 
 import textwrap
+import warnings
 from statistics import NormalDist
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..losses import perplexity
 from .log import label
 
 INK, PALE = "#222222", "#d9d9d9"
+LETTER = 0.065  # inches that one takes, at 8.5 points
 # Ten that the colour-blind can tell apart: Petroff 2021, arXiv:2107.02270.
 DIGIT_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
                  "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
@@ -47,7 +49,7 @@ def mosaic(images, columns, gap=2, pairs=False):
     pairs: rows 2k and 2k + 1 belong together, and stand apart from the others.
     """
     n, height, width, channels = images.shape
-    tops = [r * (height + gap) + 6 * (r // 2) * pairs for r in range(-(-n // columns))]
+    tops = tops_of(-(-n // columns), height, gap, pairs)
     canvas = np.ones((tops[-1] + height, columns * (width + gap) - gap, channels), np.float32)
     for k, image in enumerate(np.clip(images, 0, 1)):
         top, left = tops[k // columns], (k % columns) * (width + gap)
@@ -55,25 +57,44 @@ def mosaic(images, columns, gap=2, pairs=False):
     return canvas if channels == 3 else canvas[..., 0]
 
 
+def tops_of(rows, height, gap, pairs=False):
+    """The first line of pixels of each row of a mosaic."""
+    return [r * (height + gap) + 6 * (r // 2) * pairs for r in range(rows)]
+
+
+def framed(width, height, title, note):
+    """A new figure around a panel of this size in inches, wide enough for its title."""
+    width = min(8.0, max(width, 0.1 * len(title) + 0.4, 4.0))
+    note = "\n".join(textwrap.fill(line, int(width / 0.065)) for line in note.split("\n"))
+    title = textwrap.fill(title, 76)
+    lines = title.count("\n") * 0.2 + note.count("\n") * 0.15
+    return new_figure(width, height + 0.75 + lines, title, note)
+
+
 def grid(images, columns, title, note="", pairs=False, gap=2, names=(), heads=()):
-    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches. names,
-    heads: of the rows and of the columns, if they have any."""
-    picture = mosaic(images, columns, gap, pairs)
-    width = 8.0 - 0.065 * max(map(len, names), default=0)
-    height = min(width * picture.shape[0] / picture.shape[1], 1.6 * -(-len(images) // columns))
-    figure = new_figure(8.0, height + 0.75, title, note)
+    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches, or 0.8
+    inches in many rows. names: of the rows; heads: of the columns, those of two lines without the
+    second where it is too long."""
+    picture, rows = mosaic(images, columns, gap, pairs), -(-len(images) // columns)
+    (height, width), tile = picture.shape[:2], images.shape[1:3]
+    left = max((LETTER * len(name) + 0.1 for name in names), default=0)
+    inch = min((8.0 - left) / width, min(1.6, max(0.8, 8 / rows)) / (tile[0] + gap))  # of a pixel
+    for chosen in heads, [head.split("\n")[0] for head in heads]:
+        lines = [line for head in chosen for line in head.split("\n")]
+        if max(map(len, lines), default=0) * LETTER <= (tile[1] + gap) * inch:
+            break
+    figure = framed(width * inch + left, height * inch + 0.15 * any(heads), title, note)
     axes = figure.subplots()
     axes.set_anchor("W")
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.axis("off")
-    H, W = images.shape[1:3]
     how = {"textcoords": "offset points", "fontsize": 8.5, "color": INK}
-    for k, name in enumerate(names):
-        axes.annotate(name, (-0.5, k * (H + gap) + (H - 1) / 2), (-5, 0), ha="right", va="center",
+    for top, name in zip(tops_of(rows, tile[0], gap, pairs), names, strict=False):
+        axes.annotate(name, (-0.5, top + (tile[0] - 1) / 2), (-5, 0), ha="right", va="center",
                       **how)
-    for k, head in enumerate(heads):
-        axes.annotate(head, (k * (W + gap) + (W - 1) / 2, -0.5), (0, 4), ha="center", va="bottom",
-                      **how)
+    for k, head in enumerate(chosen):
+        axes.annotate(head, (k * (tile[1] + gap) + (tile[1] - 1) / 2, -0.5), (0, 2), ha="center",
+                      va="bottom", **how)
     return figure
 
 
@@ -117,10 +138,10 @@ def show(*rows, title=""):
 
 def scored(images, numbers, title, note):
     """Images (n, H, W, C) with a number above each, the smallest first."""
-    columns = 8
+    columns = min(8, len(images))
     rows = -(-len(images) // columns)
     height = images.shape[1] / images.shape[2]
-    figure = new_figure(8.0, rows * (8.0 / columns * height + 0.22) + 0.8, title, note)
+    figure = framed(columns, rows * (height + 0.22), title, note)
     panels = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     order = np.argsort(numbers)
     for axes in panels:
@@ -132,12 +153,47 @@ def scored(images, numbers, title, note):
     return figure
 
 
-def latent_plane(codes, labels, title):
-    """Test images as points, coloured by class: z itself, or its first two principal components."""
-    names = ["$z_1$", "$z_2$"]
+def discriminants(codes, labels):
+    """Codes (n, D) along the two axes that separate the classes best, (n, 2), in units of the
+    standard deviation within a class; and how much of it there is between the classes, (2,).
+
+    Fisher's linear discriminant: the axes w with the largest
+
+        w S_B w^T / w S_W w^T,   S_W = mean of (z - m_c)^T (z - m_c),
+                                 S_B = mean of (m_c - m)^T (m_c - m)
+
+    over all codes, each with its class's mean m_c; m is that of all. With w = v A, A S_W A^T = I,
+    they are the eigenvectors v of A S_B A^T with the largest eigenvalues, which are the ratios.
+    R. A. Fisher 1936; of several classes Bishop 2006, section 4.1.6.
+    """
+    z = codes - codes.mean(0, dtype=np.float64)
+    classes, of = np.unique(labels, return_inverse=True)
+    means = np.stack([z[of == c].mean(0) for c in range(len(classes))])[of]
+    within, between = (a.T @ a / len(z) for a in (z - means, means))
+    values, vectors = np.linalg.eigh(within)
+    least = 1e-9 * values[-1] or 1.0  # no class may vary along some axis
+    A = vectors.T / np.sqrt(np.maximum(values, least))[:, None]
+    ratios, v = np.linalg.eigh(A @ between @ A.T)
+    return z @ (v[:, :-3:-1].T @ A).T, ratios[:-3:-1]
+
+
+def latent_plane(codes, labels, title, classes=()):
+    """Test images as points, coloured by class, which is named at its middle: z itself, or where it
+    has more than two dimensions its plane that separates the classes best, or if there are less
+    than three, or so few images that some plane would always do, its first two principal
+    components. classes: their names, if they have some."""
+    from matplotlib.patheffects import withStroke
+
+    names, present = ["$z_1$", "$z_2$"], np.unique(labels)
     note = "codes of the test images"
     if codes.shape[1] == 1:
         codes, names[1] = np.stack([codes[:, 0], labels], 1), "class"
+    elif codes.shape[1] > 2 and len(present) > 2 and len(codes) >= 10 * codes.shape[1]:
+        note += (f", projected from {codes.shape[1]} dimensions on the two axes that separate the "
+                 f"classes best,\nwith the standard deviation within a class as unit")
+        codes, ratios = discriminants(codes, labels)
+        names = [f"discriminant {i + 1} (variance between the classes: {ratios[i]:.2g} times that "
+                 f"within)" for i in (0, 1)]
     elif codes.shape[1] > 2:
         centred = codes - codes.mean(0)
         # Rows of zeros change nothing, but a single image has two directions then, too.
@@ -149,13 +205,43 @@ def latent_plane(codes, labels, title):
     axes = figure.subplots()
     order = np.random.default_rng(0).permutation(len(codes))  # no class on top of the others
     colours = np.array(DIGIT_COLOURS)[labels % 10]
-    axes.scatter(*codes[order].T, s=5, c=colours[order], alpha=0.6, linewidths=0)
-    for k in np.unique(labels):
-        axes.scatter([], [], s=30, color=DIGIT_COLOURS[k % 10], label=str(k))
-    axes.legend(title="class", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    axes.scatter(*codes[order].T, s=min(30, 500 / len(codes) ** 0.5), c=colours[order], alpha=0.6,
+                 linewidths=0)
+    called = {k: str(classes[k] if k < len(classes) else k) for k in present if len(present) > 1}
+    for k, name in called.items():
+        axes.scatter([], [], s=30, color=DIGIT_COLOURS[k % 10], label=name)
+    if 1 < len(present) <= 30:
+        axes.legend(title="class", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     axes.set(xlabel=names[0], ylabel=names[1])
-    axes.set_aspect("equal", adjustable="datalim")
+    far = np.abs(codes - np.median(codes, axis=0))
+    usual = np.median(far, axis=0)
+    width, height = np.ptp(codes, axis=0)
+    if 0 < usual.min() and (far.max(axis=0) > 15 * usual).any():  # most would be one spot
+        marks = np.outer((1, 3), 10.0 ** np.arange(-9, 10)).reshape(-1)
+        for axis, name, unit, z in zip("xy", names, usual, codes.T, strict=True):
+            ticks = [t for m in marks[marks > unit] for t in (-m, m) if z.min() < t < z.max()] + [0]
+            getattr(axes, f"set_{axis}scale")("asinh", linear_width=unit)
+            getattr(axes, f"set_{axis}ticks")(ticks, [f"{t:g}" for t in ticks])
+            axes.set(**{f"{axis}label": f"{name}, the further from 0 the denser"})
+        axes.minorticks_off()
+    elif 0.6 * width <= height <= width / 0.6:  # else the picture would be half empty
+        axes.set_aspect("equal", adjustable="datalim")
     plain(axes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a title has letters that the font has not
+        figure.draw_without_rendering()  # which says where the points are
+    middles = {k: np.median(codes[labels == k], axis=0) for k in called}
+    spots = {k: axes.transData.transform(z) * 72 / figure.dpi for k, z in middles.items()}
+    placed = []
+    for k in sorted(called, key=lambda k: spots[k][1]):  # upwards, none on top of another
+        (x, y), wide = spots[k], 4.5 * len(called[k])
+        for x_below, y_below, wide_below in placed:
+            if abs(x - x_below) < wide + wide_below and abs(y - y_below) < 12:
+                y = y_below + 12
+        placed.append((x, y, wide))
+        axes.annotate(called[k], middles[k], (0, y - spots[k][1]), textcoords="offset points",
+                      ha="center", va="center", fontsize=11, fontweight="bold", color=INK,
+                      parse_math=False, path_effects=[withStroke(linewidth=3, foreground="white")])
     return figure
 
 
@@ -182,17 +268,20 @@ def manifold(images, title):
 
 def curves(log, names, title):
     """One panel for each metric: training batches (means of 100 steps) and the test or validation
-    set."""
+    set. The first fifth of the steps may leave the panel, else it would flatten the rest."""
+    begun = log.history[-1]["step"] / 5
     figure = new_figure(3.6 * len(names) + 0.4, 3.6, title)
     panels = figure.subplots(1, len(names), squeeze=False)[0]
     for axes, name in zip(panels, names, strict=True):
         axes.plot([r["step"] for r in log.trace], [r[name] for r in log.trace], color="#b9bec4",
-                  lw=1.2, label="training batches")
+                  lw=1.2, marker="o" if len(log.trace) == 1 else "", ms=3,
+                  label="training batches" if log.trace else "_")
         values = [row[f"{log.held_out}_{name}"] for row in log.history]
         axes.plot([row["step"] for row in log.history], values, "o-", color="#4e79a7", lw=1.8, ms=3,
                   label=f"{log.held_out} set")
-        shown = [r[name] for r in log.trace[len(log.trace) // 50:]] + values
-        low, high = min(shown), max(shown)  # the first steps may leave the panel
+        shown = [r[name] for r in log.trace if r["step"] > begun] + [
+            v for v, row in zip(values, log.history, strict=True) if row["step"] > begun]
+        low, high = min(shown), max(shown)
         low = min(low, 0) if high - low < 0.02 * high else low
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or 1)
         best = getattr(log, "best", None)
@@ -232,20 +321,36 @@ def compared(groups):
 
 
 def code_maps(images, codes, again, K, title):
-    """Images (n, H, W, C), their grids of codes (a colour for each index), and what the codes
-    decode to."""
-    figure = new_figure(9, 3.4, title, "above the images, below them their codes (a colour for "
-                        "each of the K indices), last what the decoder makes of the codes")
-    panels = figure.subplots(3, len(images), squeeze=False,
+    """Images (n, H, W, C), their grids of codes, each with its number where there is room for it,
+    and what the codes decode to, which is also what colours them: by the mean over all places."""
+    (n, h, w), columns = codes.shape, min(5, len(codes))
+    colours = np.zeros((K, images.shape[3]))
+    cells = np.clip(again, 0, 1).reshape(n, h, again.shape[1] // h, w, again.shape[2] // w, -1)
+    np.add.at(colours, codes, cells.mean(axis=(2, 4)))
+    colours /= np.maximum(np.bincount(codes.reshape(-1), minlength=K), 1)[:, None]
+    tile = 1.55  # inches
+    size = min(8, 72 * tile / w / (0.75 * len(str(K - 1))))
+    figure = framed(columns * tile + 0.5, 3 * tile * h / w * -(-n // columns), title,
+                    "codes: each cell has the mean colour of what its code is decoded to here"
+                    + ", and its number" * (size >= 4))
+    panels = figure.subplots(3 * -(-n // columns), columns, squeeze=False,
                              gridspec_kw={"wspace": 0.05, "hspace": 0.05})
-    # Neighbouring indices mean nothing: spread the colours, so that they do not look alike.
-    hues = (np.arange(K) * 0.61803) % 1
-    for column, (image, grid_, x_hat) in enumerate(zip(images, codes, again, strict=True)):
-        for axes, picture, kind in ((panels[0, column], image, "gray"),
-                                    (panels[1, column], hues[grid_], "hsv"),
-                                    (panels[2, column], np.clip(x_hat, 0, 1), "gray")):
-            axes.imshow(picture, cmap=kind, vmin=0, vmax=1, interpolation="nearest")
-            axes.axis("off")
+    for axes in panels.reshape(-1):
+        axes.axis("off")
+    for k, pictures in enumerate(zip(images, colours[codes], np.clip(again, 0, 1), strict=True)):
+        part = panels[k // columns * 3:][:3, k % columns]
+        for axes, picture, name in zip(part, pictures, ("image", "codes", "decoded"), strict=True):
+            axes.imshow(picture if picture.shape[2] == 3 else picture[..., 0], cmap="gray", vmin=0,
+                        vmax=1, interpolation="nearest")
+            if k % columns == 0:
+                axes.text(-0.04, 0.5, name, transform=axes.transAxes, ha="right", va="center",
+                          fontsize=8.5, color=INK)
+        for (y, x), code in np.ndenumerate(codes[k]) if size >= 4 else ():
+            part[1].text(x, y, str(code), ha="center", va="center", fontsize=size,
+                         color="black" if colours[code].mean() > 0.5 else "white")
+    for axes in panels.reshape(-1):
+        if not axes.images:
+            axes.remove()
     return figure
 
 
@@ -263,14 +368,16 @@ def usage(parts, title):
     return figure
 
 
-def palette(images, title):
-    """The middle of what a grid filled with one code decodes to, for each code: (K, H, W, C)."""
+def palette(images, use, title):
+    """The middle of what a grid filled with one code decodes to, for each code: (K, H, W, C). use:
+    how often each has been used, (K,)."""
     H, W = images.shape[1:3]
     patches = images[:, H // 2 - 4:H // 2 + 4, W // 2 - 4:W // 2 + 4]
-    brightness = np.argsort(patches.mean(axis=(1, 2, 3)))
+    order = np.lexsort((patches.mean(axis=(1, 2, 3)), -use))
     columns = 32 if len(images) > 128 else 16
-    return grid(patches[brightness], columns, title, "the middle 8 x 8 pixels of an image whose "
-                "every position has this code; from dark to light", gap=1)
+    return grid(patches[order], columns, title, "the middle 8 x 8 pixels of an image whose every "
+                "position has this code; " + ("from dark to light" if np.ptp(use) == 0 else
+                                              "the most used in training first"), gap=1)
 
 
 def plain(axes):

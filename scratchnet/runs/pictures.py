@@ -27,9 +27,10 @@ class Request:
     function, called where test images are needed; seed: of all that is drawn at random; num: how
     many (None: as many as look well); label: of which class; temperature, mask: see
     models/sampling.py; quiet: without a progress bar. given: the dataset's images are the user's
-    own, and are taken in their order. origin: a line below the title: which run, how far, which
-    seed. variants: {field: value} of Requests for samples beside each other, a row for each.
-    after_row: called after each row that is drawn in order."""
+    own, and are taken in their order. classes: the names of those that the model knows, if they
+    have some. origin: a line below the title: which run, how far, which seed. variants: {field:
+    value} of Requests for samples beside each other, a row for each. after_row: called after each
+    row that is drawn in order."""
 
     model: object
     title: str
@@ -42,6 +43,7 @@ class Request:
     mask: np.ndarray = None
     quiet: bool = True
     given: bool = False
+    classes: tuple = ()
     origin: str = ""
     variants: tuple = ()
     after_row: callable = None
@@ -77,6 +79,12 @@ class Request:
         chosen = np.resize(chosen[np.lexsort((labels[chosen], turn))], needed)
         return dataset.test_images[chosen], labels[chosen]
 
+    def class_names(self):
+        """The number of each class that the model is told, and below it its name."""
+        names = [name.replace("$", r"\$") for name in self.classes]  # else it would begin a formula
+        return [f"{k}\n{names[k]}" if k < len(names) else str(k)
+                for k in range(self.model.num_classes)]
+
     def how_drawn(self, rows):
         """The arguments of drawing in order: a temperature, and a progress bar over the rows."""
         return {"progress": self.after_row or counting(self.quiet, rows, "drawing", "row")} | (
@@ -102,9 +110,12 @@ def samples(ask):
                 if model.decode is not None else "drawn pixel by pixel")
     side = min(16, int(np.ceil(num ** 0.5)))
     columns = next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are
+    heads = ()
     if model.num_classes and ask.label is None:
         columns, note = model.num_classes, f"{note}, a class for each column"
-    return images, lambda: figures.grid(images, min(columns, num), title_of(ask, "samples"), note)
+        heads = ask.class_names()[:num]
+    return images, lambda: figures.grid(images, min(columns, num), title_of(ask, "samples"), note,
+                                        heads=heads)
 
 
 def title_of(ask, what):
@@ -121,7 +132,8 @@ def beside(ask):
     names = [", ".join(f"{n} {x:g}" for n, x in v.items()) for v in ask.variants]
     note = "every row from the same noise" + ", a class for each column" * of_all
     return images, lambda: figures.grid(images.reshape(-1, *images.shape[2:]), num,
-                                        title_of(ask, "samples"), note, names=names)
+                                        title_of(ask, "samples"), note, names=names,
+                                        heads=(num * ask.class_names())[:num * of_all])
 
 
 def in_order(model):
@@ -131,19 +143,19 @@ def in_order(model):
 
 def reconstructions(ask):
     """Test images and what the model makes of them: (num, 2, H, W, C)."""
-    images, labels = ask.test_images(usual=60)
+    images, labels = ask.test_images(usual=30)
     again = to_numpy(ask.model.reconstruct(to_batch(images), **classes(ask.model, labels)))
     pairs = np.stack([images / np.float32(255), again], axis=1)
 
     def figure():
-        columns = min(20, len(pairs))
+        columns = min(10, len(pairs))
         rows = [pairs[i:i + columns].swapaxes(0, 1) for i in range(0, len(pairs), columns)]
         missing = columns - rows[-1].shape[1]
         rows[-1] = np.concatenate([rows[-1], np.ones((2, missing, *ask.shape), np.float32)], axis=1)
         return figures.grid(
             np.concatenate([r.reshape(-1, *ask.shape) for r in rows]), columns,
-            f"{ask.title}: reconstructions", f"{ask.source} in the upper row of each pair, their "
-            "reconstructions below", pairs=True)
+            f"{ask.title}: reconstructions", f"{ask.source}, and below each what the model makes "
+            "of it", pairs=True, names=["image", "decoded"] * len(rows))
     return pairs, figure
 
 
@@ -158,12 +170,15 @@ def interpolation(ask, steps=11):
     between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
     how = classes(model, labels[:num].repeat(steps))
     found = to_numpy(model.mean_image(xp.asarray(between), **how)).reshape(num, steps, *ask.shape)
-    note = ("left: the model's reconstruction of an image; to the right z moves in a straight "
-            "line to that of another, and the class stays" if model.num_classes else
-            f"left and right: reconstructions of two {ask.source}; between them z moves in a "
-            f"straight line")
-    return found, lambda: figures.grid(found.reshape(-1, *ask.shape), steps,
-                                       f"{ask.title}: interpolation", note)
+    ends = images / np.float32(255)
+    row = np.concatenate([ends[:num, None], found, (
+        ends[num:] if model.num_classes else np.roll(ends[num:], -1, axis=0))[:, None]], axis=1)
+    note = f"left and right two {ask.source}; between them z moves in a straight line from the " \
+           f"code of the one to that of the other" + \
+           ", and the class stays" * bool(model.num_classes)
+    heads = ["image", *(f"{part:.1g}" for part in t[:, 0]), "image"]
+    return found, lambda: figures.grid(row.reshape(-1, *ask.shape), steps + 2,
+                                       f"{ask.title}: interpolation", note, heads=heads)
 
 
 def styles(ask):
@@ -175,7 +190,7 @@ def styles(ask):
     return images.reshape(K, num, *ask.shape), lambda: figures.grid(
         images.reshape(-1, *ask.shape), num, f"{ask.title}: style by class",
         f"a class for each row, 0 to {K - 1}; a z drawn from the prior for each column, the same "
-        f"for all classes")
+        f"for all classes", names=[name.replace("\n", " ") for name in ask.class_names()])
 
 
 def manifold(ask):
@@ -252,7 +267,8 @@ def latent(ask):
         done(len(part))
     codes = np.concatenate(codes)
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
-    return codes, lambda: figures.latent_plane(codes, labels, title)
+    return codes, lambda: figures.latent_plane(
+        codes, labels, title, ask.dataset().classes or ask.classes)
 
 
 def completion(ask, times=4):
@@ -272,8 +288,8 @@ def completion(ask, times=4):
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
         found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
-        title_of(ask, "completions"), f"top: what was seen of {ask.source}{codes};\nthen {times} "
-        f"completions drawn by the model; bottom: the whole image")
+        title_of(ask, "completions"), f"what was seen of {ask.source}{codes}, {times} completions "
+        f"drawn by the model, and the whole image", names=["seen", *["drawn"] * times, "whole"])
 
 
 def scores(ask, weights=100):
@@ -319,7 +335,8 @@ def palette(ask):
     grids = np.repeat(np.arange(K), h * w).reshape(K, h, w)
     images = np.concatenate([to_numpy(ask.model.decode_codes(part))
                              for part in np.array_split(grids, -(-K // 64))])
-    return images, lambda: figures.palette(images, f"{ask.title}: what each code decodes to")
+    return images, lambda: figures.palette(images, to_numpy(ask.model.N.data),
+                                           f"{ask.title}: what each code decodes to")
 
 
 # {name: (the model's method that it needs, or one of them, the function)}
@@ -365,7 +382,7 @@ def draw_all(model, dataset, log, columns, folder, title, seed, quiet=True):
     returns the names of the files that could be written."""
     origin = origin_of(folder, log.final["step"], log.history, seed)
     ask = Request(model, title, dataset.image_shape, lambda: dataset, seed, quiet=quiet,
-                  origin=origin)
+                  origin=origin, classes=dataset.classes)
     names = [name for name in possible(model) if name != "scores"]
     done, arrays, drawn = counting(quiet, 2 * len(names) + 1, "pictures", "part"), {}, {}
     with evaluating(model):

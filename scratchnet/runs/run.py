@@ -56,6 +56,12 @@ class Run:
         """(H, W, C) of the data; for a prior, of a grid of codes."""
         return tuple(self.trained_on["image_shape"])
 
+    @property
+    def classes(self):
+        """The names of its classes, of a data set that is known by its name."""
+        known = data.KINDS[self.kind].datasets and data.SOURCES.get(self.trained_on["name"])
+        return known.classes if known else ()
+
     def checksum(self):
         """SHA-256 of the data it was trained on and of everything it learned."""
         digest = hashlib.sha256(self.trained_on["sha256"].encode())
@@ -102,7 +108,7 @@ class Run:
             raise RunError(f"{path}: has labels up to {y.max()}, but this run the classes 0 to "
                            f"{self.model.num_classes - 1}")
         return Dataset("given", printable(Path(path).name), x[:0], None, x, y, "", said=part.said,
-                       names=part.names)
+                       names=part.names, classes=part.classes)
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def read(folder):
         trained_on = {n: config["dataset"][n]
                       for n in ("name", "title", "sha256", "image_shape", "num_classes")}
         trained_on["title"] = printable(trained_on["title"])
-        trained_on["sha256"] = str(trained_on["sha256"])
+        trained_on |= {n: str(trained_on[n]) for n in ("name", "sha256")}
         trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
         trained_on["num_classes"] = int(trained_on["num_classes"])
         flags = Namespace(**{"model": None} | config["flags"])
@@ -175,6 +181,8 @@ def open_run(folder, recipes):
                             num_classes=run.trained_on["num_classes"])
     if "codes" in recipe.has:
         run.vqvae = own_vqvae(run, recipes)
+        run.trained_on["title"] = title_of_codes(  # it may have been moved
+            run.vqvae.trained_on["title"], run.vqvae, run.image_shape)
         shape.levels, shape.decode = run.vqvae.flags.num_embeddings, run.vqvae.model.decode_codes
     run.model = build_model(recipe, shape, run.flags)
     run.progress = checkpoint.load(path, run.model, averaged=True)
@@ -322,9 +330,14 @@ def encoded(dataset, vqvae, train=True, flip=False, kept=None, quiet=True):
     grids = kept or {part: grids_of(vqvae.model, images[part], quiet) for part in images}
     test = grids["test"]
     train = grids["train"] if train else test[:0]
-    height, width = test.shape[1:3]
-    title = f"{dataset.title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"
+    title = title_of_codes(dataset.title, vqvae, test.shape[1:])
     return CodeDataset(dataset.name, title, train, dataset.train_labels[:len(train)], test,
                        dataset.test_labels, code_checksum(vqvae), len(vqvae.model.e),
                        vqvae.model.decode_codes, held_out=dataset.held_out,
-                       train_mirrored=grids["mirrored"] if flip else None, kept=bool(kept))
+                       classes=dataset.classes, kept=bool(kept),
+                       train_mirrored=grids["mirrored"] if flip else None)
+
+
+def title_of_codes(title, vqvae, shape):
+    height, width = shape[:2]
+    return f"{title}, as {height}x{width} codes of {printable(vqvae.folder.name)}"

@@ -31,7 +31,8 @@ class Source:
     """A data set that is downloaded. folder: of its files; urls: where they are, or the archive
     with all of them; files: {name: SHA-256}; read: (folder, source, progress) -> train images
     (N, H, W, C), labels, test images, labels. unpacked: {name: SHA-256 of what is in the gzip
-    file}, by which it is known under other names."""
+    file}, by which it is known under other names. classes: the names of 0, 1, ..., if they are not
+    the numbers themselves."""
 
     title: str
     folder: str
@@ -39,6 +40,7 @@ class Source:
     files: dict
     read: callable
     unpacked: dict = field(default_factory=dict)
+    classes: tuple = ()
 
 
 def read_mnist(folder, source, progress):
@@ -118,7 +120,8 @@ SOURCES = {
         "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
         "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    ), strict=True))),
+    ), strict=True)), ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
+                       "sneaker", "bag", "boot")),
     "cifar10": Source("CIFAR-10", "cifar-10-batches-bin", (
         "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     ), {
@@ -128,7 +131,8 @@ SOURCES = {
         "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
         "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
         "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-    }, read_cifar),
+    }, read_cifar, classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog",
+                            "horse", "ship", "truck")),
 }
 
 
