@@ -111,6 +111,7 @@ def sketched(clock, monkeypatch, each, figures=0.0, rows=None):
     model = SimpleNamespace(training=True, eval=lambda: None, train=lambda mode: None,
                             image_shape=(rows, 8, 1))
     def make(name, ask):
+        assert ask.classes == ("cat",) and ask.origin.endswith(", step 0, seed 0")
         for _ in range(rows or 1):
             clock.now += each
             if rows:
@@ -124,7 +125,7 @@ def sketched(clock, monkeypatch, each, figures=0.0, rows=None):
     monkeypatch.setattr(pictures, "make", make)
     monkeypatch.setattr(pictures, "write_figure", write)
     monkeypatch.setattr(sketches, "add_frame", lambda log, arrays, step: drew.append(clock.now))
-    dataset = SimpleNamespace(image_shape=(8, 8, 1))
+    dataset = SimpleNamespace(image_shape=(8, 8, 1), classes=("cat",))
     return sketches.Sketches(model, dataset, "title", 0), drew, figured
 
 
