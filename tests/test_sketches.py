@@ -111,6 +111,7 @@ def sketched(clock, monkeypatch, each, figures=0.0, rows=None):
     model = SimpleNamespace(training=True, eval=lambda: None, train=lambda mode: None,
                             image_shape=(rows, 8, 1))
     def make(name, ask):
+        assert ask.classes == ("cat",) and ask.origin.endswith(", step 0, seed 0")
         for _ in range(rows or 1):
             clock.now += each
             if rows:
@@ -124,7 +125,7 @@ def sketched(clock, monkeypatch, each, figures=0.0, rows=None):
     monkeypatch.setattr(pictures, "make", make)
     monkeypatch.setattr(pictures, "write_figure", write)
     monkeypatch.setattr(sketches, "add_frame", lambda log, arrays, step: drew.append(clock.now))
-    dataset = SimpleNamespace(image_shape=(8, 8, 1))
+    dataset = SimpleNamespace(image_shape=(8, 8, 1), classes=("cat",))
     return sketches.Sketches(model, dataset, "title", 0), drew, figured
 
 
@@ -209,6 +210,22 @@ def test_the_time_of_the_whole_run_is_said_once(clock, capsys):
     assert lines[:1] + lines[9:10] + lines[-1:] == [
         "epoch 1/3: 6 of 400 steps", "epoch 1/3: 60 of 400 steps, loss 2",
         "epoch 1/3: 396 of 400 steps, 1 h 48 min left, loss 2"]
+
+
+def test_the_estimate_is_of_the_whole_run(monkeypatch):
+    """By the pace of this session, not of the steps before it."""
+    steps, found, real = [], [], runs_log.Table.left
+    def left(table, step):
+        steps.append(step)
+        found.append((real(table, step), table.steps))
+        return found[-1][0]
+    monkeypatch.setattr(runs_log, "TIMED", 3)
+    monkeypatch.setattr(runs_log.Table, "left", left)
+    assert train(*VAE, "--out", "a") == 0
+    assert train("--resume", "a", "--epochs", 3, "--quiet") == 0
+    assert steps == list(range(1, 13)) and {n for _, n in found[4:]} == {12}
+    assert [seconds is None for seconds, _ in found[4:]] == 2 * [True] + 6 * [False]
+    assert found[-1][0] == 0
 
 
 def test_quiet_says_nothing_and_durations_are_words(clock, capsys):

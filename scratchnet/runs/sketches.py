@@ -23,7 +23,8 @@ class Sketches:
 
     def __init__(self, model, dataset, title, seed, quiet=True):
         self.ask = pictures.Request(model, title, dataset.image_shape, lambda: dataset, seed,
-                                    quiet=quiet or not pictures.in_order(model))
+                                    quiet=quiet or not pictures.in_order(model),
+                                    classes=dataset.classes)
         self.names = [name for name in SHOWN if name in pictures.possible(model)]
         self.rows = model.image_shape[0] if pictures.in_order(model) else 0
         self.cost = {"frame": 1.0 if self.rows else 0.02, "figures": 0.5}  # seconds; a guess
