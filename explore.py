@@ -1,11 +1,13 @@
 """See what trained models do, in the browser.
 
-    python explore.py                       the runs in runs/, and the trained models of the box
-    python explore.py runs/vae-mnist        this run, also while it trains
-    python explore.py --build site          the same page for any web host, answered in the browser
+    python explore.py                   the runs in runs/, and the box's models
+    python explore.py runs/vae-mnist    this run, also while it trains
+    python explore.py --build site      the page for any web host, answered by
+                                        the engine inside the browser
 
-A latent plane to drag through, codes to swap, images to be completed, the tape, a training to
-watch, the book with its exercises. The page is served to this computer alone.
+A latent plane to drag through, codes to swap, images to be completed, the tape,
+a training to watch, the book with its exercises. The page is served to this
+computer alone.
 """
 
 import sys

@@ -230,8 +230,11 @@ def test_what_a_cell_began_ends_with_its_session(ask):
                          "subprocess.Popen(['sleep', '300']).pid")["printed"].split()
     assert found[0] == "True" and ask("forks", "'next'")["printed"] == "'next'\n"
     answer(RUNS, "end_session", {"session": "forks"})
-    state = subprocess.run(["ps", "-o", "stat=", "-p", found[1]], capture_output=True, text=True)
-    assert not state.stdout or state.stdout.startswith("Z")
+    deadline = time.monotonic() + 20
+    while subprocess.run(["ps", "-o", "stat=", "-p", found[1]], capture_output=True,
+                         text=True).stdout[:1] not in ("", "Z"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_an_idle_session_ends(ask, monkeypatch):
