@@ -22,7 +22,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # two at once do not go
 def chromium():
     api = pytest.importorskip("playwright.sync_api", reason="no Playwright")
     if not CHROMIUM:

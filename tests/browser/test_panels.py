@@ -20,6 +20,7 @@ ASK = """async ([kind, name, args]) => {
   return JSON.stringify(found, (key, value) => (
     ArrayBuffer.isView(value) ? Array.from(value) : value));
 }"""
+BEFORE = "() => { document.querySelector('.completions').dataset.rows = 'before'; }"
 PIXELS = """(canvas) => {
   const { width, height } = canvas, pen = canvas.getContext("2d");
   const { data } = pen.getImageData(0, 0, width, height);
@@ -410,9 +411,9 @@ def test_pixelcnn(page, way, engine):
     slide(page, "rows kept", "ArrowRight", "ArrowRight")
     button(page, "complete").click()
     completed(image=1, keep=16, seed=1, label=label)
+    page.evaluate(BEFORE)
     choice(page, "class").select_option("5")
     slide(page, "temperature", *["ArrowLeft"] * 4)
-    wait_for(page, "() => document.querySelector('.completions').dataset.rows !== '28'")
     values = completed(image=1, keep=16, seed=1, label=5, temperature=0.8)
     press(page, button(page, "completion 2"), "Enter")
     bits = engine("pixel_bits", **run, image={"values": values[1].tolist()}, label=5)
@@ -423,9 +424,9 @@ def test_pixelcnn(page, way, engine):
     # the upper part drawn by the pointer
     button(page, "empty pad").click()
     pad = page.get_by_role("application", name="a pad to draw on")
+    page.evaluate(BEFORE)
     drag(page, pad, (0.35, 0.2), (0.65, 0.2), (0.6, 0.5))
     mine = drawing(state(page)["drawing"]).tolist()
-    wait_for(page, "() => document.querySelector('.completions').dataset.rows !== '28'")
     completed(image=mine, keep=16, seed=1, label=5, temperature=0.8)
 
     # a prior: codes in the place of pixels
