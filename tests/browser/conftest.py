@@ -77,7 +77,7 @@ def tab(chromium, way, address):
     """A tab in which the engine is at work; a worker begins once."""
     context = chromium.new_context(viewport={"width": 1280, "height": 1000})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.goto(address)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
