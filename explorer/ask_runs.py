@@ -5,8 +5,6 @@ those that are there, and is never a path.
 """
 
 import base64
-import contextlib
-import csv
 import json
 import math
 from pathlib import Path
@@ -15,6 +13,8 @@ import models
 from scratchnet.errors import UserError
 from scratchnet.runs.files import reading
 from scratchnet.runs.log import label
+from scratchnet.runs.many import differing, metrics
+from scratchnet.runs.run import complete
 from scratchnet.runs.run import read as read_run
 
 from .answers import Wrong, asked
@@ -31,17 +31,20 @@ def compare(runs):
     names of the flags that differ between runs of one model."""
     runs.look()
     found = [described(name, Path(folder)) for name, folder in runs.folders.items()]
-    return {"runs": found, "differ": differing([run for run in found if "flags" in run])}
+    return {"runs": found, "differ": differing((run["model"], run["flags"]) for run in found
+                                               if "flags" in run)}
 
 
 def described(name, folder):
     try:
         run = read_run(folder)
+        if run.flags.model in models.RECIPES.get(run.kind, {}):  # flags that came later, and units
+            complete(run, models.RECIPES)
         rows = metrics(folder)
         return {"name": name, "model": str(run.flags.model), "title": run.title,
                 "epochs": getattr(run.flags, "epochs", None), "done": done(rows),
                 "flags": {n: flag(v) for n, v in vars(run.flags).items() if n not in NO_FLAGS},
-                "units": units(run), "figures": figures(folder, rows), "columns": columns(rows),
+                "units": run.units, "figures": figures(folder, rows), "columns": columns(rows),
                 "pictures": sorted(pictures(folder))}
     except UserError as error:
         return {"name": name, "error": str(error)}
@@ -49,40 +52,11 @@ def described(name, folder):
         return {"name": name, "error": f"{type(error).__name__}: {error}"}
 
 
-def units(run):
-    """Those of its figures, nats say; "" of a model that is unknown here."""
-    recipe = models.RECIPES.get(run.kind, {}).get(run.flags.model)
-    with contextlib.suppress(AttributeError):  # a flag that came later
-        return recipe.shows(run.flags)[1]
-    return ""
-
-
 def flag(value):
     """As it would be written on a command line."""
     if isinstance(value, bool) or value is None:
         return "yes" if value else ""
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def differing(found):
-    """{model: names of the flags in which its runs differ}"""
-    models = {}
-    for run in found:
-        models.setdefault(run["model"], []).append(run["flags"])
-    return {model: sorted(name for name in set().union(*flags)
-                          if len({flags_of.get(name, "") for flags_of in flags}) > 1)
-            for model, flags in models.items()}
-
-
-def metrics(folder):
-    """The rows of metrics.csv, {column: number}, [] where there are none yet."""
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        return []
-    with reading(path, "table of numbers that a run wrote", "it is written anew in the next epoch"):
-        with open(path, newline="", encoding="utf-8") as file:
-            return [{name: float(value) for name, value in row.items() if value}
-                    for row in csv.DictReader(file)]
 
 
 def done(rows):
