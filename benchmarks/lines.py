@@ -12,14 +12,16 @@ PARTS = {
     "speed": ["scratchnet/fast/*.py"],
     "runs": ["scratchnet/runs/*.py", "models/recipes.py"],
     "scripts": ["*.py"],
+    "page": ["explorer/*.py", "explorer/page/*.js"],
     "exercises": ["exercises/*.py", "exercises/answers/*.py"],
-    "tests": ["tests/*.py"],
+    "mistakes": ["mistakes/*.py"],
+    "tests": ["tests/*.py", "tests/browser/*.py"],
 }
 
 
 def functions(path):
     """(lines, name) of every function in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text() if path.suffix == ".py" else "")):
         if isinstance(node, ast.FunctionDef):
             yield node.end_lineno - node.lineno + 1, f"{path.name}: {node.name}"
 
