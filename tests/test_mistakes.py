@@ -267,6 +267,12 @@ def test_a_missing_matplotlib_is_said_before_the_training(capsys, monkeypatch):
     assert "Matplotlib" in err and "pip install" in err and not Path("new").exists()
 
 
+def test_what_a_run_can_give_is_not_what_it_refuses(capsys):
+    """Grey pixels have no likelihood, and no scores."""
+    assert "scores" not in refused(capsys, asked("generate grey --what codes"))
+    assert "scores" in refused(capsys, asked("generate vae --what codes"))
+
+
 USAGES = [[]] + [["--model", model, "--help"] for model in RECIPES["mnist"]]
 
 
