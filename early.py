@@ -7,6 +7,13 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during imports: no traceback
     # (runs/cli.py puts the handler back when the script ends: a notebook goes on)
 
+
+def ctrl_c_raises():
+    """KeyboardInterrupt again, for those that have something to put away."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 trouble = None
 if sys.version_info < (3, 10):  # noqa: UP036
     trouble = f"this is Python {sys.version.split()[0]}, and 3.10 or later is needed"
@@ -22,6 +29,5 @@ else:
                        f"with pip install -U -r requirements.txt")
 if trouble:
     print("error: " + " ".join(trouble.split()), file=sys.stderr)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    ctrl_c_raises()
     sys.exit(2)

@@ -209,9 +209,10 @@ def told(run):
 
 def check(run, what, flags):
     """Raise RunError for what this run cannot do, before any work."""
+    grey = getattr(run.model, "likelihood", None) == "bernoulli" and run.flags.binarize == "none"
+    can = [name for name in possible(run.model) if name != "scores" or not grey]
     if what not in possible(run.model):
-        raise RunError(f"--what {what}: {refusal(run, what)}. This run can give: "
-                       f"{', '.join(possible(run.model))}")
+        raise RunError(f"--what {what}: {refusal(run, what)}. This run can give: {', '.join(can)}")
     count = run.trained_on["num_classes"]
     for label in flags.label or ():
         if label >= count:
@@ -229,15 +230,14 @@ def check(run, what, flags):
     if flags.num and what in ("latent", "usage", "palette"):
         raise RunError(f"--num: {what} is of all there is; leave it out")
     if flags.input and what not in OF_IMAGES:
-        could = [name for name in possible(run.model) if name in OF_IMAGES]
+        could = [name for name in can if name in OF_IMAGES]
         raise RunError(f"--input: {what} is not of images that are given; this run can give "
                        f"--what {', '.join(could)}")
     if flags.mask and what != "completion":
         raise RunError("--mask: is for --what completion; leave it out")
     if flags.out and flags.out.endswith(".csv") and what != "scores":
         raise RunError(f"--out {flags.out}: a table is of --what scores; name a .png or .npy")
-    if what == "scores" and getattr(run.model, "likelihood", None) == "bernoulli" \
-            and run.flags.binarize == "none":
+    if what == "scores" and grey:
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
     if flags.temperature and not (in_order(run.model) and what in COOLED):

@@ -192,6 +192,9 @@ def few(image, colours):
     return image.quantize(colours, method=1, dither=0)
 
 
+FRAME = {"width": 992, "height": 494}  # of the GIF: nothing in it is cut through
+
+
 def dragged(browser, address):
     """(PNG, ms) of the pointer through the plane."""
     page = opened(browser, address, VAE)
@@ -203,8 +206,7 @@ def dragged(browser, address):
         x, y = 0.5 + 0.2 * np.cos(t), 0.5 + 0.22 * np.sin(2 * t)
         page.mouse.move(side["x"] + x * side["width"], side["y"] + y * side["height"])
         page.wait_for_timeout(120)
-        yield page.screenshot(clip={"x": plane["x"] - 6, "y": plane["y"] - 6, "width": 1008,
-                                    "height": 520}), 200
+        yield page.screenshot(clip={"x": plane["x"] - 6, "y": plane["y"] - 6, **FRAME}), 200
     page.context.close()
 
 
@@ -214,7 +216,7 @@ def completed(browser, address):
     page.set_viewport_size({"width": 1040, "height": 1000})
     page.locator("[data-at]").wait_for()
     card = page.locator(".columns").first.bounding_box()
-    clip = {"x": card["x"], "y": card["y"], "width": 1008, "height": 520}
+    clip = {"x": card["x"], "y": card["y"], **FRAME}
     # the page paints faster than screenshots are taken: each row waits for its own
     page.evaluate("""() => {
       const film = document.querySelector(".completions"), kept = window.kept = [];
@@ -226,6 +228,7 @@ def completed(browser, address):
     page.get_by_role("button", name="complete", exact=True).click()
     page.locator("[data-rows='28']").wait_for()
     page.wait_for_timeout(500)
+    page.get_by_text("Choose one to see").evaluate("(line) => { line.style.visibility = 'hidden' }")
     for k in range(page.evaluate("kept.length")):
         page.evaluate("""(k) => document.querySelectorAll(".completions canvas").forEach((one, n) =>
           one.getContext("2d").putImageData(kept[k][n], 0, 0))""", k)

@@ -160,6 +160,9 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    import early
+
+    early.ctrl_c_raises()
     try:
         sys.exit(main())
     except (OSError, UnicodeError) as error:  # my/ cannot be written, a file is no text

@@ -17,13 +17,17 @@ mistakes.json has, for each row of docs/mistakes.md, its name and
             what generate.py makes of the run; look, what to look at
 """
 
+import sys
+
+if __name__ == "__main__":
+    import early
+
 import argparse
 import csv
 import difflib
 import json
 import re
 import subprocess
-import sys
 import tempfile
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
@@ -194,4 +198,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    early.ctrl_c_raises()
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # the copies of the tree are removed
+        sys.exit(130)

@@ -29,6 +29,7 @@ WRONG = """
 --epochs 1                                   --model is needed: one of autoencoder, vae
 --model vqvea                                did you mean vqvae?
 --model VAE                                  did you mean vae?
+--model vea                                  did you mean vae?
 vae                                          one word too many; did you mean --model vae?
 --list                                       no such flag (python train_mnist.py --help shows all)
 --model vae --dataset cifar10                synthetic; python train_cifar.py has it
@@ -41,7 +42,7 @@ vae                                          one word too many; did you mean --m
 --model vae --epochs 0                       --epochs: '0' is not a whole number, 1 or more
 --model vae --lr nan                         --lr: 'nan' is not a number above 0
 --model vae --seed -1                        --seed: '-1' is not a whole number
---model vae --epoch 3                        did you mean epochs
+--model vae --epoch 3                        did you mean --epochs?
 --model autoencoder --beta 2                 --beta
 --model pixelcnn --conditional               --conditional
 --model prior --codes vqvae --levels 4       --levels
@@ -65,6 +66,7 @@ vae                                          one word too many; did you mean --m
 --model vae --dataset synthetic --validation 200   there are 200 training images
 --model conv-vae --dataset synthetic --channels 4 4 4   fewer channels
 --model vae --out file/run                   file
+--model vae --out file                       file: is a file, and no folder; mend that, or name
 --model vae --out full --overwrite           has files in it and is no run
 --model prior --epochs 1                     needs --codes RUN
 --model prior --codes vae                    that run is a vae, which has no codes
@@ -89,12 +91,12 @@ generate autoencoder --what samples          an autoencoder has no samples
 generate pixelcnn/config.json                did you mean pixelcnn?
 generate vae-mnist                           did you mean runs/vae-mnist or pretrained/vae-mnist?
 generate runs/vae-mist                       did you mean runs/vae-mnist?
-generate no-such                             name the folder of a run, such as runs/vae-mnist
+generate runs/no-such                        name the folder of a run, such as runs/vae-mnist
 generate grey --what manifold                train one with --z-dim 2
 generate vqvae --what samples                train a prior over its codes
 generate vae --what reconstructions --num 61    there are 60
 generate vae --what completions              did you mean completion?
-generate vae --labl 3                        did you mean label?
+generate vae --labl 3                        did you mean --label?
 generate vae --what latent --num 3           latent is of all there is
 generate begun                               no checkpoint yet
 evaluate grey --importance-samples 5         pixels are grey
@@ -265,6 +267,12 @@ def test_a_missing_matplotlib_is_said_before_the_training(capsys, monkeypatch):
     assert "Matplotlib" in err and "pip install" in err and not Path("new").exists()
 
 
+def test_what_a_run_can_give_is_not_what_it_refuses(capsys):
+    """Grey pixels have no likelihood, and no scores."""
+    assert "scores" not in refused(capsys, asked("generate grey --what codes"))
+    assert "scores" in refused(capsys, asked("generate vae --what codes"))
+
+
 USAGES = [[]] + [["--model", model, "--help"] for model in RECIPES["mnist"]]
 
 
@@ -290,14 +298,14 @@ def test_an_old_python_is_told_so(capsys, monkeypatch):
     assert end.value.code == 2 and "and 3.10 or later is needed\n" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("script", ["train_mnist", "export"])
+@pytest.mark.parametrize("script", ["train_mnist.py", "export.py", "-m exercises", "-m mistakes"])
 @pytest.mark.parametrize("numpy, words", [
     ("raise ImportError('no\\nlibrary')", "NumPy cannot be loaded"),
     ("import nothing_of_that_name", "NumPy cannot be loaded"),
     ("__version__ = '1.26.4'", "this is NumPy 1.26.4, and 2.0 or later is needed; install it")])
 def test_without_numpy_a_script_says_so(script, numpy, words, tmp_path):
     (tmp_path / "numpy.py").write_text(numpy)
-    found = subprocess.run([sys.executable, str(ROOT / f"{script}.py")], capture_output=True,
+    found = subprocess.run([sys.executable, *script.split()], capture_output=True, cwd=ROOT,
                            env={**os.environ, "PYTHONPATH": str(tmp_path)}, text=True)
     assert found.returncode == 2 and found.stderr.count("\n") == 1
     assert words in found.stderr

@@ -6,6 +6,7 @@ the folder next removes those that nobody holds.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -77,6 +78,8 @@ def replacing(path, mode="wb"):
 def new_folder(folder, exist_ok=True):
     """Inside, there is this folder; in the end, none that was made for it and is empty."""
     made = [part for part in (folder, *folder.parents) if not part.exists()]
+    if exist_ok and folder.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file, and no folder", str(folder))
     folder.mkdir(parents=True, exist_ok=exist_ok)
     try:
         yield

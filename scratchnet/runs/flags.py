@@ -51,6 +51,7 @@ def nearest(word, words):
     """"; did you mean vae?", or nothing if no word is near. conv-vae is near to vae."""
     word = word[:100].lower()
     close = ([w for w in words if w == word] or [w for w in words if word in w.split("-")]
+             or [w for w in words if sorted(w) == sorted(word)]
              or difflib.get_close_matches(word, words, 1, 0.7))
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -184,8 +185,9 @@ class Parser(argparse.ArgumentParser):
                 meant = f"; did you mean --model {word}?" if word in models else ""
                 raise RunError(f"{shown(unknown[0])}: one word too many{meant}")
             known = [dashed(name).strip("-") for name in self.flags]
-            usage = self.usage.removesuffix(" [flags]").removesuffix(" --model MODEL")
-            raise RunError(f"{flag}: there is no such flag{nearest(flag.strip('-'), known)} "
+            usage = self.usage.partition(" [")[0].removesuffix(" --model MODEL")
+            meant = nearest(flag.strip("-"), known).replace("mean ", "mean --")
+            raise RunError(f"{flag}: there is no such flag{meant} "
                            f"({usage} --help shows all)")
         return given
 
@@ -321,8 +323,9 @@ def meant(folder):
         return f"did you mean {folder.parent}?"
     runs = [path.parent for place in ("runs", "pretrained")
             for path in sorted(Path(place).glob("*/config.json"))]
-    near = ([run for run in runs if run.name == folder.name] or
-            difflib.get_close_matches(str(folder)[:100], map(str, runs), 1))
+    names = difflib.get_close_matches(folder.name[:100], [run.name for run in runs], 1, 0.7)
+    near = [run for run in runs if run.name in names]
+    near = [run for run in near if run.parent == folder.parent] or near
     if near:
         return f"did you mean {' or '.join(map(str, near))}?"
     return "name the folder of a run, such as runs/vae-mnist"
