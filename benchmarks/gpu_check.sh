@@ -47,7 +47,7 @@ scripts() { # 80
     tail -n 2 "$work"/*/metrics.csv
 }
 suite() { # 120: what runs on CuPy, of which nothing may be skipped for want of it
-    python -m pytest -q -rs -p no:cacheprovider -k "cupy or fused" | tee "$work/suite"
+    python -m pytest -q -rs -p no:cacheprovider -k "cupy or fused" --ignore=tests/browser | tee "$work/suite"
     local code=${PIPESTATUS[0]}
     ! grep -E "^SKIPPED|^CuPy: not here" "$work/suite" | grep -v "'torch'" || {
         echo "*** skipped, see above"; return 1; }
