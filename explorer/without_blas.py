@@ -10,8 +10,9 @@ LONG = 64  # numbers in a row; below that turning b costs more than it saves
 
 
 def matmul(a, b, out):
-    """out = a @ b for matrices, as products.matmul, whose place it takes."""
-    if a.shape[1] < LONG or len(a) < 4:
+    """out = a @ b for matrices, as products.matmul, whose place it takes; chapter 10's arrays that
+    count multiplications are left to do so."""
+    if a.shape[1] < LONG or len(a) < 4 or not type(a) is type(b) is np.ndarray:
         return np.matmul(a, b, out=out)
     return np.einsum("mk,nk->mn", a, np.ascontiguousarray(b.T), out=out)
 

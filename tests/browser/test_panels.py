@@ -452,7 +452,7 @@ def test_backprop(page, way, engine):
     page.get_by_label("a =").fill("3")
     page.get_by_label("a =").press("Tab")
     tape = page.get_by_role("list", name="the tape")
-    page.get_by_text("2 operations on 2 leaves").wait_for()
+    tape.get_by_role("listitem").filter(has_text=re.compile(r"a leaf\s*value\s*3")).wait_for()
     press(page, tape, "ArrowRight", "ArrowRight")  # forward
     wanted = engine("tape", expression="(a + x) * a", leaves={"a": "3", "x": "2"})
     assert wanted["rows"][-1]["value_words"] == "15" in tape.inner_text()
