@@ -150,6 +150,8 @@ class Server(ThreadingMixIn, WSGIServer):
 
 class Quiet(WSGIRequestHandler):
     timeout = 30  # seconds in which nobody sends, or reads what is sent
+    wbufsize = -1  # head and answer in one piece, and at once: else the second waits for the
+    disable_nagle_algorithm = True  # browser to say that it has the first
 
     def log_message(self, *args):
         pass
