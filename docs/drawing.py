@@ -1,7 +1,6 @@
 """What the figures of the book share: `from drawing import ...` in a docs/draw_*.py, each of which
 may be given the folder to draw into, instead of docs/images."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -36,9 +35,7 @@ def save(figure, name, colours=None, **words):
 def digits(name="mnist"):
     """MNIST, or the data set of that name, if its files are there (nothing is downloaded), else
     digits drawn from fonts."""
-    root = Path(os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
-    there = all((root / name / file).is_file() for file in data.SOURCES[name].files)
-    return data.load(name if there else "synthetic", root)
+    return data.load(name if data.is_here(name) else "synthetic")
 
 
 def trained(model, images, epochs):

@@ -4,6 +4,7 @@ import numpy as np
 
 from scratchnet import losses, no_grad
 from scratchnet.backend import to_numpy, xp
+from scratchnet.runs.figures import principal_axes
 from scratchnet.runs.pictures import mean_code
 from scratchnet.training import generator, to_batch
 
@@ -25,10 +26,7 @@ def frame(runs, name):
             codes = to_numpy(mean_code(run.model.encode(to_batch(images), **how)))
         mean, axes = np.zeros(codes.shape[1], np.float32), np.eye(codes.shape[1], dtype=np.float32)
         if codes.shape[1] > 2:
-            mean = codes.mean(0)
-            axes = np.linalg.svd(codes - mean.astype(np.float64))[2]  # all d, however few codes
-            largest = np.take_along_axis(axes, abs(axes).argmax(axis=1)[:, None], axis=1)
-            axes = np.float32(axes * np.sign(largest))  # svd may turn an axis round
+            mean, _, axes = principal_axes(codes)
         runs.kept(name)["frame"] = mean, axes, codes, labels
     return runs.kept(name)["frame"]
 

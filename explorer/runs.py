@@ -1,6 +1,5 @@
 """The runs that the page may ask for: found in folders, opened when they are needed."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import models
 from scratchnet.errors import UserError
 from scratchnet.runs import data, open_run
+from scratchnet.runs.many import run_folders
 from scratchnet.runs.run import grids_of
 from scratchnet.runs.run import read as read_run
 
@@ -91,7 +91,7 @@ def nearest_data(run):
     kind, name = data.KINDS[run.kind], run.trained_on["name"]
     if not kind.datasets:
         found = data.load_own(run.flags, None, progress=False)
-    elif name in data.SOURCES and all(path.is_file() for path in files_of(name)):
+    elif name in data.SOURCES and data.is_here(name):
         found = data.load(name, progress=False)
     else:
         title, arrays = kind.synthetic(train=100, test=EXAMPLES)
@@ -99,24 +99,14 @@ def nearest_data(run):
     return found, found.title
 
 
-def files_of(name):
-    """Where the files of a data set lie, if they are here."""
-    root = Path(os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet").expanduser()
-    return [root / data.SOURCES[name].folder / file for file in data.SOURCES[name].files]
-
-
 def found_in(folders):
     """{name: folder} of the runs in these folders, each a run itself or a folder of runs. One that
     is named twice is there once."""
     found, seen = {}, set()
-    for folder in map(Path, folders):
-        here = [folder] if (folder / "config.json").exists() else sorted(
-            path for path in folder.iterdir() if (path / "config.json").exists()) \
-            if folder.is_dir() else []
-        for path in here:
-            if path.resolve() not in seen:
-                seen.add(path.resolve())
-                found[unused(path.resolve().name, found)] = path
+    for path in run_folders(folders):
+        if path.resolve() not in seen:
+            seen.add(path.resolve())
+            found[unused(path.resolve().name, found)] = path
     return found
 
 

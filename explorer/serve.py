@@ -32,7 +32,6 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'sel
 def application(runs, port, token):
     """The WSGI application. One answer, or part of a stream, is computed at a time."""
     app, turn, room = bottle.Bottle(), threading.Lock(), threading.BoundedSemaphore(AT_WORK)
-    book = Book()
     hosts = {host + f":{port}" * (port != 80) for host in ("127.0.0.1", "localhost")}
 
     @app.hook("before_request")
@@ -49,51 +48,7 @@ def application(runs, port, token):
             "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
 
-    @app.get("/")
-    def page():
-        return (HERE / "page" / "index.html").read_text().replace(
-            'data-engine=""', 'data-engine="http"')
-
-    @app.get("/page/<name>")
-    def file(name):
-        return bottle.static_file(name, root=HERE / "page")
-
-    @app.get("/index.html")
-    def same_page():
-        return page()
-
-    @app.get("/book/<address:path>")
-    def book_page(address):
-        if address not in book.pages:
-            raise bottle.HTTPError(404)
-        try:
-            found = rendered(address)
-        except UserError as error:
-            raise bottle.HTTPResponse(str(error), 501, {"Content-Type": "text/plain"}) from None
-        if isinstance(found, bytes):
-            bottle.response.content_type = "image/png"
-            return found
-        return found.replace('data-engine=""', 'data-engine="http"')
-
-    @functools.cache
-    def rendered(address):
-        return book.page(address)
-
-    def request_of(name):
-        if name in RUNS_CODE and not secrets.compare_digest(
-                bottle.request.environ.get("HTTP_X_TOKEN", "").encode(), token.encode()):
-            raise refused(403, "to run code the address must be the one that explore.py printed")
-        length = bottle.request.environ.get("CONTENT_LENGTH") or "0"
-        if not re.fullmatch(r"\d{1,18}", length) or bottle.request.chunked:
-            raise refused(411, "a request says how many bytes it has, by Content-Length")
-        length = int(length)
-        if length > LARGEST:  # who still sends would not read the refusal
-            bottle.request.environ["wsgi.input"].read(min(length, 8 * LARGEST))
-            raise refused(413, f"a request has at most {LARGEST:,} bytes")
-        try:
-            return json.loads(bottle.request.body.read(LARGEST) or b"{}")
-        except (ValueError, RecursionError):
-            raise refused(400, "a request is JSON") from None
+    add_pages(app)
 
     def worked(name, request):
         """The parts of the answer, in turn with those of others, and room for others after it."""
@@ -114,14 +69,14 @@ def application(runs, port, token):
 
     @app.post("/ask/<name>")
     def ask(name):
-        found = list(worked(name, request_of(name)))[-1]
+        found = list(worked(name, request_of(name, token)))[-1]
         bottle.response.content_type = "application/json"
         bottle.response.status = 400 if "error" in found else 200
         return json.dumps(found)
 
     @app.post("/stream/<name>")
     def stream(name):
-        request = request_of(name)
+        request = request_of(name, token)
         bottle.response.content_type = "text/event-stream"
         for part in worked(name, request):
             yield f"data: {json.dumps(part)}\n\n"
@@ -133,6 +88,57 @@ def application(runs, port, token):
 
     app.default_error_handler = nothing
     return app
+
+
+def add_pages(app):
+    """The page itself and the book, as files."""
+    book = Book()
+
+    @app.get("/")
+    @app.get("/index.html")
+    def page():
+        return (HERE / "page" / "index.html").read_text().replace(
+            'data-engine=""', 'data-engine="http"')
+
+    @app.get("/page/<name>")
+    def file(name):
+        return bottle.static_file(name, root=HERE / "page")
+
+    @app.get("/book/<address:path>")
+    def book_page(address):
+        if address not in book.pages:
+            raise bottle.HTTPError(404)
+        try:
+            found = rendered(address)
+        except UserError as error:
+            raise bottle.HTTPResponse(str(error), 501, {"Content-Type": "text/plain"}) from None
+        if isinstance(found, bytes):
+            bottle.response.content_type = "image/png"
+            return found
+        return found.replace('data-engine=""', 'data-engine="http"')
+
+    @functools.cache
+    def rendered(address):
+        return book.page(address)
+
+
+def request_of(name, token):
+    """What is asked, from JSON. Raises the refusal of a request that is none, is too long, or would
+    run code without the token."""
+    if name in RUNS_CODE and not secrets.compare_digest(
+            bottle.request.environ.get("HTTP_X_TOKEN", "").encode(), token.encode()):
+        raise refused(403, "to run code the address must be the one that explore.py printed")
+    length = bottle.request.environ.get("CONTENT_LENGTH") or "0"
+    if not re.fullmatch(r"\d{1,18}", length) or bottle.request.chunked:
+        raise refused(411, "a request says how many bytes it has, by Content-Length")
+    length = int(length)
+    if length > LARGEST:  # who still sends would not read the refusal
+        bottle.request.environ["wsgi.input"].read(min(length, 8 * LARGEST))
+        raise refused(413, f"a request has at most {LARGEST:,} bytes")
+    try:
+        return json.loads(bottle.request.body.read(LARGEST) or b"{}")
+    except (ValueError, RecursionError):
+        raise refused(400, "a request is JSON") from None
 
 
 def refused(status, why):
@@ -150,8 +156,6 @@ class Server(ThreadingMixIn, WSGIServer):
 
 class Quiet(WSGIRequestHandler):
     timeout = 30  # seconds in which nobody sends, or reads what is sent
-    wbufsize = -1  # head and answer in one piece, and at once: else the second waits for the
-    disable_nagle_algorithm = True  # browser to say that it has the first
 
     def log_message(self, *args):
         pass

@@ -23,12 +23,14 @@ ENV = {k: v for k, v in os.environ.items() if k != "CI"} | {
 
 @contextlib.contextmanager
 def a_copy():
-    """A copy of the tree, which goes away again."""
+    """A copy of the tree, which goes away again; the trained models are those of the tree."""
     def left_out(folder, names):
         top = {".git", "runs", "pretrained"} if Path(folder) == ROOT else set()
         return {"__pycache__", "images"} | top
     with tempfile.TemporaryDirectory() as folder:
-        yield Path(shutil.copytree(ROOT, Path(folder, "tree"), ignore=left_out))
+        tree = Path(shutil.copytree(ROOT, Path(folder, "tree"), ignore=left_out))
+        (tree / "pretrained").symlink_to(ROOT / "pretrained")
+        yield tree
 
 
 @contextlib.contextmanager

@@ -331,3 +331,13 @@ def test_static_binarisation_is_one_and_the_same(present):
         u = np.random.default_rng(seed).integers(0, 255, grey.shape, np.uint8)
         np.testing.assert_array_equal(found, 255 * (u < grey))
     np.testing.assert_array_equal(b.train_images, dataset.train_images)
+
+
+def test_a_data_set_is_here_if_all_of_its_files_are(tmp_path, monkeypatch):
+    source = data.SOURCES["mnist"]
+    for file in source.files:
+        assert not data.is_here("mnist", tmp_path)
+        (tmp_path / source.folder).mkdir(exist_ok=True)
+        (tmp_path / source.folder / file).touch()
+    monkeypatch.setenv("SCRATCHNET_DATA", str(tmp_path))
+    assert data.is_here("mnist") and not data.is_here("fashion-mnist")

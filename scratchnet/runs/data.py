@@ -128,15 +128,25 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
     if name not in SOURCES:
         raise DataError(f"unknown data set {name!r}: choose one of {', '.join(SOURCES)}, synthetic")
     source = SOURCES[name]
+    arrays = source.read(root_of(data_dir) / source.folder, source, progress)
+    digest = hashlib.sha256("".join(source.files.values()).encode()).hexdigest()
+    return Dataset(name, source.title, *arrays, digest, classes=source.classes)
+
+
+def root_of(data_dir=None):
+    """The folder in which data sets are looked for. Raises DataError."""
     root = Path(data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet")
     try:
-        root = root.expanduser()
+        return root.expanduser()
     except RuntimeError:
         raise DataError(f"{root}: there is no such home folder; choose another folder with "
                         f"--data-dir or $SCRATCHNET_DATA") from None
-    arrays = source.read(root / source.folder, source, progress)
-    digest = hashlib.sha256("".join(source.files.values()).encode()).hexdigest()
-    return Dataset(name, source.title, *arrays, digest, classes=source.classes)
+
+
+def is_here(name, data_dir=None):
+    """Whether the files of the data set, one of SOURCES, lie where load() looks for them."""
+    source = SOURCES[name]
+    return all((root_of(data_dir) / source.folder / file).is_file() for file in source.files)
 
 
 def digest_of(arrays):

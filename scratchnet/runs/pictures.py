@@ -12,6 +12,7 @@ import numpy as np
 
 from ..backend import to_numpy, xp
 from ..errors import RunError, printable
+from ..losses import kl_of
 from ..tensor import no_grad
 from ..training import classes, evaluating, generator, to_batch
 from . import figures
@@ -217,14 +218,14 @@ def traversal(ask, steps=13):
     num = min(ask.num or 10, len(z))
     if isinstance(code, tuple):
         mu, log_var = map(to_numpy, code)
-        kl = (0.5 * (mu ** 2 + np.exp(log_var) - 1 - log_var)).mean(0)
+        kl = kl_of(mu, log_var).mean(0)
         chosen = np.argsort(-kl, kind="stable")[:num]
         rows = np.tile(z, (num, steps, 1))
         rows[np.arange(num), :, chosen] = t
         names = [f"$z_{{{k + 1}}}$, KL {kl[k]:.2f}" for k in chosen]
         note = "one coordinate of z from -3 to 3, those with the largest KL first"
     else:
-        mean, s, axes = principal_axes(to_numpy(code))
+        mean, s, axes = figures.principal_axes(to_numpy(code))
         along = (z - mean) @ axes[:num].T
         moved = t * s[:num, None] - along[:, None]
         rows = z + moved[..., None] * axes[:num, None]
@@ -243,15 +244,6 @@ def some_images(ask, most=2000):
     """Test images, or those that are given, with the labels that their codes are told."""
     images, labels = ask.dataset().test_images[:most], ask.dataset().test_labels
     return images, np.full(len(images), ask.label or 0) if labels is None else labels[:most]
-
-
-def principal_axes(codes):
-    """The mean of codes (n, D), their standard deviations along their principal axes, and those
-    axes, (D, D), as rows."""
-    mean = codes.mean(0)
-    squares, axes = np.linalg.eigh(np.cov(codes, rowvar=False, ddof=0))
-    return mean, np.sqrt(np.maximum(squares[::-1], 0)).astype(np.float32), (
-        axes[:, ::-1].T.astype(np.float32))
 
 
 def latent(ask):
