@@ -217,8 +217,7 @@ def traversal(ask, steps=13):
     z = to_numpy(mean_code(model.encode(to_batch(image), **classes(model, label))))[0]
     num = min(ask.num or 10, len(z))
     if isinstance(code, tuple):
-        mu, log_var = map(to_numpy, code)
-        kl = kl_of(mu, log_var).mean(0)
+        kl = to_numpy(kl_of(*code)).mean(0)
         chosen = np.argsort(-kl, kind="stable")[:num]
         rows = np.tile(z, (num, steps, 1))
         rows[np.arange(num), :, chosen] = t
