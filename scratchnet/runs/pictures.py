@@ -12,7 +12,7 @@ import numpy as np
 
 from ..backend import to_numpy, xp
 from ..errors import RunError, printable
-from ..losses import kl_of
+from ..losses import gaussian_kl
 from ..tensor import no_grad
 from ..training import classes, evaluating, generator, to_batch
 from . import figures
@@ -217,7 +217,7 @@ def traversal(ask, steps=13):
     z = to_numpy(mean_code(model.encode(to_batch(image), **classes(model, label))))[0]
     num = min(ask.num or 10, len(z))
     if isinstance(code, tuple):
-        kl = to_numpy(kl_of(*code)).mean(0)
+        kl = to_numpy(gaussian_kl(*code, reduction="none")).mean(0)
         chosen = np.argsort(-kl, kind="stable")[:num]
         rows = np.tile(z, (num, steps, 1))
         rows[np.arange(num), :, chosen] = t
