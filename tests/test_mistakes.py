@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripts import ROOT, SYNTHETIC, VAE, asked, call, changed, digits, refused, train
+from scripts import ROOT, SCRIPTS, SYNTHETIC, VAE, asked, call, changed, digits, refused, train
 
 import evaluate
 import export
@@ -286,6 +286,19 @@ def test_help_fits_a_terminal_of_80_columns(capsys, monkeypatch):
             train(*argv)
         said = "".join(capsys.readouterr())
         assert "--" in said and all(len(line) <= 80 for line in said.splitlines())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_a_script_says_of_itself_fits_a_narrow_terminal(name, capsys, monkeypatch):
+    """A command is cut so that a shell joins it again; all words are there."""
+    whole = SCRIPTS[name].__doc__
+    monkeypatch.setenv("COLUMNS", "60")
+    with contextlib.suppress(SystemExit):
+        asked(f"{name} --help")
+    said = capsys.readouterr().out
+    assert all(len(line) <= 60 for line in said.splitlines())
+    for text in whole.partition("\n\n")[::2]:
+        assert "".join(text.replace("\\", "").split()) in "".join(said.replace("\\", "").split())
 
 
 def test_an_old_python_is_told_so(capsys, monkeypatch):
