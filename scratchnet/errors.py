@@ -49,7 +49,8 @@ def narrowed(text):
     stands beside a command put below it."""
     if max(map(len, text.split("\n"))) <= columns():
         return text
-    text = re.sub("(?m)^( +python .*?)  +", r"\1\n        ", text)
+    text = re.sub("(?m)^( +python .*?)  +(.*(\n {20}.*)*)", lambda at: (
+        f"{at[1]}\n{fitted('        ' + ' '.join(at[2].split()), 8)}"), text)
     text = re.sub("(?m)^ +python .*", lambda at: fitted(at[0], 8, 2).replace("\n", " \\\n"), text)
     return "\n\n".join(part if re.search("(?m)^ ", part) else fitted(" ".join(part.split()), 0)
                        for part in text.split("\n\n"))

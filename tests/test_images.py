@@ -397,7 +397,7 @@ def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):
 
 @pytest.mark.parametrize("argv, words", [
     (["vae", "--input", "mine", "--what", "samples"], "this run can give --what reconstructions"),
-    (["vae", "--input", "nothing"], "there is nothing of that name"),
+    (["vae", "--input", "nothing"], "or the folder of those\n"),
     (["vae", "--mask", "mine/0.png"], "--mask: is for --what completion"),
     (["pixelcnn", "--what", "completion", "--mask", "black.png"], "nothing in it is white"),
     (["vae", "--what", "samples", "--out", "a.csv"], "a table is of --what scores"),

@@ -58,8 +58,7 @@ def read(path, form=Form(), progress=True):
     divided there. Raises DataError."""
     path = Path(path).expanduser()
     if not path.exists():
-        raise DataError(f"{path}: there is nothing of that name; {ACCEPTED} (the images of a run "
-                        f"that were moved: --data-dir PATH)")
+        raise DataError(f"{path}: there is nothing of that name; {ACCEPTED}")
     return read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
 
 
