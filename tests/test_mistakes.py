@@ -301,6 +301,24 @@ def test_what_a_script_says_of_itself_fits_a_narrow_terminal(name, capsys, monke
         assert "".join(text.replace("\\", "").split()) in "".join(said.replace("\\", "").split())
 
 
+def test_a_message_and_figures_are_cut_between_words_in_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        assert asked("generate nowhere") == 2
+    err = capsys.readouterr().err
+    assert max(map(len, err.splitlines())) < 60 and "(nowhere/config.json does not exist)" in (
+        " ".join(err.split()))
+    assert call(generate, "pixelcnn", "--what", "scores", "--num", 2, "--out", "x.csv") == 0
+    assert train("--resume", "vqvae") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[:3])) <= 60
+    at = next(k for k, line in enumerate(lines) if line.startswith("  recon. err "))
+    whole = "   ".join(line.strip() for line in lines[at:at + 2])  # a name stays with its figure
+    assert [words.rpartition(" ")[0] for words in whole.split("   ")] == [
+        "recon. err", "VQ loss", "perplexity", "codes used"]
+
+
 def test_an_old_python_is_told_so(capsys, monkeypatch):
     """By early.py, so that what imports it is in the words of Python 3.6."""
     for path in ROOT.glob("*.py"):
