@@ -230,7 +230,8 @@ def show(run, figures, default, flags):
         unit = units.get(name, default)
         if run.model.num_classes and "given" not in unit:
             unit += ", given its class"
-        print(f"  {names.get(name, label(name)):<{width}} {figure['value']:.6g}{error} {unit}")
+        name = names.get(name, label(name))
+        print(fitted(f"  {name:<{width}} {figure['value']:.6g}{error} {unit}", width + 3))
 
 
 def build_parser():

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from models import RECIPES
-from scratchnet.errors import DataError, RunError, an
+from scratchnet.errors import DataError, RunError, an, columns, fitted
 from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
@@ -65,7 +65,7 @@ def main(argv):
     names = chosen(run, flags)
     given = flags.input and run.given(flags.input, not flags.quiet)
     for words in given.said if given and not flags.quiet else ():
-        print(f"NOTE: {words}")
+        print(fitted(f"NOTE: {words}"))
     if given and run.model.num_classes and flags.label is None and given.test_labels is None:
         raise RunError("--input: this run is told the class of an image; say which with --label")
     mask = flags.mask and read_mask(flags.mask, run)
@@ -107,10 +107,11 @@ def draw(run, what, ask, flags, out):
         write_figure(out, figure(), flags.dpi)
     if not flags.quiet:
         if what == "scores":
+            width = min(80, columns()) - 50
             for name, nats, bits in table(run, array, ask):
-                print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per {per(run)}")
+                print(f"  {name:<{width}} {nats:12,.2f} nats {bits:10.4f} bits per {per(run)}")
         size = " x ".join(map(str, array.shape))
-        print(f"{what} of {run.title}: {out}" + (f" ({size})" if out.suffix == ".npy" else ""))
+        print(fitted(f"{what} of {run.title}: {out}" + f" ({size})" * (out.suffix == ".npy")))
 
 
 def chosen(run, flags):
@@ -133,7 +134,7 @@ def chosen(run, flags):
     if not names:
         raise left_out.popitem()[1]
     for name, error in left_out.items() if not flags.quiet else ():
-        print(f"NOTE: without {name}: {error}")
+        print(fitted(f"NOTE: without {name}: {error}"))
     return names
 
 
@@ -177,7 +178,7 @@ def read_mask(path, run):
     size = (run.vqvae or run).image_shape[:2]
     if not Path(path).is_file():
         raise RunError(f"--mask {path}: there is no such file; give a picture, its white is drawn")
-    mask = decode(Path(path), Form(size, grey=True))[..., 0] >= 128
+    mask = decode(Path(path), Form(size, grey=True))[0][..., 0] >= 128
     if not mask.any():
         raise RunError(f"--mask {path}: nothing in it is white; what is white is drawn anew")
     return mask

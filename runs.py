@@ -6,7 +6,7 @@
 
 Runs whose figures compare stand together, the best first. A figure is the last
 that the training measured on the test images, or on its validation images;
-with --keep-best the best.
+with --keep-best the best. A narrow terminal is shown fewer columns.
 """
 
 import sys
@@ -19,14 +19,12 @@ import textwrap
 from pathlib import Path
 
 from models import RECIPES
-from scratchnet.errors import RunError, UserError, printable
+from scratchnet.errors import RunError, UserError, columns, printable
 from scratchnet.runs.cli import guarded
 from scratchnet.runs.flags import Parser, defaults
 from scratchnet.runs.folder import unused
 from scratchnet.runs.log import label
 from scratchnet.runs.many import differing, is_run, run_folders, spoken, summary
-
-WIDTH = 80  # of a line, where it can be
 
 
 def main(argv):
@@ -73,17 +71,22 @@ def grouped(found):
 
 def printable_lines(group, runs, differ):
     """A group as text: its heading, a row for each run, and behind or below it its flags."""
-    heads = ["run", "model", *map(label, runs[0].columns), "done", "min", "MB"]
+    heads, room = ["run", "model", *map(label, runs[0].columns), "done", "min", "MB"], columns()
     table = [heads] + [cells(run) for run in runs]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = textwrap.wrap(group, WIDTH)
+    def widths(): return [max(map(len, column)) for column in zip(*table, strict=True)]
+    # Where there is no room: without MB, min, figures but the foremost, at last without the model.
+    for k in (-1, -1, *[-2] * (len(runs[0].columns) - 1), 1):
+        if sum(width + 2 for width in widths()) - 2 > room:
+            for row in table:
+                del row[k]
+    lines = textwrap.wrap(group, room)
     for cell, run in zip(table, [None, *runs], strict=True):
-        line = "  ".join(word.ljust(width) if k < 2 else word.rjust(width)
-                         for k, (word, width) in enumerate(zip(cell, widths, strict=True)))
+        line = "  ".join(word.rjust(width) if head not in ("run", "model") else word.ljust(width)
+                         for head, word, width in zip(heads, cell, widths(), strict=True))
         notes = ", ".join(said(run, differ)) if run else ""
-        if notes and len(line) + 2 + len(notes) > WIDTH:
+        if notes and len(line) + 2 + len(notes) > room:
             lines += [line, *(part.replace("\0", " ") for part in textwrap.wrap(
-                ", ".join(note.replace(" ", "\0") for note in said(run, differ)), WIDTH,
+                ", ".join(note.replace(" ", "\0") for note in said(run, differ)), room,
                 initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False))]
         else:
             lines.append(f"{line}  {notes}".rstrip())

@@ -17,6 +17,8 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+from scratchnet.errors import columns, fitted
+
 from .check import KINDS, check, exercises
 from .solution import library, solved
 
@@ -52,7 +54,8 @@ def listing():
             chapter = e.chapter
             print(f"\n{chapter}. {import_module(f'exercises.answers.chapter_{chapter}').__doc__}")
         mark = "x" if e.number in done else "/" if (MINE / e.file).exists() else " "
-        print(f"  [{mark}] {e.number:2}  {e.title:54} {e.kind}")
+        title = f"{e.title:{min(54, columns() - 19)}}"
+        print(fitted(f"  [{mark}] {e.number:2}  {title} {e.kind}", 10))
     left = [n for n in exercises() if n not in done]
     print(f"\n{len(exercises()) - len(left)} of {len(exercises())} done. " + (
         f"Next: python -m exercises {left[0]}" if left else "That is all of them."))

@@ -35,6 +35,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scratchnet.errors import columns, fitted
 from scratchnet.runs.figures import mosaic, new_figure, plain
 from scratchnet.runs.flags import nearest
 from scratchnet.runs.log import label
@@ -62,9 +63,9 @@ def mistakes():
 
 
 def listed(found):
-    """The name and the mistake of each, in 80 columns."""
+    """The name and the mistake of each, in 80 columns, or those of a narrower terminal."""
     width = max(map(len, found)) + 2
-    return "\n".join(textwrap.fill(m["what"], 80, subsequent_indent=" " * width,
+    return "\n".join(textwrap.fill(m["what"], min(80, columns()), subsequent_indent=" " * width,
                                    initial_indent=f"{name + '*' * ('see' in m):{width}}")
                      for name, m in found.items())
 
@@ -168,7 +169,7 @@ def show(name, mistake, out):
                                          (Path(folder, side) for side in SIDES)))
             out.parent.mkdir(parents=True, exist_ok=True)
             draw(out, name, see, outcomes)
-            print(f"{out}\n{textwrap.fill(see['look'], 79)}\n", flush=True)
+            print(f"{out}\n{fitted(see['look'], 0)}\n", flush=True)
         print(f"pytest {mistake['test']}", flush=True)
         said = run_test(tree, mistake["test"])[1].strip().splitlines()
         print("\n".join([line for line in said if not line.startswith("CuPy: ")][-12:]))

@@ -124,6 +124,7 @@ def quick(patch):
     for kind, few in (("mnist", digits), ("cifar", scenes)):
         patch.setitem(data.KINDS, kind, replace(data.KINDS[kind], synthetic=few))
     patch.setenv("SCRATCHNET_DATA", "no data")
+    patch.setenv("COLUMNS", "80")
     for name in "mnist", "fashion-mnist":
         served(patch, name, (NOBODY,))
     patch.setattr(os, "fsync", lambda handle: None)

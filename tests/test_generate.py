@@ -176,7 +176,7 @@ def test_what_evaluate_prints_is_what_it_writes_and_says_of_what(name, capsys):
         value, error = figures[metric]["value"], figures[metric].get("standard_error")
         error = f" +- {error:.2g}" if error else ""
         line, = (line for line in out.splitlines() if line.startswith(f"  {called} "))
-        assert line.removeprefix(f"  {called}").lstrip() == f"{value:.6g}{error} {unit}"
+        assert line.removeprefix(f"  {called}").lstrip() == f"{value:.6g}{error} {unit}".rstrip()
     model, binary = RUNS[name][1], ", binarised once (--binarize static)"
     assert (found["batch_size"], found["test_images"], found["model"]) == (16, 60, model)
     data_set = "synthetic digits" + ", as 7x7 codes of vqvae" * (name == "prior")

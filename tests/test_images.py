@@ -3,6 +3,7 @@
 import gzip
 import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -356,6 +357,27 @@ def test_what_is_taken_for_granted_of_given_images_is_said(runs_here, capsys):
     assert not np.load("b.npy")[:, 0].any()  # a quarter of white is black to a binary model
 
 
+@pytest.mark.parametrize("run, sizes, words", [
+    ("autoencoder", [(60, 80, 3)], "cut from 80x60 to the middle 60x60, scaled to 28x28, greyed"),
+    ("autoencoder", [(28, 30)], "cut from 30x28 to the middle 28x28"),
+    ("vqvae", [(14, 14)], "scaled to 28x28"),
+    ("prior", [(28, 28), (28, 56, 3)], "cut to their middles, greyed"),
+    ("vae", [(28, 28)], "made black and white"),
+    ("grey", [(28, 28)], None)])
+def test_what_was_done_to_given_images_is_said(run, sizes, words, runs_here, capsys):
+    Path("mine").mkdir()
+    for k, size in enumerate(sizes):
+        Image.fromarray(np.full(size, 100, np.uint8)).save(f"mine/{k}.png")
+    path = "mine" if len(sizes) > 1 else "mine/0.png"
+    label = ["--label", 1] if run == "prior" else []
+    assert call(generate, run, "--input", path, "--num", 1, *label, "--out", "a.npy") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"NOTE: {Path(path).name}: {words} " in said if words else "NOTE" not in said
+    np.save("b.npy", np.full((3, 28, 28, 1), 255, np.uint8))
+    assert call(generate, run, "--input", "b.npy", "--num", 1, *label, "--out", "c.npy") == 0
+    assert "NOTE" not in capsys.readouterr().out
+
+
 def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):
     given(tmp_path / "mine", 2)
     mask = np.zeros((28, 28), np.uint8)
@@ -375,7 +397,7 @@ def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):
 
 @pytest.mark.parametrize("argv, words", [
     (["vae", "--input", "mine", "--what", "samples"], "this run can give --what reconstructions"),
-    (["vae", "--input", "nothing"], "there is nothing of that name"),
+    (["vae", "--input", "nothing"], "or the folder of those\n"),
     (["vae", "--mask", "mine/0.png"], "--mask: is for --what completion"),
     (["pixelcnn", "--what", "completion", "--mask", "black.png"], "nothing in it is white"),
     (["vae", "--what", "samples", "--out", "a.csv"], "a table is of --what scores"),

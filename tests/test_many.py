@@ -63,7 +63,7 @@ def test_the_best_is_kept_and_opened_and_a_run_stops_when_none_comes(here, monke
     assert open_run("given", RECIPES).progress["step"] == 6
 
 
-def test_a_run_that_keeps_the_best_goes_on_as_if_never_stopped(here, monkeypatch):
+def test_a_run_that_keeps_the_best_goes_on_as_if_never_stopped(here, monkeypatch, capsys):
     """Stopped after the best, and before it; and it is not stopped by an epoch of before."""
     argv = [*CONSTANT, "--epochs", 9, "--keep-best", "--patience", 2, "--out"]
     losses = 5.0, 4.0, 4.5, 3.0, 3.5, 6.0
@@ -83,6 +83,9 @@ def test_a_run_that_keeps_the_best_goes_on_as_if_never_stopped(here, monkeypatch
     with monkeypatch.context() as patch:  # no step is done; more patience does some
         judged(patch, 7.0)
         assert train("--resume", "parts", "--quiet") == 0
+        capsys.readouterr()
+        assert "give --patience above 2, too" in refused(capsys, train("--resume", "parts", "--lr",
+                                                                       1e-4, "--epochs", 20))
         assert train("--resume", "parts", "--patience", 3, "--quiet") == 0
     assert len(rows("parts/metrics.csv")) == 7
     assert config_of("parts")["continued"] == [{"after_step": 18, "was": {"patience": 2}}]
@@ -210,6 +213,15 @@ def test_the_table_of_runs(runs_here, capsys, monkeypatch):
                               for n in ("neg_elbo", "reconstruction", "kl")]
     best = " ".join(tables["synthetic digits: validation -ELBO, nats per image"])
     assert "runs/best" in best and " 3 " in best and "stopped early, best: epoch 2" in best
+    for columns, end in (("80", "min MB"), ("60", "done min"), ("53", "KL done"),
+                         ("40", "-ELBO done")):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert asked("runs") == 0
+        out = capsys.readouterr().out
+        assert max(map(len, out.splitlines())) <= int(columns)
+        below = out.partition(": test -ELBO")[2].splitlines()
+        head = next(line for line in below if line.startswith("run "))
+        assert " ".join(head.split()).endswith(end)
 
 
 def test_curves_of_runs_are_their_rows(runs_here, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripts import ROOT, SYNTHETIC, VAE, asked, call, changed, digits, refused, train
+from scripts import ROOT, SCRIPTS, SYNTHETIC, VAE, asked, call, changed, digits, refused, train
 
 import evaluate
 import export
@@ -286,6 +286,37 @@ def test_help_fits_a_terminal_of_80_columns(capsys, monkeypatch):
             train(*argv)
         said = "".join(capsys.readouterr())
         assert "--" in said and all(len(line) <= 80 for line in said.splitlines())
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_a_script_says_of_itself_fits_a_narrow_terminal(name, capsys, monkeypatch):
+    """A command is cut so that a shell joins it again; all words are there."""
+    whole = SCRIPTS[name].__doc__
+    monkeypatch.setenv("COLUMNS", "60")
+    with contextlib.suppress(SystemExit):
+        asked(f"{name} --help")
+    said = capsys.readouterr().out
+    assert all(len(line) <= 60 for line in said.splitlines())
+    for text in whole.partition("\n\n")[::2]:
+        assert "".join(text.replace("\\", "").split()) in "".join(said.replace("\\", "").split())
+
+
+def test_a_message_and_figures_are_cut_between_words_in_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        assert asked("generate nowhere") == 2
+    err = capsys.readouterr().err
+    assert max(map(len, err.splitlines())) < 60 and "(nowhere/config.json does not exist)" in (
+        " ".join(err.split()))
+    assert call(generate, "pixelcnn", "--what", "scores", "--num", 2, "--out", "x.csv") == 0
+    assert train("--resume", "vqvae") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[:3])) <= 60
+    at = next(k for k, line in enumerate(lines) if line.startswith("  recon. err "))
+    whole = "   ".join(line.strip() for line in lines[at:at + 2])  # a name stays with its figure
+    assert [words.rpartition(" ")[0] for words in whole.split("   ")] == [
+        "recon. err", "VQ loss", "perplexity", "codes used"]
 
 
 def test_an_old_python_is_told_so(capsys, monkeypatch):

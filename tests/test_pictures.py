@@ -362,6 +362,20 @@ def test_a_legend_names_what_can_be_seen(steps, names):
     assert axes.lines[0].get_marker() == "o" * (steps >= 100)
 
 
+@pytest.mark.parametrize("steps", [(1,), (4,), (3, 6, 9)])
+def test_steps_are_whole_numbers(steps):
+    log = SimpleNamespace(held_out="test", trace=[], history=[{"step": s, "test_a": 2.0 / s}
+                                                              for s in steps])
+    lines = [("c", steps, [2.0] * len(steps))]
+    for figure in figures.curves(log, ("a",), ""), figures.compared([("b", lines)]):
+        axes = figure.axes[0]
+        low, high = axes.get_xlim()
+        ticks = [t for t in axes.get_xticks() if low <= t <= high]
+        assert_array_equal(ticks, np.rint(ticks))
+        assert low < min(steps) and high > max(steps) and len(ticks) > 1
+        assert high < 2 * max(steps)
+
+
 def test_a_grid_names_its_rows_and_columns_where_there_is_room():
     """One image is small; the second line of a head that is too long is left out."""
     images = np.zeros((20, 28, 28, 1))

@@ -112,6 +112,18 @@ def test_a_run_that_is_complete_is_not_said_to_go_on(capsys):
         assert f"{words}\n" in capsys.readouterr().out
 
 
+def test_a_flag_that_changes_nothing_in_a_finished_run_is_refused(runs_here, capsys):
+    before = config_of("grey")
+    assert ("grey: that run is finished, and --lr, --schedule would change nothing; to go on, give "
+            "--epochs above 1, too\n") in refused(capsys, train(
+                "--resume", "grey", "--lr", 1e-4, "--schedule", "cosine", "--quiet"))
+    assert config_of("grey") == before
+    assert train("--resume", "grey", "--lr", before["flags"]["lr"], "--quiet") == 0  # is as it was
+    assert train("--resume", "grey", "--lr", 1e-4, "--steps", 5, "--quiet") == 0
+    assert "--lr would change nothing; to go on, give --steps above 5, too" in (
+        refused(capsys, train("--resume", "grey", "--lr", 1e-3)))
+
+
 def test_rows_of_history_with_other_columns_go_on(runs_here):
     """As those of a run that an earlier version began: each column is there, once."""
     change_weights("grey", lambda arrays: None,

@@ -321,6 +321,17 @@ def test_a_progress_bar_has_the_figures_of_its_columns():
     assert table.short({"neg_elbo": 3.0, "loss": 9.0, "kl": 2.0}) == "KL 2  -ELBO 3"
 
 
+@pytest.mark.parametrize("columns, shown", [(80, "ababcd"), (60, "aabc"), (40, "aa")])
+def test_the_table_of_a_training_fits_the_terminal(columns, shown, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    table = runs_log.Table(tuple("abcd"), "test", 3, quiet=False)
+    table.row({"epoch": 1, "seconds": 5} | {f"{p}_{n}": 1e-5 / 7 for p in ("train", "test")
+                                            for n in "abcd"})
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= columns
+    assert "".join(out.splitlines()[1].split()[2:]) == shown
+
+
 # ---------------------------------------------------------------- a training that diverges
 
 @pytest.mark.parametrize("model, where, words", [

@@ -18,6 +18,7 @@ from ..errors import (
     an,
     fitted,
     in_brief,
+    narrowed,
     printable,
 )
 from ..fast import mpi
@@ -29,7 +30,7 @@ from .console import Stopped, steady_output, stop_signals
 from .flags import OWN_IMAGES, dashed, model_list, read_flags
 from .flags import words as in_words
 from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
-from .log import label
+from .log import label, stale
 from .sketches import Sketches
 from .train import total_steps, train
 
@@ -67,7 +68,8 @@ def explaining(script, work, arguments):
             words, code = f"error: {what}", 2
         else:
             raise
-        print(f"{script}: " + "\n".join(map(printable, words.split("\n"))), file=sys.stderr)
+        lines = map(printable, f"{script}: {words}".split("\n"))
+        print("\n".join(map(fitted, lines) if sys.stderr.isatty() else lines), file=sys.stderr)
         return code
 
 
@@ -102,7 +104,7 @@ def explained(error):
 
 def usage(script, text):
     """What a script says that was called without arguments; its exit code."""
-    print(f"{text.rstrip()}\n\npython {script} --help shows all flags", file=sys.stderr)
+    print(f"{narrowed(text.rstrip())}\n\npython {script} --help shows all flags", file=sys.stderr)
     return 2
 
 
@@ -251,7 +253,7 @@ def own_images(flags):
     flags.images, flags.test = absolute(flags.images), flags.test and absolute(flags.test)
     dataset = data.load_own(flags, flags.data_dir, not flags.quiet)
     for words in dataset.said:
-        say(flags, f"NOTE: {words}")
+        say(flags, fitted(f"NOTE: {words}"))
     return dataset
 
 
@@ -351,6 +353,14 @@ def go_on(run, flags, dataset, model, optimizer):
     before, continued = run.config["flags"], run.config.get("continued", [])
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule", "patience")
            if before.get(n) != getattr(flags, n)}
+    early = stale(progress["history"], progress.get("best"), flags.patience)
+    name, count = ("patience", flags.patience) if early else (
+        ("steps", progress["step"]) if flags.steps else ("epochs", len(progress["history"])))
+    idle = [dashed(n) for n in was if getattr(flags, n) is not None and n != name]
+    if idle and count >= getattr(flags, name):
+        raise RunError(f"--resume {folder}: that run is finished{' (stopped early)' * early}, and "
+                       f"{', '.join(idle)} would change nothing; to go on, give --{name} "
+                       f"above {count}, too")
     return progress, continued + (
         [{"after_step": progress["step"], "was": was}] if was else [])
 
@@ -366,7 +376,8 @@ def opening(flags, images, model, folder, progress):
     count = sum(p.size for p in model.parameters())
     after = ""
     if progress:
-        whole = progress["step"] >= total_steps(images, flags)
+        whole = progress["step"] >= total_steps(images, flags) or stale(
+            progress["history"], progress.get("best"), flags.patience)
         after = (f", which is complete: {progress['step']:,} steps" if whole else
                  f", going on after step {progress['step']:,}")
     several = f", {n} processes" if (n := processes(flags.batch_size)) > 1 else ""
@@ -401,7 +412,9 @@ def closing(columns, units, log, folder, drawn, resume, flags):
     figures = "   ".join(f"{label(n)} {last[f'{part}_{n}']:.5g}" for n in columns)
     foremost = f"{part}_{columns[0]}"  # the lower the better, whichever it is
     best = min((row for row in log.history if foremost in row), key=lambda row: row[foremost])
-    lines = ["", fitted(f"{part.capitalize()} set after {after}, in {units}:"), f"  {figures}"]
+    whole = "   ".join(words.replace(" ", "\0") for words in figures.split("   "))  # is cut between
+    lines = ["", fitted(f"{part.capitalize()} set after {after}, in {units}:"),
+             fitted(f"  {whole}").replace("\0", " ")]
     if best[foremost] < last[foremost]:
         lines += [f"  best so far: {label(columns[0])} {best[foremost]:.5g} after epoch "
                   f"{best['epoch']}"]

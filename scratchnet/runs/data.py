@@ -160,7 +160,11 @@ def load_own(flags, path=None, progress=True):
     Raises DataError."""
     path = Path(path or flags.images)
     form = images.Form(flags.size, flags.grey, flags.transpose, flags.channels_first)
-    found = images.read(path, form, progress)
+    try:
+        found = images.read(path, form, progress)
+    except DataError as error:
+        moved = " (the images of a run that were moved: --data-dir PATH)" * (not path.exists())
+        raise DataError(f"{error}{moved}") from None
     if flags.test:
         beside = path.parent / Path(flags.test).name  # where it is, if both were moved
         there = Path(flags.test).exists() or not beside.exists()
@@ -183,8 +187,8 @@ def load_own(flags, path=None, progress=True):
         arrays = [a[np.sort(part)] for part in reversed(parts) for a in arrays]
     counts = [len(arrays[0]), len(arrays[2])]
     if sum(counts) < FEWEST or not all(counts):
-        raise DataError(f"{path}: {sum(counts)} images; to learn something, and to test it, give "
-                        f"{FEWEST} or more")
+        raise DataError(f"{path}: {sum(counts)} image{'s' * (sum(counts) != 1)}; to learn "
+                        f"something, and to test it, give {FEWEST} or more")
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         one, two = (images.shape(a.shape[1:]) for a in (arrays[0], arrays[2]))
         raise DataError(f"{path}: training images of {one}, but test images of {two}; --size H W "

@@ -323,7 +323,7 @@ def curves(log, names, title):
         last = best[f"{log.held_out}_{name}"] if best else values[-1]
         axes.set_title(f"{label(name)}  ({'best ' * bool(best)}{log.held_out}: {last:.5g})",
                        fontsize=10)
-        axes.set_xlabel("training step")
+        over_steps(axes)
         plain(axes)
     panels[0].legend(frameon=False)
     return figure
@@ -349,7 +349,7 @@ def compared(groups):
         margin = 0.05 * (high - low or abs(high) or 1)
         axes.set_ylim(low - margin, high + margin)
         axes.set_title(textwrap.fill(title, 64), fontsize=10, loc="left", parse_math=False)
-        axes.set_xlabel("training step")
+        over_steps(axes)
         axes.legend(loc="upper right", frameon=False, fontsize=8.5)
         plain(axes)
     return figure
@@ -413,6 +413,14 @@ def palette(images, use, title):
     return grid(patches[order], columns, title, "the middle 8 x 8 pixels of an image whose every "
                 "position has this code; " + ("from dark to light" if np.ptp(use) == 0 else
                                               "the most used in training first"), gap=1)
+
+
+def over_steps(axes):
+    """Along x are training steps: whole numbers, and from 0 on where all is of one step."""
+    axes.set_xlabel("training step")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if axes.dataLim.width == 0:
+        axes.set_xlim(0, 1.1 * axes.dataLim.x1)
 
 
 def plain(axes):

@@ -42,13 +42,15 @@ class Form:
 class Images:
     """images: uint8 (N, H, W, C). labels: uint8 (N,), or None if they have none. classes: the names
     of 0, 1, ..., if they have some. said: what was taken for granted, to be told. names: of the
-    files, one for each image, if they come from several."""
+    files, one for each image, if they come from several. shapes: {(H, W, C), ...} before they were
+    resized and their colours averaged."""
 
     images: np.ndarray
     labels: np.ndarray = None
     classes: tuple = ()
     said: tuple = ()
     names: tuple = ()
+    shapes: frozenset = frozenset()
 
 
 def read(path, form=Form(), progress=True):
@@ -56,8 +58,7 @@ def read(path, form=Form(), progress=True):
     divided there. Raises DataError."""
     path = Path(path).expanduser()
     if not path.exists():
-        raise DataError(f"{path}: there is nothing of that name; {ACCEPTED} (the images of a run "
-                        f"that were moved: --data-dir PATH)")
+        raise DataError(f"{path}: there is nothing of that name; {ACCEPTED}")
     return read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
 
 
@@ -136,7 +137,7 @@ def read_pictures(path, form, progress):
     if len(classes) > 256:
         raise DataError(f"{path}: {len(classes)} subfolders, more than the 256 classes there can "
                         f"be; name the folder of one class, or put all into one")
-    arrays = list(decoded(pictures, form, progress))
+    arrays, shapes = zip(*decoded(pictures, form, progress), strict=True)
     if not form.size:
         check_sizes(pictures, arrays)
     depth = max(a.shape[2] for a in arrays)
@@ -152,7 +153,7 @@ def read_pictures(path, form, progress):
         named = ", ".join(f"{k} {name}" for k, name in enumerate(classes[:20]))
         said.append(f"classes: {named}{', ...' * (len(classes) > 20)}")
     return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said),
-                  tuple(str(p.relative_to(path)) for p in pictures))
+                  tuple(str(p.relative_to(path)) for p in pictures), frozenset(shapes))
 
 
 def picture_endings():
@@ -163,7 +164,7 @@ def picture_endings():
 
 
 def decoded(files, form, progress):
-    """Each picture's array (H, W, 1 or 3), in order, by several threads: Pillow decodes outside of
+    """What decode gives of each picture, in order, by several threads: Pillow decodes outside of
     Python's lock."""
     from tqdm import tqdm
     with ThreadPoolExecutor() as threads:
@@ -172,7 +173,8 @@ def decoded(files, form, progress):
 
 
 def decode(file, form):
-    """One picture, uint8 (H, W, 1 or 3); turned as its camera was held. Raises DataError."""
+    """One picture, uint8 (H, W, 1 or 3), turned as its camera was held, and the shape that it had
+    before it was resized and its colours averaged. Raises DataError."""
     from PIL import Image, ImageOps
     try:
         with Image.open(file) as picture:
@@ -188,12 +190,13 @@ def decode(file, form):
         if picture.getchannel("A").getextrema()[0] < 255:
             raise DataError(f"{file}: is partly transparent, and what should be behind it is not "
                             f"said; save it without an alpha channel")
-    grey = form.grey or picture.mode in ("1", "L", "LA")
+    colours = 1 if picture.mode in ("1", "L", "LA") else 3
+    grey, before = form.grey or colours == 1, (picture.height, picture.width, colours)
     picture = picture.convert("L" if grey else "RGB")
     if form.size:
         picture = resize(picture, form.size)
     array = np.asarray(picture)
-    return array.reshape(*array.shape[:2], -1)
+    return array.reshape(*array.shape[:2], -1), before
 
 
 def resize(picture, size):
@@ -204,6 +207,21 @@ def resize(picture, size):
         return picture
     larger = width > picture.width or height > picture.height
     return ImageOps.fit(picture, (width, height), Image.BICUBIC if larger else Image.BOX)
+
+
+def changes(shapes, to):
+    """What was done to images of these shapes (H, W, C) to make all of one: a list of words."""
+    H, W, C = to
+    middle = {}
+    for h, w, _ in shapes:
+        scale = min(h / H, w / W)
+        middle[h, w] = round(scale * H), round(scale * W)
+    (h, w), (height, width) = next(iter(middle.items()))
+    each = f"cut from {w}x{h} to the middle {width}x{height}" if len(middle) == 1 else (
+        "cut to their middles")
+    return ([each] * any(before != after for before, after in middle.items())
+            + [f"scaled to {W}x{H}"] * any(after != (H, W) for after in middle.values())
+            + ["greyed"] * any(c > C for *_, c in shapes))
 
 
 def check_sizes(files, arrays):
@@ -219,9 +237,9 @@ def check_sizes(files, arrays):
 def read_file(path, form):
     """What is in one file: {"train": Images, "test": Images} or {"all": Images}."""
     if path.suffix.lower() in picture_endings():
-        image = decode(path, form)[None]
-        image = image.transpose(0, 2, 1, 3) if form.transpose else image
-        return {"all": Images(image, names=(path.name,))}
+        image, before = decode(path, form)
+        image = image.transpose(1, 0, 2) if form.transpose else image
+        return {"all": Images(image[None], names=(path.name,), shapes=frozenset([before]))}
     with reading(path, "file of images", ACCEPTED, DataError):
         content = unzipped(path.read_bytes())
         name = path.name.removesuffix(".gz")
@@ -329,6 +347,7 @@ def as_images(path, array, labels, form):
     images, said = pixels(path, array)
     if form.transpose:
         images = images.transpose(0, 2, 1, 3)
+    before = images.shape[1:]
     if form.size or (form.grey and images.shape[3] == 3):
         images = by_pillow(images, form)
     if labels is not None:
@@ -338,7 +357,8 @@ def as_images(path, array, labels, form):
             raise DataError(f"{path}: labels such as {labels[0]} and {labels[-1]}; classes are "
                             f"whole numbers from 0 to 255")
         labels = labels.astype(np.uint8)
-    return Images(np.ascontiguousarray(images), labels, said=tuple(said))
+    return Images(np.ascontiguousarray(images), labels, said=tuple(said),
+                  shapes=frozenset([before]))
 
 
 def pixels(path, array):

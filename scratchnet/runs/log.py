@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backend import raw, to_numpy, xp
 from ..errors import CheckpointError, DivergenceError, in_brief
+from ..errors import columns as of_terminal
 from ..training import summarise
 from . import checkpoint
 from .files import replacing
@@ -228,8 +229,10 @@ class Table:
         self.columns, self.epochs, self.quiet, self.steps = columns, epochs, quiet, steps
         self.first = None  # step of this session, and when it was done
         self.estimated = quiet
-        # Of the training, as many as fit into 80 characters; metrics.csv has all.
-        self.parts = {"train": columns[:max(1, 6 - len(columns))], held_out: columns}
+        # As many as fit into 80 characters, or a narrower terminal; metrics.csv has all.
+        room = (min(80, of_terminal()) - 14) // 11
+        test = columns[:room - 1]
+        self.parts = {"train": columns[:max(1, room - len(test))], held_out: test}
         self.begun = False
 
     def short(self, means):

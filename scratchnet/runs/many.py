@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import RunError, printable
+from ..errors import RunError, fitted, printable
 from .files import contents, reading
 from .flags import dashed, words
 from .log import label, stale
@@ -132,4 +132,4 @@ def listed(folders):
         except (RunError, OSError):  # is said where it is opened
             continue
     width = max((len(name) for name, _ in found), default=0)
-    return [printable(f"  {name:{width}}  {title}") for name, title in found]
+    return [fitted(printable(f"  {name:{width}}  {title}"), 4) for name, title in found]

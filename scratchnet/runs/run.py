@@ -21,7 +21,7 @@ from . import checkpoint, data
 from .data import Dataset, script_of
 from .files import read_json, reading, replacing
 from .flags import build_parser, completed, config_of, flags_in
-from .images import Form
+from .images import Form, changes
 from .images import read as read_images
 from .log import counting
 
@@ -99,7 +99,9 @@ class Run:
         found = read_images(path, form, progress)
         part = found.get("all") or found["test"]
         x = np.repeat(part.images, C // part.images.shape[3], axis=3)
+        done = changes(part.shapes, (H, W, C))
         if (self.vqvae or self).flags.binarize != "none":
+            done += ["made black and white"] * bool((x % 255).any())
             x = np.uint8(255) * (x >= 128)
         if self.vqvae is not None:
             x = grids_of(self.vqvae.model, x)
@@ -107,8 +109,10 @@ class Run:
         if y is not None and self.model.num_classes and y.max() >= self.model.num_classes:
             raise RunError(f"{path}: has labels up to {y.max()}, but this run the classes 0 to "
                            f"{self.model.num_classes - 1}")
-        return Dataset("given", printable(Path(path).name), x[:0], None, x, y, "", said=part.said,
-                       names=part.names, classes=part.classes)
+        name = printable(Path(path).name)
+        said = [*part.said, f"{name}: {', '.join(done)}"] if done else part.said
+        return Dataset("given", name, x[:0], None, x, y, "", said=said, names=part.names,
+                       classes=part.classes)
 
 
 @dataclass(frozen=True)
