@@ -18,12 +18,12 @@ if __name__ == "__main__":
 import argparse
 from pathlib import Path
 
-from scratchnet.errors import UserError, narrowed
+from scratchnet.errors import UserError
 from scratchnet.runs.cli import guarded, use_backend
 
 
 def build_parser():
-    parser = argparse.ArgumentParser(prog="explore.py", description=narrowed(__doc__),
+    parser = argparse.ArgumentParser(prog="explore.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", metavar="RUN", help="a run, or a folder of runs")
     parser.add_argument("--port", type=port, default=8000, help="on 127.0.0.1; if another program "

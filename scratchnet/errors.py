@@ -5,7 +5,6 @@ exits with code 2. A message says what was wrong, what is accepted, and what to
 do next.
 """
 
-import re
 import shutil
 import textwrap
 
@@ -42,18 +41,6 @@ def fitted(text, indent=2, spare=1):
     allow; all but the first indented. spare: columns that stay empty."""
     return textwrap.fill(text, min(80, columns()) - spare, subsequent_indent=" " * indent,
                          break_long_words=False, break_on_hyphens=False)
-
-
-def narrowed(text):
-    """What a script says of itself, in a terminal too narrow for it: paragraphs filled anew, what
-    stands beside a command put below it."""
-    if max(map(len, text.split("\n"))) <= columns():
-        return text
-    text = re.sub("(?m)^( +python .*?)  +(.*(\n {20}.*)*)", lambda at: (
-        f"{at[1]}\n{fitted('        ' + ' '.join(at[2].split()), 8)}"), text)
-    text = re.sub("(?m)^ +python .*", lambda at: fitted(at[0], 8, 2).replace("\n", " \\\n"), text)
-    return "\n\n".join(part if re.search("(?m)^ ", part) else fitted(" ".join(part.split()), 0)
-                       for part in text.split("\n\n"))
 
 
 class UserError(Exception):

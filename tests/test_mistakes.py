@@ -288,19 +288,6 @@ def test_help_fits_a_terminal_of_80_columns(capsys, monkeypatch):
         assert "--" in said and all(len(line) <= 80 for line in said.splitlines())
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_what_a_script_says_of_itself_fits_a_narrow_terminal(name, capsys, monkeypatch):
-    """A command is cut so that a shell joins it again; all words are there."""
-    whole = SCRIPTS[name].__doc__
-    monkeypatch.setenv("COLUMNS", "60")
-    with contextlib.suppress(SystemExit):
-        asked(f"{name} --help")
-    said = capsys.readouterr().out
-    assert all(len(line) <= 60 for line in said.splitlines())
-    for text in whole.partition("\n\n")[::2]:
-        assert "".join(text.replace("\\", "").split()) in "".join(said.replace("\\", "").split())
-
-
 def test_a_message_and_figures_are_cut_between_words_in_a_narrow_terminal(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     with monkeypatch.context() as patch:

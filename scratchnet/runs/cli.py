@@ -18,7 +18,6 @@ from ..errors import (
     an,
     fitted,
     in_brief,
-    narrowed,
     printable,
 )
 from ..fast import mpi
@@ -104,7 +103,7 @@ def explained(error):
 
 def usage(script, text):
     """What a script says that was called without arguments; its exit code."""
-    print(f"{narrowed(text.rstrip())}\n\npython {script} --help shows all flags", file=sys.stderr)
+    print(f"{text.rstrip()}\n\npython {script} --help shows all flags", file=sys.stderr)
     return 2
 
 

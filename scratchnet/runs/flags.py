@@ -14,7 +14,7 @@ import difflib
 from pathlib import Path
 
 from .. import backend
-from ..errors import RunError, fitted, narrowed, shown
+from ..errors import RunError, fitted, shown
 from ..optim import SCHEDULES
 from . import data
 from .data import script_of
@@ -154,8 +154,7 @@ class Parser(argparse.ArgumentParser):
     a RunError of one line, with the nearest known flag."""
 
     def __init__(self, script, about, usage, **how):
-        super().__init__(script, f"python {script} {usage} [flags]", narrowed(about),
-                         allow_abbrev=False,
+        super().__init__(script, f"python {script} {usage} [flags]", about, allow_abbrev=False,
                          argument_default=argparse.SUPPRESS,
                          formatter_class=argparse.RawDescriptionHelpFormatter, **how)
         self.flags = {}
