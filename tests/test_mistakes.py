@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from scripts import ROOT, SCRIPTS, SYNTHETIC, VAE, asked, call, changed, digits, refused, train
+from scripts import ROOT, SYNTHETIC, VAE, asked, call, changed, digits, refused, train
 
 import evaluate
 import export
