@@ -59,6 +59,19 @@ def mosaic(images, columns, gap=2, pairs=False):
     return canvas if channels == 3 else canvas[..., 0]
 
 
+def full_rows(images, columns):
+    """Images (n, ...), and white ones behind them until rows of so many are full."""
+    return np.concatenate([images, np.ones((-len(images) % columns, *images.shape[1:]),
+                                           images.dtype)])
+
+
+def below_each_other(pairs, columns):
+    """Pairs of images (n, 2, H, W, C) in the order of a mosaic with pairs=True: rows of the first
+    of each, and below them the second."""
+    rows = full_rows(pairs, columns).reshape(-1, columns, *pairs.shape[1:])
+    return rows.swapaxes(1, 2).reshape(-1, *pairs.shape[2:])
+
+
 def tops_of(rows, height, gap, pairs=False):
     """The first line of pixels of each row of a mosaic."""
     return [r * (height + gap) + 6 * (r // 2) * pairs for r in range(rows)]
@@ -125,9 +138,7 @@ def show(*rows, title=""):
                          f"{', '.join(str(row.shape[1:]) for row in rows)}")
     if not columns:
         return
-    filled = [np.concatenate([row, np.ones((columns - len(row), *row.shape[1:]), row.dtype)])
-              for row in rows]
-    picture = mosaic(np.concatenate(filled), columns)
+    picture = mosaic(np.concatenate([full_rows(row, columns) for row in rows]), columns)
     if shown_by:
         shown_by(picture, title)
         return
@@ -370,8 +381,6 @@ def code_maps(images, codes, again, K, title):
                     + ", and its number" * (size >= 4))
     panels = figure.subplots(3 * -(-n // columns), columns, squeeze=False,
                              gridspec_kw={"wspace": 0.05, "hspace": 0.05})
-    for axes in panels.reshape(-1):
-        axes.axis("off")
     for k, pictures in enumerate(zip(images, colours[codes], np.clip(again, 0, 1), strict=True)):
         part = panels[k // columns * 3:][:3, k % columns]
         for axes, picture, name in zip(part, pictures, ("image", "codes", "decoded"), strict=True):
@@ -384,6 +393,7 @@ def code_maps(images, codes, again, K, title):
             part[1].text(x, y, str(code), ha="center", va="center", fontsize=size,
                          color="black" if colours[code].mean() > 0.5 else "white")
     for axes in panels.reshape(-1):
+        axes.axis("off")
         if not axes.images:
             axes.remove()
     return figure

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 
-from .figures import mosaic
+from .figures import below_each_other, mosaic
 from .files import replacing
 from .log import reached
 
@@ -33,14 +33,9 @@ def add_frame(log, arrays, step):
 
 def tiles(name, array):
     """Rows of its images as one; of reconstructions each above what became of it."""
-    pairs = name == "reconstructions"
-    n = COLUMNS * (2 if pairs else ROWS)
-    part = array[:n]
-    missing = -len(part) % COLUMNS
-    part = np.concatenate([part, np.ones((missing, *part.shape[1:]), part.dtype)])
-    if pairs:
-        part = part.reshape(-1, COLUMNS, *part.shape[1:]).swapaxes(1, 2)
-    return mosaic(part.reshape(-1, *part.shape[-3:]), COLUMNS, pairs=pairs)
+    if name == "reconstructions":
+        return mosaic(below_each_other(array[:2 * COLUMNS], COLUMNS), COLUMNS, pairs=True)
+    return mosaic(array[:ROWS * COLUMNS], COLUMNS)
 
 
 def frame(shown, words):

@@ -19,7 +19,7 @@ from . import figures
 from .files import replacing
 from .frames import add_frame
 from .log import counting, reached
-from .run import codes_of
+from .run import codes_of, encoding
 
 
 @dataclass
@@ -54,14 +54,19 @@ class Request:
         """What the images are, for a caption."""
         return f"images of {self.dataset().title}" if self.given else "test images"
 
+    def all_images(self):
+        """All test images, with their labels; those that are given have the one that is asked for,
+        whatever else they may have."""
+        images, labels = self.dataset().test_images, self.dataset().test_labels
+        if self.given and (self.label is not None or labels is None):
+            labels = np.full(len(images), self.label or 0)
+        return images, labels
+
     def test_images(self, usual, each=1):
         """num test images, `each` times as many, or if num is None the usual number, where there
         are so many; through all classes or of one. With their labels. Raises RunError if there are
         too few."""
-        dataset = self.dataset()
-        labels = dataset.test_labels
-        if self.given and (self.label is not None or labels is None):  # they are said to be so
-            labels = np.full(len(dataset.test_images), self.label or 0)
+        images, labels = self.all_images()
         allowed = np.flatnonzero(labels == self.label) if self.label is not None \
             else np.arange(len(labels))
         n = len(allowed)
@@ -70,7 +75,7 @@ class Request:
             raise RunError(f"--num: {needed} {self.source} are needed, but there are {n}")
         if self.given:
             chosen = np.resize(allowed, needed)
-            return dataset.test_images[chosen], labels[chosen]
+            return images[chosen], labels[chosen]
         chosen = generator(self.seed, "pictures", 2).permutation(allowed)
         # The classes in turn: first the first image of each, then the second of each, ...
         turn = np.empty(len(chosen), int)
@@ -78,7 +83,7 @@ class Request:
             of_class = labels[chosen] == k
             turn[of_class] = np.arange(of_class.sum())
         chosen = np.resize(chosen[np.lexsort((labels[chosen], turn))], needed)
-        return dataset.test_images[chosen], labels[chosen]
+        return images[chosen], labels[chosen]
 
     def class_names(self):
         """The number of each class that the model is told, and below it its name."""
@@ -150,13 +155,10 @@ def reconstructions(ask):
 
     def figure():
         columns = min(10, len(pairs))
-        rows = [pairs[i:i + columns].swapaxes(0, 1) for i in range(0, len(pairs), columns)]
-        missing = columns - rows[-1].shape[1]
-        rows[-1] = np.concatenate([rows[-1], np.ones((2, missing, *ask.shape), np.float32)], axis=1)
-        return figures.grid(
-            np.concatenate([r.reshape(-1, *ask.shape) for r in rows]), columns,
-            f"{ask.title}: reconstructions", f"{ask.source}, and below each what the model makes "
-            "of it", pairs=True, names=["image", "decoded"] * len(rows))
+        rows = figures.below_each_other(pairs, columns)
+        return figures.grid(rows, columns, f"{ask.title}: reconstructions",
+                            f"{ask.source}, and below each what the model makes of it", pairs=True,
+                            names=["image", "decoded"] * -(-len(pairs) // columns))
     return pairs, figure
 
 
@@ -166,14 +168,13 @@ def interpolation(ask, steps=11):
     model, (images, labels) = ask.model, ask.test_images(usual=20, each=2)
     num = len(images) // 2
     z = to_numpy(mean_code(model.encode(to_batch(images), **classes(model, labels))))
-    starts, ends = z[:num], z[num:] if model.num_classes else np.roll(z[num:], -1, axis=0)
+    goals = num + (np.arange(num) if model.num_classes else np.roll(np.arange(num), -1))
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
+    between = np.concatenate([(1 - t) * a + t * b for a, b in zip(z[:num], z[goals], strict=True)])
     how = classes(model, labels[:num].repeat(steps))
     found = to_numpy(model.mean_image(xp.asarray(between), **how)).reshape(num, steps, *ask.shape)
     ends = images / np.float32(255)
-    row = np.concatenate([ends[:num, None], found, (
-        ends[num:] if model.num_classes else np.roll(ends[num:], -1, axis=0))[:, None]], axis=1)
+    row = np.concatenate([ends[:num, None], found, ends[goals][:, None]], axis=1)
     note = f"left and right two {ask.source}; between them z moves in a straight line from the " \
            f"code of the one to that of the other" + \
            ", and the class stays" * bool(model.num_classes)
@@ -212,7 +213,7 @@ def traversal(ask, steps=13):
     principal axes of its codes, in standard deviations from the mean."""
     model, (image, label) = ask.model, replace(ask, num=1).test_images(usual=1)
     t = np.linspace(-3, 3, steps, dtype=np.float32)
-    x, labels = some_images(ask)
+    x, labels = (a[:2000] for a in ask.all_images())
     code = model.encode(to_batch(x), **classes(model, labels))
     z = to_numpy(mean_code(model.encode(to_batch(image), **classes(model, label))))[0]
     num = min(ask.num or 10, len(z))
@@ -239,24 +240,11 @@ def traversal(ask, steps=13):
         heads=[f"{v:g}" for v in t])
 
 
-def some_images(ask, most=2000):
-    """Test images, or those that are given, with the labels that their codes are told."""
-    images, labels = ask.dataset().test_images[:most], ask.dataset().test_labels
-    return images, np.full(len(images), ask.label or 0) if labels is None else labels[:most]
-
-
 def latent(ask):
     """The codes of all test images: (n, z_dim)."""
-    images, labels = ask.dataset().test_images, ask.dataset().test_labels
-    if labels is None:
-        labels = np.full(len(images), ask.label or 0)
-    parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
-    done, codes = counting(ask.quiet, len(images), "encoding", "image"), []
-    for part in parts:
-        codes.append(to_numpy(mean_code(ask.model.encode(
-            to_batch(images[part]), **classes(ask.model, labels[part])))))
-        done(len(part))
-    codes = np.concatenate(codes)
+    images, labels = ask.all_images()
+    codes = encoding(len(images), lambda part: mean_code(ask.model.encode(
+        to_batch(images[part]), **classes(ask.model, labels[part]))), ask.quiet)
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
     return codes, lambda: figures.latent_plane(
         codes, labels, title, ask.dataset().classes or ask.classes)

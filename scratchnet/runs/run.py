@@ -272,11 +272,15 @@ def code_checksum(vqvae):
 
 
 def codes_of(model, images, quiet=True):
-    """The grids of codes of uint8 images, integers (N, h, w), 500 images at a time."""
-    parts = np.array_split(images, -(-len(images) // 500))
-    done, found = counting(quiet, len(images), "encoding", "image"), []
-    for part in parts:
-        found.append(to_numpy(model.codes(to_batch(part))))
+    """The grids of codes of uint8 images, integers (N, h, w)."""
+    return encoding(len(images), lambda part: model.codes(to_batch(images[part])), quiet)
+
+
+def encoding(n, codes, quiet=True):
+    """What codes(indices) gives for each of n images, (n, ...), about 500 at a time."""
+    done, found = counting(quiet, n, "encoding", "image"), []
+    for part in np.array_split(np.arange(n), -(-n // 500)):
+        found.append(to_numpy(codes(part)))
         done(len(part))
     return np.concatenate(found)
 
