@@ -344,10 +344,6 @@ def go_on(run, flags, dataset, model, optimizer):
         if (getattr(flags, name) or count) < count:
             raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
                            f"--{name} above {count} to go on")
-    part = "validation" if flags.validation else "test"
-    for row in progress["history"]:
-        if not any(name.startswith(f"{part}_") for name in row):
-            raise RunError(f"{folder / 'config.json'}: the run has no {part} figures; restore it")
     before, continued = run.config["flags"], run.config.get("continued", [])
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule", "patience")
            if before.get(n) != getattr(flags, n)}

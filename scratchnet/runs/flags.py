@@ -146,7 +146,6 @@ def defaults(flags):
     return {name: default for name, (default, _, _) in flags.items()}
 
 
-
 # ---------------------------------------------------------------- parsers
 
 class Parser(argparse.ArgumentParser):
@@ -175,9 +174,6 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, argv):
         given, unknown = self.parse_known_args(argv)
-        for name, value in vars(given).items():
-            if value == []:  # --lr=--, to some versions of argparse
-                raise RunError(f"{dashed(name)}: expected a value")
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
             if not flag:
@@ -289,8 +285,8 @@ def check_resumable(given, earlier):
                            f"leave it out, or begin another with --config {given.resume}/"
                            f"config.json")
         if name not in ("resume", *RESUMABLE) and value != was:
-            its = f"no {dashed(name)}" if was is None or was is False else dashed(name)
-            its += f" {words(was)}, not {words(value)}" if its == dashed(name) else ""
+            its = f"no {dashed(name)}" if was is None or was is False else (
+                f"{dashed(name)} {words(was)}, not {words(value)}")
             raise RunError(f"--resume {given.resume}: that run has {its}; it goes on as it began "
                            f"({MAY_BE_GIVEN})")
 
