@@ -96,19 +96,19 @@ def draw(run, what, ask, flags, out):
     """Write a picture, or the array or table that it shows, and say so."""
     check_has_room(out)
     array, figure = make(what, ask)
+    rows = table(run, array, ask) if what == "scores" else ()
     if out.suffix == ".npy":
         with replacing(out) as file:
             np.save(file, array)
     elif out.suffix == ".csv":
         with replacing(out, "w") as file:
             names = "image", "nats", "bits_per_code" if run.vqvae else "bits_per_dim"
-            csv.writer(file).writerows([names, *table(run, array, ask)])
+            csv.writer(file).writerows([names, *rows])
     else:
         write_figure(out, figure(), flags.dpi)
     if not flags.quiet:
-        if what == "scores":
-            for name, nats, bits in table(run, array, ask):
-                print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per {per(run)}")
+        for name, nats, bits in rows:
+            print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per {per(run)}")
         size = " x ".join(map(str, array.shape))
         print(f"{what} of {run.title}: {out}" + (f" ({size})" if out.suffix == ".npy" else ""))
 
@@ -252,8 +252,6 @@ def check_out(out, overwrite):
     if out.suffix not in (".png", ".npy", ".csv"):
         raise RunError(f"--out {out}: must end in .png (a picture), .npy (an array) or .csv (the "
                        f"table of --what scores)")
-    if out.is_dir():
-        raise RunError(f"--out {out}: is a folder; name a file")
     if out.exists() and not overwrite:
         raise RunError(f"--out {out}: exists; name another file, or give --overwrite")
 

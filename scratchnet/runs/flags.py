@@ -174,6 +174,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, argv):
         given, unknown = self.parse_known_args(argv)
+        for name, value in vars(given).items():
+            if value == []:  # --lr=--, to some versions of argparse
+                raise RunError(f"{dashed(name)}: expected a value")
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
             if not flag:

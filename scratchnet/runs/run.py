@@ -149,12 +149,11 @@ def read(folder):
     with as_written(path):
         config = read_json(path)
         kind = config["script"].removeprefix("train_").removesuffix(".py")
-        trained_on = {n: config["dataset"][n]
-                      for n in ("name", "title", "sha256", "image_shape", "num_classes")}
-        trained_on["title"] = printable(trained_on["title"])
-        trained_on |= {n: str(trained_on[n]) for n in ("name", "sha256")}
-        trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
-        trained_on["num_classes"] = int(trained_on["num_classes"])
+        its = config["dataset"]
+        trained_on = {"name": str(its["name"]), "title": printable(its["title"]),
+                      "sha256": str(its["sha256"]),
+                      "image_shape": [int(n) for n in its["image_shape"]],
+                      "num_classes": int(its["num_classes"])}
         flags = Namespace(**{"model": None} | config["flags"])
         return Run(Path(folder), config, kind, flags, trained_on)
 
