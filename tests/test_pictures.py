@@ -29,7 +29,7 @@ def drawn(what, ask, monkeypatch, how=None):
     shown, how = [], {} if how is None else how
     with monkeypatch.context() as patch:
         patch.setattr(figures, "grid", lambda images, columns, *rest, **more: shown.append(
-            (np.reshape(images, (-1, columns, *images.shape[1:])), *rest)) or how.update(more))
+            (np.reshape(images, (-1, columns, *images.shape[-3:])), *rest)) or how.update(more))
         array, figure = pictures.make(what, ask)
         figure()
     return array, *shown[0]

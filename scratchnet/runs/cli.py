@@ -386,9 +386,8 @@ def closing(columns, units, log, folder, drawn, resume, flags):
     """The last lines: the test figures and the best before them, where everything is, what to try
     next."""
     early = log.stale(flags.patience)
-    more = f"--patience {2 * flags.patience}" if early else (
-        f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}")
     count, unit = (flags.epochs, "epoch") if flags.epochs else (flags.steps, "step")
+    more = f"--patience {2 * flags.patience}" if early else f"--{unit}s {2 * count}"
     after = f"{count:,} {unit}{'s' * (count > 1)}"
     last, part = log.final, log.held_out
     if log.best:

@@ -67,7 +67,7 @@ def full_rows(images, columns):
 
 def below_each_other(pairs, columns):
     """Pairs of images (n, 2, H, W, C) in the order of a mosaic with pairs=True: rows of the first
-    of each, and below them the second."""
+    of each, and below them the second ones."""
     rows = full_rows(pairs, columns).reshape(-1, columns, *pairs.shape[1:])
     return rows.swapaxes(1, 2).reshape(-1, *pairs.shape[2:])
 
@@ -87,9 +87,10 @@ def framed(width, height, title, note):
 
 
 def grid(images, columns, title, note="", pairs=False, gap=2, names=(), heads=()):
-    """A figure of images (n, H, W, C) in rows; a few are not drawn larger than 1.6 inches, or 0.8
+    """A figure of images (..., H, W, C) in rows; a few are not drawn larger than 1.6 inches, or 0.8
     inches in many rows. names: of the rows; heads: of the columns, those of two lines without the
     second where it is too long."""
+    images = images.reshape(-1, *images.shape[-3:])
     picture, rows = mosaic(images, columns, gap, pairs), -(-len(images) // columns)
     (height, width), tile = picture.shape[:2], images.shape[1:3]
     left = max((LETTER * len(name) + 0.1 for name in names), default=0)

@@ -137,8 +137,7 @@ def beside(ask):
     images = np.stack([samples(replace(ask, num=num, variants=(), **v))[0] for v in ask.variants])
     names = [", ".join(f"{n} {x:g}" for n, x in v.items()) for v in ask.variants]
     note = "every row from the same noise" + ", a class for each column" * of_all
-    return images, lambda: figures.grid(images.reshape(-1, *images.shape[2:]), num,
-                                        title_of(ask, "samples"), note, names=names,
+    return images, lambda: figures.grid(images, num, title_of(ask, "samples"), note, names=names,
                                         heads=(num * ask.class_names())[:num * of_all])
 
 
@@ -179,8 +178,8 @@ def interpolation(ask, steps=11):
            f"code of the one to that of the other" + \
            ", and the class stays" * bool(model.num_classes)
     heads = ["image", *(f"{part:.1g}" for part in t[:, 0]), "image"]
-    return found, lambda: figures.grid(row.reshape(-1, *ask.shape), steps + 2,
-                                       f"{ask.title}: interpolation", note, heads=heads)
+    return found, lambda: figures.grid(row, steps + 2, f"{ask.title}: interpolation", note,
+                                       heads=heads)
 
 
 def styles(ask):
@@ -189,8 +188,9 @@ def styles(ask):
     K, z_dim = model.num_classes, model.z_dim
     z = generator(ask.seed, "pictures").standard_normal((num, z_dim), dtype=np.float32)
     images = to_numpy(model.mean_image(xp.asarray(np.tile(z, (K, 1))), np.arange(K).repeat(num)))
-    return images.reshape(K, num, *ask.shape), lambda: figures.grid(
-        images.reshape(-1, *ask.shape), num, f"{ask.title}: style by class",
+    images = images.reshape(K, num, *ask.shape)
+    return images, lambda: figures.grid(
+        images, num, f"{ask.title}: style by class",
         f"a class for each row, 0 to {K - 1}; a z drawn from the prior for each column, the same "
         f"for all classes", names=[name.replace("\n", " ") for name in ask.class_names()])
 
@@ -235,9 +235,8 @@ def traversal(ask, steps=13):
         model, label.repeat(num * steps)))).reshape(num, steps, *ask.shape)
     source = "image" if ask.given else "test image"
     return images, lambda: figures.grid(
-        images.reshape(-1, *ask.shape), steps, f"{ask.title}: traversal",
-        f"{note}; the rest is the code of a {source}", names=names,
-        heads=[f"{v:g}" for v in t])
+        images, steps, f"{ask.title}: traversal", f"{note}; the rest is the code of a {source}",
+        names=names, heads=[f"{v:g}" for v in t])
 
 
 def latent(ask):
@@ -266,9 +265,9 @@ def completion(ask, times=4):
     found = np.stack([seen, *again, whole], axis=1)
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
-        found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
-        title_of(ask, "completions"), f"what was seen of {ask.source}{codes}, {times} completions "
-        f"drawn by the model, and the whole image", names=["seen", *["drawn"] * times, "whole"])
+        found.swapaxes(0, 1), len(images), title_of(ask, "completions"),
+        f"what was seen of {ask.source}{codes}, {times} completions drawn by the model, and the "
+        f"whole image", names=["seen", *["drawn"] * times, "whole"])
 
 
 def scores(ask, weights=100):
