@@ -15,7 +15,7 @@ from ..errors import RunError, printable
 from ..losses import gaussian_kl
 from ..tensor import no_grad
 from ..training import classes, evaluating, generator, to_batch
-from . import figures
+from . import figures, plane
 from .files import replacing
 from .frames import add_frame
 from .log import counting, reached
@@ -225,7 +225,7 @@ def traversal(ask, steps=13):
         names = [f"$z_{{{k + 1}}}$, KL {kl[k]:.2f}" for k in chosen]
         note = "one coordinate of z from -3 to 3, those with the largest KL first"
     else:
-        mean, s, axes = figures.principal_axes(to_numpy(code))
+        mean, s, axes = plane.principal_axes(to_numpy(code))
         along = (z - mean) @ axes[:num].T
         moved = t * s[:num, None] - along[:, None]
         rows = z + moved[..., None] * axes[:num, None]
@@ -245,7 +245,7 @@ def latent(ask):
     codes = encoding(len(images), lambda part: mean_code(ask.model.encode(
         to_batch(images[part]), **classes(ask.model, labels[part]))), ask.quiet)
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
-    return codes, lambda: figures.latent_plane(
+    return codes, lambda: plane.latent_plane(
         codes, labels, title, ask.dataset().classes or ask.classes)
 
 
