@@ -31,13 +31,13 @@ from scratchnet.backend import to_numpy
 from scratchnet.errors import DivergenceError, RunError, an, fitted
 from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_group
-from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.files import read_json, write_json
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, versions
 from scratchnet.runs.log import counting, label
 from scratchnet.runs.run import open_run
+from scratchnet.runs.script import guarded, usage, use_backend
 from scratchnet.training import classes, evaluate, generator, to_batch
 
 IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers stay in the cache

@@ -30,7 +30,6 @@ import numpy as np
 
 from models import RECIPES
 from scratchnet.errors import DataError, RunError, an
-from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
 from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, unused
@@ -46,6 +45,7 @@ from scratchnet.runs.pictures import (
     write_figure,
 )
 from scratchnet.runs.run import open_run
+from scratchnet.runs.script import guarded, usage, use_backend
 
 OF_IMAGES = ("reconstructions", "interpolation", "traversal", "latent", "completion", "scores",
              "codes", "usage")
