@@ -33,9 +33,9 @@ from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_group
 from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.files import read_json, write_json
-from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, versions
 from scratchnet.runs.log import counting, label
+from scratchnet.runs.parser import parser_of_runs, read_run_flags
 from scratchnet.runs.run import open_run
 from scratchnet.runs.script import guarded, usage, use_backend
 from scratchnet.training import classes, evaluate, generator, to_batch

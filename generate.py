@@ -31,10 +31,10 @@ import numpy as np
 from models import RECIPES
 from scratchnet.errors import DataError, RunError, an
 from scratchnet.runs.files import replacing
-from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, unused
 from scratchnet.runs.images import Form, decode
 from scratchnet.runs.many import listed, metrics
+from scratchnet.runs.parser import parser_of_runs, read_run_flags
 from scratchnet.runs.pictures import (
     PICTURES,
     Request,

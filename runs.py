@@ -19,10 +19,10 @@ from pathlib import Path
 
 from models import RECIPES
 from scratchnet.errors import RunError, UserError, printable
-from scratchnet.runs.flags import Parser, read_run_flags
 from scratchnet.runs.folder import unused
 from scratchnet.runs.log import label
 from scratchnet.runs.many import differing, is_run, run_folders, spoken, summary
+from scratchnet.runs.parser import Parser, read_run_flags
 from scratchnet.runs.script import guarded
 
 WIDTH = 80  # of a line, where it can be

@@ -15,10 +15,11 @@ from ..optim import Adam
 from . import checkpoint, data
 from . import run as runs
 from .console import Stopped
-from .flags import OWN_IMAGES, dashed, model_list, read_flags
+from .flags import OWN_IMAGES, dashed
 from .flags import words as in_words
 from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
 from .log import label
+from .parser import model_list, read_flags
 from .script import guarded, stop_behind, usage, use_backend
 from .sketches import Sketches
 from .train import total_steps, train

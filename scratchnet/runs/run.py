@@ -20,10 +20,10 @@ from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
 from .files import read_json, reading, replacing
-from .flags import build_parser, completed, config_of, flags_in
 from .images import Form
 from .images import read as read_images
 from .log import counting
+from .parser import build_parser, completed, config_of, flags_in
 
 
 @dataclass
