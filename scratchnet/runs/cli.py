@@ -115,17 +115,15 @@ def keep_codes(folder, dataset):
 def load_images(flags, kind, recipes, named):
     """The data set; for a prior, as the codes of its VQ-VAE. named: whether the user named it."""
     if "codes" not in recipes[flags.model].has:
-        dataset = load_data(flags, data.KINDS[kind], named)
-    else:
-        vqvae = find_vqvae(flags, kind, recipes)
-        same = OWN_IMAGES if "images" in flags else ("dataset",)
-        vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
-        dataset = load_data(flags, data.KINDS[kind], named=True)
-        kept = runs.kept_codes(flags.resume, vqvae) if flags.resume else {}
-        say(flags, fitted(f"The codes are those in {flags.resume}/codes.npz" if kept else
-                          f"Encoding {dataset.title} with {vqvae.folder}"))
-        dataset = runs.encoded(dataset, vqvae, flip=flags.flip, kept=kept, quiet=flags.quiet)
-    return dataset
+        return load_data(flags, data.KINDS[kind], named)
+    vqvae = find_vqvae(flags, kind, recipes)
+    same = OWN_IMAGES if "images" in flags else ("dataset",)
+    vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
+    dataset = load_data(flags, data.KINDS[kind], named=True)
+    kept = runs.kept_codes(flags.resume, vqvae) if flags.resume else {}
+    say(flags, fitted(f"The codes are those in {flags.resume}/codes.npz" if kept else
+                      f"Encoding {dataset.title} with {vqvae.folder}"))
+    return runs.encoded(dataset, vqvae, flip=flags.flip, kept=kept, quiet=flags.quiet)
 
 
 def load_data(flags, kind, named):
@@ -207,9 +205,6 @@ def begin_from(flags, recipe, dataset, model):
     if not folder or flags.resume and not barely_begun(Path(flags.resume)):
         return ""
     run = runs.read(folder)
-    def differ(what, theirs, ours):
-        return RunError(f"--from {folder}: that run has {what} {in_words(theirs)}, this one "
-                        f"{in_words(ours)}; weights go only where they fit")
     if run.flags.model != flags.model:
         raise RunError(f"--from {folder}: that run is {an(run.flags.model)}, not "
                        f"{an(flags.model)}; leave out --model, or name another run")
@@ -223,14 +218,14 @@ def begin_from(flags, recipe, dataset, model):
     try:
         progress = checkpoint.load(path, model, averaged=True)
     except CheckpointError:
-        for name, default in recipe.sizes.items():
-            theirs, ours = getattr(run.flags, name, default), getattr(flags, name)
-            if theirs != ours:
-                raise differ(dashed(name), theirs, ours) from None
-        for name in "image_shape", "num_classes":
-            theirs, ours = run.trained_on[name], getattr(dataset, name)
+        sizes = [(dashed(name), getattr(run.flags, name, default), getattr(flags, name))
+                 for name, default in recipe.sizes.items()]
+        sizes += [(name.replace("_", " "), run.trained_on[name], getattr(dataset, name))
+                  for name in ("image_shape", "num_classes")]
+        for what, theirs, ours in sizes:
             if in_words(theirs) != in_words(ours):
-                raise differ(name.replace("_", " "), theirs, ours) from None
+                raise RunError(f"--from {folder}: that run has {what} {in_words(theirs)}, this one "
+                               f"{in_words(ours)}; weights go only where they fit") from None
         raise
     model.load_state_dict(model.state_dict() | of_data)
     return "\n" + fitted(f"  with the weights of {folder} after step {progress['step']:,}")

@@ -126,19 +126,19 @@ def read_flags(kind, about, recipes, argv):
     SystemExit after --help, and RunError for the user's mistakes."""
     first = Parser(script_of(kind), about, "", add_help=False)
     first.add(first, {"model": (None, "MODEL", "")} | RUN)
-    asked = first.parse_known_args([word for word in argv if word not in ("-h", "--help")])[0]
-    path = config_of(asked.resume) if "resume" in asked else getattr(asked, "config", None)
+    asked = vars(first.parse_known_args([w for w in argv if w not in ("-h", "--help")])[0])
+    path = config_of(asked["resume"]) if "resume" in asked else asked.get("config")
     entries = entries_of(path, script_of(kind)) if path else {}
-    first_run = None if "resume" in asked else getattr(asked, "from", None)
-    begun = sizes_of(first_run, recipes) if first_run else {}
-    model = getattr(asked, "model", entries.get("model", begun.get("model")))
     if "resume" in asked:
-        model = entries.get("model")
+        model, begun = entries.get("model"), {}
+    else:
+        begun = sizes_of(asked["from"], recipes) if "from" in asked else {}
+        model = asked.get("model", entries.get("model", begun.get("model")))
     parser = build_parser(kind, about, recipes, model)
     given = parser.parse_args(argv)
     earlier = flags_in(path, entries, parser)
-    sizes = flags_in(first_run and config_of(first_run), begun, parser) if (
-        begun.get("model") == model) else argparse.Namespace()
+    fitting = begun if begun.get("model") == model else {}
+    sizes = flags_in(Path(asked.get("from", ""), "config.json"), fitting, parser)
     merged = vars(sizes) | vars(earlier) | vars(given)
     if "model" not in merged:
         raise RunError(f"--model is needed: one of {', '.join(recipes)}")

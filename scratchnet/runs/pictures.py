@@ -105,15 +105,14 @@ def samples(ask):
     num = ask.num or 8 * (model.num_classes or 8)
     labels = np.full(num, ask.label) if ask.label is not None else \
         np.arange(num) % max(1, model.num_classes)
-    how = ask.how_drawn(model.image_shape[0]) if in_order(model) else {}
-    images = to_numpy(model.sample(num, generator(ask.seed, "pictures"), **classes(model, labels),
-                                   **how))
-    if not in_order(model):
-        images = images.reshape(num, *ask.shape)
-        note = "the decoder's mean image for z drawn from the prior"
-    else:
+    how, note = {}, "the decoder's mean image for z drawn from the prior"
+    if in_order(model):
+        how = ask.how_drawn(model.image_shape[0])
         note = ("grids of codes drawn from the prior, code by code, and decoded by the VQ-VAE"
                 if model.decode is not None else "drawn pixel by pixel")
+    images = to_numpy(model.sample(num, generator(ask.seed, "pictures"), **classes(model, labels),
+                                   **how))
+    images = images if in_order(model) else images.reshape(num, *ask.shape)
     side = min(16, int(np.ceil(num ** 0.5)))
     columns = next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are
     heads = ()
@@ -151,14 +150,11 @@ def reconstructions(ask):
     images, labels = ask.test_images(usual=30)
     again = to_numpy(ask.model.reconstruct(to_batch(images), **classes(ask.model, labels)))
     pairs = np.stack([images / np.float32(255), again], axis=1)
-
-    def figure():
-        columns = min(10, len(pairs))
-        rows = figures.below_each_other(pairs, columns)
-        return figures.grid(rows, columns, f"{ask.title}: reconstructions",
-                            f"{ask.source}, and below each what the model makes of it", pairs=True,
-                            names=["image", "decoded"] * -(-len(pairs) // columns))
-    return pairs, figure
+    columns = min(10, len(pairs))
+    return pairs, lambda: figures.grid(
+        figures.below_each_other(pairs, columns), columns, f"{ask.title}: reconstructions",
+        f"{ask.source}, and below each what the model makes of it", pairs=True,
+        names=["image", "decoded"] * -(-len(pairs) // columns))
 
 
 def interpolation(ask, steps=11):
