@@ -55,7 +55,7 @@ def train_a_model(kind, about, recipes, argv):
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
         if folder and "codes" in recipe.has and not dataset.kept:
-            keep_codes(folder, dataset)
+            runs.keep_codes(folder, dataset)
         for note in notes(flags, images):
             say(flags, fitted(f"NOTE: {note}"))
         say(flags, opening(flags, images, model, folder, progress) + begun)
@@ -98,16 +98,6 @@ def begin(folder, flags, kind, dataset, model, optimizer):
     if folder:
         write_config(folder, runs.script_of(kind), flags, dataset, continued)
     return progress
-
-
-def keep_codes(folder, dataset):
-    """For the next time; a disk that is full does not end the run."""
-    try:
-        runs.keep_codes(folder, dataset)
-    except OSError as error:
-        print(fitted(f"NOTE: {folder / 'codes.npz'} could not be written ("
-                     f"{error.strerror or error}); --resume will encode the images again"),
-              file=sys.stderr)
 
 
 # ---------------------------------------------------------------- data and model

@@ -49,14 +49,9 @@ def frame(shown, words):
     whole = Image.new(image.mode, (max(100, image.width), image.height + 14), "white")
     whole.paste(image)
     ImageDraw.Draw(whole).text((2, image.height), words, fill="black")
-    return few_colours(whole)
-
-
-def few_colours(image):
-    """Sixteen greys, or 64 colours: they halve a GIF."""
-    if image.mode == "L":
-        return image.point([v // 16 * 17 for v in range(256)])
-    return image.quantize(64, dither=0).convert("RGB")
+    if whole.mode == "L":  # sixteen greys, or 64 colours, halve a GIF
+        return whole.point([v // 16 * 17 for v in range(256)])
+    return whole.quantize(64, dither=0).convert("RGB")
 
 
 def frames_of(path, mode):

@@ -7,6 +7,7 @@ weights. What generate.py, evaluate.py and a prior over a VQ-VAE's codes have in
 import contextlib
 import hashlib
 import os
+import sys
 from argparse import Namespace
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..backend import to_numpy
-from ..errors import CheckpointError, RunError, an, printable
+from ..errors import CheckpointError, RunError, an, fitted, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
@@ -291,14 +292,19 @@ def grids_of(model, images, quiet=True):
 
 def keep_codes(folder, dataset):
     """Write codes.npz, all codes of a CodeDataset and the checksum of what made them, into the
-    folder of a prior. Raises OSError."""
+    folder of a prior, for the next time. A disk that is full does not end the run."""
     least = np.min_scalar_type(dataset.levels - 1)
     parts = {"train": dataset.train_images, "test": dataset.test_images}
     if dataset.train_mirrored is not None:
         parts["mirrored"] = dataset.train_mirrored
-    with replacing(folder / "codes.npz") as file:
-        np.savez_compressed(file, checksum=dataset.sha256,
-                            **{n: a.astype(least) for n, a in parts.items()})
+    try:
+        with replacing(folder / "codes.npz") as file:
+            np.savez_compressed(file, checksum=dataset.sha256,
+                                **{n: a.astype(least) for n, a in parts.items()})
+    except OSError as error:
+        print(fitted(f"NOTE: {folder / 'codes.npz'} could not be written ("
+                     f"{error.strerror or error}); --resume will encode the images again"),
+              file=sys.stderr)
 
 
 def kept_codes(folder, vqvae):
@@ -309,12 +315,9 @@ def kept_codes(folder, vqvae):
               np.load(stream, allow_pickle=False) as file):
             if str(file["checksum"]) != code_checksum(vqvae):
                 return {}
-            found = {n: file[n].astype(np.int32) for n in file.files if n != "checksum"}
+            return {n: file[n].astype(np.int32) for n in file.files if n != "checksum"}
     except Exception:  # whatever NumPy and zipfile make of it
         return {}
-    K = len(vqvae.model.e)
-    fit = all(a.ndim == 4 and a.size and 0 <= a.min() <= a.max() < K for a in found.values())
-    return found if fit else {}
 
 
 def encoded(dataset, vqvae, train=True, flip=False, kept=None, quiet=True):
