@@ -76,7 +76,7 @@ def tops_of(rows, height, gap, pairs=False):
 def framed(width, height, title, note):
     """A new figure around a panel of this size in inches, wide enough for its title."""
     width = min(8.0, max(width, 0.1 * len(title) + 0.4, 4.0))
-    note = "\n".join(textwrap.fill(line, int(width / 0.065)) for line in note.split("\n"))
+    note = "\n".join(textwrap.fill(line, int(width / LETTER)) for line in note.split("\n"))
     title = textwrap.fill(title, 76)
     lines = title.count("\n") * 0.2 + note.count("\n") * 0.15
     return new_figure(width, height + 0.75 + lines, title, note)

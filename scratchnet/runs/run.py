@@ -85,10 +85,9 @@ class Run:
             found = found.with_validation(self.flags.validation)
         if self.vqvae is not None:
             kept = {} if validation else kept_codes(self.folder, self.vqvae)
-            found = encoded(found, self.vqvae, train=False, kept=kept, quiet=not progress)
-        else:
-            check_data(self.folder, self.trained_on, found)
-        grey = self.vqvae is not None or self.flags.binarize == "none"
+            return encoded(found, self.vqvae, train=False, kept=kept, quiet=not progress)
+        check_data(self.folder, self.trained_on, found)
+        grey = self.flags.binarize == "none"
         return found if grey else data.statically_binarised(found)
 
     def given(self, path, progress=True):
