@@ -4,7 +4,6 @@ config.json says which script wrote it, with which flags, on which data; checkpo
 weights. What generate.py, evaluate.py and a prior over a VQ-VAE's codes have in common.
 """
 
-import contextlib
 import hashlib
 import os
 import sys
@@ -226,21 +225,19 @@ def own_vqvae(prior, recipes):
     CheckpointError if the first is damaged and the second is not it."""
     named = Path(prior.flags.codes)
     beside = prior.folder.resolve().parent / named.name
-    places = list(filter(os.path.exists, dict.fromkeys([named, beside])))
-    if not places:
-        raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at "
-                       f"{named} nor at {beside}; put its folder there")
-    def opened(folder):
-        vqvae = open_vqvae(folder, recipes, prior.kind)
-        check_codes(prior.folder, prior.trained_on, vqvae)
-        return vqvae
-    try:
-        return opened(places[0])
-    except (RunError, CheckpointError) as error:
-        with contextlib.suppress(RunError, CheckpointError):
-            return opened(places[-1])
-        raise type(error)(f"{prior.folder}: the VQ-VAE whose codes it models is looked for at "
-                          f"{places[0]}, but {error}") from None
+    wrong = []
+    for folder in filter(os.path.exists, dict.fromkeys([named, beside])):
+        try:
+            vqvae = open_vqvae(folder, recipes, prior.kind)
+            check_codes(prior.folder, prior.trained_on, vqvae)
+            return vqvae
+        except (RunError, CheckpointError) as error:
+            wrong.append(type(error)(f"{prior.folder}: the VQ-VAE whose codes it models is looked "
+                                     f"for at {folder}, but {error}"))
+    if wrong:
+        raise wrong[0]
+    raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at {named} "
+                   f"nor at {beside}; put its folder there")
 
 
 def open_vqvae(folder, recipes, kind):
