@@ -213,15 +213,16 @@ def show(run, figures, default, flags):
     """Print the figures, one to a line. default: the unit of those not named here."""
     if flags.quiet:
         return
-    names = {"importance_nll": f"-log p(x), {flags.importance_samples} importance samples",
-             "epoch_perplexity": "perplexity of the whole test set",
-             "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
+    names = {name: label(name) for name in figures} | {
+        "importance_nll": f"-log p(x), {flags.importance_samples} importance samples",
+        "epoch_perplexity": "perplexity of the whole test set",
+        "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
     units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
              "nll": "nats per grid of codes" if run.vqvae else "nats per image",
              "vq": "", "perplexity": "", "epoch_perplexity": ""}
     if hasattr(run.model, "codes"):
         units["codes_used"] = f"of {len(run.model.e)}"
-    width = max(len(names.get(name, label(name))) for name in figures)
+    width = max(len(names[name]) for name in figures)
     for name, figure in figures.items():
         if name == "loss" and len(figures) > 1:
             continue
@@ -230,7 +231,7 @@ def show(run, figures, default, flags):
         unit = units.get(name, default)
         if run.model.num_classes and "given" not in unit:
             unit += ", given its class"
-        print(f"  {names.get(name, label(name)):<{width}} {figure['value']:.6g}{error} {unit}")
+        print(f"  {names[name]:<{width}} {figure['value']:.6g}{error} {unit}")
 
 
 def build_parser():

@@ -107,8 +107,9 @@ def draw(run, what, ask, flags, out):
     else:
         write_figure(out, figure(), flags.dpi)
     if not flags.quiet:
+        per = "code" if run.vqvae else "dimension"
         for name, nats, bits in rows:
-            print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per {per(run)}")
+            print(f"  {name:<30} {nats:12,.2f} nats {bits:10.4f} bits per {per}")
         size = " x ".join(map(str, array.shape))
         print(f"{what} of {run.title}: {out}" + (f" ({size})" if out.suffix == ".npy" else ""))
 
@@ -165,11 +166,6 @@ def table(run, nats, ask):
     dims = prod(run.image_shape)
     return [(names[k] if k < len(names) else k, float(n), float(n) / (dims * log(2)))
             for k, n in enumerate(nats)]
-
-
-def per(run):
-    """What a score is divided by: the dimensions of an image, or for a prior its codes."""
-    return "code" if run.vqvae else "dimension"
 
 
 def read_mask(path, run):

@@ -15,7 +15,7 @@ from .data import script_of
 
 # ---------------------------------------------------------------- what flags take
 
-def number(parse, accepted, needed, most=float("inf"), **how):
+def number(parse, accepted, needed, most=float("inf")):
     """How argparse reads a flag that takes an int or a float."""
     def read(text):
         try:
@@ -27,7 +27,7 @@ def number(parse, accepted, needed, most=float("inf"), **how):
         if value > most:
             raise argparse.ArgumentTypeError(f"{shown(text)} is too large; at most {most:,}")
         return value
-    return {"type": read, "metavar": "N" if parse is int else "X"} | how
+    return {"type": read, "metavar": "N" if parse is int else "X"}
 
 
 def one_of(choices):
@@ -55,18 +55,13 @@ def elsewhere(name, names):
     return f"; python {script_of(found[0])} has it" if found and "synthetic" in names else ""
 
 
-COUNT = (int, lambda v: v >= 1, "a whole number, 1 or more", 10 ** 10)
-NATURAL = (int, lambda v: 0 <= v < 1 << 63, "a whole number, 0 or more, below 2^63")
 SMALL, LARGE = 1e-18, 1e18  # the squares still fit a float32
-POSITIVE = (float, lambda v: SMALL <= v <= LARGE, f"a number above 0, {SMALL:g} to {LARGE:g}")
 TAKES = {
-    "count": number(*COUNT),
-    "counts": number(*COUNT, nargs="+"),
-    "natural": number(*NATURAL),
-    "naturals": number(*NATURAL, nargs="+"),
+    "count": number(int, lambda v: v >= 1, "a whole number, 1 or more", 10 ** 10),
+    "natural": number(int, lambda v: 0 <= v < 1 << 63, "a whole number, 0 or more, below 2^63"),
     "dpi": number(int, lambda v: 10 <= v <= 1000, "a whole number from 10 to 1,000"),
-    "positive": number(*POSITIVE),
-    "positives": number(*POSITIVE, nargs="+"),
+    "positive": number(float, lambda v: SMALL <= v <= LARGE,
+                       f"a number above 0, {SMALL:g} to {LARGE:g}"),
     "not negative": number(float, lambda v: v == 0 or SMALL <= v <= LARGE,
                            f"a number, 0 or more: 0, or {SMALL:g} to {LARGE:g}"),
     "below 1": number(float, lambda v: 0 <= v < 1, "a number, 0 or more and below 1"),
@@ -75,9 +70,10 @@ TAKES = {
     "switch": {"action": "store_true"},
     **{name: {"metavar": name} for name in ("DIR", "RUN", "FILE", "MODEL")},
     "PATH": {"metavar": "PATH", "nargs": "?"},  # the one word that needs no flag
-    "two": number(int, lambda v: 1 <= v <= 4096, "a whole number from 1 to 4,096", nargs=2) | {
-        "metavar": ("H", "W")},
+    "two": number(int, lambda v: 1 <= v <= 4096, "a whole number from 1 to 4,096") | {
+        "nargs": 2, "metavar": ("H", "W")},
 }
+TAKES |= {f"{name}s": TAKES[name] | {"nargs": "+"} for name in ("count", "natural", "positive")}
 
 # ---------------------------------------------------------------- the flags
 
