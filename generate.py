@@ -248,6 +248,8 @@ def check_out(out, overwrite):
     if out.suffix not in (".png", ".npy", ".csv"):
         raise RunError(f"--out {out}: must end in .png (a picture), .npy (an array) or .csv (the "
                        f"table of --what scores)")
+    if out.is_dir():
+        raise RunError(f"--out {out}: is a folder; name a file")
     if out.exists() and not overwrite:
         raise RunError(f"--out {out}: exists; name another file, or give --overwrite")
 
