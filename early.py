@@ -5,7 +5,7 @@ import sys
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during imports: no traceback
-    # (runs/cli.py puts the handler back when the script ends: a notebook goes on)
+    # (runs/script.py puts the handler back when the script ends: a notebook goes on)
 
 
 def ctrl_c_raises():

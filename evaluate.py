@@ -31,13 +31,13 @@ from scratchnet.backend import to_numpy
 from scratchnet.errors import DivergenceError, RunError, an, fitted
 from scratchnet.fast import mpi
 from scratchnet.fast.processes import processes, start_group
-from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.data import statically_binarised
 from scratchnet.runs.files import read_json, write_json
-from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, versions
 from scratchnet.runs.log import counting, label
+from scratchnet.runs.parser import parser_of_runs, read_run_flags
 from scratchnet.runs.run import open_run
+from scratchnet.runs.script import guarded, usage, use_backend
 from scratchnet.training import classes, evaluate, generator, to_batch
 
 IMAGES = 500  # images in one batch of importance sampling: 500 x 784 numbers stay in the cache
@@ -213,15 +213,16 @@ def show(run, figures, default, flags):
     """Print the figures, one to a line. default: the unit of those not named here."""
     if flags.quiet:
         return
-    names = {"importance_nll": f"-log p(x), {flags.importance_samples} importance samples",
-             "epoch_perplexity": "perplexity of the whole test set",
-             "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
+    names = {name: label(name) for name in figures} | {
+        "importance_nll": f"-log p(x), {flags.importance_samples} importance samples",
+        "epoch_perplexity": "perplexity of the whole test set",
+        "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
     units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
              "nll": "nats per grid of codes" if run.vqvae else "nats per image",
              "vq": "", "perplexity": "", "epoch_perplexity": ""}
     if hasattr(run.model, "codes"):
         units["codes_used"] = f"of {len(run.model.e)}"
-    width = max(len(names.get(name, label(name))) for name in figures)
+    width = max(len(names[name]) for name in figures)
     for name, figure in figures.items():
         if name == "loss" and len(figures) > 1:
             continue
@@ -230,8 +231,7 @@ def show(run, figures, default, flags):
         unit = units.get(name, default)
         if run.model.num_classes and "given" not in unit:
             unit += ", given its class"
-        name = names.get(name, label(name))
-        print(fitted(f"  {name:<{width}} {figure['value']:.6g}{error} {unit}", width + 3))
+        print(fitted(f"  {names[name]:<{width}} {figure['value']:.6g}{error} {unit}", width + 3))
 
 
 def build_parser():

@@ -19,7 +19,7 @@ import argparse
 from pathlib import Path
 
 from scratchnet.errors import UserError
-from scratchnet.runs.cli import guarded, use_backend
+from scratchnet.runs.script import guarded, use_backend
 
 
 def build_parser():

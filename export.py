@@ -22,11 +22,11 @@ from pathlib import Path
 from models import RECIPES
 from scratchnet.errors import RunError, an
 from scratchnet.runs import checkpoint
-from scratchnet.runs.cli import guarded, usage
 from scratchnet.runs.files import read_json, write_json
-from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_free, own, replacing_folder
+from scratchnet.runs.parser import parser_of_runs, read_run_flags
 from scratchnet.runs.run import check_codes, open_run, open_vqvae
+from scratchnet.runs.script import guarded, usage
 
 KEPT = ("metrics.csv", "samples.png", "reconstructions.png", "manifold.png", "palette.png",
         "styles.png")

@@ -30,12 +30,11 @@ import numpy as np
 
 from models import RECIPES
 from scratchnet.errors import DataError, RunError, an, columns, fitted
-from scratchnet.runs.cli import guarded, usage, use_backend
 from scratchnet.runs.files import replacing
-from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import check_has_room, unused
 from scratchnet.runs.images import Form, decode
 from scratchnet.runs.many import listed, metrics
+from scratchnet.runs.parser import parser_of_runs, read_run_flags
 from scratchnet.runs.pictures import (
     PICTURES,
     Request,
@@ -46,6 +45,7 @@ from scratchnet.runs.pictures import (
     write_figure,
 )
 from scratchnet.runs.run import open_run
+from scratchnet.runs.script import guarded, usage, use_backend
 
 OF_IMAGES = ("reconstructions", "interpolation", "traversal", "latent", "completion", "scores",
              "codes", "usage")
@@ -96,20 +96,20 @@ def draw(run, what, ask, flags, out):
     """Write a picture, or the array or table that it shows, and say so."""
     check_has_room(out)
     array, figure = make(what, ask)
+    rows = table(run, array, ask) if what == "scores" else ()
     if out.suffix == ".npy":
         with replacing(out) as file:
             np.save(file, array)
     elif out.suffix == ".csv":
         with replacing(out, "w") as file:
             names = "image", "nats", "bits_per_code" if run.vqvae else "bits_per_dim"
-            csv.writer(file).writerows([names, *table(run, array, ask)])
+            csv.writer(file).writerows([names, *rows])
     else:
         write_figure(out, figure(), flags.dpi)
     if not flags.quiet:
-        if what == "scores":
-            width = min(80, columns()) - 50
-            for name, nats, bits in table(run, array, ask):
-                print(f"  {name:<{width}} {nats:12,.2f} nats {bits:10.4f} bits per {per(run)}")
+        per, width = "code" if run.vqvae else "dimension", min(80, columns()) - 50
+        for name, nats, bits in rows:
+            print(f"  {name:<{width}} {nats:12,.2f} nats {bits:10.4f} bits per {per}")
         size = " x ".join(map(str, array.shape))
         print(fitted(f"{what} of {run.title}: {out}" + f" ({size})" * (out.suffix == ".npy")))
 
@@ -166,11 +166,6 @@ def table(run, nats, ask):
     dims = prod(run.image_shape)
     return [(names[k] if k < len(names) else k, float(n), float(n) / (dims * log(2)))
             for k, n in enumerate(nats)]
-
-
-def per(run):
-    """What a score is divided by: the dimensions of an image, or for a prior its codes."""
-    return "code" if run.vqvae else "dimension"
 
 
 def read_mask(path, run):

@@ -14,24 +14,21 @@ import sys
 if __name__ == "__main__":
     import early  # noqa: F401
 
-import argparse
 import textwrap
 from pathlib import Path
 
 from models import RECIPES
 from scratchnet.errors import RunError, UserError, columns, printable
-from scratchnet.runs.cli import guarded
-from scratchnet.runs.flags import Parser, defaults
 from scratchnet.runs.folder import unused
 from scratchnet.runs.log import label
 from scratchnet.runs.many import differing, is_run, run_folders, spoken, summary
+from scratchnet.runs.parser import Parser, read_run_flags
+from scratchnet.runs.script import guarded
 
 
 def main(argv):
-    parser = build_parser()
-    flags = argparse.Namespace(**defaults(parser.flags) | {"folders": []}
-                               | vars(parser.parse_args(argv)))
-    folders = flags.folders or ["runs"]
+    flags = read_run_flags(build_parser(), argv)
+    folders = flags.folders
     found, unread = read(folders)
     groups = grouped(found)
     differ = differing([(model(run), vars(run.run.flags)) for run in found])
@@ -136,7 +133,7 @@ def draw(groups, out):
 
 def build_parser():
     parser = Parser("runs.py", __doc__, "[FOLDER ...]")
-    parser.add_argument("folders", metavar="FOLDER", nargs="*",
+    parser.add_argument("folders", metavar="FOLDER", nargs="*", default=["runs"],
                         help="runs, or folders with runs in them (default: runs)")
     parser.add(parser, {"curves": (None, "switch", "draw them over each other, into curves.png "
                                    "beside the first")})

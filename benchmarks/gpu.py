@@ -26,7 +26,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet import backend, optim, training
 from scratchnet.errors import BackendError
-from scratchnet.runs.cli import use_backend
+from scratchnet.runs.script import use_backend
 
 MODELS = [(script, model) for script in ("mnist", "cifar") for model in RECIPES[script]]
 CODES = 128

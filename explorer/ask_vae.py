@@ -4,8 +4,8 @@ import numpy as np
 
 from scratchnet import losses, no_grad
 from scratchnet.backend import to_numpy, xp
-from scratchnet.runs.figures import principal_axes
 from scratchnet.runs.pictures import mean_code
+from scratchnet.runs.plane import principal_axes
 from scratchnet.training import generator, to_batch
 
 from .answers import Wrong, asked, integer, labels_of, numbers

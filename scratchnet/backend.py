@@ -49,7 +49,7 @@ def use(name, number=0):
     the library now in use: "numpy" or "cupy".
 
     Raises BackendError for an unknown name, and for "cupy" when it cannot be loaded, is too old or
-    finds no GPU. (The scripts look closer first, and say what to do: runs/cli.py.)
+    finds no GPU. (The scripts look closer first, and say what to do: runs/script.py.)
     """
     if name not in BACKENDS:
         raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")

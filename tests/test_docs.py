@@ -87,12 +87,13 @@ def test_flags_in_commands_exist(page):
     import generate
     import runs
     from models import RECIPES
-    from scratchnet.runs import flags
-    parsers = {f"train_{kind}.py": [flags.build_parser(kind, "", recipes, m) for m in recipes]
+    from scratchnet.runs.flags import dashed
+    from scratchnet.runs.parser import build_parser
+    parsers = {f"train_{kind}.py": [build_parser(kind, "", recipes, m) for m in recipes]
                for kind, recipes in RECIPES.items()}
     parsers |= {f"{s.__name__}.py": [s.build_parser()] for s in (generate, evaluate, export, runs)}
     for script, found in parsers.items():
-        known = {"--help", *(flags.dashed(name) for parser in found for name in parser.flags)}
+        known = {"--help", *(dashed(name) for parser in found for name in parser.flags)}
         commands = re.findall(rf"python {re.escape(script)}[^\n`]*", page.read_text())
         assert {f for c in commands
                 for f in re.findall(r"--[a-z][a-z-]*", c.partition("#")[0])} <= known

@@ -27,7 +27,7 @@ import generate
 import runs
 from models import RECIPES
 from scratchnet.errors import RunError
-from scratchnet.runs import figures, many, pictures
+from scratchnet.runs import figures, many, pictures, plane
 from scratchnet.runs import train as runs_train
 from scratchnet.runs.folder import check_free
 from scratchnet.runs.run import open_run
@@ -331,7 +331,7 @@ def test_a_traversal_moves_one_coordinate(name, runs_here):
         _, s, axes = np.linalg.svd(centred, full_matrices=False)
         expected = np.empty((2, 13, 3))
         for row in range(2):
-            sign = np.sign(axes[row] @ figures.principal_axes(codes)[2][row])
+            sign = np.sign(axes[row] @ plane.principal_axes(codes)[2][row])
             for column, t in enumerate(np.arange(-3, 3.5, 0.5)):
                 along = (z - codes.mean(0)) @ axes[row]
                 expected[row, column] = z + (sign * t * s[row] / np.sqrt(60) - along) * axes[row]

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from models import VAE, VQVAE, GatedPixelCNN, PixelCNN
 from scratchnet import to_numpy
-from scratchnet.runs import data, figures, pictures
+from scratchnet.runs import data, figures, pictures, plane
 from scratchnet.training import generator, to_batch
 
 
@@ -29,7 +29,7 @@ def drawn(what, ask, monkeypatch, how=None):
     shown, how = [], {} if how is None else how
     with monkeypatch.context() as patch:
         patch.setattr(figures, "grid", lambda images, columns, *rest, **more: shown.append(
-            (np.reshape(images, (-1, columns, *images.shape[1:])), *rest)) or how.update(more))
+            (np.reshape(images, (-1, columns, *images.shape[-3:])), *rest)) or how.update(more))
         array, figure = pictures.make(what, ask)
         figure()
     return array, *shown[0]
@@ -278,7 +278,7 @@ def test_points_of_the_latent_plane_have_the_colours_of_their_classes(rng):
 
 def test_more_than_two_dimensions_are_shown_by_their_principal_components(rng):
     codes = rng.standard_normal((40, 4)) * [3, 0.5, 2, 1]
-    axes = figures.latent_plane(codes, np.zeros(40, int), "").axes[0]
+    axes = plane.latent_plane(codes, np.zeros(40, int), "").axes[0]
     variances = np.linalg.eigvalsh(np.cov(codes.T))[::-1]
     names = [axes.get_xlabel(), axes.get_ylabel()]
     for k in (0, 1):
@@ -296,27 +296,27 @@ def test_more_than_two_dimensions_are_shown_where_the_classes_are_furthest_apart
     codes[:, 4] = 7
     means = np.stack([codes[labels == k].mean(0) for k in range(4)])[labels]
     def ratio(w): return ((means - codes.mean(0)) @ w).var() / ((codes - means) @ w).var()
-    found, ratios = figures.discriminants(codes, labels)
+    found, ratios = plane.discriminants(codes, labels)
     assert ratios[0] > ratios[1] > 0
     tried = [ratio(np.append(w, 0)) for w in rng.standard_normal((2000, 4))]
     assert 0.8 * ratios[0] < max(tried) < ratios[0]
     within = found - np.stack([found[labels == k].mean(0) for k in range(4)])[labels]
     assert_allclose(np.cov(within.T, ddof=0), np.eye(2), atol=1e-6)
     assert_allclose((found - within).var(axis=0), ratios, rtol=1e-6)
-    axes = figures.latent_plane(codes, labels, "").axes[0]
+    axes = plane.latent_plane(codes, labels, "").axes[0]
     for name, value in zip((axes.get_xlabel(), axes.get_ylabel()), ratios, strict=True):
         assert f"{value:.2g} times that within" in name
-    figures.latent_plane(codes, labels, "\u5b57")  # which the font has not
-    figures.discriminants(np.ones((9, 3)), np.arange(9) // 3)  # codes that are all alike
-    axes = figures.latent_plane(codes[:49], labels[:49], "").axes[0]  # chance would separate them
+    plane.latent_plane(codes, labels, "\u5b57")  # which the font has not
+    plane.discriminants(np.ones((9, 3)), np.arange(9) // 3)  # codes that are all alike
+    axes = plane.latent_plane(codes[:49], labels[:49], "").axes[0]  # chance would separate them
     assert "principal component 1" in axes.get_xlabel()
 
 
 def test_codes_that_lie_far_out_do_not_make_a_spot_of_the_rest(rng):
     codes = rng.standard_normal((400, 2))
-    assert figures.latent_plane(codes, np.zeros(400, int), "").axes[0].get_xscale() == "linear"
+    assert plane.latent_plane(codes, np.zeros(400, int), "").axes[0].get_xscale() == "linear"
     codes[0] = 100, -40
-    axes = figures.latent_plane(codes, np.zeros(400, int), "").axes[0]
+    axes = plane.latent_plane(codes, np.zeros(400, int), "").axes[0]
     axes.figure.draw_without_rendering()
     shown = axes.transAxes.inverted().transform(axes.transData.transform(codes))
     assert (np.ptp(np.quantile(shown, (0.05, 0.95), axis=0), axis=0) > 0.3).all()

@@ -3,38 +3,26 @@
 import contextlib
 import importlib.util
 import shlex
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from .. import backend
-from ..backend import xp
-from ..errors import (
-    BackendError,
-    CheckpointError,
-    RunError,
-    UserError,
-    an,
-    fitted,
-    in_brief,
-    printable,
-)
+from ..errors import CheckpointError, RunError, an, fitted
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
 from . import checkpoint, data
 from . import run as runs
-from .console import Stopped, steady_output, stop_signals
-from .flags import OWN_IMAGES, dashed, model_list, read_flags
+from .console import Stopped
+from .flags import OWN_IMAGES, dashed
 from .flags import words as in_words
 from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
 from .log import label, stale
+from .parser import model_list, read_flags
+from .script import guarded, stop_behind, usage, use_backend
 from .sketches import Sketches
 from .train import total_steps, train
-
-INSTALL = ("check `nvidia-smi`, install CuPy with CUDA's libraries, "
-           "pip install \"cupy-cuda12x[ctk]\" (or cupy-cuda13x[ctk])")
 
 
 def main(kind, about, recipes, argv=None):
@@ -42,69 +30,6 @@ def main(kind, about, recipes, argv=None):
     for --help; recipes: {model: Recipe}."""
     argv = sys.argv[1:] if argv is None else argv
     return guarded(runs.script_of(kind), train_a_model, kind, about, recipes, argv)
-
-
-def guarded(script, work, *arguments):
-    """The exit code of work(*arguments): what it returns, 2 for the user's mistake, said in one
-    line, 128 + the number of a signal that stopped it (130 for Ctrl-C)."""
-    try:
-        with steady_output():
-            return mpi.as_one(explaining, script, work, arguments)
-    finally:  # Ctrl-C is Python's again, for a notebook that goes on: early.py had changed it
-        with contextlib.suppress(ValueError):  # not the main thread
-            if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def explaining(script, work, arguments):
-    try:
-        with stop_signals():
-            return work(*arguments) or 0
-    except (Stopped, Exception) as error:
-        if stopped := stop_behind(error):
-            words, code = "stopped", 128 + stopped.number
-        elif what := explained(error):
-            words, code = f"error: {what}", 2
-        else:
-            raise
-        lines = map(printable, f"{script}: {words}".split("\n"))
-        print("\n".join(map(fitted, lines) if sys.stderr.isatty() else lines), file=sys.stderr)
-        return code
-
-
-def stop_behind(error):
-    """The Stopped that an error is, or came of: NumPy and zipfile, closing their files on the way
-    out, raise others. None if no signal was behind it."""
-    while error is not None and not isinstance(error, Stopped):
-        error = error.__context__
-    return error
-
-
-def explained(error):
-    """What was wrong and what to do, for errors that are not mistakes in the code; or None. What
-    the system, or a library, refuses is explained here alone."""
-    if isinstance(error, (UserError, FloatingPointError)):  # the latter: NaN that an op refuses
-        return str(error)
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or in_brief(error)}; mend that, or name another place"
-    if isinstance(error, ImportError):
-        return f"{in_brief(error)}; install what is missing with pip install -r requirements.txt"
-    of_gpu = type(error).__module__.startswith(("cupy", "cuda"))
-    if isinstance(error, MemoryError):
-        return (f"there is not enough memory{' on the GPU' * of_gpu} ({in_brief(error)}); ask for "
-                f"less at a time (--batch-size, --num, --limit), or choose smaller sizes")
-    if of_gpu:
-        return (f"CUDA failed ({type(error).__name__}: {in_brief(error)}); a run goes on from its "
-                f"last checkpoint with --resume; if it comes again see `nvidia-smi`, or use "
-                f"--backend numpy")
-    return None
-
-
-def usage(script, text):
-    """What a script says that was called without arguments; its exit code."""
-    print(f"{text.rstrip()}\n\npython {script} --help shows all flags", file=sys.stderr)
-    return 2
 
 
 def train_a_model(kind, about, recipes, argv):
@@ -130,7 +55,7 @@ def train_a_model(kind, about, recipes, argv):
         progress = begin(folder, flags, kind, dataset, model, optimizer)
         mpi.check_same(vars(flags), dataset.sha256, progress)
         if folder and "codes" in recipe.has and not dataset.kept:
-            keep_codes(folder, dataset)
+            runs.keep_codes(folder, dataset)
         for note in notes(flags, images):
             say(flags, fitted(f"NOTE: {note}"))
         say(flags, opening(flags, images, model, folder, progress) + begun)
@@ -175,53 +100,20 @@ def begin(folder, flags, kind, dataset, model, optimizer):
     return progress
 
 
-def keep_codes(folder, dataset):
-    """For the next time; a disk that is full does not end the run."""
-    try:
-        runs.keep_codes(folder, dataset)
-    except OSError as error:
-        print(fitted(f"NOTE: {folder / 'codes.npz'} could not be written ("
-                     f"{error.strerror or error}); --resume will encode the images again"),
-              file=sys.stderr)
-
-
-def use_backend(name, number=0):
-    """Take the array library of this name, on the GPU of this number; which it is. Raises
-    BackendError, which says what to do, for a CuPy that cannot do what a run needs."""
-    if name == "auto":
-        try:
-            return use_backend("cupy", number)
-        except BackendError:
-            return backend.use("numpy")
-    def twice(a): return a + a  # a name that is none of C's: the kernel is called so
-    try:
-        found = backend.use(name, number)
-        if found == "cupy":
-            a = xp.zeros((2, 2), "f")
-            xp.fuse(twice)(a @ a).get()
-    except Exception as error:  # CuPy has many error classes, none importable without CuPy
-        words = str(error) if isinstance(error, BackendError) else (
-            f"backend 'cupy': it cannot multiply matrices and compile kernels ({in_brief(error)})")
-        raise BackendError(f"{words}; {INSTALL}, or use --backend numpy") from None
-    return found
-
-
 # ---------------------------------------------------------------- data and model
 
 def load_images(flags, kind, recipes, named):
     """The data set; for a prior, as the codes of its VQ-VAE. named: whether the user named it."""
     if "codes" not in recipes[flags.model].has:
-        dataset = load_data(flags, data.KINDS[kind], named)
-    else:
-        vqvae = find_vqvae(flags, kind, recipes)
-        same = OWN_IMAGES if "images" in flags else ("dataset",)
-        vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
-        dataset = load_data(flags, data.KINDS[kind], named=True)
-        kept = runs.kept_codes(flags.resume, vqvae) if flags.resume else {}
-        say(flags, fitted(f"The codes are those in {flags.resume}/codes.npz" if kept else
-                          f"Encoding {dataset.title} with {vqvae.folder}"))
-        dataset = runs.encoded(dataset, vqvae, flip=flags.flip, kept=kept, quiet=flags.quiet)
-    return dataset
+        return load_data(flags, data.KINDS[kind], named)
+    vqvae = find_vqvae(flags, kind, recipes)
+    same = OWN_IMAGES if "images" in flags else ("dataset",)
+    vars(flags).update({name: getattr(vqvae.flags, name) for name in same})
+    dataset = load_data(flags, data.KINDS[kind], named=True)
+    kept = runs.kept_codes(flags.resume, vqvae) if flags.resume else {}
+    say(flags, fitted(f"The codes are those in {flags.resume}/codes.npz" if kept else
+                      f"Encoding {dataset.title} with {vqvae.folder}"))
+    return runs.encoded(dataset, vqvae, flip=flags.flip, kept=kept, quiet=flags.quiet)
 
 
 def load_data(flags, kind, named):
@@ -303,9 +195,6 @@ def begin_from(flags, recipe, dataset, model):
     if not folder or flags.resume and not barely_begun(Path(flags.resume)):
         return ""
     run = runs.read(folder)
-    def differ(what, theirs, ours):
-        return RunError(f"--from {folder}: that run has {what} {in_words(theirs)}, this one "
-                        f"{in_words(ours)}; weights go only where they fit")
     if run.flags.model != flags.model:
         raise RunError(f"--from {folder}: that run is {an(run.flags.model)}, not "
                        f"{an(flags.model)}; leave out --model, or name another run")
@@ -319,14 +208,14 @@ def begin_from(flags, recipe, dataset, model):
     try:
         progress = checkpoint.load(path, model, averaged=True)
     except CheckpointError:
-        for name, default in recipe.sizes.items():
-            theirs, ours = getattr(run.flags, name, default), getattr(flags, name)
-            if theirs != ours:
-                raise differ(dashed(name), theirs, ours) from None
-        for name in "image_shape", "num_classes":
-            theirs, ours = run.trained_on[name], getattr(dataset, name)
+        sizes = [(dashed(name), getattr(run.flags, name, default), getattr(flags, name))
+                 for name, default in recipe.sizes.items()]
+        sizes += [(name.replace("_", " "), run.trained_on[name], getattr(dataset, name))
+                  for name in ("image_shape", "num_classes")]
+        for what, theirs, ours in sizes:
             if in_words(theirs) != in_words(ours):
-                raise differ(name.replace("_", " "), theirs, ours) from None
+                raise RunError(f"--from {folder}: that run has {what} {in_words(theirs)}, this one "
+                               f"{in_words(ours)}; weights go only where they fit") from None
         raise
     model.load_state_dict(model.state_dict() | of_data)
     return "\n" + fitted(f"  with the weights of {folder} after step {progress['step']:,}")
@@ -345,10 +234,6 @@ def go_on(run, flags, dataset, model, optimizer):
         if (getattr(flags, name) or count) < count:
             raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
                            f"--{name} above {count} to go on")
-    part = "validation" if flags.validation else "test"
-    for row in progress["history"]:
-        if not any(name.startswith(f"{part}_") for name in row):
-            raise RunError(f"{folder / 'config.json'}: the run has no {part} figures; restore it")
     before, continued = run.config["flags"], run.config.get("continued", [])
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule", "patience")
            if before.get(n) != getattr(flags, n)}
@@ -400,9 +285,8 @@ def closing(columns, units, log, folder, drawn, resume, flags):
     """The last lines: the test figures and the best before them, where everything is, what to try
     next."""
     early = log.stale(flags.patience)
-    more = f"--patience {2 * flags.patience}" if early else (
-        f"--epochs {2 * flags.epochs}" if flags.epochs else f"--steps {2 * flags.steps}")
     count, unit = (flags.epochs, "epoch") if flags.epochs else (flags.steps, "step")
+    more = f"--patience {2 * flags.patience}" if early else f"--{unit}s {2 * count}"
     after = f"{count:,} {unit}{'s' * (count > 1)}"
     last, part = log.final, log.held_out
     if log.best:

@@ -172,19 +172,18 @@ def load_own(flags, path=None, progress=True):
         found = {"train": found.get("all") or found["train"],
                  "test": test.get("all") or test["test"]}
     train, test = found.get("train") or found["all"], found.get("test")
+    parts = [part for part in (train, test) if part is not None]
     if test is not None and train.classes != test.classes:
         raise DataError(f"{path}: the training images have the classes "
                         f"{', '.join(train.classes) or '(none)'}, the test images "
                         f"{', '.join(test.classes) or '(none)'}; give both the same subfolders")
-    labelled = train.labels is not None and (test is None or test.labels is not None)
-    def labels_of(part): return part.labels if labelled else np.zeros(len(part.images), np.uint8)
-    arrays = [train.images, labels_of(train)]
-    if test is not None:
-        arrays += [test.images, labels_of(test)]
-    else:
+    labelled = all(part.labels is not None for part in parts)
+    arrays = [a for part in parts for a in (
+        part.images, part.labels if labelled else np.zeros(len(part.images), np.uint8))]
+    if test is None:
         order = np.random.default_rng(TENTH).permutation(len(train.images))
-        parts = np.split(order, [len(order) // 10])  # to test with, to train on
-        arrays = [a[np.sort(part)] for part in reversed(parts) for a in arrays]
+        drawn = np.split(order, [len(order) // 10])  # to test with, to train on
+        arrays = [a[np.sort(part)] for part in reversed(drawn) for a in arrays]
     counts = [len(arrays[0]), len(arrays[2])]
     if sum(counts) < FEWEST or not all(counts):
         raise DataError(f"{path}: {sum(counts)} image{'s' * (sum(counts) != 1)}; to learn "
@@ -197,7 +196,7 @@ def load_own(flags, path=None, progress=True):
         others = sorted(set(arrays[3].tolist()) - set(arrays[1].tolist()))
         raise DataError(f"{path}: test images have the labels {others[:5]}, which no training "
                         f"image has")
-    said = dict.fromkeys(train.said + (test.said if test else ()))
+    said = dict.fromkeys(words for part in parts for words in part.said)
     name = re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "images"
     return Dataset(name, printable(path.resolve().stem), *arrays, digest_of(arrays),
                    said=tuple(said), classes=train.classes)

@@ -30,7 +30,7 @@ PART = re.compile(r"\.scratchnet-[0-9a-f]{16}\.part")
 def reading(path, what, remedy, kind=RunError):
     """Whatever goes wrong inside, which reads the file at path, becomes one error of this kind: the
     file, what it should be, what went wrong, what to do. Not what the system refuses (no such file,
-    no permission, no memory), which cli.explained says."""
+    no permission, no memory), which script.explained says."""
     try:
         yield
     except (UserError, MemoryError):

@@ -1,7 +1,7 @@
 """The files of the data sets: idx, CIFAR's .bin, and the archive that those come in.
 
-A file of a known data set is checked against its SHA-256 before anything else is done with it. What
-has the right one needs no other check; what goes wrong without one is one error of `reading`.
+What has the right SHA-256 needs no other check; what goes wrong without one is one error of
+`reading`.
 """
 
 import gzip

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 
-from .figures import mosaic
+from .figures import below_each_other, mosaic
 from .files import replacing
 from .log import reached
 
@@ -33,14 +33,9 @@ def add_frame(log, arrays, step):
 
 def tiles(name, array):
     """Rows of its images as one; of reconstructions each above what became of it."""
-    pairs = name == "reconstructions"
-    n = COLUMNS * (2 if pairs else ROWS)
-    part = array[:n]
-    missing = -len(part) % COLUMNS
-    part = np.concatenate([part, np.ones((missing, *part.shape[1:]), part.dtype)])
-    if pairs:
-        part = part.reshape(-1, COLUMNS, *part.shape[1:]).swapaxes(1, 2)
-    return mosaic(part.reshape(-1, *part.shape[-3:]), COLUMNS, pairs=pairs)
+    if name == "reconstructions":
+        return mosaic(below_each_other(array[:2 * COLUMNS], COLUMNS), COLUMNS, pairs=True)
+    return mosaic(array[:ROWS * COLUMNS], COLUMNS)
 
 
 def frame(shown, words):
@@ -54,14 +49,9 @@ def frame(shown, words):
     whole = Image.new(image.mode, (max(100, image.width), image.height + 14), "white")
     whole.paste(image)
     ImageDraw.Draw(whole).text((2, image.height), words, fill="black")
-    return few_colours(whole)
-
-
-def few_colours(image):
-    """Sixteen greys, or 64 colours: they halve a GIF."""
-    if image.mode == "L":
-        return image.point([v // 16 * 17 for v in range(256)])
-    return image.quantize(64, dither=0).convert("RGB")
+    if whole.mode == "L":  # sixteen greys, or 64 colours, halve a GIF
+        return whole.point([v // 16 * 17 for v in range(256)])
+    return whole.quantize(64, dither=0).convert("RGB")
 
 
 def frames_of(path, mode):

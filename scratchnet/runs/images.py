@@ -191,22 +191,20 @@ def decode(file, form):
             raise DataError(f"{file}: is partly transparent, and what should be behind it is not "
                             f"said; save it without an alpha channel")
     colours = 1 if picture.mode in ("1", "L", "LA") else 3
-    grey, before = form.grey or colours == 1, (picture.height, picture.width, colours)
-    picture = picture.convert("L" if grey else "RGB")
-    if form.size:
-        picture = resize(picture, form.size)
-    array = np.asarray(picture)
-    return array.reshape(*array.shape[:2], -1), before
+    return formed(picture, form), (picture.height, picture.width, colours)
 
 
-def resize(picture, size):
-    """Cut to the new shape around the middle, then by averages over areas (downwards)."""
+def formed(picture, form):
+    """A picture of Pillow's as an array (H, W, 1 or 3), of the form's size: cut around the middle,
+    then resized, downwards by averages over areas."""
     from PIL import Image, ImageOps
-    height, width = size
-    if picture.size == (width, height):
-        return picture
-    larger = width > picture.width or height > picture.height
-    return ImageOps.fit(picture, (width, height), Image.BICUBIC if larger else Image.BOX)
+    grey = form.grey or picture.mode in ("1", "L", "LA")
+    picture = picture.convert("L" if grey else "RGB")
+    if form.size and picture.size != (size := form.size[::-1]):
+        larger = size[0] > picture.width or size[1] > picture.height
+        picture = ImageOps.fit(picture, size, Image.BICUBIC if larger else Image.BOX)
+    array = np.asarray(picture)
+    return array.reshape(*array.shape[:2], -1)
 
 
 def changes(shapes, to):
@@ -349,7 +347,9 @@ def as_images(path, array, labels, form):
         images = images.transpose(0, 2, 1, 3)
     before = images.shape[1:]
     if form.size or (form.grey and images.shape[3] == 3):
-        images = by_pillow(images, form)
+        from PIL import Image
+        of_pillow = images[..., 0] if images.shape[3] == 1 else images
+        images = np.stack([formed(Image.fromarray(image), form) for image in of_pillow])
     if labels is not None:
         if len(labels) != len(images):
             raise DataError(f"{path}: {len(images):,} images, but {len(labels):,} labels")
@@ -378,18 +378,6 @@ def pixels(path, array):
         return array.astype(np.uint8), []
     raise DataError(f"{path}: pixels from {low:g} to {high:g}; accepted are whole numbers from 0 "
                     f"to 255, or floats in [0, 1] or in [-1, 1]")
-
-
-def by_pillow(images, form):
-    """Arrays resized, and their colours averaged, as pictures are."""
-    from PIL import Image
-    found = []
-    for image in images:
-        picture = Image.fromarray(image if image.shape[2] == 3 else image[..., 0])
-        picture = picture.convert("L") if form.grey else picture
-        found.append(np.asarray(resize(picture, form.size) if form.size else picture))
-    images = np.stack(found)
-    return images.reshape(*images.shape[:3], -1)
 
 
 def shape(size):

@@ -139,9 +139,6 @@ class Log:
     def stale(self, patience):
         return stale(self.history, self.best, patience)
 
-    def unsaved_seconds(self):
-        return time.monotonic() - self.saved
-
     def save(self):
         """Write the checkpoint, then the two csv files."""
         self.look()

@@ -15,11 +15,11 @@ from ..errors import RunError, printable
 from ..losses import gaussian_kl
 from ..tensor import no_grad
 from ..training import classes, evaluating, generator, to_batch
-from . import figures
+from . import figures, plane
 from .files import replacing
 from .frames import add_frame
 from .log import counting, reached
-from .run import codes_of
+from .run import codes_of, encoding
 
 
 @dataclass
@@ -54,14 +54,19 @@ class Request:
         """What the images are, for a caption."""
         return f"images of {self.dataset().title}" if self.given else "test images"
 
+    def all_images(self):
+        """All test images, with their labels; those that are given have the one that is asked for,
+        whatever else they may have."""
+        images, labels = self.dataset().test_images, self.dataset().test_labels
+        if self.given and (self.label is not None or labels is None):
+            labels = np.full(len(images), self.label or 0)
+        return images, labels
+
     def test_images(self, usual, each=1):
         """num test images, `each` times as many, or if num is None the usual number, where there
         are so many; through all classes or of one. With their labels. Raises RunError if there are
         too few."""
-        dataset = self.dataset()
-        labels = dataset.test_labels
-        if self.given and (self.label is not None or labels is None):  # they are said to be so
-            labels = np.full(len(dataset.test_images), self.label or 0)
+        images, labels = self.all_images()
         allowed = np.flatnonzero(labels == self.label) if self.label is not None \
             else np.arange(len(labels))
         n = len(allowed)
@@ -70,7 +75,7 @@ class Request:
             raise RunError(f"--num: {needed} {self.source} are needed, but there are {n}")
         if self.given:
             chosen = np.resize(allowed, needed)
-            return dataset.test_images[chosen], labels[chosen]
+            return images[chosen], labels[chosen]
         chosen = generator(self.seed, "pictures", 2).permutation(allowed)
         # The classes in turn: first the first image of each, then the second of each, ...
         turn = np.empty(len(chosen), int)
@@ -78,7 +83,7 @@ class Request:
             of_class = labels[chosen] == k
             turn[of_class] = np.arange(of_class.sum())
         chosen = np.resize(chosen[np.lexsort((labels[chosen], turn))], needed)
-        return dataset.test_images[chosen], labels[chosen]
+        return images[chosen], labels[chosen]
 
     def class_names(self):
         """The number of each class that the model is told, and below it its name."""
@@ -100,15 +105,14 @@ def samples(ask):
     num = ask.num or 8 * (model.num_classes or 8)
     labels = np.full(num, ask.label) if ask.label is not None else \
         np.arange(num) % max(1, model.num_classes)
-    how = ask.how_drawn(model.image_shape[0]) if in_order(model) else {}
-    images = to_numpy(model.sample(num, generator(ask.seed, "pictures"), **classes(model, labels),
-                                   **how))
-    if not in_order(model):
-        images = images.reshape(num, *ask.shape)
-        note = "the decoder's mean image for z drawn from the prior"
-    else:
+    how, note = {}, "the decoder's mean image for z drawn from the prior"
+    if in_order(model):
+        how = ask.how_drawn(model.image_shape[0])
         note = ("grids of codes drawn from the prior, code by code, and decoded by the VQ-VAE"
                 if model.decode is not None else "drawn pixel by pixel")
+    images = to_numpy(model.sample(num, generator(ask.seed, "pictures"), **classes(model, labels),
+                                   **how))
+    images = images if in_order(model) else images.reshape(num, *ask.shape)
     side = min(16, int(np.ceil(num ** 0.5)))
     columns = next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are
     heads = ()
@@ -132,8 +136,7 @@ def beside(ask):
     images = np.stack([samples(replace(ask, num=num, variants=(), **v))[0] for v in ask.variants])
     names = [", ".join(f"{n} {x:g}" for n, x in v.items()) for v in ask.variants]
     note = "every row from the same noise" + ", a class for each column" * of_all
-    return images, lambda: figures.grid(images.reshape(-1, *images.shape[2:]), num,
-                                        title_of(ask, "samples"), note, names=names,
+    return images, lambda: figures.grid(images, num, title_of(ask, "samples"), note, names=names,
                                         heads=(num * ask.class_names())[:num * of_all])
 
 
@@ -147,17 +150,11 @@ def reconstructions(ask):
     images, labels = ask.test_images(usual=30)
     again = to_numpy(ask.model.reconstruct(to_batch(images), **classes(ask.model, labels)))
     pairs = np.stack([images / np.float32(255), again], axis=1)
-
-    def figure():
-        columns = min(10, len(pairs))
-        rows = [pairs[i:i + columns].swapaxes(0, 1) for i in range(0, len(pairs), columns)]
-        missing = columns - rows[-1].shape[1]
-        rows[-1] = np.concatenate([rows[-1], np.ones((2, missing, *ask.shape), np.float32)], axis=1)
-        return figures.grid(
-            np.concatenate([r.reshape(-1, *ask.shape) for r in rows]), columns,
-            f"{ask.title}: reconstructions", f"{ask.source}, and below each what the model makes "
-            "of it", pairs=True, names=["image", "decoded"] * len(rows))
-    return pairs, figure
+    columns = min(10, len(pairs))
+    return pairs, lambda: figures.grid(
+        figures.below_each_other(pairs, columns), columns, f"{ask.title}: reconstructions",
+        f"{ask.source}, and below each what the model makes of it", pairs=True,
+        names=["image", "decoded"] * -(-len(pairs) // columns))
 
 
 def interpolation(ask, steps=11):
@@ -166,20 +163,19 @@ def interpolation(ask, steps=11):
     model, (images, labels) = ask.model, ask.test_images(usual=20, each=2)
     num = len(images) // 2
     z = to_numpy(mean_code(model.encode(to_batch(images), **classes(model, labels))))
-    starts, ends = z[:num], z[num:] if model.num_classes else np.roll(z[num:], -1, axis=0)
+    goals = num + (np.arange(num) if model.num_classes else np.roll(np.arange(num), -1))
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    between = np.concatenate([(1 - t) * a + t * b for a, b in zip(starts, ends, strict=True)])
+    between = np.concatenate([(1 - t) * a + t * b for a, b in zip(z[:num], z[goals], strict=True)])
     how = classes(model, labels[:num].repeat(steps))
     found = to_numpy(model.mean_image(xp.asarray(between), **how)).reshape(num, steps, *ask.shape)
     ends = images / np.float32(255)
-    row = np.concatenate([ends[:num, None], found, (
-        ends[num:] if model.num_classes else np.roll(ends[num:], -1, axis=0))[:, None]], axis=1)
+    row = np.concatenate([ends[:num, None], found, ends[goals][:, None]], axis=1)
     note = f"left and right two {ask.source}; between them z moves in a straight line from the " \
            f"code of the one to that of the other" + \
            ", and the class stays" * bool(model.num_classes)
     heads = ["image", *(f"{part:.1g}" for part in t[:, 0]), "image"]
-    return found, lambda: figures.grid(row.reshape(-1, *ask.shape), steps + 2,
-                                       f"{ask.title}: interpolation", note, heads=heads)
+    return found, lambda: figures.grid(row, steps + 2, f"{ask.title}: interpolation", note,
+                                       heads=heads)
 
 
 def styles(ask):
@@ -188,8 +184,9 @@ def styles(ask):
     K, z_dim = model.num_classes, model.z_dim
     z = generator(ask.seed, "pictures").standard_normal((num, z_dim), dtype=np.float32)
     images = to_numpy(model.mean_image(xp.asarray(np.tile(z, (K, 1))), np.arange(K).repeat(num)))
-    return images.reshape(K, num, *ask.shape), lambda: figures.grid(
-        images.reshape(-1, *ask.shape), num, f"{ask.title}: style by class",
+    images = images.reshape(K, num, *ask.shape)
+    return images, lambda: figures.grid(
+        images, num, f"{ask.title}: style by class",
         f"a class for each row, 0 to {K - 1}; a z drawn from the prior for each column, the same "
         f"for all classes", names=[name.replace("\n", " ") for name in ask.class_names()])
 
@@ -212,7 +209,7 @@ def traversal(ask, steps=13):
     principal axes of its codes, in standard deviations from the mean."""
     model, (image, label) = ask.model, replace(ask, num=1).test_images(usual=1)
     t = np.linspace(-3, 3, steps, dtype=np.float32)
-    x, labels = some_images(ask)
+    x, labels = (a[:2000] for a in ask.all_images())
     code = model.encode(to_batch(x), **classes(model, labels))
     z = to_numpy(mean_code(model.encode(to_batch(image), **classes(model, label))))[0]
     num = min(ask.num or 10, len(z))
@@ -224,7 +221,7 @@ def traversal(ask, steps=13):
         names = [f"$z_{{{k + 1}}}$, KL {kl[k]:.2f}" for k in chosen]
         note = "one coordinate of z from -3 to 3, those with the largest KL first"
     else:
-        mean, s, axes = figures.principal_axes(to_numpy(code))
+        mean, s, axes = plane.principal_axes(to_numpy(code))
         along = (z - mean) @ axes[:num].T
         moved = t * s[:num, None] - along[:, None]
         rows = z + moved[..., None] * axes[:num, None]
@@ -234,31 +231,17 @@ def traversal(ask, steps=13):
         model, label.repeat(num * steps)))).reshape(num, steps, *ask.shape)
     source = "image" if ask.given else "test image"
     return images, lambda: figures.grid(
-        images.reshape(-1, *ask.shape), steps, f"{ask.title}: traversal",
-        f"{note}; the rest is the code of a {source}", names=names,
-        heads=[f"{v:g}" for v in t])
-
-
-def some_images(ask, most=2000):
-    """Test images, or those that are given, with the labels that their codes are told."""
-    images, labels = ask.dataset().test_images[:most], ask.dataset().test_labels
-    return images, np.full(len(images), ask.label or 0) if labels is None else labels[:most]
+        images, steps, f"{ask.title}: traversal", f"{note}; the rest is the code of a {source}",
+        names=names, heads=[f"{v:g}" for v in t])
 
 
 def latent(ask):
     """The codes of all test images: (n, z_dim)."""
-    images, labels = ask.dataset().test_images, ask.dataset().test_labels
-    if labels is None:
-        labels = np.full(len(images), ask.label or 0)
-    parts = np.array_split(np.arange(len(images)), -(-len(images) // 500))
-    done, codes = counting(ask.quiet, len(images), "encoding", "image"), []
-    for part in parts:
-        codes.append(to_numpy(mean_code(ask.model.encode(
-            to_batch(images[part]), **classes(ask.model, labels[part])))))
-        done(len(part))
-    codes = np.concatenate(codes)
+    images, labels = ask.all_images()
+    codes = encoding(len(images), lambda part: mean_code(ask.model.encode(
+        to_batch(images[part]), **classes(ask.model, labels[part]))), ask.quiet)
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
-    return codes, lambda: figures.latent_plane(
+    return codes, lambda: plane.latent_plane(
         codes, labels, title, ask.dataset().classes or ask.classes)
 
 
@@ -278,9 +261,9 @@ def completion(ask, times=4):
     found = np.stack([seen, *again, whole], axis=1)
     codes = " (of the grid of codes, here decoded)" if model.decode is not None else ""
     return found, lambda: figures.grid(
-        found.swapaxes(0, 1).reshape(-1, *whole.shape[1:]), len(images),
-        title_of(ask, "completions"), f"what was seen of {ask.source}{codes}, {times} completions "
-        f"drawn by the model, and the whole image", names=["seen", *["drawn"] * times, "whole"])
+        found.swapaxes(0, 1), len(images), title_of(ask, "completions"),
+        f"what was seen of {ask.source}{codes}, {times} completions drawn by the model, and the "
+        f"whole image", names=["seen", *["drawn"] * times, "whole"])
 
 
 def scores(ask, weights=100):

@@ -4,9 +4,9 @@ config.json says which script wrote it, with which flags, on which data; checkpo
 weights. What generate.py, evaluate.py and a prior over a VQ-VAE's codes have in common.
 """
 
-import contextlib
 import hashlib
 import os
+import sys
 from argparse import Namespace
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,15 +15,15 @@ from types import SimpleNamespace
 import numpy as np
 
 from ..backend import to_numpy
-from ..errors import CheckpointError, RunError, an, printable
+from ..errors import CheckpointError, RunError, an, fitted, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
 from .files import read_json, reading, replacing
-from .flags import build_parser, completed, config_of, flags_in
 from .images import Form, changes
 from .images import read as read_images
 from .log import counting
+from .parser import build_parser, completed, config_of, flags_in
 
 
 @dataclass
@@ -84,10 +84,9 @@ class Run:
             found = found.with_validation(self.flags.validation)
         if self.vqvae is not None:
             kept = {} if validation else kept_codes(self.folder, self.vqvae)
-            found = encoded(found, self.vqvae, train=False, kept=kept, quiet=not progress)
-        else:
-            check_data(self.folder, self.trained_on, found)
-        grey = self.vqvae is not None or self.flags.binarize == "none"
+            return encoded(found, self.vqvae, train=False, kept=kept, quiet=not progress)
+        check_data(self.folder, self.trained_on, found)
+        grey = self.flags.binarize == "none"
         return found if grey else data.statically_binarised(found)
 
     def given(self, path, progress=True):
@@ -153,12 +152,11 @@ def read(folder):
     with as_written(path):
         config = read_json(path)
         kind = config["script"].removeprefix("train_").removesuffix(".py")
-        trained_on = {n: config["dataset"][n]
-                      for n in ("name", "title", "sha256", "image_shape", "num_classes")}
-        trained_on["title"] = printable(trained_on["title"])
-        trained_on |= {n: str(trained_on[n]) for n in ("name", "sha256")}
-        trained_on["image_shape"] = [int(n) for n in trained_on["image_shape"]]
-        trained_on["num_classes"] = int(trained_on["num_classes"])
+        its = config["dataset"]
+        trained_on = {"name": str(its["name"]), "title": printable(its["title"]),
+                      "sha256": str(its["sha256"]),
+                      "image_shape": [int(n) for n in its["image_shape"]],
+                      "num_classes": int(its["num_classes"])}
         flags = Namespace(**{"model": None} | config["flags"])
         return Run(Path(folder), config, kind, flags, trained_on)
 
@@ -231,21 +229,19 @@ def own_vqvae(prior, recipes):
     CheckpointError if the first is damaged and the second is not it."""
     named = Path(prior.flags.codes)
     beside = prior.folder.resolve().parent / named.name
-    places = list(filter(os.path.exists, dict.fromkeys([named, beside])))
-    if not places:
-        raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at "
-                       f"{named} nor at {beside}; put its folder there")
-    def opened(folder):
-        vqvae = open_vqvae(folder, recipes, prior.kind)
-        check_codes(prior.folder, prior.trained_on, vqvae)
-        return vqvae
-    try:
-        return opened(places[0])
-    except (RunError, CheckpointError) as error:
-        with contextlib.suppress(RunError, CheckpointError):
-            return opened(places[-1])
-        raise type(error)(f"{prior.folder}: the VQ-VAE whose codes it models is looked for at "
-                          f"{places[0]}, but {error}") from None
+    wrong = []
+    for folder in filter(os.path.exists, dict.fromkeys([named, beside])):
+        try:
+            vqvae = open_vqvae(folder, recipes, prior.kind)
+            check_codes(prior.folder, prior.trained_on, vqvae)
+            return vqvae
+        except (RunError, CheckpointError) as error:
+            wrong.append(type(error)(f"{prior.folder}: the VQ-VAE whose codes it models is looked "
+                                     f"for at {folder}, but {error}"))
+    if wrong:
+        raise wrong[0]
+    raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at {named} "
+                   f"nor at {beside}; put its folder there")
 
 
 def open_vqvae(folder, recipes, kind):
@@ -276,11 +272,15 @@ def code_checksum(vqvae):
 
 
 def codes_of(model, images, quiet=True):
-    """The grids of codes of uint8 images, integers (N, h, w), 500 images at a time."""
-    parts = np.array_split(images, -(-len(images) // 500))
-    done, found = counting(quiet, len(images), "encoding", "image"), []
-    for part in parts:
-        found.append(to_numpy(model.codes(to_batch(part))))
+    """The grids of codes of uint8 images, integers (N, h, w)."""
+    return encoding(len(images), lambda part: model.codes(to_batch(images[part])), quiet)
+
+
+def encoding(n, codes, quiet=True):
+    """What codes(indices) gives for each of n images, (n, ...), about 500 at a time."""
+    done, found = counting(quiet, n, "encoding", "image"), []
+    for part in np.array_split(np.arange(n), -(-n // 500)):
+        found.append(to_numpy(codes(part)))
         done(len(part))
     return np.concatenate(found)
 
@@ -292,14 +292,19 @@ def grids_of(model, images, quiet=True):
 
 def keep_codes(folder, dataset):
     """Write codes.npz, all codes of a CodeDataset and the checksum of what made them, into the
-    folder of a prior. Raises OSError."""
+    folder of a prior, for the next time. A disk that is full does not end the run."""
     least = np.min_scalar_type(dataset.levels - 1)
     parts = {"train": dataset.train_images, "test": dataset.test_images}
     if dataset.train_mirrored is not None:
         parts["mirrored"] = dataset.train_mirrored
-    with replacing(folder / "codes.npz") as file:
-        np.savez_compressed(file, checksum=dataset.sha256,
-                            **{n: a.astype(least) for n, a in parts.items()})
+    try:
+        with replacing(folder / "codes.npz") as file:
+            np.savez_compressed(file, checksum=dataset.sha256,
+                                **{n: a.astype(least) for n, a in parts.items()})
+    except OSError as error:
+        print(fitted(f"NOTE: {folder / 'codes.npz'} could not be written ("
+                     f"{error.strerror or error}); --resume will encode the images again"),
+              file=sys.stderr)
 
 
 def kept_codes(folder, vqvae):
@@ -310,12 +315,9 @@ def kept_codes(folder, vqvae):
               np.load(stream, allow_pickle=False) as file):
             if str(file["checksum"]) != code_checksum(vqvae):
                 return {}
-            found = {n: file[n].astype(np.int32) for n in file.files if n != "checksum"}
+            return {n: file[n].astype(np.int32) for n in file.files if n != "checksum"}
     except Exception:  # whatever NumPy and zipfile make of it
         return {}
-    K = len(vqvae.model.e)
-    fit = all(a.ndim == 4 and a.size and 0 <= a.min() <= a.max() < K for a in found.values())
-    return found if fit else {}
 
 
 def encoded(dataset, vqvae, train=True, flip=False, kept=None, quiet=True):

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def after_step(log, table, bar, group, stop_asked):
     else:
         table.left(log.step)
     stop = group.agree(stop_asked() is not None)
-    if (stop or log.unsaved_seconds() > SAVE_EVERY) and group.rank == 0:
+    if (stop or time.monotonic() - log.saved > SAVE_EVERY) and group.rank == 0:
         log.save()
     return stop
 
