@@ -16,6 +16,7 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer,
 import bottle
 
 from scratchnet.errors import UserError
+from scratchnet.fast.blas import blas_threads, openblas
 
 from . import ask_all  # noqa: F401 - what can be asked
 from .answers import LARGEST, parts
@@ -207,6 +208,8 @@ def listening(runs, first=8000, token=None):
 
 def serve(folders, port, browser, places=()):
     """Answer until Ctrl-C. places: where more runs may begin meanwhile."""
+    if openblas():
+        blas_threads(1)  # more take the cores that the browser draws with, and wait for each other
     server, address = listening(Runs(folders, places=places), port)
     print(f"{len(folders)} runs at {address}\nCtrl-C ends it.", flush=True)
     if browser:
