@@ -85,7 +85,7 @@ def vae(browser, address, times):
     page.wait_for_timeout(500)
     box, rng = page.locator(".plane").bounding_box(), np.random.default_rng(0)
     points = rng.uniform(0.2, 0.8, (times, 2)) * box["width"] + (box["x"], box["y"])
-    return timed(page, "pointermove", ".big", "data-at",
+    return timed(page, "pointerrawupdate", ".big", "data-at",
                  [functools.partial(page.mouse.move, *point) for point in points.tolist()])
 
 

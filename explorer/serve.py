@@ -8,13 +8,15 @@ import socket
 import threading
 import webbrowser
 from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer, make_server
 
 import bottle
 
 from scratchnet.errors import UserError
+from scratchnet.fast.blas import blas_threads, openblas
 
 from . import ask_all  # noqa: F401 - what can be asked
 from .answers import LARGEST, parts
@@ -154,8 +156,34 @@ class Server(ThreadingMixIn, WSGIServer):
         """A tab that was closed is no error."""
 
 
-class Quiet(WSGIRequestHandler):
+class Reply(ServerHandler):
+    http_version = "1.1"
+
+    def cleanup_headers(self):
+        """An answer to a question, which was read to its end, leaves the connection open for the
+        next. All else closes it: what was not read of a request would be taken for another one."""
+        super().cleanup_headers()
+        if not (self.environ["REQUEST_METHOD"] == "POST" and self.status.startswith("200")
+                and "Content-Length" in self.headers):
+            self.request_handler.close_connection = True
+        if self.request_handler.close_connection:
+            self.headers["Connection"] = "close"
+
+
+class Connection(WSGIRequestHandler):
+    """One request after another, whose answers leave at once and in one piece."""
+
+    protocol_version = "HTTP/1.1"
     timeout = 30  # seconds in which nobody sends, or reads what is sent
+    disable_nagle_algorithm, wbufsize = True, -1
+    handle = BaseHTTPRequestHandler.handle  # wsgiref's own is for one request
+
+    def do_POST(self):
+        reply = Reply(self.rfile, self.wfile, self.get_stderr(), self.get_environ())
+        reply.request_handler = self
+        reply.run(self.server.get_app())
+
+    do_GET = do_HEAD = do_POST
 
     def log_message(self, *args):
         pass
@@ -170,7 +198,7 @@ def listening(runs, first=8000, token=None):
             if free.connect_ex(("127.0.0.1", port)) == 0:
                 continue  # somebody answers there
         try:
-            server = make_server("127.0.0.1", port, None, Server, Quiet)
+            server = make_server("127.0.0.1", port, None, Server, Connection)
         except OSError:
             continue
         server.set_app(application(runs, port, token))
@@ -180,6 +208,8 @@ def listening(runs, first=8000, token=None):
 
 def serve(folders, port, browser, places=()):
     """Answer until Ctrl-C. places: where more runs may begin meanwhile."""
+    if openblas():
+        blas_threads(1)  # more take the cores that the browser draws with, and wait for each other
     server, address = listening(Runs(folders, places=places), port)
     print(f"{len(folders)} runs at {address}\nCtrl-C ends it.", flush=True)
     if browser:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +59,11 @@ ended = []
 
 def ask(server, name, body, kind="ask", **headers):
     """(status, JSON) of a request."""
-    connection = http.client.HTTPConnection("127.0.0.1", server[0], timeout=60)
     body = body if isinstance(body, (bytes, str)) else json.dumps(body)
-    connection.request("POST", f"/{kind}/{name}", body, headers)
-    reply = connection.getresponse()
-    return reply.status, json.loads(reply.read())
+    with closing(http.client.HTTPConnection("127.0.0.1", server[0], timeout=60)) as connection:
+        connection.request("POST", f"/{kind}/{name}", body, headers)
+        reply = connection.getresponse()
+        return reply.status, json.loads(reply.read())
 
 
 def array(found):
@@ -216,12 +217,46 @@ def test_a_request_that_is_too_large(server):
 @pytest.mark.parametrize("headers", [
     "Content-Length: many", "Content-Length: -1", "Transfer-Encoding: chunked"])
 def test_a_request_says_its_size(server, headers):
-    with socket.create_connection(("127.0.0.1", server[0])) as tab:
-        tab.sendall(f"POST /ask/runs HTTP/1.1\r\nHost: 127.0.0.1:{server[0]}\r\n{headers}\r\n\r\n"
-                    .encode())
-        reply = tab.makefile("rb").read()
+    reply = exchange(server, f"POST /ask/runs HTTP/1.1\r\nHost: 127.0.0.1:{server[0]}\r\n{headers}"
+                             f"\r\n\r\n".encode())
     assert reply.split()[1] == b"411" and b"Content-Length" in json.loads(
         reply.partition(b"\r\n\r\n")[2])["error"].encode()
+
+
+def exchange(server, *requests):
+    """What is received for what is sent at once, until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", server[0]), timeout=10) as tab:
+        tab.sendall(b"".join(requests))
+        return tab.makefile("rb").read()
+
+
+def sent(path, body, *headers, port):
+    lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+def test_questions_of_one_connection(server):
+    """It stays open from answer to answer; a refusal or a stream ends it, and so does a wish."""
+    ask_decode = sent("/ask/decode", b'{"run": "vae2-mnist", "at": [0, 0]}', port=server[0])
+    bye = sent("/ask/slowly", b"{}", "Connection: close", port=server[0])
+    for last, word in ((bye, b'"k": 2'), (sent("/ask/nothing", b"", port=server[0]), b"error"),
+                       (sent("/stream/slowly", b"{}", port=server[0]), b'"k": 1'),
+                       (f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server[0]}\r\n\r\n".encode(),
+                        b"<!doctype")):
+        found = exchange(server, ask_decode, ask_decode, last, ask_decode)
+        assert found.count(b"HTTP/1.1 ") == 3 and found.count(b'"image"') == 2
+        assert word in found and found.count(b"Connection: close") == 1
+
+
+@pytest.mark.parametrize("path, header, status", [
+    ("/ask/decode", "Origin: https://evil.example", 403), ("/ask/run_cell", "X-Token: x", 403),
+    ("/ask/decode", "Transfer-Encoding: chunked", 411), ("/page/main.js", "X: ", 405),
+    ("/nothing", "X: ", 404)])
+def test_what_is_refused_brings_no_other_request(server, path, header, status):
+    """What another page sends as a body would come from this one, were it taken for a request."""
+    within = sent("/ask/slowly", b"{}", port=server[0])
+    found = exchange(server, sent(path, within, header, port=server[0]))
+    assert found.count(b"HTTP/1.1 ") == 1 and found.split()[1] == str(status).encode()
 
 
 def test_headers_that_are_no_text(server):
@@ -252,6 +287,7 @@ def test_fifty_at_once(server):
 
 def test_streams_and_a_closed_tab(server):
     """Events as they are made; a reader that goes away ends the work and gives its room back."""
+    ended.clear()
     connection = http.client.HTTPConnection("127.0.0.1", server[0])
     connection.request("POST", "/stream/slowly", "{}")
     reply = connection.getresponse()

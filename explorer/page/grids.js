@@ -1,6 +1,6 @@
 // What the panels of pixels and codes share: a pad to draw on, grids of cells, heat maps, bars.
 
-import { make, paint } from "./tools.js";
+import { MOVES, make, paint } from "./tools.js";
 
 const SIDE = 448;  // pixels of a canvas, about
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -40,7 +40,7 @@ export function grid(h, w, label, onmove, hover = false) {
   };
   const pointed = (event) => own.move(...place(canvas, event, h, w).map(Math.floor));
   canvas.addEventListener("pointerdown", pointed);
-  canvas.addEventListener("pointermove", (event) => { if (hover || event.buttons) pointed(event); });
+  canvas.addEventListener(MOVES, (event) => { if (hover || event.buttons) pointed(event); });
   canvas.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
     if (!step) return;

@@ -1,7 +1,7 @@
 // Which panel is shown, and its state, stand in the address: #vae?run=vae2-mnist&at=0.3,-1
 
 import { call, start } from "./engine.js";
-import { make } from "./tools.js";
+import { make, settled } from "./tools.js";
 import "./theme.js";
 
 const PANELS = {
@@ -58,7 +58,8 @@ async function show() {
     if (!known) return void root.replaceChildren(welcome());
     const panel = await PANELS[name][1]();
     if (!here()) return;
-    const set = (changed) => { Object.assign(values, changed); now(write)(name, values); };
+    const put = settled(now(() => write(name, values)));  // Chromium asks for the icon again each time
+    const set = (changed) => { Object.assign(values, changed); put(); };
     const end = await panel.show(root, { runs, values, set, say: now(say), fail: now(fail) });
     if (here()) leave = end || leave;
     else end?.();  // it was left before it was there

@@ -141,10 +141,10 @@ async function panel(root, name, values, set, fail) {
 
   const whole = make("canvas"), cost = make("p", { class: "soft", "aria-live": "polite" }), key = make("div");
   const grids = [`the image, a ${one} at a time`, `bits of each ${one}`, `what the ${one} depends on`].map((words) => grid(h, w, words, (i, j) => {
-    place();
     to(i, j);
+    set({ at: picture.at.join(",") });
   }, true));
-  const [picture, heat, field] = grids, place = settled(() => set({ at: picture.at.join(",") }));
+  const [picture, heat, field] = grids;
   picture.paint = (pen, cell) => pen.drawImage(whole, 0, 0, w * cell, h * cell);
   const look = latest(async (asked) => {
     looked = asked;

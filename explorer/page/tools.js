@@ -62,6 +62,18 @@ export function settled(work, wait = 150) {
   return () => { clearTimeout(timer); timer = setTimeout(work, wait); };
 }
 
+// Work that is done with the next frame, once, however often it was asked for.
+export function framed(work) {
+  let wanted = false;
+  return () => {
+    if (!wanted) requestAnimationFrame(() => { wanted = false; work(); });
+    wanted = true;
+  };
+}
+
+// A pointer that moves, as soon as the browser knows it: a pointermove waits for the next frame.
+export const MOVES = "onpointerrawupdate" in window ? "pointerrawupdate" : "pointermove";
+
 export function choice(label, options, value, onchange) {
   const select = make("select", { onchange: () => onchange(select.value) }, options.map((option) => {
     const [name, words] = Array.isArray(option) ? option : [option, option];

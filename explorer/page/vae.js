@@ -1,7 +1,7 @@
 // The latent plane of a VAE or an autoencoder: drag, and the decoded image follows.
 
 import { call } from "./engine.js";
-import { COLOURS, choice, latest, make, paint, settled, slider, strip } from "./tools.js";
+import { COLOURS, MOVES, choice, framed, latest, make, paint, slider, strip } from "./tools.js";
 
 const SIDE = 640;  // pixels of the plane's canvas
 const FRAMES = 12;  // images along a path
@@ -51,7 +51,7 @@ async function panel(root, name, values, set, fail) {
     "aria-label": "latent plane: arrow keys move the point" });
   const image = make("canvas", { class: "big pixels", role: "img", "aria-label": "decoded image" });
   const where = make("output"), told = make("div", { "aria-live": "polite" }), film = make("div");
-  const address = settled(() => set({ at: at.map(short).join(",") }));
+  const redraw = framed(drawPlane);
 
   // the window: all codes and the prior's circle
   const ends = axes.map(() => [-2.2, 2.2]);
@@ -109,11 +109,11 @@ async function panel(root, name, values, set, fail) {
   }
   function moved() {
     plane.dataset.at = at.join(",");
+    decode();  // first: the engine is at work meanwhile
     where.value = `(${axes.map((k) => at[k].toFixed(2)).join(", ")})`;
     sliders.forEach((one, k) => one.set(at[k]));
-    drawPlane();
-    decode();
-    address();
+    redraw();
+    set({ at: at.map(short).join(",") });
   }
 
   // ---------------------------------------------------------------- a pointer, or keys
@@ -131,7 +131,7 @@ async function panel(root, name, values, set, fail) {
     if (stroke) path = [];
     dragged(event);
   });
-  plane.addEventListener("pointermove", (event) => {
+  plane.addEventListener(MOVES, (event) => {
     if (event.buttons || event.pointerType === "mouse" && !drawing()) dragged(event);
   });
   function dragged(event) {
@@ -229,11 +229,12 @@ async function panel(root, name, values, set, fail) {
   for (const event of events) addEventListener(event, drawPlane);
   fit();
   path = pathOf(values.path);
+  const stay = values.at !== undefined;
   moved();
   if (path) await walk();
   else if (whole(values.seed) !== null) await noise(whole(values.seed));
   const k = whole(values.image);
-  if (k !== null && k < about.examples) await pick(k, values.at !== undefined);
+  if (k !== null && k < about.examples) await pick(k, stay);
   return () => events.forEach((event) => removeEventListener(event, drawPlane));
 
   function pathOf(text) {  // its points have the other axes of this one

@@ -125,8 +125,8 @@ async function panel(root, name, values, set, fail) {
   function change() {
     codes = [...encoded];
     for (const [cell, k] of changes) codes[cell] = k;
-    set({ codes: changes.map((one) => one.join(".")).join(",") });
     decode();
+    set({ codes: changes.map((one) => one.join(".")).join(",") });
   }
   const here = () => map.at[0] * w + map.at[1];
   function give(k) {

@@ -82,6 +82,7 @@ def go(page, place):
 
 
 def again(page):
+    page.wait_for_timeout(300)  # as in state()
     go(page, "#" + page.url.partition("#")[2])
 
 
