@@ -183,7 +183,7 @@ class Connection(WSGIRequestHandler):
         reply.request_handler = self
         reply.run(self.server.get_app())
 
-    do_GET = do_HEAD = do_POST
+    do_GET = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST
 
     def log_message(self, *args):
         pass

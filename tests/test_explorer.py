@@ -259,6 +259,13 @@ def test_what_is_refused_brings_no_other_request(server, path, header, status):
     assert found.count(b"HTTP/1.1 ") == 1 and found.split()[1] == str(status).encode()
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_a_method_that_is_none_of_the_pages(server, method):
+    request = sent("/ask/decode", b"{}", port=server[0]).replace(b"POST", method.encode(), 1)
+    found = exchange(server, request)
+    assert found.split()[1] == b"405" and b'"error"' in found and b"Connection: close" in found
+
+
 def test_headers_that_are_no_text(server):
     status, found = ask(server, "run_cell", {}, **{"X-Token": b"\xff"})
     assert status == 403 and "error" in found
