@@ -154,6 +154,16 @@ def test_cifar_as_pictures_gives_the_run_of_the_binary(here, tmp_path, monkeypat
         np.testing.assert_array_equal(state("b")[name], array, err_msg=name)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.npy"])
+def test_size_is_that_of_transposed_images(tmp_path, name):
+    image = np.arange(32, dtype=np.uint8).reshape(8, 4)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", image[None])
+    found = read(tmp_path / name, Form(size=(2, 4), transpose=True), progress=False)["all"].images
+    assert found.shape == (1, 2, 4, 1)
+    assert (found[0, ..., 0] == image.T.reshape(2, 2, 4, 2).mean(axis=(1, 3)) + 0.5).all()
+
+
 def test_pictures_are_cut_resized_and_told_apart(tmp_path):
     """Averages over areas; grey ones among coloured ones; turned as the camera was held."""
     stripes = np.zeros((4, 8, 3), np.uint8)

@@ -144,15 +144,13 @@ def read_pictures(path, form, progress):
     images = np.empty((len(arrays), *arrays[0].shape[:2], depth), np.uint8)
     for image, array in zip(images, arrays, strict=True):
         image[:] = array  # grey ones among coloured ones have three channels alike
-    if form.transpose:
-        images = images.transpose(0, 2, 1, 3)
     labels = np.array([classes.index(p.relative_to(path).parts[0]) for p in pictures], np.uint8
                       ) if classes else None
     said = [f"left out what is no picture: {others} file{'s' * (others > 1)}"] if others else []
     if classes:
         named = ", ".join(f"{k} {name}" for k, name in enumerate(classes[:20]))
         said.append(f"classes: {named}{', ...' * (len(classes) > 20)}")
-    return Images(np.ascontiguousarray(images), labels, tuple(classes), tuple(said),
+    return Images(images, labels, tuple(classes), tuple(said),
                   tuple(str(p.relative_to(path)) for p in pictures), frozenset(shapes))
 
 
@@ -173,13 +171,15 @@ def decoded(files, form, progress):
 
 
 def decode(file, form):
-    """One picture, uint8 (H, W, 1 or 3), turned as its camera was held, and the shape that it had
-    before it was resized and its colours averaged. Raises DataError."""
+    """One picture, uint8 (H, W, 1 or 3), turned as its camera was held and as the form says; and
+    the shape that it had before it was resized and its colours averaged. Raises DataError."""
     from PIL import Image, ImageOps
     try:
         with Image.open(file) as picture:
             picture = ImageOps.exif_transpose(picture)
             picture.load()
+        if form.transpose:
+            picture = picture.transpose(Image.Transpose.TRANSPOSE)
     except Exception as error:  # whatever Pillow raises for a file that is damaged
         raise DataError(f"{file}: is no picture that can be opened ({in_brief(error)}); mend or "
                         f"remove it") from None
@@ -236,7 +236,6 @@ def read_file(path, form):
     """What is in one file: {"train": Images, "test": Images} or {"all": Images}."""
     if path.suffix.lower() in picture_endings():
         image, before = decode(path, form)
-        image = image.transpose(1, 0, 2) if form.transpose else image
         return {"all": Images(image[None], names=(path.name,), shapes=frozenset([before]))}
     with reading(path, "file of images", ACCEPTED, DataError):
         content = unzipped(path.read_bytes())
