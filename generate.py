@@ -32,7 +32,7 @@ from models import RECIPES
 from scratchnet.errors import DataError, RunError, an, columns, fitted
 from scratchnet.runs.files import replacing
 from scratchnet.runs.folder import check_has_room, unused
-from scratchnet.runs.images import Form, decode
+from scratchnet.runs.images import Form, changes, decode
 from scratchnet.runs.many import listed, metrics
 from scratchnet.runs.parser import parser_of_runs, read_run_flags
 from scratchnet.runs.pictures import (
@@ -68,7 +68,7 @@ def main(argv):
         print(fitted(f"NOTE: {words}"))
     if given and run.model.num_classes and flags.label is None and given.test_labels is None:
         raise RunError("--input: this run is told the class of an image; say which with --label")
-    mask = flags.mask and read_mask(flags.mask, run)
+    mask = flags.mask and read_mask(flags.mask, run, flags.quiet)
     @cache
     def dataset(): return given or run.dataset(flags.data_dir, not flags.quiet)
     several, one = varied(flags)
@@ -168,12 +168,15 @@ def table(run, nats, ask):
             for k, n in enumerate(nats)]
 
 
-def read_mask(path, run):
+def read_mask(path, run, quiet):
     """A picture of the size of the run's images as an array (H, W): white is to be drawn."""
     size = (run.vqvae or run).image_shape[:2]
     if not Path(path).is_file():
         raise RunError(f"--mask {path}: there is no such file; give a picture, its white is drawn")
-    mask = decode(Path(path), Form(size, grey=True))[0][..., 0] >= 128
+    image, before = decode(Path(path), Form(size, grey=True))
+    if not quiet and (done := changes([before], (*size, before[2]))):
+        print(fitted(f"NOTE: {path}: {', '.join(done)}"))
+    mask = image[..., 0] >= 128
     if not mask.any():
         raise RunError(f"--mask {path}: nothing in it is white; what is white is drawn anew")
     return mask
