@@ -33,7 +33,7 @@ from scratchnet.runs.pictures import in_order, write_figure
 from scratchnet.training import generator, step, to_batch
 
 TEMPERATURES, SHOWN, NEAREST = (0.7, 0.85, 1.0), 6, 5
-EPOCHS, BATCH, LR = 9, 64, 2e-3
+BATCH, LR = 64, 2e-3
 
 
 # ---------------------------------------------------------------- the classifier
@@ -74,13 +74,13 @@ def in_parts(function, images):
     return np.concatenate([to_numpy(function(to_batch(x))) for x in parts])
 
 
-def train(model, dataset, mirror, quiet=True):
+def train(model, dataset, epochs, mirror, quiet=True):
     """Adam, down a cosine; mirror: half of the images, at random, left to right."""
     adam, per_epoch = optim.Adam(model.parameters()), len(dataset.train_images) // BATCH
-    rate = optim.cosine(LR, EPOCHS * per_epoch)
-    done = counting(quiet, EPOCHS * per_epoch, "classifier", "step")
+    steps = epochs * per_epoch
+    rate, done = optim.cosine(LR, steps), counting(quiet, steps, "classifier", "step")
     keep_memory()
-    for t in range(EPOCHS * per_epoch):
+    for t in range(steps):
         if t % per_epoch == 0:
             order = generator(0, "order", t // per_epoch).permutation(len(dataset.train_images))
         chosen, rng = order[t % per_epoch * BATCH:][:BATCH], generator(0, "step", t)
@@ -101,8 +101,9 @@ def classifier_of(dataset, binary, flags):
         with reading(path, "classifier of these images", "remove it: it is trained again"), \
                 np.load(path) as kept:
             model.load_state_dict(kept)
-    else:  # a digit in a mirror is no digit
-        train(model, dataset, mirror=dataset.image_shape[2] == 3, quiet=flags.quiet)
+    else:
+        photos = dataset.image_shape[2] == 3  # digits are easier, and in a mirror others or none
+        train(model, dataset, epochs=10 if photos else 2, mirror=photos, quiet=flags.quiet)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             np.savez(file, **model.state_dict())
@@ -111,14 +112,14 @@ def classifier_of(dataset, binary, flags):
 
 # ---------------------------------------------------------------- samples, and what they are near
 
-def drawn(model, shape, num, seed, quiet=True, **how):
+def drawn(model, shape, num, quiet=True, **how):
     """num samples of each class, in [0, 1]: (K * num, H, W, C), a class after the other."""
     done, found = counting(quiet, model.num_classes, "drawing", "class"), []
     for k in range(model.num_classes):
-        images = model.sample(num, generator(seed, "pictures", k), labels=np.full(num, k), **how)
-        found.append(to_numpy(images).reshape(num, *shape).clip(0, 1))
+        found.append(to_numpy(model.sample(num, generator(0, "pictures", k),
+                                           labels=np.full(num, k), **how)))
         done()
-    return np.concatenate(found)
+    return np.concatenate(found).reshape(-1, *shape).clip(0, 1)
 
 
 def shares(guesses, asked, num_classes):
@@ -161,27 +162,26 @@ def beside(samples, columns, K, num):
     return np.concatenate(parts[:-1], axis=1), heads[:-1]
 
 
-def measure(run, dataset, classifier, flags):
+def measured(run, dataset, classifier, flags):
     """{head: samples} and {head: shares}, those of test images behind them."""
     K, shape, test = run.model.num_classes, dataset.image_shape, dataset.test_images
     heads = {f"T = {T:g}": {"temperature": T} for T in flags.temperature or TEMPERATURES} \
         if in_order(run.model) else {"samples": {}}
-    samples = {head: drawn(run.model, shape, flags.num, flags.seed, flags.quiet, **how)
+    samples = {head: drawn(run.model, shape, flags.num, flags.quiet, **how)
                for head, how in heads.items()}
-    asked = np.arange(K).repeat(flags.num)
-    columns = {head: shares(classifier.guesses(x), asked, K) for head, x in samples.items()}
+    of_tests = {"test": test}
     if run.vqvae:
-        again = in_parts(run.vqvae.model.reconstruct, test).clip(0, 1)
-        columns["decoded"] = shares(classifier.guesses(again), dataset.test_labels, K)
-    columns["test"] = shares(classifier.guesses(test), dataset.test_labels, K)
-    return samples, columns
+        of_tests = {"decoded": in_parts(run.vqvae.model.reconstruct, test).clip(0, 1), "test": test}
+    def share(images, asked): return shares(classifier.guesses(images), asked, K)
+    asked = np.arange(K).repeat(flags.num)
+    return samples, {head: share(x, asked) for head, x in samples.items()} | {
+        head: share(x, dataset.test_labels) for head, x in of_tests.items()}
 
 
 def main(argv):
     flags = read_run_flags(parser_of_runs("-m benchmarks.named", __doc__, {
         "temperature": (None, "positives", "of a prior or a PixelCNN (default: 0.7 0.85 1)"),
         "num": (100, "count", "samples of each class"),
-        "seed": (0, "natural", "of what is drawn"),
         "classifier": (None, "FILE", "its weights, to be trained first if they are not there "
                        "(default: a file in the folder of the data sets)"),
         "out": (".", "DIR", "folder of the two pictures")}), argv)
@@ -195,29 +195,28 @@ def main(argv):
         raise RunError("--temperature: is for a prior or a PixelCNN; leave it out")
     dataset = pixels.dataset(flags.data_dir, not flags.quiet)
     classifier = classifier_of(dataset, pixels.flags.binarize != "none", flags)
-    samples, columns = measure(run, dataset, classifier, flags)
+    samples, columns = measured(run, dataset, classifier, flags)
     names = [f"{k} {name}".strip() for k, name in enumerate(dataset.classes or [""] * K)]
     say = (lambda words: None) if flags.quiet else print
-    say(f"{run.title}:\nper cent taken for their class, {flags.num} samples of each\n\n"
-        f"{table(columns, names)}\n")
+    say(f"{run.title}:\nper cent taken for their class, {flags.num} samples of each; test: how "
+        f"often the\nclassifier is right\n\n{table(columns, names)}\n")
 
+    shape, (head, images) = dataset.image_shape, next(iter(samples.items()))
+    first, training = images[::flags.num], dataset.train_images
+    near = np.concatenate([first[:, None], training[nearest(first, training, NEAREST)[0]] / 255], 1)
     shown, heads = beside(samples, columns, K, flags.num)
-    head, images = next(iter(samples.items()))
-    first = images[::flags.num]
-    found, _ = nearest(first, dataset.train_images, NEAREST)
-    near = np.concatenate([first[:, None], dataset.train_images[found] / 255], axis=1)
-    shape, right = dataset.image_shape, f"{100 * columns['test'][-1]:.0f} % of test images"
-    figures = {
-        "named.png": grid(shown.reshape(-1, *shape), len(heads), f"{run.title}: samples",
-                          f"the first of {flags.num} of each class; in per cent, how many of all "
-                          f"a classifier takes for theirs, which is right on {right}",
-                          names=names, heads=heads),
-        "named-nearest.png": grid(near.reshape(-1, *shape), NEAREST + 1, f"{run.title}: nearest",
-                                  f"the first sample of each class, {head}, and the training "
-                                  f"images nearest to it", names=names,
-                                  heads=["drawn", *map(str, range(1, NEAREST + 1))])}
+    of = ", ".join(f"of {part} images {100 * columns[part][-1]:.0f} %"
+                   for part in ("decoded", "test") if part in columns)
     Path(flags.out).mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
+    for name, figure in (
+            ("named.png", grid(
+                shown.reshape(-1, *shape), len(heads), f"{run.title}: samples",
+                f"the first of {flags.num} of each class; above, how many a classifier takes for "
+                f"their class ({of})", names=names, heads=heads)),
+            ("named-nearest.png", grid(
+                near.reshape(-1, *shape), NEAREST + 1, f"{run.title}: nearest",
+                f"the first sample of each class, {head}, and the training images nearest to it",
+                names=names, heads=["drawn", *map(str, range(1, NEAREST + 1))]))):
         write_figure(out := unused(Path(flags.out, name)), figure, dpi=165)
         say(out)
 

@@ -25,10 +25,9 @@ def test_a_mirrored_image_keeps_its_label(mirror, rng, monkeypatch):
     labels = rng.integers(0, 256, 128).astype(np.uint8)
     dataset = data.Dataset("", "", images, labels, images[:1], labels[:1], "")
     seen = []
-    monkeypatch.setattr(named, "EPOCHS", 1)
     monkeypatch.setattr(named, "step", lambda model, adam, batch, rng, labels: seen.extend(
         zip(batch, labels, strict=True)))
-    named.train(named.Classifier(3, 256, rng), dataset, mirror)
+    named.train(named.Classifier(3, 256, rng), dataset, 1, mirror)
     known = {image.tobytes(): (k, False) for k, image in enumerate(images)} | {
         image.tobytes(): (k, True) for k, image in enumerate(images[:, :, ::-1])}
     found = [known[image.tobytes()] for image, _ in seen]
@@ -38,16 +37,15 @@ def test_a_mirrored_image_keeps_its_label(mirror, rng, monkeypatch):
         mirrored for _, mirrored in found)
 
 
-def test_the_classifier_learns(rng, monkeypatch):
+def test_the_classifier_learns(backend, rng):
     """Whether an image grows brighter or darker from left to right."""
-    monkeypatch.setattr(named, "EPOCHS", 15)
     labels = rng.integers(0, 2, 512).astype(np.uint8)
     ramps = 25 * np.arange(8) * np.array([[1], [-1]]) + np.array([[0], [175]])
     images = ramps[labels][:, None, :, None] + rng.integers(0, 60, (512, 8, 8, 1))
     images = images.astype(np.uint8)
     model = named.Classifier(1, 2, rng, widths=(4, 8))
     dataset = data.Dataset("", "", images, labels, images, labels, "")
-    named.train(model, dataset, mirror=False)
+    named.train(model, dataset, epochs=15, mirror=False)
     assert named.shares(model.guesses(images), labels, 2).min() > 0.95
 
 
@@ -56,7 +54,7 @@ def test_samples_stand_in_the_row_of_their_class():
     def sample(n, rng, labels, temperature=1.0):
         return (labels / 10 + rng.random(n) * 0.01)[:, None]
     model, num = SimpleNamespace(num_classes=10, sample=sample), 8
-    samples = {T: named.drawn(model, (1, 1, 1), num, 0, temperature=T) for T in (0.5, 1)}
+    samples = {T: named.drawn(model, (1, 1, 1), num, temperature=T) for T in (0.5, 1)}
     assert_array_equal(samples[0.5], samples[1])
     assert_array_equal((samples[1].ravel() * 10).astype(int), np.arange(10).repeat(num))
     columns = {T: named.shares(np.arange(80) % 10, np.arange(10).repeat(num), 10) for T in samples}
@@ -99,8 +97,8 @@ def test_a_table_and_two_pictures(name, columns, runs_here, capsys, rng):
 def test_the_classifier_is_trained_once(runs_here, monkeypatch):
     """For black and white images another one than for grey ones, whose codes the prior models."""
     trained = []
-    monkeypatch.setattr(named, "train", lambda model, dataset, mirror, quiet: trained.append(
-        (mirror, np.unique(dataset.train_images).size)))
+    monkeypatch.setattr(named, "train", lambda model, dataset, epochs, mirror, quiet: trained
+                        .append((mirror, np.unique(dataset.train_images).size)))
     for name in "gated", "gated", "cvae", "prior":
         assert called(name, "--num", 1, "--data-dir", "kept", "--quiet") == 0
     assert trained == [(False, 2), (False, 256)]
