@@ -4,11 +4,11 @@
 
 For a prior, a gated PixelCNN or a VAE trained with --conditional. Printed: of its samples of each
 class, the part that the classifier takes for that class; beside it the same of test images, and of
-test images that went through the prior's VQ-VAE, which is what the decoder alone loses. Drawn: a
-row of samples for each class (named.png), and a sample of each class beside the training images
-nearest to it (named-nearest.png). All are the first that were drawn; every temperature begins from
-the same noise. The classifier takes ten minutes of one core on CIFAR-10, once: its weights are
-kept.
+test images that went through the prior's VQ-VAE, which is what the decoder alone loses: read a row
+beside that. Drawn: samples, a row for each class (named.png); a sample of each class at the best
+temperature, and the training images nearest to it in pixels (named-nearest.png). All are the first
+that were drawn; every temperature begins from the same noise. The classifier takes ten minutes of
+one core on CIFAR-10 (75 % of test images right), two on MNIST (98 %), once: its weights are kept.
 """
 
 import sys
@@ -201,8 +201,8 @@ def main(argv):
     say(f"{run.title}:\nper cent taken for their class, {flags.num} samples of each; test: how "
         f"often the\nclassifier is right\n\n{table(columns, names)}\n")
 
-    shape, (head, images) = dataset.image_shape, next(iter(samples.items()))
-    first, training = images[::flags.num], dataset.train_images
+    best = max(samples, key=lambda head: columns[head][-1])
+    shape, first, training = dataset.image_shape, samples[best][::flags.num], dataset.train_images
     near = np.concatenate([first[:, None], training[nearest(first, training, NEAREST)[0]] / 255], 1)
     shown, heads = beside(samples, columns, K, flags.num)
     of = ", ".join(f"of {part} images {100 * columns[part][-1]:.0f} %"
@@ -215,7 +215,7 @@ def main(argv):
                 f"their class ({of})", names=names, heads=heads)),
             ("named-nearest.png", grid(
                 near.reshape(-1, *shape), NEAREST + 1, f"{run.title}: nearest",
-                f"the first sample of each class, {head}, and the training images nearest to it",
+                f"the first sample of each class, {best}, and the training images nearest to it",
                 names=names, heads=["drawn", *map(str, range(1, NEAREST + 1))]))):
         write_figure(out := unused(Path(flags.out, name)), figure, dpi=165)
         say(out)
