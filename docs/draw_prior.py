@@ -9,6 +9,7 @@ import numpy as np
 from drawing import DOCS, GREY, INK, RED, digits, new_figure, save
 from matplotlib.patches import Rectangle
 
+from benchmarks.named import nearest
 from models import RECIPES
 from scratchnet import no_grad
 from scratchnet.backend import to_numpy
@@ -72,17 +73,8 @@ def draw_bits(prior, vqvae, dataset):
     save(figure, "prior-bits.png")
 
 
-def nearest(images, training, count):
-    """The training images nearest to each image, by squared error: indices and distances."""
-    a, b = images.reshape(len(images), -1), training.reshape(len(training), -1)
-    far = (a * a).sum(axis=1)[:, None] - 2 * a @ b.T + (b * b).sum(axis=1)
-    order = np.argsort(far, axis=1)[:, :count]
-    return order, np.sqrt(np.maximum(np.take_along_axis(far, order, axis=1), 0))
-
-
 def draw_nearest(prior, vqvae, dataset):
-    n, count = 200, 3
-    training = (dataset.train_images / np.float32(255))[..., 0]
+    n, count, training = 200, 3, dataset.train_images
     drawn = np.clip(to_numpy(prior.sample(n, np.random.default_rng(4))), 0, 1)[..., 0]
     test = vqvae.reconstruct(to_batch(dataset.test_images[:n])).numpy().clip(0, 1)[..., 0]
     found, far = nearest(drawn, training, count)
@@ -94,7 +86,8 @@ def draw_nearest(prior, vqvae, dataset):
                                    f"({dataset.title})", note)
     panels = figure.subplots(count + 1, 12, gridspec_kw={"wspace": .05, "hspace": .05})
     for k in range(12):
-        for axes, image in zip(panels[:, k], [drawn[k], *training[found[k]]], strict=True):
+        near = training[found[k], ..., 0] / 255
+        for axes, image in zip(panels[:, k], [drawn[k], *near], strict=True):
             axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             for side in axes.spines.values():
