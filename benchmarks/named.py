@@ -23,13 +23,13 @@ from scratchnet.errors import RunError
 from scratchnet.fast.memory import keep_memory
 from scratchnet.losses import softmax_cross_entropy
 from scratchnet.runs import data, open_run
-from scratchnet.runs.cli import guarded, use_backend
 from scratchnet.runs.figures import grid
 from scratchnet.runs.files import reading, replacing
-from scratchnet.runs.flags import parser_of_runs, read_run_flags
 from scratchnet.runs.folder import unused
 from scratchnet.runs.log import counting
+from scratchnet.runs.parser import parser_of_runs, read_run_flags
 from scratchnet.runs.pictures import in_order, write_figure
+from scratchnet.runs.script import guarded, use_backend
 from scratchnet.training import generator, step, to_batch
 
 TEMPERATURES, SHOWN, NEAREST = (0.7, 0.85, 1.0), 6, 5

@@ -9,7 +9,7 @@ from scripts import refused
 
 from benchmarks import named
 from scratchnet.runs import data, run
-from scratchnet.runs.cli import guarded
+from scratchnet.runs.script import guarded
 
 
 def test_the_shares_are_of_what_was_asked_for():
