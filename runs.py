@@ -19,17 +19,20 @@ from pathlib import Path
 
 from models import RECIPES
 from scratchnet.errors import RunError, UserError, columns, printable
+from scratchnet.runs.console import check_printed
 from scratchnet.runs.folder import unused
 from scratchnet.runs.log import label
 from scratchnet.runs.many import differing, is_run, run_folders, spoken, summary
 from scratchnet.runs.parser import Parser, read_run_flags
-from scratchnet.runs.script import guarded
+from scratchnet.runs.script import explained, guarded
 
 
 def main(argv):
     flags = read_run_flags(build_parser(), argv)
     folders = flags.folders
     found, unread = read(folders)
+    if not found:
+        raise RunError("\n".join(unread))
     groups = grouped(found)
     differ = differing([(model(run), vars(run.run.flags)) for run in found])
     print("\n\n".join(printable_lines(group, runs, differ) for group, runs in groups.items()))
@@ -40,6 +43,7 @@ def main(argv):
                      Path(folders[0], "curves.png"))
         draw(groups, out)
         print(f"\nCurves: {out}")
+    check_printed()
 
 
 def read(folders):
@@ -53,7 +57,7 @@ def read(folders):
         try:
             found.append(summary(folder, RECIPES))
         except (UserError, OSError) as error:
-            unread.append(str(error))
+            unread.append(explained(error))
     return found, unread
 
 

@@ -18,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 from scratchnet.errors import columns, fitted
+from scratchnet.runs.console import check_printed, steady_output
 
 from .check import KINDS, check, exercises
 from .solution import library, solved
@@ -167,7 +168,10 @@ if __name__ == "__main__":
 
     early.ctrl_c_raises()
     try:
-        sys.exit(main())
+        with steady_output():
+            code = main()
+            check_printed()
+        sys.exit(code)
     except (OSError, UnicodeError) as error:  # my/ cannot be written, a file is no text
         print(f"exercises: {error}", file=sys.stderr)
         sys.exit(2)

@@ -20,7 +20,7 @@ mistakes.json has, for each row of docs/mistakes.md, its name and
 import sys
 
 if __name__ == "__main__":
-    import early
+    import early  # noqa: F401
 
 import argparse
 import csv
@@ -36,9 +36,11 @@ from pathlib import Path
 import numpy as np
 
 from scratchnet.errors import columns, fitted
+from scratchnet.runs.console import check_printed
 from scratchnet.runs.figures import mosaic, new_figure, plain
 from scratchnet.runs.flags import nearest
 from scratchnet.runs.log import label
+from scratchnet.runs.script import guarded
 
 from .planting import ENV, ROOT, a_copy, check, planted, run_test
 
@@ -155,9 +157,10 @@ def a_word(axes, text, colour):
 
 def show(name, mistake, out):
     """All of one mistake, on the screen and as a picture."""
-    print(f"{name}: {mistake['what']}\nWhat it looks like: {mistake['looks']}\n")
+    print(fitted(f"{name}: {mistake['what']}"))
+    print(fitted(f"What it looks like: {mistake['looks']}") + "\n")
     if "why" in mistake:
-        print(mistake["why"])
+        print(fitted(mistake["why"], 0))
         return
     print(f"{patch(mistake['edits'])}\n", flush=True)
     with a_copy() as tree, planted(tree, mistake["edits"]):
@@ -188,19 +191,15 @@ def main():
         return check([m for m in found.values() if "edits" in m], lambda m: m["name"])
     if flags.name is None:
         print(listed(found))
-        return 0
+        return check_printed()
     if flags.name not in found:
         print(f"mistakes: there is no {flags.name!r}{nearest(flags.name, found)} "
               f"(python -m mistakes lists all)", file=sys.stderr)
         return 2
     show(flags.name, found[flags.name],
          flags.out or Path(tempfile.gettempdir(), "mistakes", f"{flags.name}.png"))
-    return 0
+    return check_printed()
 
 
 if __name__ == "__main__":
-    early.ctrl_c_raises()
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # the copies of the tree are removed
-        sys.exit(130)
+    sys.exit(guarded("mistakes", main))

@@ -99,6 +99,17 @@ def test_output_that_cannot_be_written(redirection, tmp_path):
     assert names(tmp_path / "run") == {"config.json", "checkpoint.npz", "metrics.csv"}
 
 
+@pytest.mark.parametrize("redirection, code", [("| true", 0), (">/dev/full", 2)])
+@pytest.mark.parametrize("program", ["-m mistakes", "-m exercises", "runs.py pretrained"])
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_what_only_prints_fails_if_it_cannot(program, redirection, code, tmp_path):
+    """A reader who has seen enough is no failure."""
+    shell = subprocess.run(["sh", "-c", f"({sys.executable} {program}; echo $? >{tmp_path}/code) "
+                            f"{redirection}"], cwd=ROOT, capture_output=True, text=True)
+    assert (tmp_path / "code").read_text() == f"{code}\n"
+    assert shell.stderr.count("\n") == shell.stderr.count("No space left") == bool(code)
+
+
 # ---------------------------------------------------------------- signals
 
 INSIDE = """

@@ -19,6 +19,7 @@ class Steady:
 
     def __init__(self, stream):
         self.stream = stream or open(os.devnull, "w")  # closed before Python started
+        self.error = None  # by which something was lost
         with contextlib.suppress(AttributeError):
             self.stream.reconfigure(errors="backslashreplace")
 
@@ -34,7 +35,8 @@ class Steady:
     def lost(self):
         try:
             yield
-        except OSError:  # what waits in the stream, too: Python would try again when it ends
+        except OSError as error:
+            self.error = error  # what waits in the stream, too: Python would try again at its end
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())
             os.close(nowhere)
@@ -53,6 +55,15 @@ def steady_output():
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+
+
+def check_printed():
+    """Raise OSError if what was printed is lost, but to a reader who has seen enough: at the end of
+    what has no other result."""
+    sys.stdout.flush()
+    error = getattr(sys.stdout, "error", None)
+    if error and not isinstance(error, BrokenPipeError):
+        raise error
 
 
 # ---------------------------------------------------------------- signals
