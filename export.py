@@ -55,6 +55,9 @@ def main(argv):
     if out.resolve() in [folder.resolve() for folder in sources]:
         raise RunError(f"--out {out}: is the run itself, or is the run of its VQ-VAE; name "
                        f"another folder")
+    if run.vqvae and not flags.codes:
+        print(f"NOTE: its codes are those of {run.vqvae.folder}, which it is of no use without: "
+              f"export that, too, and name it with --codes", file=sys.stderr)
     files, left_out = kept(run)
     with replacing_folder(out) as whole:
         wide = checkpoint.save_weights(whole / "checkpoint.npz", run.model, run.progress,

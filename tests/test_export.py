@@ -18,6 +18,7 @@ from scripts import (
     asked,
     call,
     change_weights,
+    changed,
     config_of,
     interrupt,
     names,
@@ -81,7 +82,10 @@ def test_the_averaged_weights_are_exported():
 def test_a_prior_takes_the_vqvae_that_its_codes_are_of(capsys):
     """Of the one that its config names and the one beside it."""
     exported("vqvae")
-    exported("prior", "--codes", "out/vqvae")
+    exported("prior", "--overwrite")
+    assert "NOTE: its codes are those of vqvae" in capsys.readouterr().err
+    exported("prior", "--codes", "out/vqvae", "--overwrite")
+    assert "NOTE" not in capsys.readouterr().err
     shutil.copytree("out", "box")
     shutil.rmtree("out/vqvae")
     shutil.copytree("vae", "out/vqvae")  # what was put there since is no matter
@@ -92,7 +96,7 @@ def test_a_prior_takes_the_vqvae_that_its_codes_are_of(capsys):
     shutil.rmtree("named")
     shutil.rmtree("out/vqvae")
     message = refused(capsys, asked("evaluate out/prior"))
-    assert "neither at named/vqvae nor at" in message and "out/prior" in message
+    assert "not at named/vqvae, nor at" in message and "out/prior" in message
     train(*RUNS["vqvae"], "--seed", 1, "--steps", 1, "--out", "other")
     assert "are no longer those of other" in refused(
         capsys, asked("export prior --out new --codes other"))
@@ -109,8 +113,13 @@ def test_figures_of_other_weights_are_not_handed_on(capsys):
 
 
 def test_an_exported_run_cannot_go_on_and_says_why(capsys):
+    """Whether or not its data are there."""
     exported("vae")
     message = refused(capsys, asked("--resume out/vae --epochs 2"))
+    shutil.copytree("out/vae", "of")
+    changed("of", lambda config: config["dataset"].update(name="mnist"))
+    changed("of", lambda config: config["flags"].update(dataset="mnist"))
+    assert "weights alone" in refused(capsys, asked("--resume of --epochs 2"))
     assert "weights alone" in message and "--config out/vae/config.json" in message
     assert train("--config", "out/vae/config.json", "--out", "anew", "--quiet") == 0
 

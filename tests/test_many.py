@@ -224,6 +224,16 @@ def test_the_table_of_runs(runs_here, capsys, monkeypatch):
         assert " ".join(head.split()).endswith(end)
 
 
+def test_a_table_of_bits_per_dim_is_not_said_to_be_in_nats(runs_here, capsys):
+    Path("run").mkdir()
+    shutil.copy("cvae/config.json", "run")
+    changed("run", lambda config: config["flags"].update(likelihood="logistic", binarize="none"))
+    assert asked("runs run prior") == 0
+    heads = [text.splitlines()[0] for text in capsys.readouterr().out.split("\n\n")]
+    assert heads == ["synthetic digits, as 7x7 codes of vqvae: test nats/code, given its class",
+                     "synthetic digits: test bits/dim, given its class"]
+
+
 def test_curves_of_runs_are_their_rows(runs_here, monkeypatch, capsys):
     drawn = []
     monkeypatch.setattr(figures, "compared", lambda panels: drawn.extend(panels) or figures.Figure)

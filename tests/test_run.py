@@ -67,6 +67,8 @@ def test_a_run_leaves_everything_it_promises(model, capsys):
                                                                                 ("2", "4")]
     out = capsys.readouterr().out
     assert f"{model} on synthetic digits" in out and "Test set after 2 epochs" in out
+    if whose := {"vqvae": "recon. err", "pixelcnn": "NLL"}.get(model):
+        assert f"Test set after 2 epochs, {whose} in " in out  # other units are in the names
     assert f"  python generate.py {folder}\n" in out  # what to try next
     assert f"--resume {folder} --epochs 4" in out
     config = config_of(folder)

@@ -65,6 +65,20 @@ def write(path, arrays, progress):
         np.savez(file, progress=np.array(text), **arrays)
 
 
+def reading_it(path):
+    return reading(path, "checkpoint", "restore it from a copy, or train again", CheckpointError)
+
+
+def check_goes_on(path):
+    """Raise CheckpointError for a checkpoint without an optimiser."""
+    with reading_it(path), open(path, "rb") as stream, np.load(stream) as file:
+        if file["progress"].size and not any(n.startswith("optimizer/") for n in file.files):
+            raise CheckpointError(
+                f"{path} has the weights alone, to draw from and to measure: what Adam needs to go "
+                f"on was left out by export.py; go on with the run that was exported, or train "
+                f"anew with --config {path.parent}/config.json")
+
+
 def load(path, model, optimizer=None, averaged=False):
     """Read a checkpoint into the model (and optimiser); returns progress.
 
@@ -74,13 +88,8 @@ def load(path, model, optimizer=None, averaged=False):
 
     Raises CheckpointError if the file is damaged, or of another model, which is then as it was.
     """
-    with reading(path, "checkpoint", "restore it from a copy, or train again", CheckpointError):
+    with reading_it(path):
         parts, progress = read(path)
-    if optimizer is not None and not parts["optimizer"]:
-        raise CheckpointError(f"{path} has the weights alone, to draw from and to measure: what "
-                              f"Adam needs to go on was left out by export.py; go on with the run "
-                              f"that was exported, or train anew with --config {path.parent}/"
-                              f"config.json")
     try:
         if averaged:
             parts["model"] |= parts["best"] or averages(parts["optimizer"], model)

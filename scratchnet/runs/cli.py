@@ -18,7 +18,7 @@ from .console import Stopped
 from .flags import OWN_IMAGES, dashed
 from .flags import words as in_words
 from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
-from .log import label, stale
+from .log import UNITS_APART, label, stale
 from .parser import model_list, read_flags
 from .script import guarded, stop_behind, usage, use_backend
 from .sketches import Sketches
@@ -44,6 +44,8 @@ def train_a_model(kind, about, recipes, argv):
         raise ImportError("there is no Matplotlib, which draws a run's pictures")
     if flags.out:
         check_free(Path(flags.out), flags.overwrite)
+    if flags.resume and not barely_begun(Path(flags.resume)):
+        checkpoint.check_goes_on(Path(flags.resume, "checkpoint.npz"))  # before any download
     dataset = load_images(flags, kind, recipes, named)
     recipe = recipes[flags.model]
     columns, units = recipe.shows(flags)
@@ -296,7 +298,9 @@ def closing(columns, units, log, folder, drawn, resume, flags):
     foremost = f"{part}_{columns[0]}"  # the lower the better, whichever it is
     best = min((row for row in log.history if foremost in row), key=lambda row: row[foremost])
     whole = "   ".join(words.replace(" ", "\0") for words in figures.split("   "))  # is cut between
-    lines = ["", fitted(f"{part.capitalize()} set after {after}, in {units}:"),
+    of_these = [label(n) for n in columns if n not in UNITS_APART]
+    whose = f"{', '.join(of_these)} " * (len(of_these) < len(columns))
+    lines = ["", fitted(f"{part.capitalize()} set after {after}, {whose}in {units}:"),
              fitted(f"  {whole}").replace("\0", " ")]
     if best[foremost] < last[foremost]:
         lines += [f"  best so far: {label(columns[0])} {best[foremost]:.5g} after epoch "

@@ -219,6 +219,10 @@ def label(name):
             "recon_error": "recon. err", "codes_used": "codes used"}.get(name, name)
 
 
+# Metrics that are not in the units of a run's losses: their names say theirs, or they have none
+UNITS_APART = "bits_per_dim", "vq", "perplexity", "codes_used"
+
+
 class Table:
     """One line for each epoch, and progress within it. steps: of the whole run."""
 

@@ -39,8 +39,10 @@ class Summary:
     def group(self):
         """What its figures are of: only those of one group compare."""
         binary = ", binarised" * (self.run.flags.binarize != "none")
-        return (f"{self.run.trained_on['title']}{binary}: {self.part} {label(self.columns[0])}, "
-                f"{self.run.units.partition(' (')[0]}")
+        figure, units = label(self.columns[0]), f", {self.run.units.partition(' (')[0]}"
+        if "/" in figure:  # it is its unit
+            units = ", given its class" * units.endswith(", given its class")
+        return f"{self.run.trained_on['title']}{binary}: {self.part} {figure}{units}"
 
     @property
     def early(self):
