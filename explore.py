@@ -18,6 +18,7 @@ if __name__ == "__main__":
 import argparse
 from pathlib import Path
 
+from scratchnet.backend import BACKENDS
 from scratchnet.errors import UserError
 from scratchnet.runs.script import guarded, use_backend
 
@@ -29,7 +30,7 @@ def build_parser():
     parser.add_argument("--port", type=port, default=8000, help="on 127.0.0.1; if another program "
                         "has it, the next that is free (default: %(default)s)")
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
-    parser.add_argument("--backend", choices=("numpy", "cupy"), default="numpy")
+    parser.add_argument("--backend", choices=BACKENDS, default="numpy")
     parser.add_argument("--build", metavar="DIR", help="write a static site into DIR")
     parser.add_argument("--pyodide", metavar="DIR", help="with --build: a Pyodide with NumPy, put "
                         "into the site; without it the page loads Pyodide's own distribution")

@@ -211,7 +211,8 @@ def serve(folders, port, browser, places=()):
     if openblas():
         blas_threads(1)  # more take the cores that the browser draws with, and wait for each other
     server, address = listening(Runs(folders, places=places), port)
-    print(f"{len(folders)} runs at {address}\nCtrl-C ends it.", flush=True)
+    print(f"{len(folders)} run{'s' * (len(folders) != 1)} at {address}\nCtrl-C ends it.",
+          flush=True)
     if browser:
         webbrowser.open(address)
     with server:

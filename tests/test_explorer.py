@@ -277,6 +277,7 @@ def test_a_port_that_is_none(port, capsys):
     with pytest.raises(SystemExit) as stopped:
         explore.main(["--port", port])
     assert stopped.value.code == 2 and "--port" in capsys.readouterr().err
+    assert explore.build_parser().parse_args(["--backend", "auto"]).backend == "auto"
 
 
 def test_fifty_at_once(server):

@@ -249,6 +249,7 @@ def alpha(path):
     ("a.npz", lambda p: np.savez(p, x_train=GREY, y_train=LABELS, x_test=GREY, y_test=LABELS + 9),
      r"test images have the labels \[9, 10, 11\], which no training image has"),
     ("a.csv", lambda p: p.write_text("label,a,b\n"), "it has no rows of numbers"),
+    ("a.csv", lambda p: p.write_text("1,2,3\n1,2\n"), r"changed from 3 to 2 at row 2\);"),
     ("a.npy", lambda p: np.save(p, GREY[:0]), "there are no images in it"),
     ("a.txt", lambda p: None, "there is nothing of that name"),
     ("empty/a", lambda p: None, "there is nothing of that name"),
@@ -293,6 +294,7 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
     (["a.npy", "--model", "vqvae", "--size", 15, 18], "images of 16 x 20 would do"),
     (["a.npy", "--model", "vae", "--size", 15], "--size: expected 2 arguments"),
     (["--resume", "vae"], "use python train_mnist.py"),
+    (["a.npy", "--resume", "own"], "a.npy (were they moved? --data-dir a.npy)"),
     (["a.npy", "--model", "prior"], "--codes RUN"),
     (["--model", "prior", "--codes", "own", "--grey"], "--grey: the images are those of the VQ"),
     (["b.npy", "--model", "prior", "--codes", "own"], "b.npy: the images are those of")])

@@ -35,6 +35,7 @@ vae                                          one word too many; did you mean --m
 --model vae --dataset cifar10                synthetic; python train_cifar.py has it
 --model vae --epochs 99999999999             '99999999999' is too large; at most 10,000,000,000
 --model                                      --model: expected one argument
+--model vae --out=                           --out: expected a value
 --model vae --h-dim                          --h-dim: expected at least one argument
 --model vae --schedule cosin                 did you mean cosine?
 --model vae extra                            'extra'
@@ -57,6 +58,7 @@ vae                                          one word too many; did you mean --m
 --resume vae --out new                       --out: a run that goes on stays where it is
 --resume vae/checkpoint.npz                  did you mean vae?
 --resume of-cifar                            another script's; use python train_cifar.py
+--from of-cifar                              another script's; use python train_cifar.py
 --model vae --overwrite                      --overwrite needs --out
 --model vqvae --decay 1                      '1' is not a number between 0 and 1
 --model vae --average 1                      '1' is not a number, 0 or more and below 1
@@ -91,6 +93,7 @@ generate autoencoder --what samples          an autoencoder has no samples
 generate pixelcnn/config.json                did you mean pixelcnn?
 generate vae-mnist                           did you mean runs/vae-mnist or pretrained/vae-mnist?
 generate runs/vae-mist                       did you mean runs/vae-mnist?
+generate runs/vae-cifar10                    did you mean runs/vae-mnist?
 generate runs/no-such                        name the folder of a run, such as runs/vae-mnist
 generate grey --what manifold                train one with --z-dim 2
 generate vqvae --what samples                train a prior over its codes
@@ -98,7 +101,7 @@ generate vae --what reconstructions --num 61    there are 60
 generate vae --what completions              did you mean completion?
 generate vae --labl 3                        did you mean --label?
 generate vae --what latent --num 3           latent is of all there is
-generate begun                               no checkpoint yet
+generate begun                               a lower --lr if it diverged
 evaluate grey --importance-samples 5         pixels are grey
 evaluate pixelcnn --importance-samples 5     exact without it
 evaluate vqvae --importance-samples 5        a vqvae has no likelihood
@@ -121,7 +124,8 @@ def test_a_wrong_command_line(row, capsys):
     line, _, words = row.partition("  ")
     Path("file").touch()
     Path("full/folder.png").mkdir(parents=True)
-    for folder in "begun", "of-cifar", "runs/vae-mnist", "pretrained/vae-mnist":
+    for folder in "begun", "of-cifar", "runs/vae-mnist", "pretrained/vae-mnist", \
+            "pretrained/vae-cifar10":
         shutil.copytree("vqvae", folder)
     Path("begun/checkpoint.npz").unlink()
     changed("of-cifar", lambda config: config.update(script="train_cifar.py"))
@@ -190,17 +194,18 @@ def test_a_config_that_was_edited_is_right_or_one_line(part, key, capsys):
                 assert "vae" in refused(capsys, code), (part, key, value)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "", '{"flags": {"model": "vae"}}'])
+@pytest.mark.parametrize("content", ["{", "{}", "[]", "", '{"flags": {"model": "vae"}}'])
 def test_a_config_that_is_none(content, capsys):
     Path("vae/config.json").write_text(content)
-    for line in "generate vae", "evaluate vae", "--resume vae":
+    for line in "generate vae", "evaluate vae", "--resume vae", "runs vae":
         assert "vae/config.json" in refused(capsys, asked(line))
 
 
 def test_data_that_changed(capsys):
     changed("vae", lambda config: config["dataset"].update(sha256="0" * 64))
     for line in "evaluate vae", "--resume vae --epochs 2":
-        assert "data found now has" in refused(capsys, asked(line))
+        message = refused(capsys, asked(line))
+        assert "data found now has" in message and "restore it, or name another" in message
 
 
 def test_damaged_data_is_not_replaced_by_synthetic(capsys):
@@ -249,6 +254,7 @@ def test_help_is_of_one_model_or_of_all(argv, capsys):
         assert "(default: cooldown)" in found and "--channels" not in found
     else:
         assert all(f" {model} " in found for model in RECIPES["mnist"]) and "--resume" in found
+        assert found.count("(default: depends on the model)") >= 4 and "constant)" not in found
 
 
 # ---------------------------------------------------------------- what the machine lacks

@@ -145,10 +145,15 @@ def test_a_prior_that_was_moved_with_its_vqvae_goes_on(runs_here, capsys):
     assert config_of("under/prior")["flags"]["codes"] == "vqvae"
     shutil.rmtree("under/vqvae")
     more = ["--resume", "under/prior", "--epochs", 4]
-    assert "are no longer those of vqvae" in refused(capsys, train(*more))
+    message = refused(capsys, train(*more))
+    assert "are no longer those of vqvae" in message and message.count("under/prior") == 1
     shutil.rmtree("vqvae")
-    assert "codes are those of a VQ-VAE that is neither at vqvae nor at" in refused(
+    assert "codes are those of a VQ-VAE that is not at vqvae, nor at" in refused(
         capsys, train(*more))
+    changed("under/prior", lambda config: config["flags"].update(
+        codes=str(Path("under/vqvae").resolve())))
+    assert refused(capsys, train(*more)).count("under/vqvae") == 1
+    changed("under/prior", lambda config: config["flags"].update(codes="vqvae"))
     shutil.copytree("grey", "vqvae")
     assert "under/prior: the VQ-VAE whose codes it models is looked for at vqvae, but" in refused(
         capsys, train(*more))

@@ -305,7 +305,10 @@ def read_csv(path, content):
     named = int(first == counted or any(c.isalpha() for c in first))
     if not content.split(b"\n", named)[-1].strip():
         raise ValueError("it has no rows of numbers")
-    rows = np.loadtxt(io.BytesIO(content), np.float32, delimiter=",", skiprows=named, ndmin=2)
+    try:
+        rows = np.loadtxt(io.BytesIO(content), np.float32, delimiter=",", skiprows=named, ndmin=2)
+    except ValueError as error:  # without its advice, which is a programmer's
+        raise ValueError(str(error).partition("; use")[0]) from None
     labelled = side(rows.shape[1]) is None
     pixels_of = rows[:, labelled:]
     if side(pixels_of.shape[1]) is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import RunError, fitted, shown
 from . import data
 from .data import script_of
-from .files import read_json
+from .files import read_json, reading
 from .flags import (
     COMMON,
     IMAGES,
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, argv):
         given, unknown = self.parse_known_args(argv)
         for name, value in vars(given).items():
-            if value == []:  # --lr=--, to some versions of argparse
+            if value in ([], ""):  # --lr=--, to some versions of argparse; an unset variable
                 raise RunError(f"{dashed(name)}: expected a value")
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
@@ -95,7 +95,10 @@ def build_parser(kind, about, recipes, model=None):
         [about, model_list(kind, recipes)])
     parser = Parser(script_of(kind), about, f"{'' if datasets else 'PATH '}--model "
                     f"{model if recipe else 'MODEL'}")
-    changed = recipe.training | recipe.sizes if recipe else {}
+    def default_of(name, usual):
+        found = [(r.training | r.sizes).get(name, usual)
+                 for r in ([recipe] if recipe else recipes.values())]
+        return found[0] if found.count(found[0]) == len(found) else "depends on the model"
     what = {"model": (None, models, "")} | ({"dataset": (
         None, datasets, f"default: {datasets[0]}, or synthetic if that cannot be had")}
         if datasets else OWN_IMAGES)
@@ -103,7 +106,7 @@ def build_parser(kind, about, recipes, model=None):
                          ("the model's own sizes", recipe.has if recipe else {}),
                          ("the run", RUN | COMMON)):
         parser.add(parser.add_argument_group(title), {
-            name: (changed.get(name, default), takes, text)
+            name: (default_of(name, default), takes, text)
             for name, (default, takes, text) in flags.items()})
     return parser
 
@@ -130,9 +133,10 @@ def read_flags(kind, about, recipes, argv):
     path = config_of(asked["resume"]) if "resume" in asked else asked.get("config")
     entries = entries_of(path, script_of(kind)) if path else {}
     if "resume" in asked:
-        model, begun = entries.get("model"), {}
+        with as_written(path):
+            model, begun = entries["model"], {}
     else:
-        begun = sizes_of(asked["from"], recipes) if "from" in asked else {}
+        begun = sizes_of(asked["from"], recipes, script_of(kind)) if "from" in asked else {}
         model = asked.get("model", entries.get("model", begun.get("model")))
     parser = build_parser(kind, about, recipes, model)
     given = parser.parse_args(argv)
@@ -173,6 +177,8 @@ def check_resumable(given, earlier):
         if name not in ("resume", *RESUMABLE) and value != was:
             its = f"no {dashed(name)}" if was is None or was is False else (
                 f"{dashed(name)} {words(was)}, not {words(value)}")
+            if name == "images":
+                its = f"the images {was}, not {value} (were they moved? --data-dir {value})"
             raise RunError(f"--resume {given.resume}: that run has {its}; it goes on as it began "
                            f"({MAY_BE_GIVEN})")
 
@@ -207,28 +213,37 @@ def meant(folder):
             for path in sorted(Path(place).glob("*/config.json"))]
     names = difflib.get_close_matches(folder.name[:100], [run.name for run in runs], 1, 0.7)
     near = [run for run in runs if run.name in names]
-    near = [run for run in near if run.parent == folder.parent] or near
+    model = folder.name.rpartition("-")[0]  # the same one may be here, of other data
+    near = ([run for run in near if run.parent == folder.parent]
+            or [run for run in runs if model and run.parent == folder.parent
+                and run.name.rpartition("-")[0] == model] or near)
     if near:
         return f"did you mean {' or '.join(map(str, near))}?"
     return "name the folder of a run, such as runs/vae-mnist"
 
 
-def entries_of(path, script):
+def as_written(path):
+    """Whatever goes wrong inside is blamed on the config.json at path, as one error."""
+    return reading(path, "config.json that a run wrote", "restore it, or train again")
+
+
+def entries_of(path, *scripts):
     """What is in a JSON file of flags, or in the "flags" of a run's config.json: {name: value}.
-    Raises RunError if that run is another script's (script None: any)."""
+    Raises RunError if that run is of none of these scripts (none: of any)."""
     content = read_json(path)
     entries = content.get("flags", content) if isinstance(content, dict) else None
     if not isinstance(entries, dict):
         raise RunError(f'{path}: needs a JSON object of flags, such as {{"model": "vae"}}')
-    if script and content.get("script", script) != script:
+    if scripts and content.get("script", scripts[0]) not in scripts:
         raise RunError(f"{path}: that run is another script's; use python {content['script']}")
     return entries
 
 
-def sizes_of(folder, recipes):
-    """The model of a run and the sizes of its own, {name: value}, for a run --from it, whichever
-    script it is of."""
-    entries = entries_of(config_of(folder), None)
+def sizes_of(folder, recipes, script):
+    """The model of a run and the sizes of its own, {name: value}, for a run --from it: of the
+    script, or where one of the two is of images of any size."""
+    own = script_of("images")
+    entries = entries_of(config_of(folder), *([] if script == own else [script, own]))
     recipe = recipes.get(str(entries.get("model")))
     return {n: v for n, v in entries.items() if n == "model" or recipe and n in recipe.has}
 

@@ -19,11 +19,11 @@ from ..errors import CheckpointError, RunError, an, fitted, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
-from .files import read_json, reading, replacing
+from .files import read_json, replacing
 from .images import Form, changes
 from .images import read as read_images
 from .log import counting
-from .parser import build_parser, completed, config_of, flags_in
+from .parser import as_written, build_parser, completed, config_of, flags_in
 
 
 @dataclass
@@ -140,8 +140,8 @@ def check_data(folder, trained_on, dataset):
     if dataset.sha256 != trained_on["sha256"]:
         raise RunError(f"{folder}: was trained on {trained_on['title']} with SHA-256 "
                        f"{trained_on['sha256'][:12]}..., but the data found now has "
-                       f"{dataset.sha256[:12]}...; it needs the same data: name its folder with "
-                       f"--data-dir")
+                       f"{dataset.sha256[:12]}...; it needs the same data: restore it, or name "
+                       f"another folder with --data-dir")
 
 
 # ---------------------------------------------------------------- opening
@@ -161,11 +161,6 @@ def read(folder):
         return Run(Path(folder), config, kind, flags, trained_on)
 
 
-def as_written(path):
-    """Whatever goes wrong inside is blamed on the config.json at path, as one error."""
-    return reading(path, "config.json that a run wrote", "restore it, or train again")
-
-
 def open_run(folder, recipes):
     """The Run in a folder, with its model. recipes: {kind of images: {model: Recipe}}.
 
@@ -176,7 +171,8 @@ def open_run(folder, recipes):
     path = run.folder / "checkpoint.npz"
     if not path.is_file():
         raise RunError(f"{run.folder}: the run has no checkpoint yet ({path} does not exist); "
-                       f"train it first, with python {run.script} --resume {run.folder}")
+                       f"train it first, with python {run.script} --resume {run.folder}, and a "
+                       f"lower --lr if it diverged")
     recipe = complete(run, recipes)
     # What a recipe asks a data set for. The variance is in the checkpoint.
     shape = SimpleNamespace(image_shape=run.image_shape, variance=1.0,
@@ -229,19 +225,20 @@ def own_vqvae(prior, recipes):
     CheckpointError if the first is damaged and the second is not it."""
     named = Path(prior.flags.codes)
     beside = prior.folder.resolve().parent / named.name
-    wrong = []
-    for folder in filter(os.path.exists, dict.fromkeys([named, beside])):
+    places, wrong = dict.fromkeys([named, beside]), []
+    for folder in filter(os.path.exists, places):
         try:
             vqvae = open_vqvae(folder, recipes, prior.kind)
             check_codes(prior.folder, prior.trained_on, vqvae)
             return vqvae
         except (RunError, CheckpointError) as error:
             wrong.append(type(error)(f"{prior.folder}: the VQ-VAE whose codes it models is looked "
-                                     f"for at {folder}, but {error}"))
+                                     f"for at {folder}, but "
+                                     f"{str(error).removeprefix(f'{prior.folder}: ')}"))
     if wrong:
         raise wrong[0]
-    raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is neither at {named} "
-                   f"nor at {beside}; put its folder there")
+    raise RunError(f"{prior.folder}: its codes are those of a VQ-VAE that is not at "
+                   f"{', nor at '.join(map(str, places))}; put its folder there")
 
 
 def open_vqvae(folder, recipes, kind):
