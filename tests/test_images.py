@@ -278,6 +278,11 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
     assert call(evaluate, "run") == 0 and "5 test images" in capsys.readouterr().out
     assert "--size H W and --grey" in refused(capsys, train(*flags, "--test", "c.npy",
                                                             kind="images"))
+    np.savez("both.npz", x_train=GREY, y_train=LABELS, x_test=GREY[:12], y_test=LABELS[:12])
+    assert train("both.npz", *flags[1:], "--test", "both.npz", kind="images") == 0
+    out = capsys.readouterr().out
+    assert "24 training and 12 test images" in out and "NOTE: the test images of both.npz" in out
+    assert "NOTE: the train images of both.npz are left out" in out
     (tmp_path / "moved").mkdir()
     (tmp_path / "a.npy").rename(tmp_path / "moved" / "a.npy")
     assert "nothing of that name" in refused(capsys, call(evaluate, "run"))

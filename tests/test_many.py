@@ -195,7 +195,8 @@ def test_the_table_of_runs(runs_here, capsys, monkeypatch):
     assert max(map(len, out.splitlines())) <= 80
     tables = {text.splitlines()[0]: text.splitlines()[1:] for text in out.split("\n\n")}
     assert [head.partition(",")[0] for head in tables] == [
-        "synthetic digits", "synthetic digits: test -ELBO", "synthetic digits: validation -ELBO"]
+        "synthetic digits", "synthetic digits: test -ELBO",
+        "synthetic digits: validation -ELBO (--validation 20)"]
     head, *lines = tables["synthetic digits: test -ELBO, nats per image"]
     assert head.split() == ["run", "model", "-ELBO", "recon.", "KL", "done", "min", "MB"]
     found = {line.split()[0]: line.split() for line in lines if line.startswith("runs/")}
@@ -211,7 +212,7 @@ def test_the_table_of_runs(runs_here, capsys, monkeypatch):
         row = rows(f"{name}/metrics.csv")[-1]
         assert words[2:5] == [f"{float(row[f'test_{n}']):.5g}"
                               for n in ("neg_elbo", "reconstruction", "kl")]
-    best = " ".join(tables["synthetic digits: validation -ELBO, nats per image"])
+    best = " ".join(tables["synthetic digits: validation -ELBO (--validation 20), nats per image"])
     assert "runs/best" in best and " 3 " in best and "stopped early, best: epoch 2" in best
     for columns, end in (("80", "min MB"), ("60", "done min"), ("53", "KL done"),
                          ("40", "-ELBO done")):

@@ -165,10 +165,14 @@ def load_own(flags, path=None, progress=True):
     except DataError as error:
         moved = " (the images of a run that were moved: --data-dir PATH)" * (not path.exists())
         raise DataError(f"{error}{moved}") from None
+    left_out = []
     if flags.test:
         beside = path.parent / Path(flags.test).name  # where it is, if both were moved
         there = Path(flags.test).exists() or not beside.exists()
         test = images.read(flags.test if there else beside, form, progress)
+        for part, name, here in (("test", path, found), ("train", Path(flags.test), test)):
+            if part in here:
+                left_out.append(f"the {part} images of {name.name} are left out, as --test says")
         found = {"train": found.get("all") or found["train"],
                  "test": test.get("all") or test["test"]}
     train, test = found.get("train") or found["all"], found.get("test")
@@ -199,7 +203,7 @@ def load_own(flags, path=None, progress=True):
     said = dict.fromkeys(words for part in parts for words in part.said)
     name = re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "images"
     return Dataset(name, printable(path.resolve().stem), *arrays, digest_of(arrays),
-                   said=tuple(said), classes=train.classes)
+                   said=(*said, *left_out), classes=train.classes)
 
 
 # ---------------------------------------------------------------- batches

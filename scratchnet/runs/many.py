@@ -13,8 +13,8 @@ from .flags import dashed, words
 from .log import label, stale
 from .run import Run, complete, read
 
-NO_FLAGS = {"model", "dataset", "images", "codes", "epochs", "steps", "keep_best",  # said elsewhere
-            "backend"}
+NO_FLAGS = {"model", "dataset", "images", "codes", "epochs", "steps", "keep_best", "validation",
+            "limit", "test", "backend"}  # said elsewhere, or of no weight
 
 
 @dataclass
@@ -42,7 +42,10 @@ class Summary:
         figure, units = label(self.columns[0]), f", {self.run.units.partition(' (')[0]}"
         if "/" in figure:  # it is its unit
             units = ", given its class" * units.endswith(", given its class")
-        return f"{self.run.trained_on['title']}{binary}: {self.part} {figure}{units}"
+        images = [f"--{name} {value}" for name in ("validation", "limit", "test")
+                  if (value := getattr(self.run.flags, name, None))]
+        chosen = f" ({', '.join(images)})" * bool(images)
+        return f"{self.run.trained_on['title']}{binary}: {self.part} {figure}{chosen}{units}"
 
     @property
     def early(self):
