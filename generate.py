@@ -98,7 +98,8 @@ def draw(run, what, ask, flags, named):
     """Write a picture, or the array or table that it shows, to the file that is named, or (None) to
     a new one of the run, and say so."""
     usual = run.folder / file_name(what, flags)
-    check_has_room(out := named or unused(usual))
+    out = named or unused(usual)
+    check_has_room(out)
     array, figure = make(what, ask)
     rows = table(run, array, ask) if what == "scores" else ()
     new = not flags.overwrite
