@@ -182,7 +182,8 @@ def read_mask(path, run, quiet):
     if not Path(path).is_file():
         raise RunError(f"--mask {path}: there is no such file; give a picture, its white is drawn")
     image, before = decode(Path(path), Form(size, grey=True))
-    if not quiet and (done := changes([before], (*size, before[2]))):
+    done = changes([before], (*size, before[2]))
+    if done and not quiet:
         print(fitted(f"NOTE: {path}: {', '.join(done)}"))
     mask = image[..., 0] >= 128
     if not mask.any():
