@@ -95,10 +95,11 @@ def main(argv):
                "importance_samples": flags.importance_samples, "figures": figures,
                "versions": versions()}
     known = unchanged(out, content)
+    replaced = ", in the place of other figures" * out.exists()
     if not known:
-        write_json(out, content)
+        write_json(out, content, new=bool(flags.out))
     if not flags.quiet:
-        print(f"As {out} says" if known else f"In {out}")
+        print(f"As {out} says" if known else f"In {out}{replaced}")
 
 
 def opened(flags):
@@ -109,6 +110,8 @@ def opened(flags):
     binarised = run.flags.binarize != "none" or flags.binarize == "static"
     if flags.binarize == "static" and run.flags.binarize == "none":
         dataset = statically_binarised(dataset)
+    if flags.limit and flags.limit >= len(dataset.test_images):
+        flags.limit = None  # all there are, and called so
     dataset = dataset.limited(flags.limit) if flags.limit else dataset
     return run, dataset, binarised
 
@@ -213,9 +216,10 @@ def show(run, figures, default, flags):
     """Print the figures, one to a line. default: the unit of those not named here."""
     if flags.quiet:
         return
+    held_out = "validation" if flags.validation else "test"
     names = {name: label(name) for name in figures} | {
         "importance_nll": f"-log p(x), {flags.importance_samples} importance samples",
-        "epoch_perplexity": "perplexity of the whole test set",
+        "epoch_perplexity": f"perplexity of the whole {held_out} set",
         "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
     units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
              "nll": "nats per grid of codes" if run.vqvae else "nats per image",

@@ -31,7 +31,7 @@ import numpy as np
 from models import RECIPES
 from scratchnet.errors import DataError, RunError, an, columns, fitted
 from scratchnet.runs.files import replacing
-from scratchnet.runs.folder import check_has_room, unused
+from scratchnet.runs.folder import check_has_room, put_unused, unused
 from scratchnet.runs.images import Form, changes, decode
 from scratchnet.runs.many import listed, metrics
 from scratchnet.runs.parser import parser_of_runs, read_run_flags
@@ -68,6 +68,8 @@ def main(argv):
         print(fitted(f"NOTE: {words}"))
     if given and run.model.num_classes and flags.label is None and given.test_labels is None:
         raise RunError("--input: this run is told the class of an image; say which with --label")
+    if given and given.test_labels is None and flags.label and not run.model.num_classes:
+        raise RunError("--label: the images of --input have no classes; leave it out")
     mask = flags.mask and read_mask(flags.mask, run, flags.quiet)
     @cache
     def dataset(): return given or run.dataset(flags.data_dir, not flags.quiet)
@@ -76,36 +78,42 @@ def main(argv):
                   quiet=flags.quiet, given=bool(given), variants=several, **one, origin=origin_of(
                       run.folder, run.progress["step"], history(run), flags.seed),
                   classes=run.classes)
-    lacking, error = [], None
+    lacking, missing = {}, None
     for what in names:
         try:
-            if error is None or what not in OF_IMAGES:
-                draw(run, what, ask, flags, out or unused(run.folder / file_name(what, flags)))
-        except DataError as found:
-            error = found
-        if error and what in OF_IMAGES:
-            lacking.append(what)
-    if lacking == names:
-        raise error
-    if lacking:
-        print(f"NOTE: without {', '.join(lacking)}: {str(error).splitlines()[0].rstrip(':')}",
+            if missing and what in OF_IMAGES:
+                raise missing
+            draw(run, what, ask, flags, out)
+        except (DataError, RunError) as error:
+            missing = error if isinstance(error, DataError) else missing
+            lacking.setdefault(error, []).append(what)
+    if sum(lacking.values(), []) == names:
+        raise next(iter(lacking))
+    for error, without in lacking.items():
+        print(f"NOTE: without {', '.join(without)}: {str(error).splitlines()[0].rstrip(':')}",
               file=sys.stderr)
 
 
-def draw(run, what, ask, flags, out):
-    """Write a picture, or the array or table that it shows, and say so."""
+def draw(run, what, ask, flags, named):
+    """Write a picture, or the array or table that it shows, to the file that is named, or (None) to
+    a new one of the run, and say so."""
+    usual = run.folder / file_name(what, flags)
+    out = named or unused(usual)
     check_has_room(out)
     array, figure = make(what, ask)
     rows = table(run, array, ask) if what == "scores" else ()
+    new = not flags.overwrite
     if out.suffix == ".npy":
-        with replacing(out) as file:
+        with replacing(out, new=new) as file:
             np.save(file, array)
     elif out.suffix == ".csv":
-        with replacing(out, "w") as file:
+        with replacing(out, "w", new) as file:
             names = "image", "nats", "bits_per_code" if run.vqvae else "bits_per_dim"
             csv.writer(file).writerows([names, *rows])
+    elif named:
+        write_figure(out, figure(), flags.dpi, new)
     else:
-        write_figure(out, figure(), flags.dpi)
+        out = put_unused(usual, lambda path: write_figure(path, figure(), flags.dpi, new=True))
     if not flags.quiet:
         per, width = "code" if run.vqvae else "dimension", min(80, columns()) - 50
         for name, nats, bits in rows:
@@ -215,7 +223,7 @@ def check(run, what, flags):
         raise RunError(f"--what {what}: {refusal(run, what)}. This run can give: {', '.join(can)}")
     count = run.trained_on["num_classes"]
     for label in flags.label or ():
-        if label >= count:
+        if label >= count and (run.model.num_classes or not flags.input):
             raise RunError(f"--label {label}: {run.trained_on['title']} has the classes 0 to "
                            f"{count - 1}")
         if what == "samples" and not run.model.num_classes:

@@ -1,16 +1,22 @@
 """Draws images/gallery.png, for the README: what the trained models of the box draw.
 
     python docs/draw_gallery.py
+
+MNIST has to be there: other digits would not do for what some of the models saw.
 """
+
+import sys
 
 import numpy as np
 from drawing import DOCS, INK, digits, new_figure, save
 
 from models import RECIPES
 from scratchnet import no_grad
+from scratchnet.errors import DataError
 from scratchnet.runs import open_run
-from scratchnet.runs.data import binarise
+from scratchnet.runs.data import binarise, is_here, root_of
 from scratchnet.runs.figures import mosaic, quantiles_of
+from scratchnet.runs.script import guarded
 from scratchnet.training import generator, to_batch
 
 
@@ -30,6 +36,9 @@ def shown(axes, images, columns, title, gap=2):
 
 @no_grad()
 def main():
+    if not is_here("mnist"):
+        raise DataError(f"MNIST is not in {root_of()}; let train_mnist.py download it, or name its "
+                        f"folder with $SCRATCHNET_DATA")
     dataset = digits()
     figure = new_figure(11.5, 6.1, "Drawn by the models in pretrained/")
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.06])
@@ -53,4 +62,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(guarded("draw_gallery.py", main))

@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +38,13 @@ def test_every_picture_is_shown():
     shown = {name for page in PAGES if page.name != "slides.md"
              for name in re.findall(r"!\[[^\]]+\]\((?:docs/)?images/(.*?)\)", page.read_text())}
     assert shown == {p.name for p in (ROOT / "docs" / "images").iterdir()}
+
+
+def test_the_gallery_is_not_drawn_of_other_digits(tmp_path):
+    found = subprocess.run([sys.executable, ROOT / "docs" / "draw_gallery.py", tmp_path], text=True,
+                           capture_output=True, env=os.environ | {"SCRATCHNET_DATA": str(tmp_path)})
+    assert found.returncode == 2 and f"MNIST is not in {tmp_path}" in found.stderr
+    assert not any(tmp_path.iterdir())
 
 
 def places(page):

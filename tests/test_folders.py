@@ -26,9 +26,10 @@ from scripts import (
     train,
 )
 
+import evaluate
 import generate
 from models import RECIPES
-from scratchnet.runs import checkpoint, cli, data, files, pictures
+from scratchnet.runs import checkpoint, cli, data, files, folder, pictures
 from scratchnet.runs import run as runs
 from scratchnet.runs.folder import locked
 
@@ -127,6 +128,40 @@ def test_the_next_start_cleans_up_what_nobody_holds():
             assert PART not in names(folder) and Path(file.name).name in names(folder)
         (folder / "held").unlink()
     assert set(others) <= names("grey")
+
+
+def test_of_two_processes_that_choose_one_name_neither_loses_its_file(monkeypatch, capsys):
+    """The other writes after this one has chosen."""
+    choose, times = folder.unused, []
+    def both_choose(path):
+        found = choose(path)
+        times.append(found)
+        if len(times) == 2:  # once before the work, then to write
+            found.write_text("the other's")
+        return found
+    monkeypatch.setattr(folder, "unused", both_choose)
+    monkeypatch.setattr(generate, "unused", both_choose)
+    assert asked("generate grey --num 4") == 0
+    first, second = Path("grey/samples-seed0.png"), Path("grey/samples-seed0-2.png")
+    assert first.read_text() == "the other's" and str(second) in capsys.readouterr().out
+    assert second.is_file() and not any(map(files.is_part, names("grey")))
+
+
+@pytest.mark.parametrize("line, name", [
+    ("generate grey --num 4", "x.png"), ("generate grey --num 4", "x.npy"),
+    ("generate pixelcnn --num 1 --what scores", "x.csv"), ("evaluate grey", "x.json")])
+def test_a_file_that_appears_meanwhile_is_not_replaced_unasked(line, name, monkeypatch, capsys):
+    real = folder.check_has_room
+    def another_begins(path):
+        real(path)
+        path.write_text("the other's")
+    for script in generate, evaluate:
+        monkeypatch.setattr(script, "check_has_room", another_begins)
+    assert "File exists" in refused(capsys, asked(f"{line} --out {name}"))
+    assert Path(name).read_text() == "the other's"
+    if "generate" in line:
+        assert asked(f"{line} --out {name} --overwrite") == 0
+        assert Path(name).read_bytes() != b"the other's"
 
 
 # ---------------------------------------------------------------- files that cannot be written

@@ -235,6 +235,8 @@ def test_importance_sampling_sees_every_image_once_with_noise_of_its_own(monkeyp
 def test_a_longer_or_shorter_measurement_replaces_none_but_its_like():
     whole = evaluated("vae")
     few = evaluated("vae --limit 7")
+    evaluated("vae --limit 60")  # all there are
+    assert "evaluation-first60.json" not in names("vae")
     evaluated("vae --limit 1 --importance-samples 2")  # one image has no standard error
     assert few["test_images"] == 7
     assert {"evaluation.json", "evaluation-first7.json",
@@ -256,7 +258,9 @@ def test_figures_that_a_file_has_already_are_not_written_again(capsys):
         before = change(factor)
         assert asked("evaluate vae") == 0
         assert (path.read_bytes() == before) == kept
-        assert f"{'As' if kept else 'In'} {path}" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert f"{'As' if kept else 'In'} {path}" in out
+        assert ("in the place of other figures" in out) == (not kept)
     for damaged in b"", b"[]", b'{"figures": {"kl": 1}}':
         path.write_bytes(damaged)
         assert "neg_elbo" in evaluated("vae")["figures"]

@@ -329,7 +329,7 @@ def test_a_prior_over_codes_of_ones_own_images(here):
 # ---------------------------------------------------------------- given to a run that is trained
 
 def given(path, n=3, size=(28, 28)):
-    path.mkdir()
+    path.mkdir(parents=True)
     for k in range(n):
         image = np.random.default_rng(k).integers(0, 256, size, dtype=np.uint8)
         Image.fromarray(image).save(path / f"{k}.png")
@@ -412,6 +412,28 @@ def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):
     assert (seen[:12, 20:] == 0.5).all() and not (seen[12:] == 0.5).any()
 
 
+def test_a_label_chooses_among_given_images_that_have_classes(runs_here, tmp_path, capsys):
+    """But a model that is told the class is told this one, of all of them."""
+    for name in "cat", "dog":
+        given(Path("mine") / name, 2 + (name == "dog"))
+    def shown(run, label):
+        assert call(generate, run, "--input", "mine", "--what", "reconstructions", "--label", label,
+                    "--out", "a.npy", "--overwrite", "--quiet") == 0
+        return len(np.load("a.npy"))
+    assert shown("vae", 0) == 2 and shown("vae", 1) == 3 and shown("cvae", 7) == 5
+    for label in 2, 12:
+        err = refused(capsys, call(generate, "vae", "--input", "mine", "--label", label))
+        assert f"--label {label}: none of the images of mine is of that class" in err
+
+
+def test_of_one_image_all_but_an_interpolation_is_drawn(runs_here, tmp_path, capsys):
+    given(tmp_path / "mine", 1)
+    assert call(generate, "vae", "--input", "mine", "--what", "all") == 0
+    assert "NOTE: without interpolation: --input: two images" in capsys.readouterr().err
+    assert {"reconstructions-seed0.png", "latent-seed0.png", "scores-seed0.png"} <= {
+        path.name for path in Path("vae").iterdir()}
+
+
 @pytest.mark.parametrize("argv, words", [
     (["vae", "--input", "mine", "--what", "samples"], "this run can give --what reconstructions"),
     (["vae", "--input", "nothing"], "or the folder of those\n"),
@@ -421,6 +443,9 @@ def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):
     (["grey", "--what", "scores"], "--binarize dynamic"),
     (["gated", "--input", "mine"], "say which with --label"),
     (["pixelcnn", "--what", "completion", "--mask", "none.png"], "there is no such file"),
+    (["vae", "--input", "mine", "--label", 1], "the images of --input have no classes"),
+    (["vae", "--input", "mine", "--label", 0], "the images of --input have no classes"),
+    (["vae", "--input", "mine/0.png", "--what", "interpolation"], "there is one: images of 0.png"),
     (["vae", "--input", "mine", "--num", 9], "9 images of mine are needed, but there are 3")])
 def test_mistakes_with_images_that_are_given(argv, words, runs_here, tmp_path, capsys):
     given(tmp_path / "mine")

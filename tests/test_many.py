@@ -281,8 +281,8 @@ def test_rows_of_temperatures_and_labels_are_those_drawn_alone(runs_here):
 @pytest.mark.pictures
 def test_names_and_titles_say_what_was_drawn(runs_here, monkeypatch, capsys):
     written = []
-    monkeypatch.setattr(generate, "write_figure", lambda path, figure, dpi: (
-        written.append((figure, dpi)), pictures.write_figure(path, figure, dpi))[1])
+    monkeypatch.setattr(generate, "write_figure", lambda path, figure, dpi, new: (
+        written.append((figure, dpi)), pictures.write_figure(path, figure, dpi, new))[1])
     for line in ("--temperature 0.8", "--temperature 0.5 1 --dpi 40 --seed 3",
                  "--what scores --temperature 1"):
         asked(f"generate prior {line} --num 2 --quiet")
@@ -302,7 +302,8 @@ def test_names_and_titles_say_what_was_drawn(runs_here, monkeypatch, capsys):
 
 
 def test_all_is_what_fits_the_flags(runs_here, monkeypatch, capsys):
-    monkeypatch.setattr(generate, "draw", lambda run, what, ask, flags, out: done.append(out.name))
+    monkeypatch.setattr(generate, "draw", lambda run, what, ask, flags, named: done.append(
+        generate.file_name(what, flags)))
     done = []
     assert asked("generate grey --what all --num 3 --seed 2") == 0
     assert done == [f"{what}-seed2.png" for what in ("samples", "reconstructions", "interpolation",

@@ -1,11 +1,13 @@
 """What pictures show: which image stands where, what the labels say. On models that learned
 nothing, beside a few lines of NumPy."""
 
+from dataclasses import replace
 from statistics import NormalDist
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 
 from models import VAE, VQVAE, GatedPixelCNN, PixelCNN
@@ -96,6 +98,22 @@ def test_reconstructions_stand_below_their_images(rng, monkeypatch):
             assert_allclose(pairs[k, which], expected, atol=1e-6)
             assert_allclose(rows[2 * (k // 10) + which, k % 10], expected, atol=1e-6)
     assert (rows[4:, 3:] == 1).all()
+
+
+@pytest.mark.parametrize("how, held_out, words", [
+    ({}, "test", "test images"), ({}, "validation", "validation images"),
+    ({"given": True}, "test", "images of mine.png")])
+def test_captions_say_which_images(how, held_out, words, rng):
+    def said(what, model, shape=(2, 6, 1)):
+        ask = asked(model, shape, rng, **how)
+        named = replace(ask.dataset(), title="mine.png", held_out=held_out)
+        _, figure = pictures.make(what, replace(ask, dataset=lambda: named))
+        return " ".join(" ".join(text.get_text() for text in figure().findobj(Text)).split())
+    assert f"{words}, and below each" in said("reconstructions", vae(rng))
+    assert f"codes of the {words}" in said("latent", vae(rng))
+    assert f"over the {words}" in said("usage", vqvae(rng), (16, 12, 1))
+    one = "an image of mine.png" if how else f"a {held_out} image"
+    assert f"is the code of {one}" in said("traversal", vae(rng, z_dim=3))
 
 
 def test_between_two_images_z_moves_in_equal_steps(rng, monkeypatch):

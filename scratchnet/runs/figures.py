@@ -276,15 +276,15 @@ def code_maps(images, codes, again, K, title):
     return figure
 
 
-def usage(parts, title):
-    """How often each of K codes is used on the test images, (K,), most used first."""
+def usage(parts, title, source="test images"):
+    """How often each of K codes is used on the images of this source, (K,), most used first."""
     counts, K = np.sort(parts)[::-1], len(parts)
     used = f"{(parts > 0).sum()} of {K} used, perplexity {float(perplexity(xp.asarray(parts))):.1f}"
     figure = new_figure(7.2, 3.4, title)
     axes = figure.subplots()
     axes.bar(np.arange(K), counts, width=1.0, color="#4e79a7")
     axes.axhline(1 / K, color="#e15759", lw=1, label="all codes alike")
-    axes.set(xlabel=f"code, most used first: {used} over the test set", ylabel="share of all codes")
+    axes.set(xlabel=f"code, most used first: {used} over the {source}", ylabel="share of all codes")
     axes.legend(frameon=False)
     plain(axes)
     return figure

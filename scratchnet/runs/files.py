@@ -51,8 +51,9 @@ def read_json(path):
 # ---------------------------------------------------------------- writing
 
 @contextlib.contextmanager
-def replacing(path, mode="wb"):
+def replacing(path, mode="wb", new=False):
     """`with replacing(path) as file:` writes a new file and puts it at path only when complete.
+    new: not in the place of another; FileExistsError if there is one by then.
     Whatever ends it early but a kill removes the part."""
     path = Path(path)
     remove_parts(path.parent)
@@ -67,11 +68,23 @@ def replacing(path, mode="wb"):
                 os.fsync(file.fileno())
                 if os.name == "nt":
                     file.close()  # Windows renames no open file
-                os.replace(part, path)  # while it is still locked
+                place(part, path, new)  # while it is still locked
         except BaseException:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+
+
+def place(part, path, new):
+    """Put a part at path. new: of two processes that want the name, one gets FileExistsError."""
+    if new:
+        open(path, "x").close()
+    try:
+        os.replace(part, path)
+    except BaseException:
+        if new:
+            path.unlink()
+        raise
 
 
 @contextlib.contextmanager
@@ -89,9 +102,9 @@ def new_folder(folder, exist_ok=True):
                 part.rmdir()
 
 
-def write_json(path, content):
+def write_json(path, content, new=False):
     """Write a file that people may read too, and put it in place only when complete."""
-    with replacing(path, "w") as file:
+    with replacing(path, "w", new) as file:
         json.dump(content, file, indent=2, allow_nan=False)
         file.write("\n")
 

@@ -46,6 +46,15 @@ def unused(path):
     return new
 
 
+def put_unused(path, write):
+    """write(path), with the first number that makes it new even if another process takes the same
+    one meanwhile: write raises FileExistsError then. Returns the path that was written."""
+    while True:
+        with contextlib.suppress(FileExistsError):
+            write(new := unused(path))
+            return new
+
+
 def check_has_room(path, size=1 << 16):
     """Raise OSError if a file of so many bytes cannot be written at path; what is there is left
     alone."""

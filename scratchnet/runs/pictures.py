@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backend import to_numpy, xp
-from ..errors import RunError, printable
+from ..errors import RunError, an, printable
 from ..losses import gaussian_kl
 from ..tensor import no_grad
 from ..training import classes, evaluating, generator, to_batch
@@ -52,13 +52,14 @@ class Request:
     @property
     def source(self):
         """What the images are, for a caption."""
-        return f"images of {self.dataset().title}" if self.given else "test images"
+        found = self.dataset()
+        return f"images of {found.title}" if self.given else f"{found.held_out} images"
 
     def all_images(self):
-        """All test images, with their labels; those that are given have the one that is asked for,
-        whatever else they may have."""
+        """All test images, with their labels; those that are given have the one that is asked for
+        if the model is told it, whatever else they may have."""
         images, labels = self.dataset().test_images, self.dataset().test_labels
-        if self.given and (self.label is not None or labels is None):
+        if labels is None or self.given and self.label is not None and self.model.num_classes:
             labels = np.full(len(images), self.label or 0)
         return images, labels
 
@@ -71,7 +72,11 @@ class Request:
             else np.arange(len(labels))
         n = len(allowed)
         needed = each * self.num if self.num else min(usual, max(each, n // each * each))
-        if n == 0 or self.num and needed > n:
+        if n == 0:
+            raise RunError(f"--label {self.label}: none of the {self.source} is of that class")
+        if self.given and n < each:
+            raise RunError(f"--input: two images are needed, but there is one: {self.source}")
+        if self.num and needed > n:
             raise RunError(f"--num: {needed} {self.source} are needed, but there are {n}")
         if self.given:
             chosen = np.resize(allowed, needed)
@@ -229,9 +234,9 @@ def traversal(ask, steps=13):
         note = "along one principal axis of the codes, from -3 to 3 standard deviations"
     images = to_numpy(model.mean_image(xp.asarray(rows.reshape(-1, z.size)), **classes(
         model, label.repeat(num * steps)))).reshape(num, steps, *ask.shape)
-    source = "image" if ask.given else "test image"
+    source = an(ask.source.replace("images", "image", 1))
     return images, lambda: figures.grid(
-        images, steps, f"{ask.title}: traversal", f"{note}; the rest is the code of a {source}",
+        images, steps, f"{ask.title}: traversal", f"{note}; the rest is the code of {source}",
         names=names, heads=[f"{v:g}" for v in t])
 
 
@@ -242,7 +247,7 @@ def latent(ask):
         to_batch(images[part]), **classes(ask.model, labels[part]))), ask.quiet)
     title = f"{ask.title}: latent space" + ", given the class" * bool(ask.model.num_classes)
     return codes, lambda: plane.latent_plane(
-        codes, labels, title, ask.dataset().classes or ask.classes)
+        codes, labels, title, ask.dataset().classes or ask.classes, ask.source)
 
 
 def completion(ask, times=4):
@@ -299,7 +304,7 @@ def usage(ask):
     """How often the test images have each code: parts of 1, (K,)."""
     found = codes_of(ask.model, ask.dataset().test_images, ask.quiet)
     parts = np.bincount(found.reshape(-1), minlength=len(ask.model.e)) / found.size
-    return parts, lambda: figures.usage(parts, f"{ask.title}: use of the codebook")
+    return parts, lambda: figures.usage(parts, f"{ask.title}: use of the codebook", ask.source)
 
 
 def palette(ask):
@@ -340,8 +345,8 @@ def make(name, ask):
     return array, (lambda: figures.signed(figure(), ask.origin)) if ask.origin else figure
 
 
-def write_figure(path, figure, dpi=110):
-    with replacing(path) as file, warnings.catch_warnings():
+def write_figure(path, figure, dpi=110, new=False):
+    with replacing(path, new=new) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a title has letters that the font has not
         figure.savefig(file, format="png", dpi=dpi)
 

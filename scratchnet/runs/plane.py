@@ -47,12 +47,12 @@ def principal_axes(codes):
     return mean, np.float32(s / n ** 0.5), np.float32(axes)
 
 
-def latent_plane(codes, labels, title, classes=()):
-    """Test images as points, coloured by class, which is named at its middle: the codes in the
-    plane of in_a_plane(). classes: their names, if they have some."""
+def latent_plane(codes, labels, title, classes=(), source="test images"):
+    """Images as points, coloured by class, which is named at its middle: the codes in the plane of
+    in_a_plane(). classes: their names, if they have some; source: what the images are."""
     codes, names, note = in_a_plane(codes, labels)
     present = np.unique(labels)
-    figure = new_figure(7.2, 6.6, title, note)
+    figure = new_figure(7.2, 6.6, title, f"codes of the {source}{note}")
     axes = figure.subplots()
     order = np.random.default_rng(0).permutation(len(codes))  # no class on top of the others
     colours = np.array(DIGIT_COLOURS)[labels % 10]
@@ -72,15 +72,15 @@ def latent_plane(codes, labels, title, classes=()):
 
 
 def in_a_plane(codes, labels):
-    """(codes (n, 2), what the two axes are called, a note): z itself, or where it has more than two
-    dimensions its plane that separates the classes best, or if there are less than three, or so
-    few images that some plane would always do, its first two principal components."""
-    names, note, D = ["$z_1$", "$z_2$"], "codes of the test images", codes.shape[1]
+    """(codes (n, 2), what the two axes are called, how z was projected): z itself, or where it has
+    more than two dimensions its plane that separates the classes best, or if there are less than
+    three, or so few images that some plane would always do, its first two principal components."""
+    names, note, D = ["$z_1$", "$z_2$"], "", codes.shape[1]
     if D == 1:
         codes, names[1] = np.stack([codes[:, 0], labels], 1), "class"
     elif D > 2 and len(np.unique(labels)) > 2 and len(codes) >= 10 * D:
-        note += (f", projected from {D} dimensions on the two axes that separate the classes "
-                 f"best,\nwith the standard deviation within a class as unit")
+        note = (f", projected from {D} dimensions on the two axes that separate the classes "
+                f"best,\nwith the standard deviation within a class as unit")
         codes, ratios = discriminants(codes, labels)
         names = [f"discriminant {i + 1} (variance between the classes: {ratios[i]:.2g} times that "
                  f"within)" for i in (0, 1)]
@@ -88,7 +88,7 @@ def in_a_plane(codes, labels):
         mean, s, axes = principal_axes(codes)
         codes, share = (codes - mean) @ axes[:2].T, s ** 2 / ((s ** 2).sum() or 1)
         names = [f"principal component {i + 1} ({share[i]:.0%} of the variance)" for i in (0, 1)]
-        note += f", projected from {D} dimensions"
+        note = f", projected from {D} dimensions"
     return codes, names, note
 
 
