@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from models import VAE, VQVAE, GatedPixelCNN, PixelCNN
 from scratchnet import to_numpy
+from scratchnet.errors import RunError
 from scratchnet.runs import data, figures, pictures, plane
 from scratchnet.training import generator, to_batch
 
@@ -245,6 +246,13 @@ def test_a_palette_has_the_middle_of_each_code_the_most_used_first(counted, rng,
     order = np.argsort(-ask.model.N.data if counted else middle.mean(axis=(1, 2, 3)))
     assert_array_equal(rows.reshape(middle.shape), middle[order])
     assert ("most used" in note) == counted
+
+
+def test_codes_of_many_images_are_written_and_not_drawn(rng):
+    codes, figure = pictures.make("codes", asked(vqvae(rng), (16, 12, 1), rng, num=101))
+    assert len(codes) == 101
+    with pytest.raises(RunError, match="--num 101: .* --out codes.npy"):
+        figure()
 
 
 def test_codes_stand_between_their_images_and_what_they_decode_to(rng):

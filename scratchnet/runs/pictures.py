@@ -284,8 +284,9 @@ def scores(ask, weights=100):
                              if hasattr(model, "neg_log_likelihood")
                              else -model.log_likelihood(x, weights, rng, **how)))
     nats = np.concatenate(nats)
-    shown = to_numpy(model.images(model.values_of(to_batch(images, model.takes_codes)))) \
-        if model.takes_codes else images / np.float32(255)
+    shown = images / np.float32(255)
+    if model.takes_codes:  # what they are decoded to, which may be a little beyond black and white
+        shown = to_numpy(model.images(model.values_of(to_batch(images, True)))).clip(0, 1)
     return nats, lambda: figures.scored(shown, nats, f"{ask.title}: scores",
                                         f"{ask.source}, the likeliest first; above each "
                                         f"-log p(x) in nats" + ", of its codes" * model.takes_codes)
@@ -296,8 +297,13 @@ def codes(ask):
     images, _ = ask.test_images(usual=10)
     found = codes_of(ask.model, images)
     again = to_numpy(ask.model.decode_codes(found))
-    return found, lambda: figures.code_maps(images / 255, found, again, len(ask.model.e),
-                                            f"{ask.title}: images as codes")
+    def figure():
+        if len(found) > 100:
+            raise RunError(f"--num {len(found)}: a picture shows the codes of at most 100 images; "
+                           f"--out codes.npy writes those of more")
+        return figures.code_maps(images / 255, found, again, len(ask.model.e),
+                                 f"{ask.title}: images as codes")
+    return found, figure
 
 
 def usage(ask):
@@ -369,7 +375,9 @@ def draw_all(model, dataset, log, columns, folder, title, seed, quiet=True):
             arrays[name], figure = make(name, ask)
             drawn[f"{name}.png"] = figure()
             done()
-    drawn["curves.png"] = figures.signed(figures.curves(log, columns, f"{title}: training"), origin)
+    drawn["curves.png"] = figures.signed(  # to the last step, whichever weights were the best
+        figures.curves(log, columns, f"{title}: training"),
+        origin_of(folder, log.history[-1]["step"], log.history, seed))
     for name, figure in drawn.items():
         with log.dispensable(name):
             write_figure(Path(folder) / name, figure)
