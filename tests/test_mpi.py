@@ -60,13 +60,16 @@ def test_some_by_other_ways():
     assert_close(outcome(2, *SOME, library="strict"), outcome(0))
 
 
-@pytest.mark.parametrize("env, gpus", [({}, [0, 1, 2]), (TCP, [0, 0, 0])])
-def test_each_process_takes_a_gpu_of_its_own(env, gpus):
-    """By its number on its machine; and its part of the machine's two cores."""
-    program = (f"import sys\nsys.path[:0] = [{str(ROOT)!r}]\n"
+@pytest.mark.parametrize("env, gpus, begun", [
+    ({}, [0, 1, 2], "with mpi.MPIGroup(): work()"), (TCP, [0, 0, 0], "with mpi.MPIGroup(): work()"),
+    ({}, [0, 1, 2], "mpi.as_one(work)")])
+def test_each_process_takes_a_gpu_of_its_own(env, gpus, begun):
+    """By its number on its machine; and its part of the machine's two cores, also before it trains:
+    a VQ-VAE's codes are products, too."""
+    program = (f"import os, sys\nsys.path[:0] = [{str(ROOT)!r}]\n"
                "from scratchnet.fast import blas, mpi\n"
-               "with mpi.MPIGroup():\n    threads = blas.openblas() and blas.openblas()[0]()\n"
-               "sys.stdout.write(f'{mpi.rank()}:{mpi.gpu()}:{threads} ')")
+               "def work():\n    threads = blas.openblas() and blas.openblas()[0]()\n"
+               f"    os.write(1, f'{{mpi.rank()}}:{{mpi.gpu()}}:{{threads}} '.encode())\n{begun}")
     found = mpiexec(3, "-c", program, by=(), env=env | {"OPENBLAS_NUM_THREADS": "2"})
     two = min(2, len(os.sched_getaffinity(0)), blas.quota()) if env else 1
     expected = [f"{rank}:{gpu}:{blas.openblas() and two}" for rank, gpu in enumerate(gpus)]

@@ -62,6 +62,15 @@ def gpu():
     return machine().rank if world() else 0
 
 
+@cache
+def share_cores():
+    """For good, give BLAS a thread for each core: this process's part of those it shares. With
+    more, threads wait for each other's cores: a prior's codes took five minutes, not seconds."""
+    if openblas() is not None and hasattr(os, "sched_getaffinity"):
+        mine = os.sched_getaffinity(0)
+        blas_threads(max(1, cores() // machine().allgather(mine).count(mine)))
+
+
 class MPIGroup(ProcessGroup):
     """A sum goes through the host: copying from the GPU waits for what computes it."""
 
@@ -70,10 +79,7 @@ class MPIGroup(ProcessGroup):
         super().__init__(self.comm.size, self.comm.rank, optimizer)
 
     def __enter__(self):
-        """For good, give BLAS a thread for each core: this process's part of those it shares."""
-        if openblas() is not None and hasattr(os, "sched_getaffinity"):
-            mine = os.sched_getaffinity(0)
-            blas_threads(max(1, cores() // machine().allgather(mine).count(mine)))
+        share_cores()
         return self
 
     def all_reduce(self, a):
@@ -97,6 +103,7 @@ def as_one(work, *arguments):
         return work(*arguments)
     from mpi4py import MPI
     comm, out, err = world().Dup(), sys.stdout, sys.stderr
+    share_cores()
     if comm.rank:
         out, err = io.StringIO(), io.StringIO()
         for number in STOPS:
