@@ -219,7 +219,7 @@ def show(run, figures, default, flags):
     held_out = "validation" if flags.validation else "test"
     names = {name: label(name) for name in figures} | {
         "importance_nll": f"-log p(x), {flags.importance_samples} importance samples",
-        "epoch_perplexity": f"perplexity of the whole {held_out} set",
+        "epoch_perplexity": f"perplexity of all these {held_out} images",
         "perplexity": f"perplexity, mean over batches of {flags.batch_size}"}
     units = {"bits_per_dim": "bits per dimension", "nats_per_code": "nats per code",
              "nll": "nats per grid of codes" if run.vqvae else "nats per image",

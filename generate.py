@@ -212,7 +212,8 @@ def refusal(run, what):
 def told(run):
     """What to do for a run that is told the class."""
     model = run.flags.model if hasattr(run.flags, "conditional") else "gated-pixelcnn"
-    return f"train one with python {run.script} --model {model} --conditional"
+    codes = f" --codes {run.vqvae.folder}" if run.vqvae else ""
+    return f"train one with python {run.script} --model {model}{codes} --conditional"
 
 
 def check(run, what, flags):

@@ -2,7 +2,7 @@
 
     python runs.py                            the runs in runs/
     python runs.py pretrained runs/vae-mnist  those elsewhere, or single ones
-    python runs.py --curves                   drawn, too, into a new file in runs/
+    python runs.py --curves                   drawn, too: a new file in runs/
 
 Runs whose figures compare stand together, the best first. A figure is the last
 that the training measured on the test images, or on its validation images;

@@ -187,6 +187,12 @@ def main():
                         "the system's folder for temporary ones)")
     parser.add_argument("--check", action="store_true", help="make each, and see its test fail")
     flags, found = parser.parse_args(), mistakes()
+    if flags.check and flags.name:
+        parser.error("--check makes all of them; leave out the name")
+    if flags.out and flags.out.suffix != ".png":
+        parser.error(f"--out {flags.out}: must end in .png")
+    if flags.out and "see" not in found.get(flags.name, {"see"}):
+        parser.error(f"--out: {flags.name or 'the list'} has no picture; leave it out")
     if flags.check:
         return check([m for m in found.values() if "edits" in m], lambda m: m["name"])
     if flags.name is None:

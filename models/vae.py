@@ -247,8 +247,9 @@ class ConvVAE(VAE):
         rng, channels = rng or np.random.default_rng(0), nn.as_sizes(channels)
         by = 2 ** len(channels)
         require(H % by == W % by == 0, "ConvVAE: images of {} x {} do not fit: {} convolutions of "
-                "stride 2 need height and width to be multiples of {}; images of {} would do, or "
-                "fewer channels", H, W, len(channels), by, nearest_size(H, W, by))
+                "stride 2 need height and width to be multiples of {}; images of {} would do{}",
+                H, W, len(channels), by, nearest_size(H, W, by),
+                "" if H % 2 or W % 2 else ", or fewer channels")
         one_of("ConvVAE: latent", latent, LATENTS)
         h_dim, relu = nn.as_sizes(h_dim), nn.Activation("relu")
         h, w, c = inner = (H // by, W // by, channels[-1])

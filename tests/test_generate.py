@@ -155,7 +155,7 @@ LINES = {  # run: {metric: (what it is called on the screen, its unit)}, with ba
     "grey": {"neg_elbo": ("-ELBO", f"{NATS} (grey pixels: a loss)")},
     "vqvae": {"recon_error": ("recon. err", "squared error / data variance"), "vq": ("VQ loss", ""),
               "perplexity": ("perplexity, mean over batches of 16", ""),
-              "epoch_perplexity": ("perplexity of the whole test set", ""),
+              "epoch_perplexity": ("perplexity of all these test images", ""),
               "codes_used": ("codes used", "of 16")},
     "pixelcnn": {"nll": ("NLL", NATS), "bits_per_dim": ("bits/dim", "bits per dimension")},
     "gated": {"nll": ("NLL", NATS + GIVEN),

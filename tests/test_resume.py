@@ -146,7 +146,7 @@ def test_a_prior_that_was_moved_with_its_vqvae_goes_on(runs_here, capsys):
     shutil.rmtree("under/vqvae")
     more = ["--resume", "under/prior", "--epochs", 4]
     message = refused(capsys, train(*more))
-    assert "are no longer those of vqvae" in message and message.count("under/prior") == 1
+    assert "are not those of vqvae" in message and message.count("under/prior") == 1
     shutil.rmtree("vqvae")
     assert "codes are those of a VQ-VAE that is not at vqvae, nor at" in refused(
         capsys, train(*more))

@@ -240,8 +240,11 @@ def go_on(run, flags, dataset, model, optimizer):
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule", "patience")
            if before.get(n) != getattr(flags, n)}
     early = stale(progress["history"], progress.get("best"), flags.patience)
-    name, count = ("patience", flags.patience) if early else (
-        ("steps", progress["step"]) if flags.steps else ("epochs", len(progress["history"])))
+    name, count = ("steps", progress["step"]) if flags.steps else (
+        "epochs", len(progress["history"]))
+    if early:
+        since = [row for row in progress["history"] if row["step"] > progress["best"]["step"]]
+        name, count = "patience", len(since)
     idle = [dashed(n) for n in was if getattr(flags, n) is not None and n != name]
     if idle and count >= getattr(flags, name):
         raise RunError(f"--resume {folder}: that run is finished{' (stopped early)' * early}, and "

@@ -287,9 +287,12 @@ def scores(ask, weights=100):
     shown = images / np.float32(255)
     if model.takes_codes:  # what they are decoded to, which may be a little beyond black and white
         shown = to_numpy(model.images(model.values_of(to_batch(images, True)))).clip(0, 1)
-    return nats, lambda: figures.scored(shown, nats, f"{ask.title}: scores",
-                                        f"{ask.source}, the likeliest first; above each "
-                                        f"-log p(x) in nats" + ", of its codes" * model.takes_codes)
+    what = ", of its codes" * model.takes_codes + ", given its class" * bool(model.num_classes)
+    if not hasattr(model, "neg_log_likelihood"):
+        what += f", by {weights} importance samples: an upper bound"
+    return nats, lambda: figures.scored(
+        shown, nats, f"{ask.title}: scores",
+        f"{ask.source}, the likeliest first; above each -log p(x) in nats{what}")
 
 
 def codes(ask):

@@ -258,9 +258,10 @@ def open_vqvae(folder, recipes, kind):
 def check_codes(folder, trained_on, vqvae):
     """Raise RunError if a prior's VQ-VAE is no longer the one it was trained with."""
     if trained_on["sha256"] != code_checksum(vqvae):
-        raise RunError(f"{folder}: the codes it models are no longer those of {vqvae.folder}, "
-                       f"which was trained on or replaced since; train the prior again, with "
-                       f"python {vqvae.script} --model prior --codes {vqvae.folder}")
+        raise RunError(f"{folder}: the codes it models are not those of {vqvae.folder}, "
+                       f"which is another VQ-VAE, or was trained on since; name its own, or train "
+                       f"the prior again with python {vqvae.script} --model prior --codes "
+                       f"{vqvae.folder}")
 
 
 def code_checksum(vqvae):
