@@ -60,6 +60,16 @@ def test_a_name_that_is_none(monkeypatch, capsys):
     assert "no 'kl-meen'; did you mean kl-mean?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("argv, words", [
+    ("kl-mean --out x.txt", "must end in .png"), ("--check kl-mean", "leave out the name"),
+    ("long-sum --out x.png", "long-sum has no picture"), ("--out x.png", "the list has no picture")])
+def test_flags_that_would_be_in_vain(monkeypatch, capsys, argv, words):
+    monkeypatch.setattr(sys, "argv", ["mistakes", *argv.split()])
+    with pytest.raises(SystemExit) as stopped:
+        command.main()
+    assert stopped.value.code == 2 and words in capsys.readouterr().err
+
+
 def test_what_is_planted_goes_away_again(tmp_path):
     path = tmp_path / "x.py"
     path.write_text("a b b")
