@@ -192,7 +192,7 @@ def main():
     if flags.out and flags.out.suffix != ".png":
         parser.error(f"--out {flags.out}: must end in .png")
     if flags.out and "see" not in found.get(flags.name, {"see"}):
-        parser.error(f"--out: {flags.name or 'the list'} has no picture; leave it out")
+        parser.error(f"--out: {flags.name} has no picture; leave it out")
     if flags.check:
         return check([m for m in found.values() if "edits" in m], lambda m: m["name"])
     if flags.name is None:
