@@ -44,13 +44,17 @@ def judged(patch, *losses):
 # ---------------------------------------------------------------- the best, kept
 
 def test_the_best_is_kept_and_opened_and_a_run_stops_when_none_comes(here, monkeypatch, capsys):
+    origins, sign = [], figures.signed
     with monkeypatch.context() as patch:
         judged(patch, 5.0, 3.0, 3.0, 4.0)
+        patch.setattr(figures, "signed", lambda figure, origin: origins.append(origin) or sign(
+            figure, origin))
         argv = [word for word in CONSTANT if word != "--quiet"]
         assert train(*argv, "--epochs", 9, "--keep-best", "--patience", 2, "--out", "a") == 0
     out = capsys.readouterr().out
     assert "Validation set after epoch 2, the best of 4 (stopped early)" in out
     assert "--resume a --patience 4" in out
+    assert "a, epoch 4, " in origins[-1]  # its curves go on to the end
     assert train(*CONSTANT, "--epochs", 2, "--out", "two") == 0
     best, expected = open_run("a", RECIPES), open_run("two", RECIPES)
     for name, array in expected.model.state_dict().items():  # averaged ones
@@ -88,6 +92,8 @@ def test_a_run_that_keeps_the_best_goes_on_as_if_never_stopped(here, monkeypatch
                                                                        1e-4, "--epochs", 20))
         assert train("--resume", "parts", "--patience", 3, "--quiet") == 0
     assert len(rows("parts/metrics.csv")) == 7
+    assert "give --patience above 3, too" in refused(capsys, train(  # which is what it has waited
+        "--resume", "parts", "--patience", 1, "--epochs", 20))
     assert config_of("parts")["continued"] == [{"after_step": 18, "was": {"patience": 2}}]
     assert many.summary("parts", RECIPES).best["epoch"] == 4
 

@@ -248,6 +248,17 @@ def test_a_palette_has_the_middle_of_each_code_the_most_used_first(counted, rng,
     assert ("most used" in note) == counted
 
 
+def test_a_score_says_what_it_is_of_and_whether_it_is_a_bound(rng, monkeypatch):
+    told = VAE(12, 6, 2, num_classes=3, rng=rng)
+    exact = PixelCNN((4, 3, 1), features=4, blocks=1, rng=rng)
+    notes = []
+    monkeypatch.setattr(figures, "scored", lambda shown, nats, title, note: notes.append(note))
+    for model in told, exact:
+        pictures.make("scores", asked(model, (4, 3, 1), rng, num=2))[1]()
+    assert notes[0].endswith("in nats, given its class, by 100 importance samples: an upper bound")
+    assert notes[1].endswith("-log p(x) in nats")
+
+
 def test_codes_of_many_images_are_written_and_not_drawn(rng):
     codes, figure = pictures.make("codes", asked(vqvae(rng), (16, 12, 1), rng, num=101))
     assert len(codes) == 101

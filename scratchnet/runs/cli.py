@@ -18,7 +18,7 @@ from .console import Stopped
 from .flags import OWN_IMAGES, dashed
 from .flags import words as in_words
 from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
-from .log import UNITS_APART, label, stale
+from .log import UNITS_APART, label, rows_since, stale
 from .parser import model_list, read_flags
 from .script import guarded, stop_behind, usage, use_backend
 from .sketches import Sketches
@@ -243,8 +243,7 @@ def go_on(run, flags, dataset, model, optimizer):
     name, count = ("steps", progress["step"]) if flags.steps else (
         "epochs", len(progress["history"]))
     if early:
-        since = [row for row in progress["history"] if row["step"] > progress["best"]["step"]]
-        name, count = "patience", len(since)
+        name, count = "patience", rows_since(progress["best"], progress["history"])
     idle = [dashed(n) for n in was if getattr(flags, n) is not None and n != name]
     if idle and count >= getattr(flags, name):
         raise RunError(f"--resume {folder}: that run is finished{' (stopped early)' * early}, and "

@@ -202,8 +202,11 @@ def to_host(found):
 
 def stale(history, best, patience):
     """True if so many rows of history (None: never) brought nothing better than the best."""
-    return bool(patience and best) and (
-        sum(row["step"] > best["step"] for row in history) >= patience)
+    return bool(patience and best) and rows_since(best, history) >= patience
+
+
+def rows_since(best, history):
+    return sum(row["step"] > best["step"] for row in history)
 
 
 def reached(step, rows):
