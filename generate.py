@@ -147,9 +147,10 @@ def chosen(run, flags):
 
 
 def varied(flags):
-    """The fields of the Requests beside each other, if several temperatures or labels are given,
-    and those that are the same in all."""
-    given = {n: getattr(flags, n) for n in ("temperature", "label") if getattr(flags, n)}
+    """The fields of the Requests beside each other, if several temperatures, guidances or labels
+    are given, and those that are the same in all."""
+    given = {n: getattr(flags, n) for n in ("temperature", "guidance", "label")
+             if getattr(flags, n)}
     several = {n: values for n, values in given.items() if len(values) > 1}
     rows = [dict(zip(several, row, strict=True)) for row in product(*several.values())]
     return rows if several else (), {n: v[0] for n, v in given.items() if n not in several}
@@ -229,7 +230,7 @@ def check(run, what, flags):
                            f"{count - 1}")
         if what == "samples" and not run.model.num_classes:
             raise RunError(f"--label {label}: this run is not conditional on a class; {told(run)}")
-    for name in "label", "temperature":
+    for name in "label", "temperature", "guidance":
         if what != "samples" and len(getattr(flags, name) or ()) > 1:
             raise RunError(f"--{name}: several are for samples; give {what} one")
     of_all = ("latent", "usage", "palette", "styles", *([] if run.model.num_classes else
@@ -249,6 +250,10 @@ def check(run, what, flags):
     if what == "scores" and grey:
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
+    if flags.guidance and not (getattr(run.model, "untold", 0) and what in COOLED):
+        raise RunError(f"--guidance: is for samples and completions of a prior or a gated-pixelcnn "
+                       f"that was trained with --conditional --untold 0.1, not for {what} of "
+                       f"{an(run.flags.model)} that was not")
     if flags.temperature and not (in_order(run.model) and what in COOLED):
         raise RunError(f"--temperature: means nothing to {what} of {an(run.flags.model)}; it is "
                        f"for samples and completions of a pixelcnn or a prior")
@@ -280,6 +285,8 @@ def build_parser():
                  "lower half)"),
         "temperature": (None, "positives", "divides the logits of a PixelCNN: below 1 nearer to "
                         "the likeliest; of several a row each"),
+        "guidance": (None, "positives", "above 1 surer of the class and less varied, 2 say (runs "
+                     "trained with --untold); of several a row each"),
         "seed": (0, "natural", "of what is drawn, and of which test images are shown"),
         "out": (None, "FILE", ".png, .npy, or for scores .csv (default: a new .png in RUN)"),
         "dpi": (110, "dpi", "of a .png: pixels per inch"),

@@ -165,7 +165,8 @@ def beside(samples, columns, K, num):
 def measured(run, dataset, classifier, flags):
     """{head: samples} and {head: shares}, those of test images behind them."""
     K, shape, test = run.model.num_classes, dataset.image_shape, dataset.test_images
-    heads = {f"T = {T:g}": {"temperature": T} for T in flags.temperature or TEMPERATURES} \
+    heads = {f"T = {T:g}" + f", w = {w:g}" * (w != 1): {"temperature": T, "guidance": w}
+             for w in flags.guidance or [1] for T in flags.temperature or TEMPERATURES} \
         if in_order(run.model) else {"samples": {}}
     samples = {head: drawn(run.model, shape, flags.num, flags.quiet, **how)
                for head, how in heads.items()}
@@ -181,6 +182,7 @@ def measured(run, dataset, classifier, flags):
 def main(argv):
     flags = read_run_flags(parser_of_runs("-m benchmarks.named", __doc__, {
         "temperature": (None, "positives", "of a prior or a PixelCNN (default: 0.7 0.85 1)"),
+        "guidance": (None, "positives", "of a run that was trained with --untold (default: 1)"),
         "num": (100, "count", "samples of each class"),
         "classifier": (None, "FILE", "its weights, to be trained first if they are not there "
                        "(default: a file in the folder of the data sets)"),
@@ -193,6 +195,8 @@ def main(argv):
                        f"with --conditional, such as pretrained/gated-classes-mnist")
     if flags.temperature and not in_order(run.model):
         raise RunError("--temperature: is for a prior or a PixelCNN; leave it out")
+    if flags.guidance and not getattr(run.model, "untold", 0):
+        raise RunError("--guidance: is for a run that was trained with --untold; leave it out")
     dataset = pixels.dataset(flags.data_dir, not flags.quiet)
     classifier = classifier_of(dataset, pixels.flags.binarize != "none", flags)
     samples, columns = measured(run, dataset, classifier, flags)

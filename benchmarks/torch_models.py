@@ -106,13 +106,15 @@ class TorchConvVAE(nn.Module):
 class MaskedConv(nn.Conv2d):
     """A convolution whose weights are multiplied by a mask, as PixelCNNs in PyTorch do it."""
 
-    def __init__(self, n_in, n_out, mask):
+    def __init__(self, n_in, n_out, mask, dilation=1):
         kernel = len(mask), len(mask[0])
-        super().__init__(n_in, n_out, kernel, padding=(kernel[0] // 2, kernel[1] // 2))
+        super().__init__(n_in, n_out, kernel, dilation=dilation,
+                         padding=(kernel[0] // 2 * dilation, kernel[1] // 2 * dilation))
         self.register_buffer("mask", torch.as_tensor(mask, dtype=torch.float32))
 
     def forward(self, x):
-        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding,
+                        dilation=self.dilation)
 
 
 def mask(kind, height, width):
@@ -152,13 +154,14 @@ class TorchGated(nn.Module):
     """models.GatedPixelCNN for binary images (N, 1, H, W); with levels K above 2 for codes, which
     are looked up in an embedding."""
 
-    def __init__(self, features=32, blocks=7, head=32, levels=2, embedding_dim=0):
+    def __init__(self, features=32, blocks=7, head=32, levels=2, embedding_dim=0, dilations=(1,)):
         super().__init__()
         n_in = embedding_dim or 1
         self.embedding = nn.Embedding(levels, embedding_dim) if embedding_dim else None
         self.first_v = MaskedConv(n_in, features, torch.arange(7)[:, None].repeat(1, 7) < 3)
         self.first = MaskedConv(n_in, features, mask("A", 1, 7))
-        self.blocks = nn.ModuleList(TorchGatedBlock(features) for _ in range(blocks))
+        self.blocks = nn.ModuleList(TorchGatedBlock(features, dilations[k % len(dilations)])
+                                    for k in range(blocks))
         self.head = nn.Conv2d(features, head, 1)
         self.logits_of = nn.Conv2d(head, levels if embedding_dim else 1, 1)
 
@@ -176,11 +179,12 @@ class TorchGated(nn.Module):
 
 
 class TorchGatedBlock(nn.Module):
-    def __init__(self, features):
+    def __init__(self, features, dilation=1):
         super().__init__()
-        self.v = MaskedConv(features, 2 * features, torch.arange(3)[:, None].repeat(1, 3) < 2)
+        self.v = MaskedConv(features, 2 * features, torch.arange(3)[:, None].repeat(1, 3) < 2,
+                            dilation)
         self.link = nn.Conv2d(2 * features, 2 * features, 1)
-        self.h = MaskedConv(features, 2 * features, mask("B", 1, 3))
+        self.h = MaskedConv(features, 2 * features, mask("B", 1, 3), dilation)
         self.out = nn.Conv2d(features, features, 1)
 
     def forward(self, v, h):

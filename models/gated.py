@@ -2,8 +2,14 @@
 2016b (1606.05328). docs/08-pixelcnn.md derives the window, the gate and the labels.
 """
 
+from itertools import repeat
+from statistics import NormalDist
+
+import numpy as np
+
 from scratchnet import nn, ops
-from scratchnet.inputs import not_negative
+from scratchnet.backend import xp
+from scratchnet.inputs import not_negative, require
 
 from .pixelcnn import PixelCNN, masked_conv
 
@@ -18,20 +24,29 @@ class GatedPixelCNN(PixelCNN):
     The vertical stack sees the rows above, to either side; the horizontal stack sees the pixels
     to the left in the same row, and at each block what the vertical stack found at its place.
     num_classes: above 0 makes it conditional on a label (eq. 3 and 4: a learned vector for each
-    label, added before the gates). The other arguments are those of PixelCNN.
+    label, added before the gates). untold: the part of the images that get a learned vector for
+    "none" in training, so that sampling.draw can be guided. dropout: the part of a block's features
+    that are left out in training (nn.dropout). The other arguments are those of PixelCNN.
     """
 
     def __init__(self, image_shape, levels=2, features=32, blocks=10, head=32, embedding_dim=0,
-                 num_classes=0, dilations=(1,), mixture=0, decode=None, rng=None):
+                 num_classes=0, dilations=(1,), mixture=0, dropout=0.0, untold=0.0, decode=None,
+                 rng=None):
         not_negative("GatedPixelCNN", num_classes=num_classes)
-        self.num_classes = num_classes
+        require(0 <= dropout < 1 and 0 <= untold < 1, f"GatedPixelCNN: dropout and untold must be "
+                f"0 or more and below 1, not {dropout} and {untold}")
+        require(not untold or num_classes and not mixture, "GatedPixelCNN: untold is for a model "
+                "with classes and without a mixture")
+        self.num_classes, self.dropout, self.untold = num_classes, dropout, untold
+        self.noise_dim = blocks * features * (dropout > 0) + (untold > 0)
         super().__init__(image_shape, levels, features, blocks, head, embedding_dim, dilations,
                          mixture, decode, rng)
 
     def make_stacks(self, n_in, features, dilations, rng):
         self.first_v = nn.MaskedConv2d(n_in, features, ROWS_ABOVE, rng, init=nn.he_normal)
         self.first = masked_conv("A", n_in, features, (1, 7), self.colours, rng)
-        self.blocks = [GatedBlock(features, self.colours, self.num_classes, rng, d)
+        rows_of_labels = self.num_classes + (self.untold > 0)
+        self.blocks = [GatedBlock(features, self.colours, rows_of_labels, rng, d)
                        for d in dilations]
 
     def first_layers(self):
@@ -45,10 +60,19 @@ class GatedPixelCNN(PixelCNN):
             links.append(link)
         return links
 
-    def horizontal(self, x, links, labels):
+    def told(self, labels, noise):
+        """labels (N,), a part of them replaced by the one for "none" where there is noise."""
+        if noise is None or not self.untold:
+            return labels
+        none = xp.asarray(noise[:, -1] < NormalDist().inv_cdf(self.untold))
+        return xp.where(none, self.num_classes, labels)
+
+    def horizontal(self, x, links, labels, noise=None):
         h = self.first(x)
-        for block, link in zip(self.blocks, links, strict=True):
-            h = block.horizontal(h, link, labels)
+        of_blocks = repeat(None) if noise is None or not self.dropout else np.split(
+            noise[:, :len(self.blocks) * h.shape[-1]], len(self.blocks), axis=1)
+        for block, link, own in zip(self.blocks, links, of_blocks, strict=False):
+            h = block.horizontal(h, link, labels, own, self.dropout)
         return h
 
 
@@ -80,8 +104,10 @@ class GatedBlock(nn.Module):
         y = add_label(self.v(v), self.label_v, labels)
         return ops.gate(y), self.link(y)
 
-    def horizontal(self, h, link, labels):
+    def horizontal(self, h, link, labels, noise=None, p=0):
         y = add_label(self.h(h) + link, self.label_h, labels)
+        if noise is not None:
+            return h + self.out(nn.dropout(ops.gate(y), noise, p))
         return h + self.out(ops.gate(y))
 
 

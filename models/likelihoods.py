@@ -73,7 +73,7 @@ class LogisticMixture:
         rows, x = xp.arange(len(y)), xp.zeros((len(y), C), y.dtype)
         odds = xp.log(xp.maximum(u[1:], 1e-30)) - xp.log1p(-u[1:])  # u may be 0
         for c in range(C):
-            mean = losses.mixture_mean(m, a, x, c).data[rows, k]
+            mean = losses.mixture_mean(m, a, [x[:, j, None] for j in range(c)]).data[rows, k]
             scale = temperature * xp.exp(log_scale.data[rows, c, k])
             x[:, c] = xp.rint((mean + scale * odds[c]) * most).clip(0, most) / most
         return xp.rint(x * most).astype(np.int32)

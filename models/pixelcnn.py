@@ -106,6 +106,8 @@ class PixelCNN(Model):
     together.
     """
 
+    untold = 0.0
+
     def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
                  dilations=(1,), mixture=0, decode=None, rng=None):
         rng = rng or np.random.default_rng(0)
@@ -163,19 +165,24 @@ class PixelCNN(Model):
 
     # ------------------------------------------------------------ the network
 
-    def network(self, x, labels=None):
+    def network(self, x, labels=None, noise=None):
         """What the first layer sees, (N, H, W, C) or embeddings (N, H, W, D) -> logits.
 
-        The plain model has one stack, `horizontal`. `vertical` and `labels` are for GatedPixelCNN:
-        separate, so that sampling can do a row's part once.
+        The plain model has one stack, `horizontal`. `vertical`, `labels` and `noise` are for
+        GatedPixelCNN: separate, so that sampling can do a row's part once.
         """
-        return self.output(self.horizontal(x, self.vertical(x, labels), labels))
+        labels = self.told(labels, noise)
+        return self.output(self.horizontal(x, self.vertical(x, labels), labels, noise))
+
+    def told(self, labels, noise):
+        """The labels, or in training those of a part of the images: see GatedPixelCNN."""
+        return labels
 
     def vertical(self, x, labels):
         """What a row's features take from the rows above it alone: nothing here."""
         return []
 
-    def horizontal(self, x, links, labels):
+    def horizontal(self, x, links, labels, noise=None):
         """x: what the first layer sees -> features (..., features)."""
         h = self.first(x)
         for block in self.blocks:
@@ -201,16 +208,17 @@ class PixelCNN(Model):
         where the model is conditional."""
         return self.network(self.inputs(self.values_of(x)), self.check_labels(labels, len(x)))
 
-    def neg_log_likelihood(self, x, labels=None):
+    def neg_log_likelihood(self, x, labels=None, noise=None):
         """-log p(x) in nats for each image: Tensor (N,). The product of (eq. 1) is a sum here."""
         values = self.values_of(x)
-        logits = self.network(self.inputs(values), self.check_labels(labels, len(values)))
+        logits = self.network(self.inputs(values), self.check_labels(labels, len(values)), noise)
         return self.likelihood.nll(logits, values).sum(axis=(1, 2, 3))
 
     def loss(self, x, noise=None, labels=None):
         """Images -> (loss, metrics), means over the images: loss = nll = -log p(x) in nats;
-        bits_per_dim = nll / (H W C ln 2), or nats_per_code = nll / (H W). noise: not used."""
-        nll = self.neg_log_likelihood(x, labels).mean()
+        bits_per_dim = nll / (H W C ln 2), or nats_per_code = nll / (H W). noise: (N, noise_dim),
+        of what is left out in training."""
+        nll = self.neg_log_likelihood(x, labels, noise if self.training else None).mean()
         value, dims = nll.detach(), math.prod(self.image_shape)
         metrics = {"loss": value, "nll": value}
         if self.takes_codes:

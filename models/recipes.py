@@ -56,6 +56,8 @@ CONVOLUTIONS = {
 PIXELS = {
     "likelihood": ("bernoulli", LIKELIHOODS, "p(x|z); logistic, of 256 levels, gives bits/dim"),
     "sigma_x": (0.1, "positive", "standard deviation of a gaussian p(x|z)"),
+    "mixture": (0, "natural", "components of a logistic p(x|z) for a pixel, whose channels then "
+                "depend on each other (0: each on its own)"),
     "beta": (1.0, "not negative", "weight of the KL term"),
     "warmup": (0, "natural", "steps over which the weight of the KL term rises to --beta"),
 }
@@ -82,6 +84,11 @@ LEVELS = {
                 "instead of a softmax over its levels (0: softmax)"),
 }
 CLASSES = {"conditional": (False, "yes or no", "condition on the class label")}
+LEFT_OUT = {
+    "dropout": (0.0, "below 1", "part of a block's features that are left out in training"),
+    "untold": (0.0, "below 1", "with --conditional: part of the images that are not told their "
+               "class in training (0.1, say), for generate.py --guidance"),
+}
 GRIDS = {
     "codes": (None, "RUN", "the run of a VQ-VAE, whose codes the prior models"),
     "embedding_dim": (32, "count", "D, the length of a code vector"),
@@ -143,8 +150,8 @@ A_PIXELCNN = (
 A_GATED_ONE = (
     lambda dataset, rng, conditional, **sizes: GatedPixelCNN(
         dataset.image_shape, num_classes=dataset.num_classes * conditional, rng=rng, **sizes),
-    LEVELS | NETWORK | CLASSES, of_pixels)
-A_PRIOR = (build_prior, GRIDS | NETWORK | CLASSES, of_codes)
+    LEVELS | NETWORK | LEFT_OUT | CLASSES, of_pixels)
+A_PRIOR = (build_prior, GRIDS | NETWORK | LEFT_OUT | CLASSES, of_codes)
 
 
 # ---------------------------------------------------------------- recipes

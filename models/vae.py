@@ -81,16 +81,20 @@ class VAE(Model):
         "logistic"   the 256 levels of 8-bit pixels, mean and scale decoded for each
                      (losses.discretised_logistic): a probability, and so bits/dim
 
+    mixture: above 0, "logistic" has so many components for a pixel, and given z its channels are
+    not independent: green is expected where red was, and blue where both were
+    (losses.logistic_mixture). An MLP knows no channels: each of its numbers is a pixel.
+
     Raises ValueError for a size below 1, a beta or warmup below 0, an unknown activation or
     likelihood.
     """
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
-                 sigma_x=0.1, beta=1.0, warmup=0, num_classes=0, rng=None):
+                 sigma_x=0.1, beta=1.0, warmup=0, mixture=0, num_classes=0, rng=None):
         sizes("VAE", input_dim=input_dim, z_dim=z_dim)
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)
-        self.set_up((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, num_classes)
+        self.set_up((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, mixture, num_classes)
         D = LABEL_DIM if num_classes else 0
         self.encoder = nn.mlp([input_dim + D, *h_dim], activation, rng, last=True)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
@@ -98,11 +102,17 @@ class VAE(Model):
         self.pixels = nn.Linear(h_dim[0], input_dim * self.outputs, rng)
         self.label_x, self.label_z = label_tables(num_classes, rng)
 
-    def set_up(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup, num_classes):
+    def set_up(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup, mixture,
+               num_classes):
         """Check and keep what all VAEs have in common."""
         one_of("VAE: likelihood", likelihood, LIKELIHOODS)
-        not_negative("VAE", beta=beta, warmup=warmup, num_classes=num_classes)
-        self.outputs = 2 if likelihood == "logistic" else 1  # numbers that describe one pixel
+        not_negative("VAE", beta=beta, warmup=warmup, mixture=mixture, num_classes=num_classes)
+        require(not mixture or likelihood == "logistic", "VAE: a mixture of {} logistics is for "
+                "the likelihood logistic, not {}", mixture, likelihood)
+        self.channels = C = input_shape[2] if len(input_shape) == 3 else 1
+        self.outputs = (losses.mixture_size(mixture, C) if mixture else  # that describe one pixel
+                        2 * C if likelihood == "logistic" else C)
+        self.mixture = mixture
         self.input_dim, self.input_shape = math.prod(input_shape), input_shape
         self.z_dim, self.latent_shape = math.prod(latent_shape), latent_shape
         self.noise_dim, self.num_classes = self.z_dim, num_classes
@@ -135,7 +145,7 @@ class VAE(Model):
 
     def decode(self, z, labels=None):
         """z (N, z_dim) -> parameters of p(x|z): logits or means, (N, input_dim) or images; for
-        "logistic" means and log-scales, side by side on the last axis."""
+        "logistic" means and log-scales, side by side on the last axis, or a mixture's numbers."""
         z = in_dtype(z, self.pixels.w.dtype)
         z = z.reshape(z.shape[0], *self.latent_shape)
         return self.pixels(self.decoder(beside(z, self.label_z, labels)))
@@ -145,6 +155,9 @@ class VAE(Model):
 
         Bernoulli:  BCE;  Gaussian:  (x - x_hat)^2 / (2 sigma_x^2) + log(sigma_x sqrt(2 pi)).
         """
+        if self.mixture:
+            y, x = self.of_pixels(output), x.reshape(x.shape[0], -1, self.channels)
+            return losses.logistic_mixture(y, x, reduction)
         if self.likelihood == "logistic":
             mean, log_scale = (t.reshape(x.shape) for t in ops.split(output, 2, axis=-1))
             # An output of 0 means grey, give or take e^-2 = 0.14: about what images are before
@@ -156,6 +169,10 @@ class VAE(Model):
             return losses.bce_with_logits(output, x, reduction)
         nll = losses.mse(output, x, "none") / (2 * self.sigma_x ** 2)
         return losses.reduce(nll + (math.log(self.sigma_x) + LOG_2PI / 2), reduction)
+
+    def of_pixels(self, output):
+        """decode's output of a mixture, (N, pixels, numbers)."""
+        return output.reshape(output.shape[0], -1, self.outputs)
 
     def loss(self, x, noise, labels=None):
         """Images (N, ...) in [0, 1] -> (loss, metrics), one draw of z each (L = 1, eq. 10).
@@ -182,6 +199,9 @@ class VAE(Model):
     def mean_image(self, z, labels=None):
         """z (N, z_dim) -> the mean of p(x|z), (N, input_dim)."""
         output = self.decode(z, labels)
+        if self.mixture:
+            return losses.mixture_image(self.of_pixels(output), self.channels).reshape(
+                output.shape[0], self.input_dim)
         if self.likelihood == "logistic":
             output = ops.split(output, 2, axis=-1)[0] + 0.5
         output = output.reshape(output.shape[0], self.input_dim)
@@ -241,7 +261,7 @@ class ConvVAE(VAE):
 
     def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, residual=0,
                  latent="vector", likelihood="bernoulli", sigma_x=0.1, beta=1.0, warmup=0,
-                 num_classes=0, rng=None):
+                 mixture=0, num_classes=0, rng=None):
         H, W, C = shape = shape_of_images("ConvVAE", image_shape)
         sizes("ConvVAE", z_dim=z_dim)
         rng, channels = rng or np.random.default_rng(0), nn.as_sizes(channels)
@@ -256,7 +276,7 @@ class ConvVAE(VAE):
         vector, numbers = latent == "vector", math.prod(inner)
         # Not VAE.__init__: the layers are others. The rest is the same.
         self.set_up(shape, (z_dim,) if vector else (h, w, z_dim), likelihood, sigma_x, beta, warmup,
-                    num_classes)
+                    mixture, num_classes)
         D = LABEL_DIM if num_classes else 0
         def blocks(): return nn.residual_stack(c, max(1, c // 2), residual, rng) if residual else []
 
@@ -280,7 +300,7 @@ class ConvVAE(VAE):
             first = [nn.Reshape(h, w, z_dim + D), nn.Conv2d(z_dim + D, c, 3, rng, padding=1),
                      *([] if residual else [relu])]
         self.decoder = nn.Sequential(*first, *blocks(), *up)
-        self.pixels = nn.Conv2d(channels[0], C * self.outputs, 3, rng, padding=1)
+        self.pixels = nn.Conv2d(channels[0], self.outputs, 3, rng, padding=1)
         self.label_x, self.label_z = label_tables(num_classes, rng)
 
 

@@ -19,7 +19,7 @@ docs/07-vqvae.md the perplexity, docs/08-pixelcnn.md the mixture.
 
 from .backend import fused, xp
 from .inputs import floats, in_unit_range, integers, operands, require, shapes
-from .ops.elementwise import clip, sigmoid_of, softplus_of, tanh
+from .ops.elementwise import clip, exp, sigmoid_of, softplus_of, tanh
 from .ops.reductions import largest, log_softmax, logsumexp
 from .ops.shapes import split, stack
 from .tensor import record
@@ -208,7 +208,8 @@ def logistic_mixture(y, x, reduction="batchmean", levels=256):
     C = x.shape[-1]
     shapes("logistic_mixture: y (..., numbers), x (..., C)", y, x)
     log_pi, m, log_scale, a = mixture_parts(y, C)
-    mean = stack([mixture_mean(m, a, x, c) for c in range(C)], axis=-2)
+    earlier = [x[..., c, None] for c in range(C)]
+    mean = stack([mixture_mean(m, a, earlier[:c]) for c in range(C)], axis=-2)
     x = xp.broadcast_to(x[..., None], mean.shape)
     nll = discretised_logistic(mean, log_scale, x, "none", levels).sum(axis=-2)
     return reduce(-logsumexp(log_pi - nll, axis=-1), reduction)
@@ -235,11 +236,23 @@ def mixture_parts(y, C):
             clip(log_scale - 2, -7, 3), tanh(a))
 
 
-def mixture_mean(m, a, x, c):
-    """Of channel c, (..., K), given the channels before it in x (..., C)."""
+def mixture_image(y, C):
+    """The mean of a mixture's pixels, (..., C), from y as in logistic_mixture, a channel after the
+    other:  E[x_c] = sum_k pi_k E_k[x_c],   E_k[x_c] = m_ck + sum over j < c of  a_cjk (E_k[x_j] -
+    1/2). What its bins at 0 and 1 cut off is not: an image may go a little beyond."""
+    log_pi, m, _, a = mixture_parts(y, C)
+    means = []
+    for _ in range(C):
+        means.append(mixture_mean(m, a, means))
+    return (stack(means, axis=-2) * exp(log_pi)[..., None, :]).sum(axis=-1)
+
+
+def mixture_mean(m, a, earlier):
+    """Of the next channel, (..., K), given those before it, each (..., 1) or (..., K)."""
+    c = len(earlier)
     mean, first = m[..., c, :], c * (c - 1) // 2
-    for j in range(c):
-        mean = mean + a[..., first + j, :] * (x[..., j, None] - 0.5)
+    for j, x in enumerate(earlier):
+        mean = mean + a[..., first + j, :] * (x - 0.5)
     return mean
 
 

@@ -9,6 +9,7 @@ docs/08-pixelcnn.md of masks and embeddings.
 """
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 
@@ -293,6 +294,22 @@ class ResidualBlock(Module):
     def forward(self, x):
         y = self.narrow(ops.relu(x))
         return x + self.widen(ops.relu(y))
+
+
+def dropout(x, noise, p):
+    """Without a part p of the features, drawn anew for each image; the others grow by as much, so
+    that the mean over the noise is x, and evaluation needs no noise:
+
+        y = x * keep / (1 - p),   keep = [noise > q],   q such that N(0, 1) is below it with
+                                                        probability p
+    x: (N, ..., C); noise: an array (N, C) of N(0, 1), one number for a whole feature map, whose
+    neighbouring places say nearly the same. No feature can count on another one then, and a network
+    learns its training images less by heart. Sources: Srivastava et al. 2014; of whole maps Tompson
+    et al. 2015 (1411.4280).
+    """
+    q = NormalDist().inv_cdf(p)
+    keep = xp.asarray(noise).reshape(x.shape[0], *[1] * (x.ndim - 2), x.shape[-1]) > q
+    return x * (keep / np.float32(1 - p)).astype(x.dtype)
 
 
 def residual_stack(channels, hidden, blocks, rng):

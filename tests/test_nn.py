@@ -106,6 +106,20 @@ def test_a_signal_keeps_its_size_through_ten_layers(init, activation, factor, ba
         assert each == pytest.approx(factor, rel=0.1)
 
 
+def test_dropout_leaves_out_whole_maps(backend, rng):
+    """Those of the lowest numbers, a part p of all; the others grow, so that the mean stays."""
+    x = rng.uniform(1, 2, (400, 2, 3, 50)).astype(np.float32)
+    noise = rng.standard_normal((400, 50), dtype=np.float32)
+    y = nn.dropout(Tensor(x), noise, 0.3).numpy()
+    assert y.dtype == np.float32
+    left_out = (y == 0).all(axis=(1, 2))
+    assert noise[left_out].max() < noise[~left_out].min()
+    assert left_out.mean() == pytest.approx(0.3, abs=0.01)
+    kept = np.broadcast_to(~left_out[:, None, None], x.shape)
+    np.testing.assert_allclose(y[kept], x[kept] / 0.7, rtol=1e-6)
+    np.testing.assert_array_equal(nn.dropout(Tensor(x[:, 0, 0]), noise, 0.3).numpy(), y[:, 0, 0])
+
+
 def test_layers_start_as_they_say(rng):
     """Glorot's before an activation, LeCun's for a layer alone; biases at 0; rows N(0, 1)."""
     hidden, alone = nn.mlp([300, 200], "tanh", rng).layers[0], nn.Linear(300, 200, rng)

@@ -308,6 +308,20 @@ def test_logistic_mixture_is_a_distribution(C, K, levels, backend, rng):
                                rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("C, K, levels", [(1, 3, 256), (2, 2, 64), (3, 2, 24)])
+def test_mixture_image_is_the_mean_of_the_distribution(C, K, levels, backend, rng):
+    """Where nothing is cut off at 0 and 1: the sum of x p(x) over all values of a pixel."""
+    rows = 0.05 * rng.standard_normal((1 + 2 * C + C * (C - 1) // 2, K))
+    rows[0], rows[1:1 + C] = rng.standard_normal(K), rng.uniform(-0.12, 0.12, (C, K))
+    rows[1 + C:1 + 2 * C] -= 1.8
+    rows[1 + 2 * C:] = rng.uniform(-1, 1, rows[1 + 2 * C:].shape)
+    pixels = np.array(list(itertools.product(np.arange(levels) / (levels - 1), repeat=C)))
+    y = np.broadcast_to(rows.reshape(-1), (len(pixels), rows.size))
+    p = np.exp(-losses.logistic_mixture(y, pixels, "none", levels).numpy())
+    np.testing.assert_allclose(losses.mixture_image(rows.reshape(-1), C).numpy(), p @ pixels,
+                               atol=1e-3 / C)
+
+
 @pytest.mark.parametrize("log_scale", [-12.0, -7.0, -2.0, 0.0, 3.0, 6.0])
 def test_discretised_logistic_keeps_its_digits_in_float32(log_scale, backend, rng):
     """Loss and both gradients in float32 are those in float64 at any scale, also where the two

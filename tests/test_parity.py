@@ -113,7 +113,7 @@ def copy_weights(ours, theirs):
             tensor.copy_(torch.tensor(value.transpose(3, 2, 0, 1) if value.ndim == 4 else value))
 
 
-@pytest.mark.parametrize("kind", ["plain", "gated", "gated, codes"])
+@pytest.mark.parametrize("kind", ["plain", "gated", "gated, codes", "gated, dilated"])
 def test_pixelcnn(kind, rng):
     """Logits, loss and every gradient of the models, against masks that multiply the weights:
     layer for layer another construction (and the link is taken before the gate in both)."""
@@ -122,6 +122,7 @@ def test_pixelcnn(kind, rng):
 
     sizes = {"features": 6, "blocks": 2, "head": 5}
     codes = {"levels": 7, "embedding_dim": 4} if "codes" in kind else {}
+    sizes |= {"dilations": (2, 1)} if "dilated" in kind else {}
     ours = (PixelCNN if kind == "plain" else GatedPixelCNN)((5, 6, 1), **sizes, **codes, rng=rng)
     for p in ours.parameters():
         p.data += (0.1 * rng.standard_normal(p.shape)).astype(np.float32)

@@ -35,7 +35,7 @@ VARIANTS = {  # name: (model, image_shape, other arguments)
     "gated, RGB": (GatedPixelCNN, (4, 3, 3), {"levels": 3}),
     "gated, conditional": (GatedPixelCNN, (3, 4, 1), {"num_classes": 3}),
     "gated, codes, conditional": (GatedPixelCNN, (4, 3, 1), {
-        "levels": 5, "embedding_dim": 3, "num_classes": 3}),
+        "levels": 5, "embedding_dim": 3, "num_classes": 3, "untold": 0.5}),
 }
 
 
@@ -290,6 +290,42 @@ def test_the_same_uniforms_give_the_same_image(variant, rng):
     assert len(np.unique(fast.reshape(5, -1), axis=0)) > 1
 
 
+@pytest.mark.parametrize("w, temperature", [(1, 0.8), (2.5, 0.8), (0.5, 1)])
+def test_guidance_moves_logits_away_from_those_of_no_class(w, temperature, rng):
+    """Slowly, with a full pass for every pixel: l(none) + w (l(label) - l(none))."""
+    model = build("gated, codes, conditional", rng)
+    assert model.blocks[0].label_v.table.shape[0] == 4  # the last row is none
+    def logits(values, labels):
+        told = model.network(model.inputs(values), labels)
+        untold = model.network(model.inputs(values), xp.full(len(values), 3))
+        return to_numpy(untold) + w * to_numpy(told - untold)
+    slow = sample_slowly(SimpleNamespace(image_shape=model.image_shape, levels=5, colours=1,
+                                         logits=logits), 5, np.random.default_rng(3), 0,
+                         xp.asarray(some_labels(model, 5)), temperature)
+    how = {"labels": some_labels(model, 5), "temperature": temperature, "guidance": w}
+    assert_array_equal(model.sample_values(5, np.random.default_rng(3), **how), slow)
+    mask = np.ones((4, 3), bool)
+    mask[0] = False
+    same = model.sample_values(5, np.random.default_rng(3), known=slow, mask=mask, **how)
+    assert_array_equal(same, slow)
+    with pytest.raises(ValueError, match="guidance: for a model that was trained with labels"):
+        build("gated, conditional", rng).sample_values(1, rng, labels=np.zeros(1, int), guidance=2)
+
+
+def test_a_part_of_the_labels_is_not_told(rng):
+    """Those whose number is below the quantile, in training alone; each image by its own."""
+    model = build("gated, codes, conditional", rng)
+    x, labels = rng.integers(0, 5, (4, 4, 3, 1)), np.array([0, 2, 1, 1])
+    noise = np.array([[-0.1], [0.1], [2], [-3]])
+    assert model.noise_dim == 1
+    def nll(labels): return to_numpy(model.likelihood.nll(model.network(
+        model.inputs(model.values_of(x)), xp.asarray(labels)), model.values_of(x))).sum() / 4
+    assert_allclose(model.loss(x, noise, labels)[0].item(), nll([3, 2, 1, 3]))
+    assert_allclose(model.eval().loss(x, noise, labels)[0].item(), nll(labels))
+    with pytest.raises(ValueError, match="untold is for a model with classes and without a"):
+        build("gated", rng, untold=0.1)
+
+
 @pytest.mark.parametrize("part", ["last row", "some"])
 def test_completion_keeps_what_is_seen(part, variant, rng):
     """Whole rows, or any pixels; what is seen below and to the right stays, and changes nothing."""
@@ -387,6 +423,32 @@ def test_link_is_taken_before_the_gate(rng):
     y_h += to_numpy(block.label_h.table)[labels][:, None, None]
     assert_allclose(to_numpy(block.horizontal(h, link, labels)),
                     h + gate(y_h) @ to_numpy(block.out.w)[0, 0] + to_numpy(block.out.b))
+
+
+def test_dropout_is_of_what_a_block_adds_and_of_training_alone(rng):
+    """Each block has its own numbers; an evaluation, and a loss without noise, leave out none."""
+    model, plain = (build("gated, conditional", rng, dropout=p) for p in (0.4, 0.0))
+    plain.load_state_dict(model.state_dict())
+    x, labels = rng.integers(0, 2, (3, 3, 4, 1)).astype(float), np.array([0, 2, 1])
+    noise = rng.standard_normal((3, model.noise_dim))
+    assert noise.shape == (3, 12) and plain.noise_dim == 0
+    values = model.values_of(x)
+    links = model.vertical(model.inputs(values), labels)
+    h, kept = to_numpy(model.first(model.inputs(values))), noise > -0.2533471031  # P = 0.4 below
+    for k, (block, link) in enumerate(zip(model.blocks, links, strict=True)):
+        added = to_numpy(block.h(Tensor(h))) + to_numpy(link)
+        added += to_numpy(block.label_h.table)[labels][:, None, None]
+        y = np.tanh(added[..., :6]) / (1 + np.exp(-added[..., 6:]))
+        y = y * kept[:, None, None, 6 * k:6 * k + 6] / 0.6
+        h = h + y @ to_numpy(block.out.w)[0, 0] + to_numpy(block.out.b)
+    expected = to_numpy(model.likelihood.nll(model.output(Tensor(h)), values)).sum() / 3
+    def loss(net, noise=None): return net.loss(x, noise, labels)[0].item()
+    assert_allclose(loss(model, noise), expected)
+    assert_allclose(loss(model), loss(plain))
+    assert_allclose(loss(model.eval(), noise), loss(plain))
+    assert abs(expected - loss(plain)) > 1e-3
+    with pytest.raises(ValueError, match="must be 0 or more and below 1, not 1 and 0"):
+        build("gated", rng, dropout=1)
 
 
 def test_residual_block_and_head_by_their_formulas(rng):

@@ -71,9 +71,9 @@ def test_kl_in_closed_form_against_monte_carlo(backend, rng):
 
 # ---------------------------------------------------------------- the loss
 
-def conv(residual, latent, likelihood, num_classes=0):
-    return lambda rng: ConvVAE((4, 4, 1), (3, 4), 6, 1 + (latent == "vector"), residual, latent,
-                               likelihood, num_classes=num_classes, rng=rng)
+def conv(residual, latent, likelihood, num_classes=0, colours=1, **other):
+    return lambda rng: ConvVAE((4, 4, colours), (3, 4), 6, 1 + (latent == "vector"), residual,
+                               latent, likelihood, num_classes=num_classes, rng=rng, **other)
 
 
 TOLD = [lambda rng: small(rng, num_classes=4), conv(0, "vector", "bernoulli", 4),
@@ -84,6 +84,8 @@ TOLD = [lambda rng: small(rng, num_classes=4), conv(0, "vector", "bernoulli", 4)
     *((lambda rng, name=name: small(rng, likelihood=name, beta=0.7), 3) for name in LIKELIHOODS),
     (conv(0, "vector", "bernoulli"), 2), (conv(1, "vector", "logistic"), 2),
     (conv(0, "map", "bernoulli"), 1), (conv(2, "map", "logistic"), 1),
+    (lambda rng: small(rng, likelihood="logistic", mixture=2), 3),
+    (conv(1, "map", "logistic", colours=3, mixture=2), 1),
     *zip(TOLD, (3, 2, 1), strict=True)])
 def test_full_model_derivative(make, z_dim, backend, rng):
     model = make(rng).astype(np.float64)
@@ -322,6 +324,39 @@ def test_pictures_are_the_means_of_what_is_decoded(likelihood, backend, rng):
     z = np.random.default_rng(3).standard_normal((5, 3), dtype=np.float32)
     drawn = model.sample(5, np.random.default_rng(3)).numpy()
     np.testing.assert_allclose(drawn, mean(z), rtol=1e-5)
+
+
+def test_a_mixture_has_the_numbers_of_a_pixel_side_by_side(backend, rng):
+    """-log p(x|z) and the mean of p(x|z) pixel by pixel, from what is decoded there; with one
+    component and no ties between its channels it is the plain logistic. Log p(x) takes it, too."""
+    model = conv(1, "map", "logistic", colours=3, mixture=2)(rng)
+    x, z = rng.integers(0, 256, (2, 4, 4, 3)) / np.float32(255), rng.standard_normal((2, 1))
+    y = model.decode(z.astype(np.float32)).numpy()
+    assert y.shape == (2, 4, 4, 20)
+    nll = model.reconstruction_loss(Tensor(y), model.rows(x), "none").numpy().reshape(2, 4, 4)
+    mean = model.mean_image(z.astype(np.float32)).numpy().reshape(2, 4, 4, 3)
+    for n, i, j in np.ndindex(2, 4, 4):
+        assert nll[n, i, j] == pytest.approx(
+            losses.logistic_mixture(y[n, i, j], x[n, i, j], "sum").item(), rel=1e-5)
+        np.testing.assert_allclose(mean[n, i, j], losses.mixture_image(y[n, i, j], 3).numpy(),
+                                   rtol=1e-5)
+    one, plain = (VAE(6, likelihood="logistic", mixture=K, rng=rng) for K in (1, 0))
+    given = rng.standard_normal((2, 12)).astype(np.float32)
+    x = pixels(rng, 2, 6)
+    np.testing.assert_allclose(
+        one.reconstruction_loss(Tensor(np.stack(
+            [rng.standard_normal((2, 6)), given[:, :6], given[:, 6:]], axis=-1).reshape(2, 18)),
+            x).item(), plain.reconstruction_loss(Tensor(given), Tensor(x)).item(), rtol=1e-5)
+    x, noise = pixels(rng, 2, 6), np.random.default_rng(5)
+    bound = one.log_likelihood(x, 1, np.random.default_rng(5))
+    mu, log_var = one.encode(x)
+    eps = noise.standard_normal((2, 20), dtype=np.float32)
+    z = reparameterise(mu, log_var, eps)
+    rest = (eps ** 2 + log_var.numpy() - z.numpy() ** 2).sum(axis=1) / 2
+    nll = one.reconstruction_loss(one.decode(z), Tensor(x), "none").numpy().sum(axis=1)
+    np.testing.assert_allclose(to_numpy(bound), rest - nll, rtol=1e-5)
+    with pytest.raises(ValueError, match="mixture of 3 logistics is for the likelihood logistic"):
+        VAE(6, mixture=3)
 
 
 def test_autoencoder_by_its_definition(backend, rng):

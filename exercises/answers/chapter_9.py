@@ -53,7 +53,7 @@ BITS = "models.pixelcnn.PixelCNN.loss"
                "return nll / math.log(2) / (shape[0] * shape[1])": "where nll = "})
 def bits(nll, shape):
     model = PixelCNN(shape, levels=4, features=6, blocks=0, head=6)
-    model.neg_log_likelihood = lambda x, labels: Tensor(np.array([nll]))
+    model.neg_log_likelihood = lambda *_: Tensor(np.array([nll]))
     return model.loss(None)[1]["bits_per_dim"].data
 
 

@@ -26,12 +26,12 @@ from .run import codes_of, encoding
 class Request:
     """model; title: how that of every picture begins; shape: (H, W, C) of its images; dataset: a
     function, called where test images are needed; seed: of all that is drawn at random; num: how
-    many (None: as many as look well); label: of which class; temperature, mask: see
-    models/sampling.py; quiet: without a progress bar. given: the dataset's images are the user's
-    own, and are taken in their order. classes: the names of those that the model knows, if they
-    have some. origin: a line below the title: which run, how far, which seed. variants: {field:
-    value} of Requests for samples beside each other, a row for each. after_row: called after each
-    row that is drawn in order."""
+    many (None: as many as look well); label: of which class; temperature, guidance, mask:
+    see models/sampling.py; quiet: without a progress bar. given: the dataset's images are the
+    user's own, and are taken in their order. classes: the names of those that the model knows, if
+    they have some. origin: a line below the title: which run, how far, which seed. variants:
+    {field: value} of Requests for samples beside each other, a row for each. after_row: called
+    after each row that is drawn in order."""
 
     model: object
     title: str
@@ -41,6 +41,7 @@ class Request:
     num: int = None
     label: int = None
     temperature: float = None
+    guidance: float = None
     mask: np.ndarray = None
     quiet: bool = True
     given: bool = False
@@ -97,9 +98,9 @@ class Request:
                 for k in range(self.model.num_classes)]
 
     def how_drawn(self, rows):
-        """The arguments of drawing in order: a temperature, and a progress bar over the rows."""
-        return {"progress": self.after_row or counting(self.quiet, rows, "drawing", "row")} | (
-            {"temperature": self.temperature} if self.temperature else {})
+        """The arguments of drawing in order: those given, and a progress bar over the rows."""
+        return {"progress": self.after_row or counting(self.quiet, rows, "drawing", "row")} | {
+            n: getattr(self, n) for n in ("temperature", "guidance") if getattr(self, n)}
 
 
 def samples(ask):
@@ -129,8 +130,8 @@ def samples(ask):
 
 
 def title_of(ask, what):
-    words = [f"{n} {v}" for n, v in (("temperature", ask.temperature), ("label", ask.label))
-             if v is not None]
+    words = [f"{n} {v}" for n, v in (("temperature", ask.temperature), ("guidance", ask.guidance),
+                                       ("label", ask.label)) if v is not None]
     return ", ".join([f"{ask.title}: {what}", *words])
 
 
