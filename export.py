@@ -6,7 +6,7 @@
 
 The folder has the weights alone, the averaged ones where the run kept them, as
 float16 (a VQ-VAE's as they are: its codes must stay those that a prior was
-trained on); config.json, metrics.csv, the figures of evaluate.py, and pictures
+trained on; with --half before a prior is trained on what was exported); config.json, metrics.csv, the figures of evaluate.py, and pictures
 of what it draws. generate.py and evaluate.py take it as they take a run.
 """
 
@@ -61,7 +61,7 @@ def main(argv):
     files, left_out = kept(run)
     with replacing_folder(out) as whole:
         wide = checkpoint.save_weights(whole / "checkpoint.npz", run.model, run.progress,
-                                       half=run.flags.model != "vqvae")
+                                       half=flags.half or run.flags.model != "vqvae")
         for name in files:
             shutil.copyfile(run.folder / name, whole / name)
         write_json(whole / "config.json", run.config)
@@ -90,6 +90,8 @@ def build_parser():
     return parser_of_runs("export.py", __doc__, {
         "out": (None, "DIR", "the folder to write"),
         "codes": (None, "RUN", "for a prior: where its VQ-VAE was exported to"),
+        "half": (None, "switch", "a VQ-VAE's weights as float16, too: a few codes become others, so "
+                 "train its prior on what was exported"),
         "overwrite": (None, "switch", "replace what is in --out"),
     })
 

@@ -58,6 +58,8 @@ PIXELS = {
     "sigma_x": (0.1, "positive", "standard deviation of a gaussian p(x|z)"),
     "mixture": (0, "natural", "components of a logistic p(x|z) for a pixel, whose channels then "
                 "depend on each other (0: each on its own)"),
+    "importance_samples": (1, "count", "codes for an image in training; above 1 their bound (IWAE) "
+                           "in the place of the ELBO"),
     "beta": (1.0, "not negative", "weight of the KL term"),
     "warmup": (0, "natural", "steps over which the weight of the KL term rises to --beta"),
 }

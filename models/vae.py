@@ -85,16 +85,21 @@ class VAE(Model):
     not independent: green is expected where red was, and blue where both were
     (losses.logistic_mixture). An MLP knows no channels: each of its numbers is a pixel.
 
+    importance_samples: K above 1 trains the bound of K importance weights in the place of the ELBO
+    (`bound`), without beta and warmup; what is evaluated is the ELBO all the same.
+
     Raises ValueError for a size below 1, a beta or warmup below 0, an unknown activation or
-    likelihood.
+    likelihood, and what does not go together.
     """
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
-                 sigma_x=0.1, beta=1.0, warmup=0, mixture=0, num_classes=0, rng=None):
+                 sigma_x=0.1, beta=1.0, warmup=0, mixture=0, importance_samples=1, num_classes=0,
+                 rng=None):
         sizes("VAE", input_dim=input_dim, z_dim=z_dim)
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)
-        self.set_up((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, mixture, num_classes)
+        self.set_up((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, mixture,
+                    importance_samples, num_classes)
         D = LABEL_DIM if num_classes else 0
         self.encoder = nn.mlp([input_dim + D, *h_dim], activation, rng, last=True)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
@@ -103,7 +108,7 @@ class VAE(Model):
         self.label_x, self.label_z = label_tables(num_classes, rng)
 
     def set_up(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup, mixture,
-               num_classes):
+               importance_samples, num_classes):
         """Check and keep what all VAEs have in common."""
         one_of("VAE: likelihood", likelihood, LIKELIHOODS)
         not_negative("VAE", beta=beta, warmup=warmup, mixture=mixture, num_classes=num_classes)
@@ -115,7 +120,11 @@ class VAE(Model):
         self.mixture = mixture
         self.input_dim, self.input_shape = math.prod(input_shape), input_shape
         self.z_dim, self.latent_shape = math.prod(latent_shape), latent_shape
-        self.noise_dim, self.num_classes = self.z_dim, num_classes
+        sizes("VAE", importance_samples=importance_samples)
+        require(importance_samples == 1 or beta == 1 and not warmup, "VAE: the bound of {} "
+                "importance samples has no KL term: leave out beta and warmup", importance_samples)
+        self.importance_samples, self.num_classes = importance_samples, num_classes
+        self.noise_dim = self.z_dim * importance_samples
         self.likelihood, self.beta, self.sigma_x, self.warmup = likelihood, beta, sigma_x, warmup
 
     def kl_weight(self):
@@ -174,10 +183,30 @@ class VAE(Model):
         """decode's output of a mixture, (N, pixels, numbers)."""
         return output.reshape(output.shape[0], -1, self.outputs)
 
+    def bound(self, x, mu, log_var, noise, labels=None):
+        """-L_K in nats, the mean over images: minus a bound that is nearer to log p(x) than the
+        ELBO, L_1.
+
+            L_K = E[ log 1/K sum_k w_k ],   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
+
+        x: rows (N, input_dim); noise: (N, K z_dim). Source: Burda et al. 2015 (1509.00519), eq. 8.
+        """
+        N, K = x.shape[0], self.importance_samples
+        def of_each_draw(t):
+            return ops.broadcast_to(t.reshape(N, 1, -1), (N, K, t.shape[1])).reshape(N * K, -1)
+        eps = noise.reshape(N * K, self.z_dim)
+        mu, log_var, x = map(of_each_draw, (mu, log_var, x))
+        labels = None if labels is None else labels.repeat(K)
+        z = reparameterise(mu, log_var, eps)
+        log_p_x = -self.reconstruction_loss(self.decode(z, labels), x, "none").sum(axis=1)
+        # log p(z) - log q(z|x), as in log_likelihood
+        log_w = log_p_x + 0.5 * (eps * eps + log_var - z * z).sum(axis=1)
+        return math.log(K) - ops.logsumexp(log_w.reshape(N, K), axis=1).mean()
+
     def loss(self, x, noise, labels=None):
         """Images (N, ...) in [0, 1] -> (loss, metrics), one draw of z each (L = 1, eq. 10).
 
-        noise: eps (N, z_dim), or the np.random.Generator to draw it from.
+        noise: eps (N, noise_dim), z_dim for each draw, or the np.random.Generator to draw it from.
         loss = reconstruction + kl_weight() * kl; metrics are means over the images, in nats:
         neg_elbo = reconstruction + kl, reconstruction, kl, loss; with "logistic" also
         bits_per_dim = neg_elbo / (input_dim ln 2). The loss has a derivative by x, too; with
@@ -185,10 +214,15 @@ class VAE(Model):
         """
         x = self.rows(x)
         mu, log_var = self.posterior_of(x, labels)
+        if several := self.importance_samples > 1:
+            all_noise = draw_noise(noise, mu, (x.shape[0], self.noise_dim))
+            noise = all_noise[:, :self.z_dim]
         z = reparameterise(mu, log_var, draw_noise(noise, mu))
         reconstruction = self.reconstruction_loss(self.decode(z, labels), x)
         kl = losses.gaussian_kl(mu, log_var)
         loss = reconstruction + self.kl_weight() * kl
+        if several and self.training:
+            loss = self.bound(x, mu, log_var, all_noise, labels)
         neg_elbo = reconstruction.detach() + kl.detach()
         metrics = {"neg_elbo": neg_elbo, "loss": loss.detach(), "kl": kl.detach(),
                    "reconstruction": reconstruction.detach()}
@@ -261,7 +295,7 @@ class ConvVAE(VAE):
 
     def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, residual=0,
                  latent="vector", likelihood="bernoulli", sigma_x=0.1, beta=1.0, warmup=0,
-                 mixture=0, num_classes=0, rng=None):
+                 mixture=0, importance_samples=1, num_classes=0, rng=None):
         H, W, C = shape = shape_of_images("ConvVAE", image_shape)
         sizes("ConvVAE", z_dim=z_dim)
         rng, channels = rng or np.random.default_rng(0), nn.as_sizes(channels)
@@ -276,7 +310,7 @@ class ConvVAE(VAE):
         vector, numbers = latent == "vector", math.prod(inner)
         # Not VAE.__init__: the layers are others. The rest is the same.
         self.set_up(shape, (z_dim,) if vector else (h, w, z_dim), likelihood, sigma_x, beta, warmup,
-                    mixture, num_classes)
+                    mixture, importance_samples, num_classes)
         D = LABEL_DIM if num_classes else 0
         def blocks(): return nn.residual_stack(c, max(1, c // 2), residual, rng) if residual else []
 

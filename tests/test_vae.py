@@ -86,6 +86,9 @@ TOLD = [lambda rng: small(rng, num_classes=4), conv(0, "vector", "bernoulli", 4)
     (conv(0, "map", "bernoulli"), 1), (conv(2, "map", "logistic"), 1),
     (lambda rng: small(rng, likelihood="logistic", mixture=2), 3),
     (conv(1, "map", "logistic", colours=3, mixture=2), 1),
+    (lambda rng: small(rng, importance_samples=2), 6),
+    (conv(0, "map", "bernoulli", importance_samples=3), 3),
+    (conv(0, "vector", "bernoulli", 4, importance_samples=2), 4),
     *zip(TOLD, (3, 2, 1), strict=True)])
 def test_full_model_derivative(make, z_dim, backend, rng):
     model = make(rng).astype(np.float64)
@@ -357,6 +360,29 @@ def test_a_mixture_has_the_numbers_of_a_pixel_side_by_side(backend, rng):
     np.testing.assert_allclose(to_numpy(bound), rest - nll, rtol=1e-5)
     with pytest.raises(ValueError, match="mixture of 3 logistics is for the likelihood logistic"):
         VAE(6, mixture=3)
+
+
+def test_the_bound_of_several_samples_is_that_of_evaluation(backend, rng):
+    """In training the loss is -L_K of the draws it is given, those of log_likelihood; one sample's
+    is -(log p(x|z) + log p(z) - log q(z|x)). In evaluation it is the ELBO of the first draw."""
+    plain, model, seven = (small(rng, num_classes=4, importance_samples=K) for K in (1, 3, 7))
+    for other in (model, seven):
+        other.load_state_dict(plain.state_dict())
+    x, labels = (pixels(rng) > 0.5).astype(np.float32), np.array([3, 0, 1, 3])
+    noise = np.random.default_rng(3).standard_normal((3, 4, 3), dtype=np.float32)
+    bound = plain.log_likelihood(x, 3, np.random.default_rng(3), labels)  # draw by draw
+    by_image = noise.swapaxes(0, 1).reshape(4, 9)
+    loss, metrics = model.loss(x, by_image, labels)
+    assert loss.item() == metrics["loss"].item() == pytest.approx(-to_numpy(bound).mean(), rel=1e-5)
+    elbo, of_plain = plain.loss(x, noise[0], labels)
+    assert metrics["neg_elbo"].item() == of_plain["neg_elbo"].item() > loss.item()
+    assert model.eval().loss(x, by_image, labels)[0].item() == elbo.item()
+    drawn = np.random.default_rng(3).standard_normal((4, 21), dtype=np.float32)
+    assert seven.loss(x, np.random.default_rng(3), labels)[0].item() == pytest.approx(
+        seven.loss(x, drawn, labels)[0].item(), rel=1e-6)
+    for wrong in ({"beta": 2.0}, {"warmup": 3}):
+        with pytest.raises(ValueError, match="importance samples has no KL term: leave out beta"):
+            small(rng, importance_samples=2, **wrong)
 
 
 def test_autoencoder_by_its_definition(backend, rng):
