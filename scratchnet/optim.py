@@ -117,25 +117,33 @@ class Adam(Optimizer):
         a <- d' a + (1 - d') p,    d' = min(d, (1 + t) / (10 + t)): over few steps at first
 
     which jump about less than the parameters themselves, and are what to evaluate and to keep
-    (Polyak & Juditsky 1992): see `averaged`. Raises ValueError for betas or an average outside
-    [0, 1), and for an eps below 0.
+    (Polyak & Juditsky 1992): see `averaged`. weight_decay: before each step also
+
+        p <- p - lr weight_decay p
+
+    which as a part of g would be divided by sqrt(v_hat) like the rest: the weights with the largest
+    gradients would shrink least (AdamW; Loshchilov & Hutter 2017, 1711.05101, algorithm 2). Raises
+    ValueError for betas or an average outside [0, 1), for an eps or a weight_decay below 0.
     """
 
     slots = ("m", "v")
 
-    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, average=0.0):
-        require(all(0 <= b < 1 for b in (*betas, average)) and eps >= 0,
-                f"Adam: betas and average must be 0 or more and below 1, eps 0 or more, not "
-                f"{betas}, {average} and {eps}")
+    def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, average=0.0,
+                 weight_decay=0.0):
+        require(all(0 <= b < 1 for b in (*betas, average)) and eps >= 0 and weight_decay >= 0,
+                f"Adam: betas and average must be 0 or more and below 1, eps and weight_decay 0 or "
+                f"more, not {betas}, {average}, {eps} and {weight_decay}")
         if average:
             self.slots = ("m", "v", "average")
         super().__init__(parameters, lr)
-        self.betas, self.eps, self.average = betas, eps, average
+        self.betas, self.eps, self.average, self.weight_decay = betas, eps, average, weight_decay
         for p, a in zip(self.parameters, self.state.get("average", []), strict=False):
             a[...] = p.data
 
     def update(self, t, p, g, m, v, a=None):
         b1, b2 = self.betas
+        if self.weight_decay:
+            p *= 1 - self.lr * self.weight_decay
         # Equal to rounding; fast/update.py says why.
         step = adam_in_place if isinstance(p, np.ndarray) else adam_step
         step(p, g, m, v, self.lr, b1, 1 - b1, b2, 1 - b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)

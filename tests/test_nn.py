@@ -133,23 +133,27 @@ def test_layers_start_as_they_say(rng):
 
 # ---------------------------------------------------------------- optimisers
 
-def test_adam_against_the_algorithm_written_plainly(backend, rng):
+@pytest.mark.parametrize("decay", [0, 0.5])
+def test_adam_against_the_algorithm_written_plainly(decay, backend, rng):
+    """And AdamW, whose decay is outside of the fraction and goes with the rate."""
     p = Tensor(rng.standard_normal(5), requires_grad=True)
     usual = optim.Adam([p])  # the paper's
-    assert (usual.lr, usual.betas, usual.eps, usual.average) == (1e-3, (0.9, 0.999), 1e-8, 0)
+    assert (usual.lr, usual.betas, usual.eps, usual.average, usual.weight_decay) == (
+        1e-3, (0.9, 0.999), 1e-8, 0, 0)
     theta, m, v = p.numpy().copy(), np.zeros(5), np.zeros(5)
-    adam = optim.Adam([p], lr=0.01, betas=(0.8, 0.95), eps=1e-6)
+    adam = optim.Adam([p], lr=0.01, betas=(0.8, 0.95), eps=1e-6, weight_decay=decay)
     for t in range(1, 100):
         g = rng.standard_normal(5)
         p.grad = Tensor(g).data
         adam.step()
         m, v = 0.8 * m + 0.2 * g, 0.95 * v + 0.05 * g ** 2
+        theta = theta - 0.01 * decay * theta
         theta -= 0.01 * (m / (1 - 0.8 ** t)) / (np.sqrt(v / (1 - 0.95 ** t)) + 1e-6)
     np.testing.assert_allclose(p.numpy(), theta, rtol=1e-10)
 
 
 @pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.01),
-                                  lambda p: optim.Adam(p, 0.1, average=0.9)])
+                                  lambda p: optim.Adam(p, 0.1, average=0.9, weight_decay=0.1)])
 def test_all_parameters_at_once_are_each_one_alone(make, backend, rng):
     """On a GPU they lie in one array; 64 and more numbers, so that places are not all full."""
     shapes = [(3, 5), (), (64,), (65, 2), (1, 1, 2)]

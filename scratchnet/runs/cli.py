@@ -51,7 +51,8 @@ def train_a_model(kind, about, recipes, argv):
     columns, units = recipe.shows(flags)
     model = runs.build_model(recipe, dataset, flags)
     begun = begin_from(flags, recipe, dataset, model)
-    optimizer = Adam(model.parameters(), flags.lr, average=flags.average)
+    optimizer = Adam(model.parameters(), flags.lr, average=flags.average,
+                     weight_decay=flags.weight_decay)
     images = prepared(dataset, flags)
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
         progress = begin(folder, flags, kind, dataset, model, optimizer)

@@ -110,6 +110,7 @@ TRAINING = {
     "schedule": ("constant", tuple(SCHEDULES), "of the learning rate"),
     "average": (0.0, "below 1", "keep running means of the weights, with this decay (0.999, say), "
                 "and evaluate them; 0: no"),
+    "weight_decay": (0.0, "not negative", "shrink the weights by this times the rate at each step"),
     "keep_best": (False, "yes or no", "keep the weights of the epoch with the best validation "
                   "figure, too, and draw and evaluate with those; needs --validation"),
     "patience": (None, "count", "with --keep-best: stop after N epochs without a better one"),
