@@ -6,8 +6,8 @@
 
 The folder has the weights alone, the averaged ones where the run kept them, as
 float16 (a VQ-VAE's as they are: its codes must stay those that a prior was
-trained on; with --half before a prior is trained on what was exported); config.json, metrics.csv, the figures of evaluate.py, and pictures
-of what it draws. generate.py and evaluate.py take it as they take a run.
+trained on; with --half as well, for a prior that is trained on what is exported);
+config.json, metrics.csv, the figures of evaluate.py, and pictures of what it draws. generate.py and evaluate.py take it as they take a run.
 """
 
 import sys
@@ -90,8 +90,8 @@ def build_parser():
     return parser_of_runs("export.py", __doc__, {
         "out": (None, "DIR", "the folder to write"),
         "codes": (None, "RUN", "for a prior: where its VQ-VAE was exported to"),
-        "half": (None, "switch", "a VQ-VAE's weights as float16, too: a few codes become others, so "
-                 "train its prior on what was exported"),
+        "half": (None, "switch", "a VQ-VAE's weights as float16, too: a few codes become others, "
+                 "so train its prior on what was exported"),
         "overwrite": (None, "switch", "replace what is in --out"),
     })
 

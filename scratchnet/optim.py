@@ -131,8 +131,8 @@ class Adam(Optimizer):
     def __init__(self, parameters, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, average=0.0,
                  weight_decay=0.0):
         require(all(0 <= b < 1 for b in (*betas, average)) and eps >= 0 and weight_decay >= 0,
-                f"Adam: betas and average must be 0 or more and below 1, eps and weight_decay 0 or "
-                f"more, not {betas}, {average}, {eps} and {weight_decay}")
+                f"Adam: betas and average must be 0 or more and below 1, eps 0 or more, "
+                f"weight_decay too, not {betas}, {average}, {eps} and {weight_decay}")
         if average:
             self.slots = ("m", "v", "average")
         super().__init__(parameters, lr)
