@@ -6,8 +6,9 @@
 
 The folder has the weights alone, the averaged ones where the run kept them, as
 float16 (a VQ-VAE's as they are: its codes must stay those that a prior was
-trained on; with --half as well, for a prior that is trained on what is exported);
-config.json, metrics.csv, the figures of evaluate.py, and pictures of what it draws. generate.py and evaluate.py take it as they take a run.
+trained on; with --half as well, for a prior that is trained on what is
+exported); config.json, metrics.csv, the figures of evaluate.py, and pictures of
+what it draws. generate.py and evaluate.py take it as they take a run.
 """
 
 import sys
