@@ -157,9 +157,9 @@ def varied(flags):
 
 
 def file_name(what, flags):
-    cold = flags.temperature and what in COOLED
-    heat = "-temperature" + "-".join(f"{t:g}" for t in flags.temperature) if cold else ""
-    return f"{what}{heat}-seed{flags.seed}.png"
+    how = "".join(f"-{n}" + "-".join(f"{v:g}" for v in getattr(flags, n))
+                  for n in ("temperature", "guidance") if getattr(flags, n) and what in COOLED)
+    return f"{what}{how}-seed{flags.seed}.png"
 
 
 def history(run):
@@ -250,10 +250,11 @@ def check(run, what, flags):
     if what == "scores" and grey:
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
-    if flags.guidance and not (getattr(run.model, "untold", 0) and what in COOLED):
-        raise RunError(f"--guidance: is for samples and completions of a prior or a gated-pixelcnn "
-                       f"that was trained with --conditional --untold 0.1, not for {what} of "
-                       f"{an(run.flags.model)} that was not")
+    if flags.guidance and not getattr(run.model, "untold", 0):
+        raise RunError("--guidance: is for a prior or a gated-pixelcnn that was trained with "
+                       "--conditional --untold 0.1; this run was not")
+    if flags.guidance and what not in COOLED:
+        raise RunError(f"--guidance: means nothing to {what}; it is for samples and completions")
     if flags.temperature and not (in_order(run.model) and what in COOLED):
         raise RunError(f"--temperature: means nothing to {what} of {an(run.flags.model)}; it is "
                        f"for samples and completions of a pixelcnn or a prior")
@@ -276,7 +277,7 @@ def build_parser():
     return parser_of_runs("generate.py", __doc__, {
         "what": (None, (*PICTURES, "all"), "default: the first of these that the run can give"),
         "num": (None, "count", "how many (of a manifold: along each side; of a traversal: rows; of "
-                "several labels or temperatures: in each row)"),
+                "several labels, temperatures or guidances: in each row)"),
         "label": (None, "naturals", "draw this class (conditional models), or a row of each of "
                   "these; take test images of this class"),
         "input": (None, "FILE", "images of your own, a picture or whatever train_images.py takes, "
@@ -285,8 +286,8 @@ def build_parser():
                  "lower half)"),
         "temperature": (None, "positives", "divides the logits of a PixelCNN: below 1 nearer to "
                         "the likeliest; of several a row each"),
-        "guidance": (None, "positives", "above 1 surer of the class and less varied, 2 say (runs "
-                     "trained with --untold); of several a row each"),
+        "guidance": (None, "positives", "above 1 more of its class, mostly less varied; 2, say "
+                     "(runs trained with --untold); of several a row each"),
         "seed": (0, "natural", "of what is drawn, and of which test images are shown"),
         "out": (None, "FILE", ".png, .npy, or for scores .csv (default: a new .png in RUN)"),
         "dpi": (110, "dpi", "of a .png: pixels per inch"),

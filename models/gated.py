@@ -2,10 +2,7 @@
 2016b (1606.05328). docs/08-pixelcnn.md derives the window, the gate and the labels.
 """
 
-from itertools import repeat
 from statistics import NormalDist
-
-import numpy as np
 
 from scratchnet import nn, ops
 from scratchnet.backend import xp
@@ -36,7 +33,7 @@ class GatedPixelCNN(PixelCNN):
         require(0 <= dropout < 1 and 0 <= untold < 1, f"GatedPixelCNN: dropout and untold must be "
                 f"0 or more and below 1, not {dropout} and {untold}")
         require(not untold or num_classes and not mixture, "GatedPixelCNN: untold is for a model "
-                "with classes and without a mixture")
+                "that is told the class, and has no mixture")
         self.num_classes, self.dropout, self.untold = num_classes, dropout, untold
         self.noise_dim = blocks * features * (dropout > 0) + (untold > 0)
         super().__init__(image_shape, levels, features, blocks, head, embedding_dim, dilations,
@@ -68,10 +65,11 @@ class GatedPixelCNN(PixelCNN):
         return xp.where(none, self.num_classes, labels)
 
     def horizontal(self, x, links, labels, noise=None):
-        h = self.first(x)
-        of_blocks = repeat(None) if noise is None or not self.dropout else np.split(
-            noise[:, :len(self.blocks) * h.shape[-1]], len(self.blocks), axis=1)
-        for block, link, own in zip(self.blocks, links, of_blocks, strict=False):
+        h, own = self.first(x), None
+        F = h.shape[-1]
+        for k, (block, link) in enumerate(zip(self.blocks, links, strict=True)):
+            if noise is not None and self.dropout:
+                own = noise[:, k * F:(k + 1) * F]
             h = block.horizontal(h, link, labels, own, self.dropout)
         return h
 

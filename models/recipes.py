@@ -52,12 +52,12 @@ CONVOLUTIONS = {
     "residual": (0, "natural", "residual blocks of the innermost map, each way"),
     "latent": ("vector", LATENTS, "map: --z-dim numbers at each place of the innermost map, without"
                " hidden layers"),
+    "mixture": (0, "natural", "components of --likelihood logistic for a pixel, whose channels "
+                "then depend on each other (0: each on its own)"),
 }
 PIXELS = {
     "likelihood": ("bernoulli", LIKELIHOODS, "p(x|z); logistic, of 256 levels, gives bits/dim"),
     "sigma_x": (0.1, "positive", "standard deviation of a gaussian p(x|z)"),
-    "mixture": (0, "natural", "components of a logistic p(x|z) for a pixel, whose channels then "
-                "depend on each other (0: each on its own)"),
     "importance_samples": (1, "count", "codes for an image in training; above 1 their bound (IWAE) "
                            "in the place of the ELBO"),
     "beta": (1.0, "not negative", "weight of the KL term"),
@@ -101,6 +101,8 @@ GRIDS = {
 
 def of_a_vae(flags):
     columns, units = ("neg_elbo", "reconstruction", "kl"), "nats per image" + given_class(flags)
+    if flags.importance_samples > 1:
+        columns = ("neg_bound", *columns)
     if flags.likelihood == "logistic":
         return ("bits_per_dim", *columns), units
     return columns, units + {

@@ -25,10 +25,11 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, gui
 
         l(no label) + w (l(label) - l(no label)),   p ~ p(x_i) (p(x_i | label) / p(x_i))^w
 
-    w = 1 is the model as it is. Above 1 a value counts for more that the label makes likelier:
-    images are surer of their class, and more alike. Source: Ho & Salimans 2022 (2207.12598), eq. 6,
-    with 1 + their w. Raises ValueError for a temperature not above 0, another shape of mask, or a
-    guidance where nothing is untold; FloatingPointError for logits that are NaN (on the host only).
+    w = 1 is the model as it is. Above 1 what the label makes likelier gets likelier still, and what
+    it makes less likely, rarer: images are more of their class, and mostly less varied. Source: Ho
+    & Salimans 2022 (2207.12598), eq. 6, with 1 + their w. Raises ValueError for a temperature not
+    above 0, another shape of mask, or a guidance where nothing is untold; FloatingPointError for
+    logits that are NaN (on the host only).
     """
     for values in rows(model, n, rng, labels, temperature, known, mask, guidance):  # noqa: B007
         if progress is not None:
@@ -77,9 +78,9 @@ def rows(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, gui
                         for c in range(colours):
                             h = net.horizontal(model.inputs(values[:, i, j]), here, labels)
                             y = raw(net.output(h))[:, c]
-                            no_nan("PixelCNN: logits", y)
                             if copies == 2:
                                 y = y[n:] + guidance * (y[:n] - y[n:])
+                            no_nan("PixelCNN: logits", y)
                             drawn[:, :, i, j, c] = likelihood.draw(y, u[i, j, c], temperature)
                     for layer in net.first_layers():  # they were called before the pixel was drawn
                         layer.put(model.inputs(values[:, i, j]))

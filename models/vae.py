@@ -81,25 +81,20 @@ class VAE(Model):
         "logistic"   the 256 levels of 8-bit pixels, mean and scale decoded for each
                      (losses.discretised_logistic): a probability, and so bits/dim
 
-    mixture: above 0, "logistic" has so many components for a pixel, and given z its channels are
-    not independent: green is expected where red was, and blue where both were
-    (losses.logistic_mixture). An MLP knows no channels: each of its numbers is a pixel.
-
-    importance_samples: K above 1 trains the bound of K importance weights in the place of the ELBO
-    (`bound`), without beta and warmup; what is evaluated is the ELBO all the same.
+    importance_samples: K above 1 makes the loss the bound of K importance weights (`bound`) in the
+    place of the ELBO, without beta and warmup.
 
     Raises ValueError for a size below 1, a beta or warmup below 0, an unknown activation or
     likelihood, and what does not go together.
     """
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
-                 sigma_x=0.1, beta=1.0, warmup=0, mixture=0, importance_samples=1, num_classes=0,
-                 rng=None):
+                 sigma_x=0.1, beta=1.0, warmup=0, importance_samples=1, num_classes=0, rng=None):
         sizes("VAE", input_dim=input_dim, z_dim=z_dim)
         rng = rng or np.random.default_rng(0)
         h_dim = nn.as_sizes(h_dim)
-        self.set_up((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, mixture,
-                    importance_samples, num_classes)
+        self.set_up((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, importance_samples,
+                    num_classes)
         D = LABEL_DIM if num_classes else 0
         self.encoder = nn.mlp([input_dim + D, *h_dim], activation, rng, last=True)
         self.posterior = nn.Linear(h_dim[-1], 2 * z_dim, rng)  # mu and log_var side by side
@@ -107,8 +102,8 @@ class VAE(Model):
         self.pixels = nn.Linear(h_dim[0], input_dim * self.outputs, rng)
         self.label_x, self.label_z = label_tables(num_classes, rng)
 
-    def set_up(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup, mixture,
-               importance_samples, num_classes):
+    def set_up(self, input_shape, latent_shape, likelihood, sigma_x, beta, warmup,
+               importance_samples, num_classes, mixture=0):
         """Check and keep what all VAEs have in common."""
         one_of("VAE: likelihood", likelihood, LIKELIHOODS)
         not_negative("VAE", beta=beta, warmup=warmup, mixture=mixture, num_classes=num_classes)
@@ -168,20 +163,23 @@ class VAE(Model):
             y, x = self.of_pixels(output), x.reshape(x.shape[0], -1, self.channels)
             return losses.logistic_mixture(y, x, reduction)
         if self.likelihood == "logistic":
-            mean, log_scale = (t.reshape(x.shape) for t in ops.split(output, 2, axis=-1))
-            # An output of 0 means grey, give or take e^-2 = 0.14: about what images are before
-            # anything is learned.
-            log_scale = ops.clip(log_scale - 2, -7, 3)
-            return losses.discretised_logistic(mean + 0.5, log_scale, x, reduction)
+            mean, log_scale = (t.reshape(x.shape) for t in self.mean_and_scale(output))
+            return losses.discretised_logistic(mean, log_scale, x, reduction)
         output = output.reshape(x.shape)
         if self.likelihood == "bernoulli":
             return losses.bce_with_logits(output, x, reduction)
         nll = losses.mse(output, x, "none") / (2 * self.sigma_x ** 2)
         return losses.reduce(nll + (math.log(self.sigma_x) + LOG_2PI / 2), reduction)
 
+    def mean_and_scale(self, output):
+        """Of a logistic, from decode's output: mean and log-scale. An output of 0 means grey, give
+        or take e^-2 = 0.14: about what images are before anything is learned."""
+        mean, log_scale = ops.split(output, 2, axis=-1)
+        return mean + 0.5, ops.clip(log_scale - 2, -7, 3)
+
     def of_pixels(self, output):
         """decode's output of a mixture, (N, pixels, numbers)."""
-        return output.reshape(output.shape[0], -1, self.outputs)
+        return output.reshape(output.shape[0], self.input_dim // self.channels, self.outputs)
 
     def bound(self, x, mu, log_var, noise, labels=None):
         """-L_K in nats, the mean over images: minus a bound that is nearer to log p(x) than the
@@ -208,7 +206,8 @@ class VAE(Model):
 
         noise: eps (N, noise_dim), z_dim for each draw, or the np.random.Generator to draw it from.
         loss = reconstruction + kl_weight() * kl; metrics are means over the images, in nats:
-        neg_elbo = reconstruction + kl, reconstruction, kl, loss; with "logistic" also
+        neg_elbo = reconstruction + kl, reconstruction, kl, loss; with several importance samples,
+        whose bound is the loss, neg_bound (the rest is of the first draw); with "logistic" also
         bits_per_dim = neg_elbo / (input_dim ln 2). The loss has a derivative by x, too; with
         "logistic", whose pixels are levels, through the encoder alone.
         """
@@ -221,11 +220,13 @@ class VAE(Model):
         reconstruction = self.reconstruction_loss(self.decode(z, labels), x)
         kl = losses.gaussian_kl(mu, log_var)
         loss = reconstruction + self.kl_weight() * kl
-        if several and self.training:
+        if several:
             loss = self.bound(x, mu, log_var, all_noise, labels)
         neg_elbo = reconstruction.detach() + kl.detach()
         metrics = {"neg_elbo": neg_elbo, "loss": loss.detach(), "kl": kl.detach(),
                    "reconstruction": reconstruction.detach()}
+        if several:
+            metrics["neg_bound"] = loss.detach()
         if self.likelihood == "logistic":
             metrics["bits_per_dim"] = neg_elbo / (self.input_dim * math.log(2))
         return loss, metrics
@@ -237,7 +238,7 @@ class VAE(Model):
             return losses.mixture_image(self.of_pixels(output), self.channels).reshape(
                 output.shape[0], self.input_dim)
         if self.likelihood == "logistic":
-            output = ops.split(output, 2, axis=-1)[0] + 0.5
+            output = losses.logistic_image(*self.mean_and_scale(output))
         output = output.reshape(output.shape[0], self.input_dim)
         return ops.sigmoid(output) if self.likelihood == "bernoulli" else output
 
@@ -287,6 +288,10 @@ class ConvVAE(VAE):
                   image, wherever it is
         "map"     z_dim numbers at each of the h x w places: what is there. No hidden layers
 
+    mixture: above 0, "logistic" has so many components for a pixel, and given z its channels are
+    not independent: green is expected where red was, and blue where both were
+    (losses.logistic_mixture).
+
     The rest as in VAE. Keras's example is channels (32, 64), h_dim 16, z_dim 2.
 
     Raises ValueError as VAE does, for an unknown latent, and for images whose height or width the
@@ -295,7 +300,7 @@ class ConvVAE(VAE):
 
     def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, residual=0,
                  latent="vector", likelihood="bernoulli", sigma_x=0.1, beta=1.0, warmup=0,
-                 mixture=0, importance_samples=1, num_classes=0, rng=None):
+                 importance_samples=1, num_classes=0, mixture=0, rng=None):
         H, W, C = shape = shape_of_images("ConvVAE", image_shape)
         sizes("ConvVAE", z_dim=z_dim)
         rng, channels = rng or np.random.default_rng(0), nn.as_sizes(channels)
@@ -310,7 +315,7 @@ class ConvVAE(VAE):
         vector, numbers = latent == "vector", math.prod(inner)
         # Not VAE.__init__: the layers are others. The rest is the same.
         self.set_up(shape, (z_dim,) if vector else (h, w, z_dim), likelihood, sigma_x, beta, warmup,
-                    mixture, importance_samples, num_classes)
+                    importance_samples, num_classes, mixture)
         D = LABEL_DIM if num_classes else 0
         def blocks(): return nn.residual_stack(c, max(1, c // 2), residual, rng) if residual else []
 

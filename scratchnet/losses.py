@@ -19,7 +19,7 @@ docs/07-vqvae.md the perplexity, docs/08-pixelcnn.md the mixture.
 
 from .backend import fused, xp
 from .inputs import floats, in_unit_range, integers, operands, require, shapes
-from .ops.elementwise import clip, exp, sigmoid_of, softplus_of, tanh
+from .ops.elementwise import clip, exp, sigmoid_of, softplus, softplus_of, tanh
 from .ops.reductions import largest, log_softmax, logsumexp
 from .ops.shapes import split, stack
 from .tensor import record
@@ -182,6 +182,16 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
     return reduce(record(y, (mean, dmean), (log_scale, dlog_scale)), reduction)
 
 
+def logistic_image(mean, log_scale):
+    """The mean of a pixel in [0, 1] whose outermost bins reach to infinity: of a logistic that is
+    cut off at 0 and 1, but for the width of the bins.
+
+        E[x] = integral of P(x > t) from 0 to 1 = s (softplus(mean/s) - softplus((mean - 1)/s))
+    """
+    s = exp(log_scale)
+    return s * (softplus(mean / s) - softplus((mean - 1) / s))
+
+
 @fused
 def log_of_rest(w):
     """log(1 - e^-w) for w > 0. Where e^-w is near 1 the digits are in e^-w - 1; where it is near 0,
@@ -237,13 +247,15 @@ def mixture_parts(y, C):
 
 
 def mixture_image(y, C):
-    """The mean of a mixture's pixels, (..., C), from y as in logistic_mixture, a channel after the
-    other:  E[x_c] = sum_k pi_k E_k[x_c],   E_k[x_c] = m_ck + sum over j < c of  a_cjk (E_k[x_j] -
-    1/2). What its bins at 0 and 1 cut off is not: an image may go a little beyond."""
-    log_pi, m, _, a = mixture_parts(y, C)
+    """The mean of a mixture's pixels, (..., C) in [0, 1], from y as in logistic_mixture:
+
+        E[x_c] = sum_k pi_k E_k[x_c],   E_k[x_c] = logistic_image(mean_ck, log_scale_ck)
+
+    a channel after the other, with E_k[x_j] in the place of x_j in mean_ck: exact for the first."""
+    log_pi, m, log_scale, a = mixture_parts(y, C)
     means = []
-    for _ in range(C):
-        means.append(mixture_mean(m, a, means))
+    for c in range(C):
+        means.append(logistic_image(mixture_mean(m, a, means), log_scale[..., c, :]))
     return (stack(means, axis=-2) * exp(log_pi)[..., None, :]).sum(axis=-1)
 
 

@@ -307,6 +307,7 @@ def dropout(x, noise, p):
     learns its training images less by heart. Sources: Srivastava et al. 2014; of whole maps Tompson
     et al. 2015 (1411.4280).
     """
+    require(0 < p < 1, "dropout: p must be above 0 and below 1, not {}", p)
     q = NormalDist().inv_cdf(p)
     keep = xp.asarray(noise).reshape(x.shape[0], *[1] * (x.ndim - 2), x.shape[-1]) > q
     return x * (keep / np.float32(1 - p)).astype(x.dtype)

@@ -308,6 +308,18 @@ def test_logistic_mixture_is_a_distribution(C, K, levels, backend, rng):
                                rtol=1e-6, atol=1e-12)
 
 
+@pytest.mark.parametrize("mean, log_scale", [
+    (0.3, -3.0), (-7.0, 1.0), (1.2, -1.5), (0.5, 3.0), (2.0, -6.0), (-40.0, -7.0), (0.0, -2.0)])
+def test_the_mean_of_a_logistic_that_is_cut_off(mean, log_scale, backend):
+    """The sum of x P(x) over all levels; that of a mixture is the mean of these."""
+    x, m, s = np.arange(256) / 255, np.full(256, mean), np.full(256, log_scale)
+    expected = np.exp(-losses.discretised_logistic(m, s, x, "none").numpy()) @ x
+    assert losses.logistic_image(Tensor(m[:1]), Tensor(s[:1])).item() == pytest.approx(expected,
+                                                                                       abs=1e-5)
+    y = np.array([0, 0, mean - 0.5, 0.5, log_scale + 2, -4])
+    assert losses.mixture_image(y, 1).item() == pytest.approx((expected + 1) / 2, abs=0.03)
+
+
 @pytest.mark.parametrize("C, K, levels", [(1, 3, 256), (2, 2, 64), (3, 2, 24)])
 def test_mixture_image_is_the_mean_of_the_distribution(C, K, levels, backend, rng):
     """Where nothing is cut off at 0 and 1: the sum of x p(x) over all values of a pixel."""

@@ -322,7 +322,7 @@ def test_a_part_of_the_labels_is_not_told(rng):
         model.inputs(model.values_of(x)), xp.asarray(labels)), model.values_of(x))).sum() / 4
     assert_allclose(model.loss(x, noise, labels)[0].item(), nll([3, 2, 1, 3]))
     assert_allclose(model.eval().loss(x, noise, labels)[0].item(), nll(labels))
-    with pytest.raises(ValueError, match="untold is for a model with classes and without a"):
+    with pytest.raises(ValueError, match="untold is for a model that is told the class, and has"):
         build("gated", rng, untold=0.1)
 
 

@@ -37,6 +37,8 @@ def train_a_model(kind, about, recipes, argv):
     if not argv:
         return usage(runs.script_of(kind), model_list(kind, recipes))
     flags, named = read_flags(kind, about, recipes, argv)
+    if getattr(flags, "untold", 0) and not flags.conditional:
+        raise RunError("--untold: is for a run that is told the class; give --conditional, too")
     asked, flags.backend = flags.backend, use_backend(flags.backend, mpi.gpu())
     if asked == "auto":
         say(flags, f"--backend auto: using {backend.describe()}")

@@ -33,7 +33,7 @@ from .pictures import PICTURES
 N = "(0|[1-9][0-9]*)"
 OURS = re.compile(  # what a run, generate.py and evaluate.py call their files
     rf"config\.json|(checkpoint|codes)\.npz|(metrics|train)\.csv|curves\.png|training\.gif"
-    rf"|({'|'.join(PICTURES)})((-temperature[0-9.e-]+)?-seed{N}(-{N})?)?\.png"
+    rf"|({'|'.join(PICTURES)})((-(temperature|guidance)[0-9.e-]+)*-seed{N}(-{N})?)?\.png"
     rf"|(evaluation|validation)(-static)?(-first{N})?(-importance{N})?\.json")
 
 
