@@ -146,7 +146,8 @@ def table(columns, names):
     """{head: shares} as lines, in per cent."""
     cells = [columns, *([f"{100 * share:.1f}" for share in row]
                         for row in zip(*columns.values(), strict=True))]
-    return "\n".join(f"{name:12}" + "".join(f"{cell:>10}" for cell in row)
+    width = max(10, 2 + max(map(len, columns)))
+    return "\n".join(f"{name:12}" + "".join(f"{cell:>{width}}" for cell in row)
                      for name, row in zip(["", *names, "all"], cells, strict=True))
 
 

@@ -12,11 +12,11 @@ Each side trains from a fresh process, in turns, alone on the machine: ours by t
 printed, PyTorch by the reference's recipe (Adam 1e-3 throughout, batches of 128; the VQ-VAE with a
 codebook of running means, as ours). Nobody published a recipe for the third, so PyTorch trains it
 by ours: the same network, steps and schedule, and running means of the weights; its first weights
-are PyTorch's own. PyTorch comes twice: eagerly, in its default layout; and compiled (torch.compile),
-with channels_last and fused Adam. All measure all test images, after each epoch and at the end. The
-time is that of the first figure that is low enough; the clock runs on while they measure. It starts
-with the first step: what compiling takes is not in it, but is printed. Printed: the median over
-rounds, and the range.
+are PyTorch's own. PyTorch comes twice: eagerly, in its default layout; and with torch.compile,
+channels_last and fused Adam. All measure all test images, after each epoch and at the end. The time
+is that of the first figure that is low enough; the clock runs on while they measure. It starts with
+the first step: what compiling takes is not in it, but is printed. Printed: the median over rounds,
+and the range.
 """
 
 import argparse

@@ -30,6 +30,7 @@ from scripts import (
 import export
 import generate
 from models import RECIPES
+from scratchnet.runs import checkpoint
 from scratchnet.runs import run as runs
 
 pytestmark = pytest.mark.usefixtures("runs_here")
@@ -80,8 +81,15 @@ def test_a_vqvae_is_halved_where_that_is_asked_for():
 
 def test_the_averaged_weights_are_exported():
     own, kept = exported("gated"), state("gated")
-    for name, parameter in runs.open_run(Path("gated"), RECIPES).model.named_parameters().items():
-        assert_array_equal(own[f"model/{name}"], parameter.numpy().astype(np.float16))
+    model = runs.open_run(Path("gated"), RECIPES).model
+    masks = dict(checkpoint.masks(model))
+    assert {"first_v.w", "blocks.0.h.w"} <= set(masks)  # what they hide is 0
+    for name, parameter in model.named_parameters().items():
+        expected = parameter.numpy().astype(np.float16)
+        if name in masks:
+            assert expected[~masks[name]].any() or masks[name].all()
+            expected = np.where(masks[name][..., None, None], expected, 0)
+        assert_array_equal(own[f"model/{name}"], expected)
     assert any(not np.allclose(a, kept[n], rtol=1e-3, atol=1e-6) for n, a in own.items())
 
 

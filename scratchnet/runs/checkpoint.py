@@ -38,17 +38,28 @@ def size(model, optimizer, best=False):
 
 def save_weights(path, model, progress, half):
     """Write a checkpoint without an optimiser, and without the history of the training: to use a
-    model, not to train it on. half: parameters as float16; they are float32 again when loaded.
-    Returns the names of those that float16 does not hold, and that were written as they are."""
+    model, not to train it on. What a mask hides is 0, of which nothing is left when packed. half:
+    parameters as float16; they are float32 again when loaded. Returns the names of those that
+    float16 does not hold, and that were written as they are."""
     arrays = {f"model/{n}": a for n, a in model.state_dict().items()}
+    for name, mask in masks(model):
+        arrays[f"model/{name}"][~mask] = 0
     names = list(model.named_parameters()) if half else []
     with np.errstate(over="ignore"):
         rounded = {n: arrays[f"model/{n}"].astype(np.float16) for n in names}
     kept = [n for n in names if not holds(rounded[n], arrays[f"model/{n}"])]
     arrays |= {f"model/{n}": rounded[n] for n in names if n not in kept}
     write(path, arrays, progress | {"counts": [0, 0], "epoch": {}, "window": {}, "history": [],
-                                    "trace": []})
+                                    "trace": []}, packed=True)
     return kept
+
+
+def masks(module, at=""):
+    """(name of its weights, mask) of each masked convolution in a module."""
+    if hasattr(module, "mask"):
+        yield f"{at}w", module.mask
+    for name, child in module.children():
+        yield from masks(child, f"{at}{name}.")
 
 
 def holds(rounded, array):
@@ -58,11 +69,12 @@ def holds(rounded, array):
     return bool((np.abs(rounded.astype(array.dtype) - array) <= largest / 1000).all())
 
 
-def write(path, arrays, progress):
+def write(path, arrays, progress, packed=False):
     """Arrays and progress, in the place of what is at path."""
     text = json.dumps(progress, allow_nan=False)
     with replacing(path) as file:
-        np.savez(file, progress=np.array(text), **arrays)
+        save = np.savez_compressed if packed else np.savez
+        save(file, progress=np.array(text), **arrays)
 
 
 def reading_it(path):

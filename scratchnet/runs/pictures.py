@@ -130,7 +130,7 @@ def samples(ask):
 
 
 def title_of(ask, what):
-    words = [f"{n} {v}" for n, v in (("temperature", ask.temperature), ("guidance", ask.guidance),
+    words = [f"{n} {v:g}" for n, v in (("temperature", ask.temperature), ("guidance", ask.guidance),
                                        ("label", ask.label)) if v is not None]
     return ", ".join([f"{ask.title}: {what}", *words])
 
