@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from scratchnet.nn import ACTIVATIONS
 
 from .autoencoder import Autoencoder
+from .conv_vae import LATENTS, ConvVAE
 from .gated import GatedPixelCNN
 from .pixelcnn import PixelCNN
-from .vae import LATENTS, LIKELIHOODS, VAE, ConvVAE
+from .vae import LIKELIHOODS, VAE
 from .vqvae import ARCHITECTURES, CODEBOOKS, VQVAE
 
 

@@ -39,6 +39,14 @@ def test_a_mistake_can_be_made_and_has_a_test(name):
         assert ("run" in see) != ("train" in see)
 
 
+def test_every_fault_can_be_made_and_has_a_test():
+    for fault in json.loads((ROOT / "tests" / "faults.json").read_text()):
+        old, new = fault["old"], fault["new"]
+        assert old != new and (ROOT / fault["file"]).read_text().count(old) == 1, fault
+        file, test = re.match(r"([\w/.-]+)(?:::(\w+))?", fault["test"]).groups()
+        assert not test or f"def {test}(" in (ROOT / file).read_text(), fault
+
+
 def test_one_without_a_change_says_why(tmp_path, capsys):
     command.show("noise-between-passes", FOUND["noise-between-passes"], tmp_path / "x.png")
     out = capsys.readouterr().out
