@@ -64,7 +64,7 @@ def main(argv):
 
     with start_group(processes(flags.batch_size)) as group:
         def bar(size, desc):
-            return counting(flags.quiet or group.rank > 0, -(-len(images) // size), desc, "batch")
+            return counting(flags.quiet or group.rank > 0, -(-len(images) // size), desc, "part")
         means = evaluate(run.model, images, flags.batch_size, labels, group,
                          bar(flags.batch_size, "evaluating"))
         figures = {name: {"value": value} for name, value in means.items()}

@@ -179,8 +179,8 @@ class VAE(Model):
         return output.reshape(output.shape[0], self.input_dim // self.channels, self.outputs)
 
     def bound(self, x, mu, log_var, noise, labels=None):
-        """-L_K in nats, the mean over images: minus a bound that is nearer to log p(x) than the
-        ELBO, L_1.
+        """(-L_K, -log p(x|z)) in nats, means over images and draws. L_K is nearer to log p(x) than
+        the ELBO, L_1.
 
             L_K = E[ log 1/K sum_k w_k ],   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
 
@@ -196,37 +196,40 @@ class VAE(Model):
         log_p_x = -self.reconstruction_loss(self.decode(z, labels), x, "none").sum(axis=1)
         # log p(z) - log q(z|x), as in log_likelihood
         log_w = log_p_x + 0.5 * (eps * eps + log_var - z * z).sum(axis=1)
-        return math.log(K) - ops.logsumexp(log_w.reshape(N, K), axis=1).mean()
+        L_K = ops.logsumexp(log_w.reshape(N, K), axis=1).mean() - math.log(K)
+        return -L_K, -log_p_x.mean()
 
     def loss(self, x, noise, labels=None):
         """Images (N, ...) in [0, 1] -> (loss, metrics), one draw of z each (L = 1, eq. 10).
 
         noise: eps (N, noise_dim), z_dim for each draw, or the np.random.Generator to draw it from.
         loss = reconstruction + kl_weight() * kl; metrics are means over the images, in nats:
-        neg_elbo = reconstruction + kl, reconstruction, kl, loss; with several importance samples,
-        whose bound is the loss, neg_bound (the rest is of the first draw); with "logistic" also
-        bits_per_dim = neg_elbo / (input_dim ln 2). The loss has a derivative by x, too; with
-        "logistic", whose pixels are levels, through the encoder alone.
+        neg_elbo = reconstruction + kl, reconstruction, kl, loss; with several importance samples
+        the loss is their bound, which is neg_bound, too; with "logistic" also bits_per_dim =
+        neg_elbo / (input_dim ln 2). The loss has a derivative by x, too; with "logistic", whose
+        pixels are levels, through the encoder alone.
         """
         x = self.rows(x)
         mu, log_var = self.posterior_of(x, labels)
-        if several := self.importance_samples > 1:
-            all_noise = draw_noise(noise, mu, (x.shape[0], self.noise_dim))
-            noise = all_noise[:, :self.z_dim]
+        if self.importance_samples > 1:
+            noise = draw_noise(noise, mu, (x.shape[0], self.noise_dim))
+            loss, reconstruction = self.bound(x, mu, log_var, noise, labels)
+            metrics = self.metrics(loss, reconstruction, losses.gaussian_kl(mu, log_var))
+            return loss, metrics | {"neg_bound": loss.detach()}
         z = reparameterise(mu, log_var, draw_noise(noise, mu))
         reconstruction = self.reconstruction_loss(self.decode(z, labels), x)
         kl = losses.gaussian_kl(mu, log_var)
         loss = reconstruction + self.kl_weight() * kl
-        if several:
-            loss = self.bound(x, mu, log_var, all_noise, labels)
+        return loss, self.metrics(loss, reconstruction, kl)
+
+    def metrics(self, loss, reconstruction, kl):
+        """What a loss reports, in arrays."""
         neg_elbo = reconstruction.detach() + kl.detach()
         metrics = {"neg_elbo": neg_elbo, "loss": loss.detach(), "kl": kl.detach(),
                    "reconstruction": reconstruction.detach()}
-        if several:
-            metrics["neg_bound"] = loss.detach()
         if self.likelihood == "logistic":
             metrics["bits_per_dim"] = neg_elbo / (self.input_dim * math.log(2))
-        return loss, metrics
+        return metrics
 
     def mean_image(self, z, labels=None):
         """z (N, z_dim) -> the mean of p(x|z), (N, input_dim)."""

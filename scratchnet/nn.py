@@ -302,10 +302,12 @@ def dropout(x, noise, p):
 
         y = x * keep / (1 - p),   keep = [noise > q],   q such that N(0, 1) is below it with
                                                         probability p
+        dL/dx = g * keep / (1 - p)
+
     x: (N, ..., C); noise: an array (N, C) of N(0, 1), one number for a whole feature map, whose
     neighbouring places say nearly the same. No feature can count on another one then, and a network
     learns its training images less by heart. Sources: Srivastava et al. 2014; of whole maps Tompson
-    et al. 2015 (1411.4280).
+    et al. 2015 (1411.4280). Raises ValueError for a p outside (0, 1), or another shape of noise.
     """
     require(0 < p < 1, "dropout: p must be above 0 and below 1, not {}", p)
     q = NormalDist().inv_cdf(p)

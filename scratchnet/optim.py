@@ -123,8 +123,8 @@ class Adam(Optimizer):
 
     which as a part of g would be divided by sqrt(v_hat) like the rest: the weights with the largest
     gradients would shrink least (AdamW; Loshchilov & Hutter 2017, 1711.05101, algorithm 2, whose
-    decay goes with the schedule alone; here, as in PyTorch, with lr). Raises
-    ValueError for betas or an average outside [0, 1), for an eps or a weight_decay below 0.
+    decay goes with the schedule alone; here, as in PyTorch, with lr). Raises ValueError for betas
+    or an average outside [0, 1), for an eps or a weight_decay below 0.
     """
 
     slots = ("m", "v")

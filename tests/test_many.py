@@ -29,7 +29,7 @@ from models import RECIPES
 from scratchnet.errors import RunError
 from scratchnet.runs import figures, many, pictures, plane
 from scratchnet.runs import train as runs_train
-from scratchnet.runs.folder import check_free
+from scratchnet.runs.folder import OURS, check_free
 from scratchnet.runs.run import open_run
 
 CONSTANT = [*RUNS["grey"], "--schedule", "constant", "--average", 0.5, "--validation", 20]
@@ -151,6 +151,9 @@ WRONG = {
     "--model vae --validation 9 --patience 2": "--patience needs --keep-best",
     "generate cvae --what reconstructions --label 1 2": "several are for samples",
     "generate gated --what completion --temperature 1 2": "several are for samples",
+    "generate gated --guidance 2": "trained with --conditional --untold 0.1; this run was not",
+    "generate vae --guidance 2": "this run was not",
+    "--model gated-pixelcnn --untold 0.1": "--untold: is for a run that is told the class",
     "generate cvae --label 3 10": "--label 10: ",
     "generate vae --what all --out x.png": "--what all makes several pictures",
     "generate cvae --dpi 5": "a whole number from 10 to 1,000",
@@ -282,6 +285,28 @@ def test_rows_of_temperatures_and_labels_are_those_drawn_alone(runs_here):
     classes = drawn("prior --temperature 0.5 2")  # a class for each column
     assert_array_equal(classes[1], drawn("prior --temperature 2 --num 10"))
     assert drawn("cvae --label 3 4").shape == (2, 10, 28, 28, 1)
+
+
+@pytest.mark.pictures
+def test_guidance_is_said_and_is_for_what_is_drawn(runs_here, monkeypatch, capsys):
+    """In the picture's name and title, and in a run's list of its own files; not for scores."""
+    assert train("--model", "gated-pixelcnn", "--dataset", "synthetic", "--limit", 20, "--steps", 1,
+                 "--conditional", "--untold", 0.5, "--features", 4, "--blocks", 1, "--head", 4,
+                 "--out", "untold", "--quiet") == 0
+    titles = []
+    monkeypatch.setattr(generate, "write_figure", lambda path, figure, dpi, new: (
+        titles.append(figure.get_suptitle()), pictures.write_figure(path, figure, dpi, new))[1])
+    one, two = drawn("untold --num 4 --label 3"), drawn("untold --num 4 --label 3 --guidance 1 9")
+    assert_array_equal(one, two[0])
+    assert (two[0] != two[1]).any()
+    for flags, name in (("--guidance 2.5", "samples-guidance2.5-seed0.png"),
+                        ("--guidance 1 3 --temperature 0.5",
+                         "samples-temperature0.5-guidance1-3-seed0.png")):
+        assert asked(f"generate untold --num 4 {flags} --quiet") == 0
+        assert name in names("untold") and OURS.fullmatch(name)
+    assert "guidance 2.5" in titles[0].replace("\n", " ") and "temperature 0.5" in titles[1]
+    assert "means nothing to scores" in refused(capsys, asked(
+        "generate untold --what scores --guidance 2"))
 
 
 @pytest.mark.pictures

@@ -107,6 +107,7 @@ def test_the_classifier_is_trained_once(runs_here, monkeypatch):
 @pytest.mark.parametrize("argv, says", [
     ("vae", "not told the class"), ("vqvae", "not told the class"),
     ("cvae --temperature 1", "--temperature: is for"), ("nowhere", "nowhere"),
+    ("gated --guidance 2", "--guidance: is for a run that was trained with --untold"),
     ("gated --classifier gated/config.json", "remove it"),
     ("gated --num 0", "--num")])
 def test_what_it_cannot_do(argv, says, runs_here, capsys):

@@ -248,7 +248,7 @@ def test_a_terminal_has_bars_that_go_and_fit_its_width(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setenv("COLUMNS", "80")
-    done = runs_log.counting(False, 5, "-log p(x) of each image", "batch")
+    done = runs_log.counting(False, 5, "-log p(x) of each image", "part")
     for _ in range(3):  # two at a time, and one of them too much
         done(2)
     assert "0/5" in terminal.getvalue() and "/?" not in terminal.getvalue()

@@ -313,8 +313,7 @@ class Lines:
         self.n += n
         if not self.quiet and (now := time.monotonic()) - self.said >= LINE_EVERY:
             self.said = now
-            print(f"{self.desc}: {self.n:,} of {self.total:,} {self.unit}"
-                  f"{'es' if self.unit == 'batch' else 's'}{self.postfix}"[:79],
+            print(f"{self.desc}: {self.n:,} of {self.total:,} {self.unit}s{self.postfix}"[:79],
                   file=sys.stderr, flush=True)
 
     def set_postfix_str(self, text):
