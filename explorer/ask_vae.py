@@ -12,6 +12,7 @@ from .answers import Wrong, asked, integer, labels_of, numbers
 from .runs import example
 
 MANY = 100  # points of a path
+WIDEST = 256  # numbers of a code that is shown: a map of codes has thousands, and no axis says much
 
 
 def frame(runs, name):
@@ -19,6 +20,9 @@ def frame(runs, name):
     point is given are z's own for a plane, else the codes' principal directions, the widest first,
     about their mean."""
     run = runs.of(name, "encode", "mean_image")
+    if run.model.z_dim > WIDEST:
+        raise Wrong(f"{name}: a code of {run.model.z_dim:,} numbers has no axes to move along; "
+                    f"those of up to {WIDEST} are shown here. python generate.py draws from it")
     if "frame" not in runs.kept(name):
         images, labels, _ = runs.test_images(name)
         how = {"labels": np.asarray(labels)} if run.model.num_classes else {}

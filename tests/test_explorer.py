@@ -113,6 +113,13 @@ def test_wrong_requests_of_examples(runs, request_):
     assert "needs a whole number" in found["error"]
 
 
+def test_a_code_of_thousands_is_refused_before_its_axes_are_sought(runs, monkeypatch):
+    monkeypatch.setattr("explorer.ask_vae.WIDEST", 19)
+    found = answer(runs, "plane", {"run": "vae-mnist"})
+    assert "a code of 20 numbers" in found["error"] and "up to 19" in found["error"]
+    assert "at" in answer(runs, "plane", {"run": "vae2-mnist"})
+
+
 def test_a_site_tells_no_paths_of_its_maker(tmp_path):
     from explorer.build import told_of
     config = tmp_path / "config.json"

@@ -137,7 +137,7 @@ def asked_of_the_engine():
     yield "call", "draw_codes", {"run": "vqvae-mnist", "prior": "prior-mnist", "seed": 5}
     yield "stream", "complete", {"run": "gated-classes-mnist", "image": 1, "keep": 20, "count": 2,
                                  "seed": 4, "temperature": 0.8, "label": 2}
-    yield "call", "pixel_bits", {"run": "pixelcnn-mnist", "image": 2}
+    yield "call", "pixel_bits", {"run": "gated-pixelcnn-mnist", "image": 2}
     yield "call", "next_pixel", {"run": "prior-mnist", "image": 2, "at": [3, 3]}
     yield "call", "next_pixel", {"run": "gated-pixelcnn-mnist", "image": 2, "at": [14, 13]}
     yield "call", "tape", {"expression": "tanh(x @ w)", "leaves": {"x": "[[1, 2]]",
