@@ -55,8 +55,8 @@ GOALS = {
     "vae": Goal("test_neg_elbo", 105.6, ("--epochs", "8"), epochs=15),
     "vqvae": Goal("test_recon_error", 0.0444, ("--epochs", "10"), epochs=30),
     "gated-pixelcnn": Goal("test_nll", 85, ("--batch-size", "16", "--lr", "3e-3", "--schedule",
-                                            "cosine", "--average", "0.99", "--steps", "1000"),
-                           batch=16, lr=3e-3, steps=1000, binary=True),
+                                            "cosine", "--average", "0.99", "--steps", "1500"),
+                           batch=16, lr=3e-3, steps=1500, binary=True),
 }
 
 
