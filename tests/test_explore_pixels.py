@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scripts import train
 
 from explorer import ask_all  # noqa: F401 - what can be asked
 from explorer.answers import answer, parts
@@ -34,9 +35,12 @@ def rings(n, shape, rng):
 
 
 @pytest.fixture(scope="module")
-def runs():
-    rng = np.random.default_rng(0)
-    return Runs(found_in([BOX]), {
+def runs(tmp_path_factory):
+    """Those of the box, and a plain PixelCNN of one step."""
+    plain, rng = tmp_path_factory.mktemp("runs") / PLAIN, np.random.default_rng(0)
+    assert 0 == train("--model", "pixelcnn", "--dataset", "synthetic", "--limit", 8, "--steps", 1,
+                      "--out", plain)
+    return Runs(found_in([BOX, plain]), {
         "mnist": (rings(12, (28, 28, 1), rng), np.arange(12) % 10, "rings"),
         "cifar10": (rings(4, (32, 32, 3), rng), np.arange(4), "coloured rings")})
 
