@@ -12,7 +12,7 @@ from .answers import Wrong, asked, integer, labels_of, numbers
 from .runs import example
 
 MANY = 100  # points of a path
-WIDEST = 256  # numbers of a code that is shown: a map of codes has thousands, and no axis says much
+WIDEST = 256  # numbers of a code: the axes of a map of thousands take a minute, and as many sliders
 
 
 def frame(runs, name):
@@ -21,7 +21,7 @@ def frame(runs, name):
     about their mean."""
     run = runs.of(name, "encode", "mean_image")
     if run.model.z_dim > WIDEST:
-        raise Wrong(f"{name}: a code of {run.model.z_dim:,} numbers has no axes to move along; "
+        raise Wrong(f"{name}: a code of {run.model.z_dim:,} numbers is too long to move in; "
                     f"those of up to {WIDEST} are shown here. python generate.py draws from it")
     if "frame" not in runs.kept(name):
         images, labels, _ = runs.test_images(name)
