@@ -197,6 +197,10 @@ DAMAGE = {  # what was done to a run: (how, the words of --resume)
     "lost": (lambda: Path("grey/checkpoint.npz").unlink(), "checkpoint.npz: No such file"),
     "other data": (lambda: changed("grey", lambda c: c["dataset"].update(sha256="0" * 64)),
                    "needs the same data"),
+    "another bound": (lambda: changed("grey", lambda c: c["flags"].update(importance_samples=5)),
+                      "test_neg_bound"),
+    "other images": (lambda: changed("grey", lambda c: c["flags"].update(validation=3)),
+                     "validation_neg_elbo"),
     "no config": (lambda: Path("grey/config.json").write_text(
         '{"model": "vae", "dataset": "synthetic"}'), "config.json"),
 }

@@ -57,7 +57,8 @@ def train_a_model(kind, about, recipes, argv):
                      weight_decay=flags.weight_decay)
     images = prepared(dataset, flags)
     with contextlib.nullcontext() if mpi.rank() else claimed(flags, dataset) as folder:
-        progress = begin(folder, flags, kind, dataset, model, optimizer)
+        progress = begin(folder, flags, kind, dataset, model, optimizer,
+                         f"{images.held_out}_{columns[0]}")
         mpi.check_same(vars(flags), dataset.sha256, progress)
         if folder and "codes" in recipe.has and not dataset.kept:
             runs.keep_codes(folder, dataset)
@@ -89,15 +90,16 @@ def train_a_model(kind, about, recipes, argv):
         say(flags, closing(columns, units, log, folder, drawn, resume, flags))
 
 
-def begin(folder, flags, kind, dataset, model, optimizer):
+def begin(folder, flags, kind, dataset, model, optimizer, foremost):
     """Make the folder that of this run, which goes on or begins; the progress it has, or None. No
-    folder: another process writes it."""
+    folder: another process writes it. foremost: its figure in the rows of metrics.csv."""
     progress, continued = None, []
     if folder:
         check_has_room(folder / "checkpoint.npz",
                        checkpoint.size(model, optimizer, flags.keep_best))
     if flags.resume:
-        progress, continued = go_on(runs.read(flags.resume), flags, dataset, model, optimizer)
+        progress, continued = go_on(runs.read(flags.resume), flags, dataset, model, optimizer,
+                                    foremost)
     elif folder:
         clear(folder)
     if folder:
@@ -226,7 +228,7 @@ def begin_from(flags, recipe, dataset, model):
     return "\n" + fitted(f"  with the weights of {folder} after step {progress['step']:,}")
 
 
-def go_on(run, flags, dataset, model, optimizer):
+def go_on(run, flags, dataset, model, optimizer, foremost):
     """Load the checkpoint of this Run; returns its progress (None if it was ended before its first
     checkpoint: it then begins anew), and what was changed on the way so far, for config.json.
     Raises RunError if the run cannot go on with these flags."""
@@ -235,6 +237,9 @@ def go_on(run, flags, dataset, model, optimizer):
     if barely_begun(folder):
         return None, []
     progress = checkpoint.load(folder / "checkpoint.npz", model, optimizer)
+    if any(foremost not in row for row in progress["history"]):
+        raise RunError(f"--resume {folder}: its config.json says that it measures {foremost}, and "
+                       f"its checkpoint has none: they are not of one run; restore one of the two")
     for name, count in (("epochs", len(progress["history"])), ("steps", progress["step"])):
         if (getattr(flags, name) or count) < count:
             raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
