@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import strict
 from scripts import here, runs_here, trained  # noqa: F401
+from small_pixelcnns import variant  # noqa: F401
 
 import scratchnet
 from scratchnet.errors import BackendError
