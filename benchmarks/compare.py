@@ -88,7 +88,7 @@ def steps_of(net, images, batch_size, rng):
     def step(i):
         at = i * batch_size % (len(images) - batch_size + 1)
         metrics = training.step(net, adam, images[at:at + batch_size], rng, group=group)
-        return float(metrics.get("loss", metrics.get("nll")))
+        return float(metrics["loss"])
     step.group = group
     return step
 

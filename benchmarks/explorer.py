@@ -145,7 +145,7 @@ def measure(browser, addresses):
 # ---------------------------------------------------------------- pictures
 
 STEPS = "() => document.querySelector('[data-step]').dataset.step >= 600"  # of the training
-PICTURES = {  # name: address, what must be there, (width, height), clicks
+PICTURES = {  # name: address, what must be there, height
     "vae": ("#vae?image=3&at=0.83,2.117&path=-1.6,-0.9,-1.3,-0.7,-1,-0.5,-0.7,-0.3,-0.4,-0.1,-0.1,"
             "0.1,0.1,0.4,0.3,0.7,0.4,1,0.55,1.3,0.7,1.7,0.83,2.1", "[title^='12 of']", 1240),
     "vqvae": ("#vqvae?image=4&codes=16.36,17.36,18.36&cell=2,3", "meter", 1000),

@@ -72,7 +72,7 @@ def fresh(script, model, batch_size=None):
         part = slice(at, at + size)
         metrics = training.step(net, adam, images[part], training.generator(0, "step", i),
                                 labels[part])
-        return metrics.get("loss", metrics.get("nll"))
+        return metrics["loss"]
     return step, size
 
 

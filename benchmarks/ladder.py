@@ -100,7 +100,7 @@ def fresh_memory():
 
 def the_whole_batch():
     from models import pixelcnn
-    pixelcnn.PIECE = sys.maxsize
+    pixelcnn.MICROBATCH = sys.maxsize
 
 
 def adam_over_whole_arrays():

@@ -26,7 +26,8 @@ import benchmarks.compare as compare
 model, lines = sys.argv[1:]
 exec(lines)
 step = compare.our_step(model, "numpy")
-group, done = getattr(step, "group", None) or step.team, 0  # "team" and "total": until 0.2
+# "team" and "total" until commit f800e4e
+group, done = getattr(step, "group", None) or step.team, 0
 all_reduce = getattr(group, "all_reduce", None) or group.total
 while True:
     count = int(sys.stdin.readline() or 0) if group.rank == 0 else 0

@@ -1,4 +1,4 @@
-"""The book from its chapters, docs/01-*.md to docs/10-*.md.
+"""The book from its chapters, docs/01-*.md to docs/11-*.md.
 
     python docs/book.py figures [FOLDER]         all pictures (docs/draw_*.py), into docs/images
     python docs/book.py equations                docs/equations.md, from the chapters' tables
@@ -11,8 +11,7 @@ The notebooks need pip install -e ".[book]". A chapter is their only text: code 
 blocks, and the outputs are those of running it now. Their first cell finds scratchnet, or clones it
 from where this clone comes from, so that a notebook can be opened in Colab and the like. They are
 not committed: they would be a second text beside the chapters, and their pictures megabytes with
-each edit. The slides need Node.js, whose npx fetches
-Marp, and Chromium or Chrome.
+each edit. The slides need Node.js, whose npx fetches Marp, and Chromium or Chrome.
 """
 
 import base64

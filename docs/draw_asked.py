@@ -7,12 +7,10 @@ Fashion-MNIST if they are there, else with synthetic digits.
 """
 
 import numpy as np
-from drawing import BLUE, DOCS, GREEN, GREY, INK, ORANGE, RED, digits, new_figure, save
+from drawing import BLUE, GREEN, GREY, INK, ORANGE, RED, digits, in_box, new_figure, save
 from matplotlib.colors import LinearSegmentedColormap
 
-from models import RECIPES
 from scratchnet import no_grad
-from scratchnet.runs import open_run
 from scratchnet.runs.figures import mosaic, plain
 from scratchnet.runs.synthetic import synthetic_digits
 
@@ -156,7 +154,7 @@ def draw_drawn(model, dataset):
 
 @no_grad()
 def main():
-    model = open_run(DOCS.parent / "pretrained/gated-pixelcnn-mnist", RECIPES).model
+    model = in_box("gated-pixelcnn-mnist").model
     dataset = digits()
     draw_asked(model, dataset)
     draw_drawn(model, dataset)

@@ -6,14 +6,13 @@ MNIST if it is there, else on synthetic digits.
 """
 
 import numpy as np
-from drawing import DIGIT_COLOURS, DOCS, GREY, INK, digits, new_figure, save, trained
+from drawing import DIGIT_COLOURS, GREY, INK, digits, in_box, new_figure, save, trained
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from models import RECIPES, VAE, Autoencoder
+from models import VAE, Autoencoder
 from models.vae import reparameterise
 from scratchnet import no_grad
-from scratchnet.runs import open_run
 from scratchnet.runs.figures import mosaic, plain
 from scratchnet.training import generator, to_batch
 
@@ -91,11 +90,10 @@ def draw(figure, models, dataset):
 
 def main():
     dataset = digits()
-    def from_box(name): return open_run(DOCS.parent / "pretrained" / name, RECIPES).model
     deep = trained(Autoencoder(784, h_dim=400, z_dim=20, rng=generator(0, "weights")),
                    dataset.train_images, epochs=3)
-    models = {"autoencoder": (from_box("autoencoder-mnist"), deep),
-              "VAE": (from_box("vae2-mnist"), from_box("vae-mnist"))}
+    models = {"autoencoder": (in_box("autoencoder-mnist").model, deep),
+              "VAE": (in_box("vae2-mnist").model, in_box("vae-mnist").model)}
     figure = new_figure(11, 9, f"Codes of test images ({dataset.title}), and noise "
                         "z ~ N(0, I) among them", "points: 3,000 codes, coloured and named by "
                         "their digit; crosses: 40 draws of noise; circle, and ball: 95 % of noise")

@@ -8,20 +8,14 @@ MNIST has to be there: other digits would not do for what some of the models saw
 import sys
 
 import numpy as np
-from drawing import DOCS, INK, digits, new_figure, save
+from drawing import INK, digits, in_box, new_figure, save
 
-from models import RECIPES
 from scratchnet import no_grad
 from scratchnet.errors import DataError
-from scratchnet.runs import open_run
 from scratchnet.runs.data import binarise, is_here, root_of
 from scratchnet.runs.figures import mosaic, quantiles_of
 from scratchnet.runs.script import guarded
 from scratchnet.training import generator, to_batch
-
-
-def opened(name):
-    return open_run(DOCS.parent / "pretrained" / name, RECIPES).model
 
 
 def rng():
@@ -44,19 +38,19 @@ def main():
     left, right = figure.subfigures(1, 2, width_ratios=[1, 1.06])
     prior, classes, seen = left.subplots(3, 1)
     plane = right.subplots()
-    shown(prior, opened("prior-mnist").sample(36, rng()), 12,
+    shown(prior, in_box("prior-mnist").model.sample(36, rng()), 12,
           "New digits: a prior over the codes of a VQ-VAE")
     labels = np.tile(np.r_[np.arange(10), 3, 8], 3)
-    shown(classes, opened("gated-classes-mnist").sample(36, rng(), labels=labels), 12,
+    shown(classes, in_box("gated-classes-mnist").model.sample(36, rng(), labels=labels), 12,
           "Told the class, 0 to 9, 3 and 8: a gated PixelCNN")
     x = to_batch(binarise(dataset.test_images[:12], rng()))
-    model, draws = opened("gated-pixelcnn-mnist"), rng()
+    model, draws = in_box("gated-pixelcnn-mnist").model, rng()
     again = [model.complete(x, draws) for _ in range(2)]
     half = np.where(np.arange(28)[:, None, None] < 14, x, 0.5)
     shown(seen, np.concatenate([half, *again]), 12,
           "Of these it saw the upper half: two ways to go on")
     z = np.array([[a, b] for b in reversed(quantiles_of(15)) for a in quantiles_of(15)], np.float32)
-    images = opened("vae2-mnist").mean_image(z).numpy().reshape(-1, 28, 28, 1)
+    images = in_box("vae2-mnist").model.mean_image(z).numpy().reshape(-1, 28, 28, 1)
     shown(plane, images, 15, "A plane of codes, decoded: a VAE", gap=0)
     save(figure, "gallery.png", colours=16)
 

@@ -5,12 +5,11 @@ pretrained/. Draws images/pixelcnn-small.png: what the two small models that cha
 """
 
 import numpy as np
-from drawing import BLUE, DOCS, GREY, INK, ORANGE, RED, new_figure, save
+from drawing import BLUE, GREY, INK, ORANGE, RED, in_box, new_figure, save
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from models import RECIPES, GatedPixelCNN, PixelCNN
+from models import GatedPixelCNN, PixelCNN
 from scratchnet import no_grad, optim
-from scratchnet.runs import open_run
 from scratchnet.runs.figures import mosaic
 from scratchnet.runs.synthetic import synthetic_digits
 from scratchnet.training import evaluate, step
@@ -37,7 +36,7 @@ def panel(axes, picture, title):
 
 @no_grad()
 def draw_whole():
-    model = open_run(DOCS.parent / "pretrained" / "gated-pixelcnn-mnist", RECIPES).model
+    model = in_box("gated-pixelcnn-mnist").model
     values = model.sample_values(1, np.random.default_rng(SEED))
     p = float(1 / (1 + np.exp(-model.logits(values).numpy()[0, ..., 0, 0][PIXEL])))
     number = PIXEL[0] * 28 + PIXEL[1]

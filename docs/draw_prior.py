@@ -6,14 +6,12 @@ training images nearest to it. On MNIST if it is there, else on synthetic digits
 """
 
 import numpy as np
-from drawing import DOCS, GREY, INK, RED, digits, new_figure, save
+from drawing import GREY, INK, RED, digits, in_box, new_figure, save
 from matplotlib.patches import Rectangle
 
 from benchmarks.named import nearest
-from models import RECIPES
 from scratchnet import no_grad
 from scratchnet.backend import to_numpy
-from scratchnet.runs import open_run
 from scratchnet.training import to_batch
 
 BLACK, PLACE = 8, (3, 3)  # the code of nothing; the place whose distribution is shown
@@ -99,6 +97,6 @@ def draw_nearest(prior, vqvae, dataset):
 
 
 if __name__ == "__main__":
-    run = open_run(DOCS.parent / "pretrained" / "prior-mnist", RECIPES)
+    run = in_box("prior-mnist")
     draw_bits(run.model, run.vqvae.model, digits())
     draw_nearest(run.model, run.vqvae.model, digits())

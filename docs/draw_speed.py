@@ -17,7 +17,7 @@ import numpy as np
 from drawing import BLUE, DOCS, GREEN, GREY, INK, ORANGE, RED, new_figure, save
 
 from scratchnet import Tensor
-from scratchnet.fast.processes import blas_threads
+from scratchnet.fast.blas import blas_threads
 from scratchnet.fast.products import gather_matmul
 from scratchnet.runs.figures import plain
 from tests.loops import convolve_by_loops

@@ -38,7 +38,7 @@ def computed():
     return {"x": x, "w": w, "a": a, "b": b, "L": L}, passed, gradients
 
 
-def total(name, passed, gradients):
+def total(name, passed):
     """The gradient as a sum of what arrived: 9 + 6 = 15."""
     found = [part for (source, _), (part, _) in passed.items() if source == name]
     return " + ".join(f"{p:g}" for p in found) + " = " if len(found) > 1 else ""
@@ -71,10 +71,10 @@ def draw_recipe():
                   zorder=3)
         told = [f"tells {source}:  {gradients[name]:g} · {slope:g} = {part:g}"
                 for (source, to), (part, slope) in passed.items() if to == name] or [
-            f"{source} has   {total(source, passed, gradients)}{gradients[source]:g}"
+            f"{source} has   {total(source, passed)}{gradients[source]:g}"
             for source in "xw"]
         if name:
-            has = f"{total(name, passed, gradients)}{gradients[name]:g}"
+            has = f"{total(name, passed)}{gradients[name]:g}"
             axes.text(7.1, low + .475, f"{name} has   {has}", color=RED, fontsize=11.5, va="center",
                       zorder=3)
         for k, text in enumerate(told):
@@ -111,7 +111,7 @@ def draw_graph():
         box(axes, left - WIDTH / 2, low - HEIGHT / 2, WIDTH, HEIGHT, name not in "wx")
         for up, text, colour, weight in (
                 (.36, TITLES[name], INK, "bold"), (0, f"{values[name].item():g}", BLUE, "normal"),
-                (-.36, f"{total(name, passed, gradients)}{gradients[name]:g}", RED, "normal")):
+                (-.36, f"{total(name, passed)}{gradients[name]:g}", RED, "normal")):
             axes.text(left, low + up, text, color=colour, fontweight=weight, fontsize=12,
                       ha="center", va="center", zorder=3)
     for turn, name in enumerate("Lba", 1):

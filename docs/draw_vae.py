@@ -9,22 +9,17 @@ synthetic digits.
 import math
 
 import numpy as np
-from drawing import BLUE, DOCS, GREEN, GREY, INK, ORANGE, RED, digits, new_figure, save
+from drawing import BLUE, GREEN, GREY, INK, ORANGE, RED, digits, in_box, new_figure, save
 from matplotlib.colors import PowerNorm
 from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, Polygon
 
-from models import RECIPES
+from benchmarks.named import nearest
 from scratchnet import no_grad
-from scratchnet.runs import open_run
 from scratchnet.runs.figures import mosaic
 from scratchnet.training import evaluate, to_batch
 
 RADIUS = 2.45  # 95 % of the prior on a plane is within
 COLUMNS = 14
-
-
-def in_box(name):
-    return open_run(DOCS.parent / "pretrained" / name, RECIPES).model
 
 
 def normal(z, mean=0.0, sigma=1.0):
@@ -185,14 +180,6 @@ def apart(points, scores, count=9, distance=.45):
 
 # ---------------------------------------------------------------- what a trained one makes
 
-def nearest(images, training):
-    """For each image (n, 784) the training image at the least distance, and that distance."""
-    sizes = (training ** 2).sum(1)
-    squares = (images ** 2).sum(1)[:, None] - 2 * images @ training.T + sizes
-    k = squares.argmin(1)
-    return training[k], np.sqrt(squares[np.arange(len(images)), k])
-
-
 def cost(vae, images):
     """-ELBO in nats, and how much of it is above the least that grey pixels cost."""
     x = to_batch(images).reshape(len(images), -1).clip(1e-7, 1 - 1e-7)
@@ -208,11 +195,11 @@ def draw_trained(figure, vae, dataset, other):
     x = to_batch(dataset.test_images[each])
     strange = to_batch(other.test_images[:n])
     rng = np.random.default_rng(0)
-    training = to_batch(dataset.train_images).reshape(-1, 784)
     samples = vae.sample(1000, rng).numpy()
     again = vae.reconstruct(to_batch(dataset.test_images[:1000])).numpy().reshape(-1, 784)
-    near, far = nearest(samples, training)
-    _, of_again = nearest(again, training)
+    k, far = nearest(samples, dataset.train_images, 1)
+    near = to_batch(dataset.train_images[k[:n, 0]])
+    _, of_again = nearest(again, dataset.train_images, 1)
     mu = vae.encode(to_batch(dataset.test_images[:20]))[0].numpy()
     t = np.linspace(0, 1, n, dtype=np.float32)[:, None]
     walk = np.concatenate([vae.mean_image((1 - t) * mu[a] + t * mu[b]).numpy()
@@ -220,7 +207,7 @@ def draw_trained(figure, vae, dataset, other):
     costs = [cost(vae, d.test_images[:1000]) for d in (dataset, other)]
     panels = figure.subplots(4, 1, gridspec_kw={"height_ratios": [2, 2, 3, 2]})
     for axes, images, title in zip(panels, (
-            [x, vae.reconstruct(x).numpy()], [samples[:n], near[:n]], [walk],
+            [x, vae.reconstruct(x).numpy()], [samples[:n], near], [walk],
             [strange, vae.reconstruct(strange).numpy()]), (
             f"test images, and below them their reconstructions ({costs[0]})",
             f"new images, and below each its nearest training image (mean distance of 1,000: "
@@ -236,7 +223,7 @@ def draw_trained(figure, vae, dataset, other):
 
 def main():
     dataset, other = digits(), digits("fashion-mnist")
-    vae, plane = in_box("vae-mnist"), in_box("vae2-mnist")
+    vae, plane = in_box("vae-mnist").model, in_box("vae2-mnist").model
     figure = new_figure(11, 4.8, "A VAE: encoder, code, decoder")
     figure.set_layout_engine("none")
     draw_model(figure, vae, dataset.test_images[:1])

@@ -6,11 +6,9 @@ With MNIST and Fashion-MNIST if they are there, else with synthetic digits.
 """
 
 import numpy as np
-from drawing import BLUE, DOCS, GREY, INK, ORANGE, digits, new_figure, save
+from drawing import BLUE, GREY, INK, ORANGE, digits, in_box, new_figure, save
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from models import RECIPES
-from scratchnet.runs import open_run
 from scratchnet.runs.figures import mosaic, plain
 from scratchnet.training import to_batch
 
@@ -162,7 +160,7 @@ def draw_model(model, dataset, others):
 
 
 def main():
-    model = open_run(DOCS.parent / "pretrained" / "vqvae-mnist", RECIPES).model
+    model = in_box("vqvae-mnist").model
     dataset = digits()
     draw_parts(model, dataset.test_images[0])
     draw_model(model, dataset, digits("fashion-mnist"))

@@ -7,8 +7,9 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))  # where scratchnet and models are
 
+from models import RECIPES  # noqa: E402
 from scratchnet import optim  # noqa: E402
-from scratchnet.runs import data  # noqa: E402
+from scratchnet.runs import data, open_run  # noqa: E402
 from scratchnet.runs.figures import DIGIT_COLOURS, INK, PALE, new_figure  # noqa: E402
 from scratchnet.training import generator, step  # noqa: E402
 
@@ -17,7 +18,7 @@ BLUE, ORANGE, GREEN, RED, VIOLET = "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "
 BATCH, LR = 64, 4e-3  # of `trained`
 
 __all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "RED", "VIOLET",
-           "digits", "new_figure", "save", "trained"]
+           "digits", "in_box", "new_figure", "save", "trained"]
 
 
 def save(figure, name, colours=None, **words):
@@ -36,6 +37,11 @@ def digits(name="mnist"):
     """MNIST, or the data set of that name, if its files are there (nothing is downloaded), else
     digits drawn from fonts."""
     return data.load(name if data.is_here(name) else "synthetic")
+
+
+def in_box(name):
+    """The run of this name of the box, with its model."""
+    return open_run(DOCS.parent / "pretrained" / name, RECIPES)
 
 
 def trained(model, images, epochs):

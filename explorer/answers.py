@@ -1,6 +1,6 @@
 """What the page asks, and the engine answers: JSON in, JSON out.
 
-    answer(runs, "decode", {"run": "vae-mnist", "at": [0.3, -1]})  ->  {"image": ...}
+    answer(runs, "decode", {"run": "vae2-mnist", "at": [0.3, -1]})  ->  {"image": ...}
 
 `explore.py` calls this for a request over HTTP, the page's worker for a message: the same function,
 so that both give the same. Each name is a plain function of explorer/ask_*.py, whose arguments are

@@ -62,7 +62,7 @@ def tape(runs, expression, leaves):
         made = {name: Tensor(array, requires_grad=array.dtype.kind == "f")
                 for name, array in arrays.items()}
         with np.errstate(all="ignore"):
-            return made, computed(root, made, expression, spoken)
+            return made, computed(root, made, spoken)
     with values_kept():
         spoken = {}
         made, y = loss(values, spoken)
@@ -92,13 +92,13 @@ def parsed(expression):
     nodes = list(ast.walk(root))
     if sum(isinstance(node, ast.expr) for node in nodes) > MOST_NODES:
         raise Wrong(f"expression: has more than {MOST_NODES} parts")
-    check(root, expression)
+    check(root)
     if len(names_in(root)) > MOST_LEAVES:
         raise Wrong(f"expression: has more than {MOST_LEAVES} leaves")
     return root
 
 
-def check(node, expression):
+def check(node):
     """Raise Wrong for a part that is neither a name, a number, an operator nor a call."""
     part = ast.unparse(node)[:40]
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
@@ -110,10 +110,10 @@ def check(node, expression):
         if not NAME.fullmatch(node.id):
             raise Wrong(f"expression: {part!r} cannot be a leaf's name; use letters and digits")
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        check(node.operand, expression)
+        check(node.operand)
     elif isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-        check(node.left, expression)
-        check(node.right, expression)
+        check(node.left)
+        check(node.right)
     elif isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
             raise Wrong(f"expression: {ast.unparse(node.func)[:40]!r} is no function here; there "
@@ -121,7 +121,7 @@ def check(node, expression):
         for keyword in node.keywords:
             option(keyword)
         for argument in node.args:
-            check(argument, expression)
+            check(argument)
     else:
         raise Wrong(f"expression: {part!r} cannot be in it; names, numbers, + - * / ** @ and calls "
                     f"can")
@@ -178,9 +178,9 @@ def leaf(name, value):
     return array
 
 
-def computed(node, leaves, expression, spoken=None):
+def computed(node, leaves, spoken=None):
     """The Tensor, or number, of this part of the expression. spoken: gets {tape's node: part}."""
-    def inner(part): return computed(part, leaves, expression, spoken)
+    def inner(part): return computed(part, leaves, spoken)
     if isinstance(node, ast.Constant):
         return float(node.value)
     if isinstance(node, ast.Name):
@@ -248,25 +248,25 @@ def failing(node):
 # ---------------------------------------------------------------- a model's loss
 
 @asked
-def loss_tape(runs, run, image=0, label=None):
+def loss_tape(runs, run, image=0):
     """The same of a model's loss on one test image: norms and ranges in the place of numbers, and
     what repeats is folded. Its differences are asked for one by one, as loss_difference."""
-    model, x, noise, how, title = loss_of(runs, run, image, label)
+    model, x, noise, how = loss_of(runs, run, image)
     named = model.named_parameters()
-    forget_gradients(model)
+    model.zero_grad()
     with values_kept():
         y, _ = model.loss(x, noise, **how)
-        rows, blocks = folded(rows_of(y, named))
+        rows, _ = folded(rows_of(y, named))
         found = told(y, named, rows, {})
-    forget_gradients(model)
-    return found | {"blocks": blocks, "image": to_numpy(x)[0], "title": title}
+    model.zero_grad()
+    return found
 
 
 @asked
-def loss_difference(runs, run, name, image=0, label=None):
+def loss_difference(runs, run, name, image=0):
     """<dL/dp, d> of one parameter p of a model's loss, and finite differences along d, a random
     direction of length 1, in float64."""
-    model, x, noise, how, _ = loss_of(runs, run, image, label)
+    model, x, noise, how = loss_of(runs, run, image)
     model = copy.deepcopy(model).astype(np.float64)
     p = model.named_parameters().get(name) if isinstance(name, str) else None
     if p is None or not p.requires_grad:
@@ -287,21 +287,15 @@ def loss_difference(runs, run, name, image=0, label=None):
             "numeric": words(np.float64(numeric).round(8) + 0), **agreement(analytic, numeric)}
 
 
-def forget_gradients(model):
-    for p in model.parameters():
-        p.grad = None
-
-
-def loss_of(runs, name, image, label):
-    """(model, x, noise, {"labels"} or nothing, title) of the loss on one image."""
+def loss_of(runs, name, image):
+    """(model, x, noise, {"labels"} or nothing) of the loss on one image."""
     run = runs.of(name, "loss")
-    images, labels, title = runs.test_images(name)
+    images, labels, _ = runs.test_images(name)
     image = integer("image", image, 0, len(images) - 1)
-    label = int(labels[image]) if label is None else label
-    label = integer("label", label, 0, run.model.num_classes - 1) if run.model.num_classes else 0
+    label = int(labels[image]) if run.model.num_classes else 0
     x = grid_of(runs, name, image)
     noise = generator(0, "evaluation").standard_normal((1, run.model.noise_dim), dtype=np.float32)
-    return run.model, x, noise, classes(run.model, np.array([label])), title
+    return run.model, x, noise, classes(run.model, np.array([label]))
 
 
 # ---------------------------------------------------------------- what is told of a tape
@@ -346,14 +340,14 @@ def told(y, leaves, rows, spoken):
             part = derivative(kept[row.key])
             sums[source] = part if source not in sums else sums[source] + part
             parts.append({"to": places[source], "by": derivative.__name__,
-                          "from": uses[source], **numbers_of(part, "part"),
-                          **numbers_of(sums[source], "sum")})
+                          "from": uses[source], "part_words": words(part),
+                          "sum_words": words(sums[source])})
         back.append({"row": row.number, "parts": parts})
     reached = set(places)
     return {"rows": [told_row(row, kept, spoken) for row in rows], "back": back,
             "result": shape_of(y.shape), "seed": words(np.ones(y.shape)),
             "kept": bytes_of(sum(row.kept * (1 + len(row.copies)) for row in rows)) or "nothing",
-            "leaves": [{"name": name, "shape": shape_of(t.shape), **numbers_of(t.data, "value"),
+            "leaves": [{"name": name, "shape": shape_of(t.shape),
                         "none": t.grad is None or t not in reached} for name, t in leaves.items()]}
 
 

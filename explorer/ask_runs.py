@@ -87,7 +87,7 @@ def figures(folder, rows):
 @asked
 def curves(runs, run, column):
     """One column of a run's metrics.csv over its steps: {"steps", "values", "epochs"}."""
-    rows = metrics(Path(folder_of(runs, run)))
+    rows = metrics(Path(runs.folder_of(run)))
     if rows and (not isinstance(column, str) or column not in columns(rows)):
         raise Wrong(f"column: {str(column)[:40]!r} is none of {', '.join(columns(rows))}")
     rows = [row for row in rows if math.isfinite(row.get(column, math.nan))]
@@ -99,7 +99,7 @@ def curves(runs, run, column):
 @asked
 def picture(runs, run, name):
     """A PNG of a run's folder, as base64."""
-    there = pictures(Path(folder_of(runs, run)))
+    there = pictures(Path(runs.folder_of(run)))
     path = there.get(name) if isinstance(name, str) else None
     if path is None:
         raise Wrong(f"picture: {str(name)[:60]!r} is none of {', '.join(sorted(there)) or 'none'}")
@@ -114,10 +114,3 @@ def pictures(folder):
     """{name: path} of the PNG files in a run's folder itself."""
     return {path.name: path for path in folder.glob("*.png")
             if path.is_file() and not path.is_symlink()}
-
-
-def folder_of(runs, name):
-    folder = runs.folders.get(name) if isinstance(name, str) else None
-    if folder is None:
-        raise Wrong(f"run: {str(name)[:60]!r} is none of {', '.join(runs.folders) or 'none'}")
-    return folder

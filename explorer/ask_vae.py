@@ -61,7 +61,7 @@ def decoded(runs, name, at, label):
 @asked
 @no_grad()
 def interpolate(runs, run, path, label=None):
-    """Images of the points of a path (n, d), and the points."""
+    """Images of the points of a path (n, d)."""
     if not isinstance(path, list) or not 1 <= len(path) <= MANY:
         raise Wrong(f"path: needs 1 to {MANY} points")
     return {"images": decoded(runs, run, path, label)}

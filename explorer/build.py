@@ -14,11 +14,11 @@ import numpy as np
 
 import models
 from scratchnet.errors import UserError
-from scratchnet.runs import data, open_run, synthetic
+from scratchnet.runs import open_run, synthetic
 
 from .ask_training import drawn
 from .book import Book
-from .runs import EXAMPLES, nearest_data
+from .runs import EXAMPLES, kind_of, nearest_data
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -123,7 +123,7 @@ def examples_of(runs):
     found = {}
     for run in runs:
         run = run.vqvae or run
-        key = run.kind if data.KINDS[run.kind].datasets else run.trained_on["name"]
+        key = kind_of(run)
         if key not in found:
             images, title = nearest_data(run)
             images = images.limited(EXAMPLES)

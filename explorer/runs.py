@@ -34,9 +34,7 @@ class Runs:
     def open(self, name):
         """The Run of this name, opened once; again if its checkpoint is another. Raises Wrong for a
         name that is not listed, UserError for a run that cannot be opened."""
-        folder = self.folders.get(name) if isinstance(name, str) else None
-        if folder is None:
-            raise Wrong(f"run: {str(name)[:60]!r} is none of {', '.join(self.folders) or 'none'}")
+        folder = self.folder_of(name)
         if self.fetch:
             self.fetch(name)
         stamp = Path(folder, "checkpoint.npz")
@@ -45,6 +43,13 @@ class Runs:
             self.opened[name] = open_run(folder, models.RECIPES), stamp
             self.memory.pop(name, None)
         return self.opened[name][0]
+
+    def folder_of(self, name):
+        """Raises Wrong for a name that is not listed."""
+        folder = self.folders.get(name) if isinstance(name, str) else None
+        if folder is None:
+            raise Wrong(f"run: {str(name)[:60]!r} is none of {', '.join(self.folders) or 'none'}")
+        return folder
 
     def look(self):
         """Add the runs that have begun since."""
@@ -74,7 +79,7 @@ class Runs:
         return memory["images"]
 
     def find_images(self, run):
-        key = run.kind if data.KINDS[run.kind].datasets else run.trained_on["name"]
+        key = kind_of(run)
         if self.examples is not None and key in self.examples:
             found = data.Dataset("", "", *2 * self.examples[key][:2], "")
             title = self.examples[key][2]
@@ -84,6 +89,11 @@ class Runs:
         if run.flags.binarize != "none":
             found = data.statically_binarised(found)
         return found.test_images, found.test_labels, title
+
+
+def kind_of(run):
+    """Of images: those of one kind are the same for all runs."""
+    return run.kind if data.KINDS[run.kind].datasets else run.trained_on["name"]
 
 
 def nearest_data(run):
@@ -140,27 +150,24 @@ def runs(runs):
 @asked
 def about(runs, run):
     """What the page must know of a run to show it."""
-    name, run = run, runs.open(run)
+    images, *_ = runs.test_images(run)
+    run = runs.open(run)
     model = run.model
-    images, _, title = runs.test_images(name)
     K = len(model.e) if hasattr(model, "e") else 0
-    return {"name": name, "title": run.title, "model": run.flags.model, "images": title,
+    return {"title": run.title, "model": run.flags.model,
             "shape": list((run.vqvae or run).image_shape), "grid": list(run.image_shape),
-            "classes": int(model.num_classes), "z_dim": int(getattr(model, "z_dim", 0)),
+            "classes": int(model.num_classes),
             "codes": K or (int(model.levels) if model.takes_codes else 0),
             "levels": int(getattr(model, "levels", 0)),
-            "can": [m for m in ("encode", "mean_image", "codes", "complete", "sample",
-                                "log_likelihood", "neg_log_likelihood") if hasattr(model, m)],
             "posterior": hasattr(model, "posterior"), "examples": len(images)}
 
 
 @asked
-def examples(runs, run, first=0, count=40):
+def examples(runs, run, count=40):
     """Test images, (n, H, W, C) bytes, and their labels."""
-    first, count = integer("first", first, 0, 10 ** 9), integer("count", count, 1, 200)
+    count = integer("count", count, 1, 200)
     images, labels, title = runs.test_images(run)
-    part = slice(first, first + count)
-    return {"images": images[part], "labels": np.asarray(labels[part]), "title": title}
+    return {"images": images[:count], "labels": np.asarray(labels[:count]), "title": title}
 
 
 def example(runs, name, image):

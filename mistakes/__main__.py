@@ -13,8 +13,8 @@ mistakes.json has, for each row of docs/mistakes.md, its name and
     edits   [[file, old, new], ...] and test; or fault, which of tests/faults.json has them; or
             why, if there is nothing to change
     see     where there is something to see: train, the flags of train_mnist.py on synthetic digits
-            (a second one resumes), or run, a trained one; curve, columns of metrics.csv; picture,
-            what generate.py makes of the run; look, what to look at
+            (a second one resumes), or run, a trained one; curve, columns of metrics.csv; limits, of
+            the curve's y axis; picture, what generate.py makes of the run; look, what to look at
 """
 
 import sys
@@ -37,7 +37,7 @@ import numpy as np
 
 from scratchnet.errors import columns, fitted
 from scratchnet.runs.console import check_printed
-from scratchnet.runs.figures import mosaic, new_figure, plain
+from scratchnet.runs.figures import below_each_other, mosaic, new_figure, plain
 from scratchnet.runs.flags import nearest
 from scratchnet.runs.log import label
 from scratchnet.runs.script import guarded
@@ -142,7 +142,7 @@ def draw(path, name, see, outcomes):
             continue
         pairs = see["picture"] == "reconstructions"
         if pairs:  # a row of images, below them their reconstructions
-            images = images.reshape(-1, COLUMNS, 2, *images.shape[2:]).swapaxes(1, 2)
+            images = below_each_other(images, COLUMNS)
         axes.imshow(mosaic(images.reshape(-1, *images.shape[-3:]), COLUMNS, pairs=pairs),
                     cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     figure.savefig(path, dpi=100)

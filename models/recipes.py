@@ -22,7 +22,8 @@ from .vqvae import ARCHITECTURES, CODEBOOKS, VQVAE
 class Recipe:
     """How to build a model for a data set, the defaults of its flags, and what is shown of it.
 
-    build: (dataset, rng, **sizes) -> model. has: groups of sizes. shows: flags -> (the metrics
+    build: (dataset, rng, **sizes) -> model. has: its sizes, {name: (default, takes,
+    text)}, groups of them joined by |. shows: flags -> (the metrics
     worth a column, the first foremost; their units). changes: defaults of `has` that are other ones
     here. training: the same for the command line's own flags.
     """

@@ -36,10 +36,10 @@ def columns():
     return max(40, shutil.get_terminal_size().columns)
 
 
-def fitted(text, indent=2, spare=1):
+def fitted(text, indent=2):
     """A paragraph in lines of 79 characters, or less in a narrower terminal, so far as its words
-    allow; all but the first indented. spare: columns that stay empty."""
-    return textwrap.fill(text, min(80, columns()) - spare, subsequent_indent=" " * indent,
+    allow; all but the first indented."""
+    return textwrap.fill(text, min(80, columns()) - 1, subsequent_indent=" " * indent,
                          break_long_words=False, break_on_hyphens=False)
 
 

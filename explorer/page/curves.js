@@ -1,6 +1,6 @@
 // Curves over each other on a canvas, with axes; the legend shows dashes beside the colours.
 
-import { COLOURS, make, svg } from "./tools.js";
+import { COLOURS, colour, make, svg } from "./tools.js";
 
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4]];
 const LEFT = 52, BELOW = 36, ABOVE = 26, RIGHT = 12;
@@ -17,8 +17,6 @@ export function sized(canvas, ratio) {
   return [pen, wide, high];
 }
 
-export const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-
 // lines: [{xs, ys, colour, dash}]; x, y: what the axes are called.
 export function curves(canvas, lines, { x, y, ratio = 0.5 }) {
   const [pen, wide, high] = sized(canvas, ratio);
@@ -29,7 +27,7 @@ export function curves(canvas, lines, { x, y, ratio = 0.5 }) {
   pen.font = "12px system-ui, sans-serif";
   pen.lineWidth = 1;
   for (const tick of ticks(low, top, high / 36)) {
-    pen.strokeStyle = ink("--line");
+    pen.strokeStyle = colour("--line");
     path(pen, [[LEFT, toY(tick)], [wide - RIGHT, toY(tick)]]);
     words(pen, short(tick), LEFT - 6, toY(tick) + 4, "right");
   }
@@ -64,7 +62,7 @@ function path(pen, points) {
 }
 
 function words(pen, text, x, y, align) {
-  pen.fillStyle = ink("--soft");
+  pen.fillStyle = colour("--soft");
   pen.textAlign = align;
   pen.fillText(text, x, y);
 }

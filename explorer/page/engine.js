@@ -2,7 +2,7 @@
 // call(name, args) is one answer; stream(name, args, part) is several, and returns a function that
 // ends it. An answer with {error} in it is thrown as an Error.
 
-const overHttp = document.documentElement.dataset.engine === "http";
+export const overHttp = document.documentElement.dataset.engine === "http";
 const site = new URL("../", import.meta.url);
 const token = kept("token", new URLSearchParams(location.search).get("token"));
 

@@ -1,13 +1,12 @@
 // What the panels of pixels and codes share: a pad to draw on, grids of cells, heat maps, bars.
 
-import { MOVES, make, paint } from "./tools.js";
+import { MOVES, colour, make, paint } from "./tools.js";
 
 const SIDE = 448;  // pixels of a canvas, about
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 const WIDTH = 1.6;  // of the brush: pixels from its middle to where it has no ink
 
 const within = (x, n) => Math.max(0, Math.min(n - 1, x));
-export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 
 // Which cell of h x w a pointer is in, and where within the canvas, in cells.
 function place(canvas, event, h, w) {
@@ -84,8 +83,7 @@ export function pad([h, w, c], onchange) {
     own.redraw();
   };
   own.clear = () => { own.values.fill(0); own.redraw(); };
-  own.nested = () => Array.from({ length: h }, (_, i) => Array.from({ length: w }, (_, j) =>
-    Array.from(own.values.slice((i * w + j) * c, (i * w + j + 1) * c))));
+  own.nested = () => nested({ shape: [1, h, w, c], data: own.values }, 0);
   // a hexadecimal digit for each pixel; three zeros or more are z, their count and a dot
   own.text = () => Array.from(own.values, (x) => Math.round(15 * x).toString(16)).join("")
     .replace(/0{3,}/g, (zeros) => `z${zeros.length}.`);
@@ -154,11 +152,17 @@ export function padButtons(own, onchange) {
   return [make("button", { onclick: () => { own.clear(); onchange(true); } }, "empty pad"), erase];
 }
 
+// Number k of an array (n, h, w, c), as lists.
+export function nested({ shape: [, h, w, c], data }, k) {
+  const at = (i, j) => k * h * w * c + (i * w + j) * c;
+  return Array.from({ length: h }, (_, i) => Array.from({ length: w }, (_, j) => Array.from(data.slice(at(i, j), at(i, j) + c))));
+}
+
 // ---------------------------------------------------------------- heat maps
 
 const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 
-export function heat(shade) {
+function heat(shade) {
   const x = 4 * Math.max(0, Math.min(1, shade)), k = Math.min(3, Math.floor(x)), t = x - k;
   return `rgb(${VIRIDIS[k].map((low, i) => Math.round(low + t * (VIRIDIS[k + 1][i] - low))).join(" ")})`;
 }

@@ -17,11 +17,11 @@ const PANELS = {
 const main = document.getElementById("main"), state = document.getElementById("state");
 let runs = [], leave = () => {}, shown = "", rounds = 0;
 
-export function say(words, bad = false) {
+function say(words, bad = false) {
   state.textContent = words;
   state.classList.toggle("error", bad);
 }
-export const fail = (error) => say(error.message, true);
+const fail = (error) => say(error.message, true);
 
 function read() {
   const [name, query] = location.hash.slice(1).split("?");

@@ -2,8 +2,8 @@
 // it expected there and what it looked at.
 
 import { call, stream } from "./engine.js";
-import { bars, colour, grid, legend, pad, padButtons, paintHeat, patch } from "./grids.js";
-import { anew, choice, latest, make, paint, settled, slider, strip } from "./tools.js";
+import { bars, grid, legend, nested, pad, padButtons, paintHeat, patch } from "./grids.js";
+import { anew, choice, colour, latest, make, paint, settled, slider, strip, whole } from "./tools.js";
 
 const COUNT = 6;  // completions at once
 const COLOURS = ["red", "green", "blue"];
@@ -39,7 +39,7 @@ async function panel(root, name, values, set, fail) {
   const { images, labels, title } = await call("examples", { run: name, count: 20 });
   const [H, W, C] = about.shape, [h, w] = about.grid, codes = about.codes > 0;
   const one = codes ? "code" : "pixel", times = H / h;
-  const natural = (text, most, usual) => /^\d{1,9}$/.test(text) && Number(text) <= most ? Number(text) : usual;
+  const natural = (text, most, usual) => whole(text) !== null && whole(text) <= most ? whole(text) : usual;
   let keep = natural(values.keep, h - 1, h >> 1), label = natural(values.label, about.classes - 1, 0);
   let seed = natural(values.seed, 1e9, 1), temperature = Number(values.temperature) || 1;
   temperature = Math.max(0.1, Math.min(2, temperature));
@@ -231,12 +231,6 @@ async function panel(root, name, values, set, fail) {
   look(image);
   if (values.completed) complete();
   return () => { end(); round += 1; removeEventListener("themechange", recolour); };
-}
-
-// Number k of an array (n, h, w, c), as lists.
-function nested({ shape: [, h, w, c], data }, k) {
-  const at = (i, j) => k * h * w * c + (i * w + j) * c;
-  return Array.from({ length: h }, (_, i) => Array.from({ length: w }, (_, j) => Array.from(data.slice(at(i, j), at(i, j) + c))));
 }
 
 // The probabilities of many values: a bar each, the highest as high as the canvas.

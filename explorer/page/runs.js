@@ -1,6 +1,6 @@
 // Runs beside each other: what differs, their curves over each other, their pictures.
 
-import { call } from "./engine.js";
+import { call, overHttp } from "./engine.js";
 import { curves, legend, look } from "./curves.js";
 import { choice, make } from "./tools.js";
 
@@ -129,5 +129,3 @@ function chooser(place, label, options, value, onchange) {
   const select = place.querySelector("select");
   if (select) select.value = value;
 }
-
-const overHttp = document.documentElement.dataset.engine === "http";

@@ -1,5 +1,11 @@
 // Small things that every panel uses.
 
+// A colour of the page, as style.css names it: "--accent".
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+
+// The whole number of a text, null if it is none.
+export const whole = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : null);
+
 export function make(tag, attributes = {}, ...inside) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

@@ -1,8 +1,8 @@
 // A training that is watched. The page asks for the next steps, each time with what the sliders say.
 
 import { call } from "./engine.js";
-import { curves, ink, look, sized } from "./curves.js";
-import { COLOURS, choice, ladder, make, paint, slider, strip } from "./tools.js";
+import { curves, look, sized } from "./curves.js";
+import { COLOURS, choice, colour, ladder, make, paint, slider, strip } from "./tools.js";
 
 const RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3], CODES = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 64];
 const PAUSE = 40;  // ms between two pictures at least
@@ -146,7 +146,7 @@ const lossWords = ({ ys }, unit) => (ys.length ? `Loss ${ys[ys.length - 1].toPre
 
 function framed(canvas) {
   const [pen, wide, high] = sized(canvas, 1);
-  pen.strokeStyle = ink("--line");
+  pen.strokeStyle = colour("--line");
   pen.strokeRect(0.5, 0.5, wide - 1, high - 1);
   return [pen, wide];
 }
@@ -156,7 +156,7 @@ function dots(canvas, means, labels, reach) {
   const half = Math.max(3, Math.ceil(means.data.reduce((most, v) => Math.max(most, Math.abs(v)), 0)));
   const to = (v) => wide / 2 * (1 + v / half);
   pen.strokeRect(to(-reach), to(-reach), to(reach) - to(-reach), to(reach) - to(-reach));
-  pen.strokeStyle = ink("--soft");
+  pen.strokeStyle = colour("--soft");
   pen.setLineDash([5, 5]);
   pen.beginPath();
   pen.arc(wide / 2, wide / 2, wide / half, 0, 2 * Math.PI);
@@ -167,7 +167,7 @@ function dots(canvas, means, labels, reach) {
     pen.fillStyle = COLOURS[labels.data[n] % 10];
     pen.fillText(labels.data[n], to(means.data[2 * n]), to(-means.data[2 * n + 1]) + 4);
   }
-  pen.fillStyle = ink("--soft");
+  pen.fillStyle = colour("--soft");
   pen.font = "12px system-ui, sans-serif";
   pen.textAlign = "left";
   pen.fillText(`from -${half} to ${half}`, 6, wide - 6);
@@ -208,7 +208,7 @@ function codebook(canvas, { data, shape: [n] }, { codes, chosen, cells, usage },
   const [pen, wide] = framed(canvas), to = (v) => wide / 2 * (1 + v / edge);
   const line = (x0, y0, x1, y1) => { pen.beginPath(); pen.moveTo(x0, y0); pen.lineTo(x1, y1); pen.stroke(); };
   const side = cells.shape[0], size = wide / side;
-  pen.strokeStyle = ink("--line");
+  pen.strokeStyle = colour("--line");
   pen.lineWidth = 2;
   for (let i = 0; i < side; i += 1) {
     for (let j = 0; j < side; j += 1) {
@@ -228,7 +228,7 @@ function codebook(canvas, { data, shape: [n] }, { codes, chosen, cells, usage },
   pen.font = "bold 11px system-ui, sans-serif";
   for (let k = 0; k < codes.shape[0]; k += 1) {
     const x = to(codes.data[2 * k]), y = to(-codes.data[2 * k + 1]);
-    pen.strokeStyle = ink("--ink");
+    pen.strokeStyle = colour("--ink");
     pen.lineWidth = 1;
     pen.beginPath();
     trail.forEach((now, t) => {
@@ -238,11 +238,11 @@ function codebook(canvas, { data, shape: [n] }, { codes, chosen, cells, usage },
     pen.stroke();
     pen.beginPath();
     pen.arc(x, y, 9, 0, 2 * Math.PI);
-    pen.fillStyle = ink(usage.data[k] ? "--ink" : "--card");
+    pen.fillStyle = colour(usage.data[k] ? "--ink" : "--card");
     pen.fill();
     pen.stroke();
     if (!usage.data[k]) line(x - 6, y + 6, x + 6, y - 6);
-    pen.fillStyle = ink(usage.data[k] ? "--card" : "--ink");
+    pen.fillStyle = colour(usage.data[k] ? "--card" : "--ink");
     pen.fillText(k, x, y + 4);
   }
 }
@@ -256,7 +256,7 @@ function bars(canvas, usage) {
     const up = (high - 40) * usage.data[k] / most;
     pen.fillStyle = COLOURS[k % 10];
     pen.fillRect(k * each + 1, high - 18 - up, Math.max(1, each - 2), up);
-    pen.fillStyle = ink("--soft");
+    pen.fillStyle = colour("--soft");
     if (each >= 14) pen.fillText(k, (k + 0.5) * each, high - 4);
     if (each >= 32) pen.fillText(`${(100 * usage.data[k]).toFixed(0)} %`, (k + 0.5) * each, high - 22 - up);
   }

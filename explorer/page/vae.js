@@ -1,13 +1,12 @@
 // The latent plane of a VAE or an autoencoder: drag, and the decoded image follows.
 
 import { call } from "./engine.js";
-import { COLOURS, MOVES, choice, framed, latest, make, paint, slider, strip } from "./tools.js";
+import { COLOURS, MOVES, choice, framed, latest, make, paint, slider, strip, whole } from "./tools.js";
 
 const SIDE = 640;  // pixels of the plane's canvas
 const FRAMES = 12;  // images along a path
 
 const short = (v) => Number(v.toFixed(3));
-const whole = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : null);
 
 export async function show(root, { runs, values, set, fail }) {
   const names = runs.filter((run) => !run.error && /vae$|autoencoder/.test(run.model) && run.model !== "vqvae");

@@ -2,7 +2,7 @@
 
 import { call } from "./engine.js";
 import { bars, grid, pad, padButtons, patch } from "./grids.js";
-import { anew, choice, latest, make, paint, strip } from "./tools.js";
+import { anew, choice, latest, make, paint, strip, whole } from "./tools.js";
 
 export async function show(root, { runs, values, set, fail }) {
   const names = runs.filter((run) => !run.error && run.model === "vqvae");
@@ -180,7 +180,6 @@ async function panel(root, name, values, set, fail) {
     }), far));
   }, fail);
 
-  const number = (text) => text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : null;
   root.replaceChildren(make("div", { class: "columns narrow" },
     make("div", { class: "card" }, make("h2", {}, C === 1 ? "1. An image: choose one, or draw" : "1. An image: choose one"),
       board.canvas, make("div", { class: "row" }, C === 1 ? padButtons(board, drawn) : [],
@@ -198,6 +197,6 @@ async function panel(root, name, values, set, fail) {
   if (at.length === 2 && at[0] >= 0 && at[0] < h && at[1] >= 0 && at[1] < w) for (const one of grids) one.at = at;
   changes = (values.codes || "").split(",").map((one) => one.split(".").map(Number)).filter((one) => one.length === 2 && one.every(Number.isInteger));
   if (values.drawing && C === 1 && board.read(values.drawing)) encode(board.nested());
-  else if (number(values.seed) !== null && priors.length) await fromPrior(number(values.seed));
-  else encode(number(values.image) ?? 0);
+  else if (whole(values.seed) !== null && priors.length) await fromPrior(whole(values.seed));
+  else encode(whole(values.image) ?? 0);
 }

@@ -1,9 +1,9 @@
 """How the flags of the scripts are read.
 
-Those of a training script come from four places, the later winning: the defaults, the model's own
-defaults (its recipe), --config FILE.json (or the config.json of --resume), the command line. A
-config file is turned into words of a command line and read by the same parser, so that it is
-checked in the same way and an unknown key is an error.
+Those of a training script come from five places, the later winning: the defaults, the model's own
+defaults (its recipe), the sizes of the run --from names, --config FILE.json (or the config.json of
+--resume), the command line. A config file is turned into words of a command line and read by the
+same parser, so that it is checked in the same way and an unknown key is an error.
 """
 
 import argparse
