@@ -23,7 +23,9 @@ class GatedPixelCNN(PixelCNN):
     num_classes: above 0 makes it conditional on a label (eq. 3 and 4: a learned vector for each
     label, added before the gates). untold: the part of the images that get a learned vector for
     "none" in training, so that sampling.draw can be guided. dropout: the part of a block's features
-    that are left out in training (nn.dropout). The other arguments are those of PixelCNN.
+    that are left out in training (nn.dropout). The other arguments are those of PixelCNN. Raises
+    ValueError as it does, for a part outside [0, 1), and for untold without classes or with a
+    mixture. untold: Ho & Salimans 2022 (2207.12598), section 3.2.
     """
 
     def __init__(self, image_shape, levels=2, features=32, blocks=10, head=32, embedding_dim=0,

@@ -2,7 +2,8 @@
 
     outputs      numbers of the network for one draw
     draws        uniforms that one draw takes
-    nll(y, values)        -log p in nats, from y (..., outputs) and integers (..., channels drawn)
+    nll(y, values)        -log p in nats, (N, H, W, colours), from y (N, H, W, colours, outputs) and
+                 integers (N, H, W, C); a mixture has one colour for all channels
     draw(y, u, temperature)   integers, or for two values bool, (n, channels drawn) from y (n,
                  outputs), u ~ U(0, 1) (draws, n). It inverts the cumulative distribution, and is
                  not the likeliest value, which would draw the same image each time. temperature

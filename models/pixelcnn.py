@@ -232,7 +232,7 @@ class PixelCNN(Model):
         return sampling.draw(self, n, rng, **how)
 
     def sample(self, n, rng, **how):
-        """n images in [0, 1]."""
+        """n images in [0, 1], (n, H, W, C); of codes what `decode` makes of them."""
         return self.images(xp.asarray(self.sample_values(n, rng, **how)))
 
     def complete(self, x, rng, known_rows=None, mask=None, **how):

@@ -152,7 +152,8 @@ class VAE(Model):
         return self.pixels(self.decoder(beside(z, self.label_z, labels)))
 
     def reconstruction_loss(self, output, x, reduction="batchmean"):
-        """-log p(x|z) in nats from decode's output and the images x (N, input_dim).
+        """-log p(x|z) in nats from decode's output and the images x (N, input_dim). With "none" for
+        each number, (N, input_dim), or each pixel of a mixture, (N, pixels).
 
         Bernoulli:  BCE;  Gaussian:  (x - x_hat)^2 / (2 sigma_x^2) + log(sigma_x sqrt(2 pi)).
         """

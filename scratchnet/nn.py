@@ -135,7 +135,7 @@ class Linear(Module):
     """y = x @ w + b, for x (..., n_in), w (n_in, n_out), b (n_out,).
 
     rng: np.random.Generator for the initial weights. init: one of the functions
-    above; biases start at 0.
+    above; biases start at 0. Raises ValueError for a size that is no whole number, 1 or more.
     """
 
     def __init__(self, n_in, n_out, rng, bias=True, init=lecun_uniform):
@@ -148,9 +148,9 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """Rows of a table (num_embeddings, embedding_dim), looked up by integer index.
+    """Rows of a table (num_embeddings, embedding_dim), looked up by integers.
 
-    The rows start as N(0, 1).
+    Integers (...) -> (..., embedding_dim). The rows start as N(0, 1).
     """
 
     def __init__(self, num_embeddings, embedding_dim, rng):
@@ -251,7 +251,7 @@ class Sequential(Module):
 
 
 class Activation(Module):
-    """An elementwise op as a module. name: a key of ACTIVATIONS."""
+    """An elementwise op as a module. name: a key of ACTIVATIONS; ValueError for another."""
 
     def __init__(self, name):
         require(name in ACTIVATIONS,

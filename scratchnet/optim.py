@@ -82,7 +82,7 @@ class SGD(Optimizer):
         u <- momentum u + g
         p <- p - lr u
 
-    Raises ValueError for a momentum outside [0, 1) or a weight_decay below 0.
+    Raises ValueError for a momentum outside [0, 1) or a weight_decay below 0. Source: Polyak 1964.
     """
 
     slots = ("u",)

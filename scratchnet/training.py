@@ -43,7 +43,7 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
 
 @no_grad()
 def evaluate(model, images, batch_size, labels=(), group=ALONE, progress=None):
-    """The model's metrics on these images: means over all images, as numbers.
+    """The model's metrics on these images (N, H, W, C), labels (N,): means over all, as numbers.
 
     The noise is the same for every model and every run, so that figures compare. Batches
     count by their size: the last may be smaller. progress: called after each.

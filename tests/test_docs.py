@@ -1,5 +1,6 @@
 """README and docs keep their word: links lead somewhere, names in backticks exist."""
 
+import ast
 import importlib
 import json
 import os
@@ -71,6 +72,18 @@ def test_names_in_backticks_exist(page):
         if not found:
             missing.append(name)
     assert not missing
+
+
+def test_each_rung_of_the_ladder_takes_something_away():
+    """benchmarks/ladder.py puts a plain function, or a size, in the place of one that there is."""
+    found = []
+    for function in ast.parse((ROOT / "benchmarks/ladder.py").read_text()).body:
+        places = {name.name: f"{node.module}.{name.name}" for node in ast.walk(function)
+                  if isinstance(node, ast.ImportFrom) for name in node.names}
+        targets = [ast.unparse(target).partition(".") for node in ast.walk(function)
+                   if isinstance(node, ast.Assign) for target in node.targets]
+        found += [f"{places[name]}.{rest}" for name, _, rest in targets if rest and name in places]
+    assert len(found) > 12 and all(map(resolves, found)), found
 
 
 def resolves(dotted):

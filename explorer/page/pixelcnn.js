@@ -3,7 +3,7 @@
 
 import { call, stream } from "./engine.js";
 import { bars, grid, legend, nested, pad, padButtons, paintHeat, patch } from "./grids.js";
-import { anew, choice, colour, latest, make, paint, settled, slider, strip, whole } from "./tools.js";
+import { anew, choice, colour, latest, make, number, paint, settled, slider, strip } from "./tools.js";
 
 const COUNT = 6;  // completions at once
 const COLOURS = ["red", "green", "blue"];
@@ -39,7 +39,7 @@ async function panel(root, name, values, set, fail) {
   const { images, labels, title } = await call("examples", { run: name, count: 20 });
   const [H, W, C] = about.shape, [h, w] = about.grid, codes = about.codes > 0;
   const one = codes ? "code" : "pixel", times = H / h;
-  const natural = (text, most, usual) => whole(text) !== null && whole(text) <= most ? whole(text) : usual;
+  const natural = (text, most, usual) => number(text) !== null && number(text) <= most ? number(text) : usual;
   let keep = natural(values.keep, h - 1, h >> 1), label = natural(values.label, about.classes - 1, 0);
   let seed = natural(values.seed, 1e9, 1), temperature = Number(values.temperature) || 1;
   temperature = Math.max(0.1, Math.min(2, temperature));

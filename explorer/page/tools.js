@@ -4,7 +4,7 @@
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 
 // The whole number of a text, null if it is none.
-export const whole = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : null);
+export const number = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : null);
 
 export function make(tag, attributes = {}, ...inside) {
   const element = document.createElement(tag);

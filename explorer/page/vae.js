@@ -1,7 +1,7 @@
 // The latent plane of a VAE or an autoencoder: drag, and the decoded image follows.
 
 import { call } from "./engine.js";
-import { COLOURS, MOVES, choice, framed, latest, make, paint, slider, strip, whole } from "./tools.js";
+import { COLOURS, MOVES, choice, framed, latest, make, paint, number, slider, strip } from "./tools.js";
 
 const SIDE = 640;  // pixels of the plane's canvas
 const FRAMES = 12;  // images along a path
@@ -231,8 +231,8 @@ async function panel(root, name, values, set, fail) {
   const stay = values.at !== undefined;
   moved();
   if (path) await walk();
-  else if (whole(values.seed) !== null) await noise(whole(values.seed));
-  const k = whole(values.image);
+  else if (number(values.seed) !== null) await noise(number(values.seed));
+  const k = number(values.image);
   if (k !== null && k < about.examples) await pick(k, stay);
   return () => events.forEach((event) => removeEventListener(event, drawPlane));
 

@@ -2,7 +2,7 @@
 
 import { call } from "./engine.js";
 import { bars, grid, pad, padButtons, patch } from "./grids.js";
-import { anew, choice, latest, make, paint, strip, whole } from "./tools.js";
+import { anew, choice, latest, make, number, paint, strip } from "./tools.js";
 
 export async function show(root, { runs, values, set, fail }) {
   const names = runs.filter((run) => !run.error && run.model === "vqvae");
@@ -197,6 +197,6 @@ async function panel(root, name, values, set, fail) {
   if (at.length === 2 && at[0] >= 0 && at[0] < h && at[1] >= 0 && at[1] < w) for (const one of grids) one.at = at;
   changes = (values.codes || "").split(",").map((one) => one.split(".").map(Number)).filter((one) => one.length === 2 && one.every(Number.isInteger));
   if (values.drawing && C === 1 && board.read(values.drawing)) encode(board.nested());
-  else if (whole(values.seed) !== null && priors.length) await fromPrior(whole(values.seed));
-  else encode(whole(values.image) ?? 0);
+  else if (number(values.seed) !== null && priors.length) await fromPrior(number(values.seed));
+  else encode(number(values.image) ?? 0);
 }
