@@ -292,10 +292,9 @@ def loss_of(runs, name, image):
     run = runs.of(name, "loss")
     images, labels, _ = runs.test_images(name)
     image = integer("image", image, 0, len(images) - 1)
-    label = int(labels[image]) if run.model.num_classes else 0
     x = grid_of(runs, name, image)
     noise = generator(0, "evaluation").standard_normal((1, run.model.noise_dim), dtype=np.float32)
-    return run.model, x, noise, classes(run.model, np.array([label]))
+    return run.model, x, noise, classes(run.model, labels[[image]])
 
 
 # ---------------------------------------------------------------- what is told of a tape

@@ -231,7 +231,7 @@ def begin_from(flags, recipe, dataset, model):
 def go_on(run, flags, dataset, model, optimizer, foremost):
     """Load the checkpoint of this Run; returns its progress (None if it was ended before its first
     checkpoint: it then begins anew), and what was changed on the way so far, for config.json.
-    Raises RunError if the run cannot go on with these flags."""
+    foremost: as in begin. Raises RunError if the run cannot go on with these flags."""
     folder = run.folder
     runs.check_data(folder, run.trained_on, dataset)
     if barely_begun(folder):
