@@ -179,24 +179,32 @@ class VAE(Model):
         """decode's output of a mixture, (N, pixels, numbers)."""
         return output.reshape(output.shape[0], self.input_dim // self.channels, self.outputs)
 
+    def log_weight(self, x, mu, log_var, eps, labels=None):
+        """The logarithm of the importance weight w of a draw z = mu + sigma eps, and log p(x|z), in
+        nats, each (N,), of rows x (N, input_dim).
+
+            w = p(x|z) p(z) / q(z|x),   log p(z) - log q(z|x) = sum (eps^2 + log_var - z^2) / 2
+
+        since the 2 pi of the two normals cancel. Source: Burda et al. 2015 (1509.00519), eq. 8.
+        """
+        z = reparameterise(mu, log_var, eps)
+        log_p_x = -self.reconstruction_loss(self.decode(z, labels), x, "none").sum(axis=1)
+        return log_p_x + 0.5 * (eps * eps + log_var - z * z).sum(axis=1), log_p_x
+
     def bound(self, x, mu, log_var, noise, labels=None):
         """(-L_K, -log p(x|z)) in nats, means over images and draws. L_K is nearer to log p(x) than
         the ELBO, L_1.
 
-            L_K = E[ log 1/K sum_k w_k ],   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
+            L_K = E[ log 1/K sum_k w_k ],   z_k ~ q(z|x),   w_k as in log_weight
 
         x: rows (N, input_dim); noise: (N, K z_dim). Source: Burda et al. 2015 (1509.00519), eq. 8.
         """
         N, K = x.shape[0], self.importance_samples
         def of_each_draw(t):
             return ops.broadcast_to(t.reshape(N, 1, -1), (N, K, t.shape[1])).reshape(N * K, -1)
-        eps = noise.reshape(N * K, self.z_dim)
         mu, log_var, x = map(of_each_draw, (mu, log_var, x))
         labels = None if labels is None else labels.repeat(K)
-        z = reparameterise(mu, log_var, eps)
-        log_p_x = -self.reconstruction_loss(self.decode(z, labels), x, "none").sum(axis=1)
-        # log p(z) - log q(z|x), as in log_likelihood
-        log_w = log_p_x + 0.5 * (eps * eps + log_var - z * z).sum(axis=1)
+        log_w, log_p_x = self.log_weight(x, mu, log_var, noise.reshape(N * K, self.z_dim), labels)
         L_K = ops.logsumexp(log_w.reshape(N, K), axis=1).mean() - math.log(K)
         return -L_K, -log_p_x.mean()
 
@@ -259,21 +267,15 @@ class VAE(Model):
         """Estimate log p(x), or log p(x|y), for each image, array (N,) in nats, from K =
         num_samples weights.
 
-            log p(x) ~= log 1/K sum_k w_k,   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
+            log p(x) ~= log 1/K sum_k w_k,   z_k ~ q(z|x),   w_k as in log_weight
 
         On average a lower bound that rises with K from the ELBO (K = 1) to log p(x).
         Source: Burda et al. 2015 (1509.00519), eq. 8.
         """
         x = self.rows(x)
         mu, log_var = self.posterior_of(x, labels)
-        log_w = []
-        for _ in range(num_samples):
-            eps = draw_noise(rng, mu)
-            z = reparameterise(mu, log_var, eps)
-            log_p_x = -self.reconstruction_loss(self.decode(z, labels), x, "none").data.sum(axis=1)
-            # log p(z) - log q(z|x): the 2 pi of the two normals cancel
-            log_ratio = 0.5 * (eps.data ** 2 + log_var.data - z.data ** 2).sum(axis=1)
-            log_w.append(log_p_x + log_ratio)
+        log_w = [self.log_weight(x, mu, log_var, draw_noise(rng, mu), labels)[0].data
+                 for _ in range(num_samples)]
         return ops.logsumexp(xp.stack(log_w), axis=0).data - math.log(num_samples)
 
 
