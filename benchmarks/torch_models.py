@@ -65,7 +65,7 @@ class TorchVQVAE(nn.Module):
         with torch.no_grad():
             one_hot = F.one_hot(indices, len(self.e)).to(rows.dtype)
             self.N.mul_(self.decay).add_(one_hot.sum(0), alpha=1 - self.decay)
-            # not alpha=...: torch.compile drops it (pytorch/pytorch, issue 167313)
+            # not alpha=...: torch.compile 2.13 drops it (like pytorch/pytorch, issue 167313)
             self.m.mul_(self.decay).add_(one_hot.T @ rows * (1 - self.decay))
             total = self.N.sum()
             smoothed = (self.N + 1e-5) / (total + len(self.e) * 1e-5) * total
