@@ -21,7 +21,6 @@ and the range.
 
 import argparse
 import copy
-import csv
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from scratchnet.runs.many import metrics
 
 ROOT = Path(__file__).parent.parent
 SIDES = ("ours", "PyTorch", "compiled")
@@ -63,22 +64,23 @@ GOALS = {
 # ---------------------------------------------------------------- ours
 
 def ours(model, seed, more):
-    """(seconds, epochs) of a run of train_mnist.py until its test figure; None if never."""
+    """(seconds, epochs) of a run of train_mnist.py until its test figure, at which it is stopped;
+    None if never. Ends with what the run says if it fails."""
     goal = GOALS[model]
     with tempfile.TemporaryDirectory() as folder:
-        rows = Path(folder, "run", "metrics.csv")
+        out = Path(folder, "run")
         run = subprocess.Popen([sys.executable, ROOT / "train_mnist.py", "--model", model,
                                 *goal.flags, "--dataset", "mnist", "--seed", str(seed), "--out",
-                                rows.parent, "--quiet", *more], stderr=subprocess.PIPE, text=True)
+                                out, "--quiet", *more], stderr=subprocess.PIPE, text=True)
         def reached():
-            with open(rows, newline="") as file:
-                return [(float(r["seconds"]), int(r["epoch"])) for r in csv.DictReader(file)
-                        if float(r[goal.metric]) <= goal.figure]
-        while run.poll() is None and not (rows.exists() and reached()):
+            return [(r["seconds"], r["epoch"]) for r in metrics(out)
+                    if r[goal.metric] <= goal.figure]
+        while run.poll() is None and not reached():
             time.sleep(1)
+        failed = run.poll()
         run.terminate()
         said = run.communicate()[1]
-        return next(iter(reached()), None) if rows.exists() else sys.exit(said)
+        return sys.exit(said) if failed else next(iter(reached()), None)
 
 
 # ---------------------------------------------------------------- the reference
@@ -142,7 +144,7 @@ def reference(model, seed, limit, compiled):
 def compiled_loss(net, train, batch):
     """(torch.compile of the loss, the seconds that it took), for whole batches and the last one of
     an epoch. The net is as it was before. Raises AssertionError where what was compiled has other
-    losses, or gives the buffers another value for the next one."""
+    losses or gradients, also of the second and third call, for which buffers have moved."""
     import torch
 
     begun, before = time.monotonic(), copy.deepcopy(net.state_dict())
@@ -150,12 +152,15 @@ def compiled_loss(net, train, batch):
     for n in {batch, len(train) % batch or batch}:
         x = (train[:n].float() / 255).to(memory_format=torch.channels_last)
         noise = torch.randn(n, 20)
-        compiled(x, noise).backward()
-        values = []
+        found = []
         for loss in (net.loss, compiled):
             net.load_state_dict(before)
-            values.append([loss(x, noise).item() for _ in range(3)])
-        np.testing.assert_allclose(*values, rtol=1e-3)
+            net.zero_grad()
+            values = [loss(x, noise) for _ in range(3)]
+            sum(values).backward()
+            found.append([float(v.detach()) for v in values] + [
+                float(p.grad.norm()) for p in net.parameters() if p.grad is not None])
+        np.testing.assert_allclose(*found, rtol=1e-3)
     net.load_state_dict(before)
     net.zero_grad()
     return compiled, time.monotonic() - begun

@@ -195,7 +195,7 @@ class VAE(Model):
         """(-L_K, -log p(x|z)) in nats, means over images and draws. L_K is nearer to log p(x) than
         the ELBO, L_1.
 
-            L_K = E[ log 1/K sum_k w_k ],   z_k ~ q(z|x),   w_k as in log_weight
+            L_K = E[ log 1/K sum_k w_k ],   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
 
         x: rows (N, input_dim); noise: (N, K z_dim). Source: Burda et al. 2015 (1509.00519), eq. 8.
         """
@@ -267,7 +267,7 @@ class VAE(Model):
         """Estimate log p(x), or log p(x|y), for each image, array (N,) in nats, from K =
         num_samples weights.
 
-            log p(x) ~= log 1/K sum_k w_k,   z_k ~ q(z|x),   w_k as in log_weight
+            log p(x) ~= log 1/K sum_k w_k,   w_k = p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
 
         On average a lower bound that rises with K from the ELBO (K = 1) to log p(x).
         Source: Burda et al. 2015 (1509.00519), eq. 8.
