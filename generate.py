@@ -75,7 +75,8 @@ def main(argv):
     def dataset(): return given or run.dataset(flags.data_dir, not flags.quiet)
     several, one = varied(flags)
     ask = Request(run.model, run.title, run.image_shape, dataset, flags.seed, flags.num, mask=mask,
-                  quiet=flags.quiet, given=bool(given), variants=several, **one, origin=origin_of(
+                  quiet=flags.quiet, given=bool(given),
+                  whole=bool(given) and in_numbers(out), variants=several, **one, origin=origin_of(
                       run.folder, run.progress["step"], history(run), flags.seed),
                   classes=run.classes)
     lacking, missing = {}, None
@@ -247,6 +248,9 @@ def check(run, what, flags):
         raise RunError("--mask: is for --what completion; leave it out")
     if flags.out and flags.out.endswith(".csv") and what != "scores":
         raise RunError(f"--out {flags.out}: a table is of --what scores; name a .png or .npy")
+    if what in ("codes", "scores") and (flags.num or 0) > 100 and not in_numbers(flags.out):
+        raise RunError(f"--num {flags.num}: a picture shows the {what} of at most 100 images; "
+                       f"--out {what}.npy writes those of more")
     if what == "scores" and grey:
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")
@@ -258,6 +262,11 @@ def check(run, what, flags):
     if flags.temperature and not (in_order(run.model) and what in COOLED):
         raise RunError(f"--temperature: means nothing to {what} of {an(run.flags.model)}; it is "
                        f"for samples and completions of a pixelcnn or a prior")
+
+
+def in_numbers(out):
+    """Whether --out is an array or a table, and no picture."""
+    return bool(out) and Path(out).suffix in (".npy", ".csv")
 
 
 def check_out(out, overwrite):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from models import RECIPES
 from scratchnet.errors import RunError, UserError, columns, printable
+from scratchnet.runs import figures, pictures
 from scratchnet.runs.console import check_printed
 from scratchnet.runs.folder import unused
 from scratchnet.runs.log import label
@@ -120,8 +121,6 @@ def model(run):
 
 def draw(groups, out):
     """Draw the figures of each group over the steps into a PNG."""
-    from scratchnet.runs import figures, pictures  # Matplotlib takes a second
-
     panels = []
     for group, runs in groups.items():
         name = f"{runs[0].part}_{runs[0].columns[0]}"

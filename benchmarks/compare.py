@@ -8,9 +8,9 @@
 Each side is a process of its own that trains on MNIST-sized batches. They take
 turns, ours, PyTorch, ours, PyTorch, a burst of steps each, while the other sleeps:
 this machine's speed changes from minute to minute, and the ratio of neighbours does
-not. Printed: the median over rounds of the time of a step, the median of the rounds'
-ratios, and the peak memory of each side (resident set, of all processes that it trains with, with
-what they share counted once; on a GPU, of the memory pool).
+not. Printed: the median over rounds of the time of a step, the median of the rounds' ratios of ours
+to each side, and the peak memory of each (resident set, libraries included, of all processes that
+it trains with, with what they share counted once; on a GPU, of the memory pool).
 
 A step is: a batch from memory, noise, loss, gradients, Adam (and the codebook's running means).
 PyTorch runs eagerly, in its default layout, and in the variant that is its fastest here. On a GPU
@@ -209,9 +209,8 @@ def resident(pid):
 def take_turns(sides, arguments, rounds, burst, warm_up):
     """Time steps of several sides, each in a process of its own, in turns.
 
-    sides: {name: make_step}; make_step(*arguments) returns step(i). Returns {name: (median
-    seconds, ratio to "PyTorch", (lowest, highest) ratio, peak MB)}; ratios are between neighbours,
-    to the first side where there is no PyTorch. Ends with a message if a side fails.
+    sides: {name: make_step}; make_step(*arguments) returns step(i). Returns {name: (the seconds of
+    a step in each round, peak MB)}. Ends with a message if a side fails.
     """
     context = multiprocessing.get_context("spawn")
     pipes, times, memory = {}, {side: [] for side in sides}, {}
@@ -235,13 +234,13 @@ def take_turns(sides, arguments, rounds, burst, warm_up):
             times[side].append(seconds)
     for pipe in pipes.values():
         pipe.send(0)
-    result = {}
-    for side in sides:
-        others = times.get("PyTorch", times[next(iter(sides))])
-        ratios = [a / b for a, b in zip(times[side], others, strict=True)]
-        result[side] = (statistics.median(times[side]), statistics.median(ratios),
-                        (min(ratios), max(ratios)), memory[side])
-    return result
+    return {side: (times[side], memory[side]) for side in sides}
+
+
+def ratio(ours, theirs):
+    """Median, lowest and highest of the ratios of two sides' seconds, round by round."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return statistics.median(ratios), min(ratios), max(ratios)
 
 
 def torch_in_words(library):
@@ -275,14 +274,15 @@ def main():
     print(f"{backend.describe()}, {'' if flags.alone else torch_in_words(flags.backend) + ', '}"
           f"{'TF32' if flags.tf32 else 'float32'}; {flags.rounds} rounds")
     sides = {"scratchnet": our_step} if flags.alone else SIDES
-    print(f"{'':52} {'ms a step':>10} {'ratio to PyTorch':>17} {'(range)':>15} {'peak MB':>9}")
+    print(f"{'':52} {'ms a step':>10} {'ours, of it':>12} {'(range)':>15} {'peak MB':>9}")
     for model in [flags.model] if flags.model else MODELS:
         setting = MODELS[model]
         name = f"{model}, {setting.batch_size}:"
-        found = take_turns(sides, (model, flags.backend), flags.rounds, setting.burst,
-                           setting.warm_up)
-        for side, (seconds, ratio, (low, high), mb) in found.items():
-            print(f"{name:20} {side:31} {seconds * 1e3:10.2f} {ratio:17.2f} "
+        warm_up = setting.warm_up if flags.backend == "numpy" else 20  # a GPU minds no subnormals
+        found = take_turns(sides, (model, flags.backend), flags.rounds, setting.burst, warm_up)
+        for side, (seconds, mb) in found.items():
+            middle, low, high = ratio(found["scratchnet"][0], seconds)
+            print(f"{name:20} {side:31} {statistics.median(seconds) * 1e3:10.2f} {middle:12.2f} "
                   f"{f'({low:.2f}-{high:.2f})':>15} {mb:9.0f}", flush=True)
 
 

@@ -8,9 +8,10 @@ pass that the matrix product alone would take at this machine's rate for a large
 """
 
 import argparse
+import statistics
 import time
 
-from .compare import take_turns
+from .compare import ratio, take_turns
 
 # name: (transposed, H, C_in, C_out, kernel, stride, padding)
 LAYERS = {
@@ -114,8 +115,9 @@ def main():
         for part in PARTS:
             sides = {"scratchnet": our_step, "PyTorch": torch_step}
             result = take_turns(sides, (layer, part), flags.rounds, burst=5, warm_up=3)
-            seconds, ratio, *_ = result["scratchnet"]
-            cells += f"{ratio:9.2f} {f'({seconds * 1e3:.1f})':>7}"
+            times, theirs = (result[side][0] for side in sides)
+            seconds = statistics.median(times)
+            cells += f"{ratio(times, theirs)[0]:9.2f} {f'({seconds * 1e3:.1f})':>7}"
             if part == "forward":
                 share = flops(layer) / limit / seconds
         print(f"{layer:36}{cells}{share:8.0%}", flush=True)

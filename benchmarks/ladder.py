@@ -11,6 +11,7 @@ range. docs/10-speed.md explains the measures.
 """
 
 import argparse
+import statistics
 import sys
 from functools import partial
 
@@ -171,8 +172,9 @@ def main():
                                    warm_up)
         print(f"\n{model + ', ' + str(compare.MODELS[model].batch_size):40} {'ms a step':>10} "
               f"{'ratio to PyTorch':>17} {'(range)':>15}")
-        for side, (seconds, ratio, (low, high), _) in found.items():
-            print(f"{side:40} {seconds * 1e3:10.2f} {ratio:17.2f} "
+        for side, (seconds, _) in found.items():
+            middle, low, high = compare.ratio(seconds, found["PyTorch"][0])
+            print(f"{side:40} {statistics.median(seconds) * 1e3:10.2f} {middle:17.2f} "
                   f"{f'({low:.2f}-{high:.2f})':>15}", flush=True)
 
 

@@ -8,10 +8,11 @@ images are noise: what is on them does not change the time.
 """
 
 import argparse
+import statistics
 
 import numpy as np
 
-from .compare import steps_of, take_turns
+from .compare import ratio, steps_of, take_turns
 
 BASE = {"batch": 128, "image": 32, "channels": 128, "codes": 512}
 SIZES = {"batch": (32, 64, 128, 256, 512), "image": (16, 32, 48, 64),
@@ -62,10 +63,11 @@ def measure(changed, rounds):
             setting = BASE | {what: size}
             sides = {"scratchnet": our_step, "PyTorch": torch_step}
             result = take_turns(sides, tuple(setting.values()), rounds, 2, 3)
-            ours, theirs = (result[side][0] * 1e3 / setting["batch"] for side in sides)
-            _, ratio, spread, _ = result["scratchnet"]
-            found.setdefault(what, []).append((size, ours, theirs, ratio, spread))
-            print(f"{what:9} {size:6} {ours:14.3f} {theirs:14.3f} {ratio:8.2f} "
+            times = [result[side][0] for side in sides]
+            ours, theirs = (statistics.median(t) * 1e3 / setting["batch"] for t in times)
+            middle, *spread = ratio(*times)
+            found.setdefault(what, []).append((size, ours, theirs, middle, spread))
+            print(f"{what:9} {size:6} {ours:14.3f} {theirs:14.3f} {middle:8.2f} "
                   f"({spread[0]:.2f}-{spread[1]:.2f})", flush=True)
     return found
 

@@ -6,18 +6,11 @@ weights gain where gradients are noisy. All are computed by scratchnet.optim.
 """
 
 import numpy as np
-from drawing import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, new_figure, save
+from drawing import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, new_figure, plain, save
 
 from scratchnet import Tensor, optim
 
 STEPS = 50
-
-
-def plain(axes, title, **labels):
-    axes.set_title(title, fontsize=10, color=INK, loc="left")
-    axes.set(**labels)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8.5)
 
 
 # ---------------------------------------------------------------- one valley

@@ -20,7 +20,8 @@ from scratchnet import no_grad, optim
 from scratchnet.backend import to_numpy
 from scratchnet.runs import data
 from scratchnet.runs.figures import mosaic, plain
-from scratchnet.training import generator, step, to_batch
+from scratchnet.runs.run import grids_of
+from scratchnet.training import generator, step
 
 IMAGES, K, SIDE, COLUMNS, ROWS = 6000, 32, 5, 6, 5
 
@@ -34,12 +35,6 @@ def trained(model, images, steps, size, lr):
     return model
 
 
-@no_grad()
-def codes_of(model, images):
-    return np.concatenate([to_numpy(model.codes(to_batch(part)))
-                           for part in np.array_split(images, 8)])[..., None].astype(np.int32)
-
-
 def bits(nats):
     return f"{nats / np.log(2):.0f} bits a grid"
 
@@ -49,7 +44,7 @@ def draw_codes():
     title, images = dataset.title, dataset.train_images[:IMAGES, 4:24, 4:24]
     model = trained(VQVAE(images.shape[1:], "keras", K, 8, data_variance=(images / 255).var()),
                     images, 200, 32, 3e-3)
-    grids = codes_of(model, images)
+    grids = grids_of(model, images)
     prior = trained(GatedPixelCNN((SIDE, SIDE, 1), levels=K, features=32, blocks=2, head=64,
                                   embedding_dim=16), grids, 270, 32, 6e-3)
     n, rng = COLUMNS * ROWS, np.random.default_rng(1)

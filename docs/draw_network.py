@@ -8,7 +8,20 @@ trained here, on MNIST if it is there, else on synthetic digits.
 """
 
 import numpy as np
-from drawing import BLUE, GREEN, GREY, INK, ORANGE, RED, VIOLET, digits, new_figure, save, trained
+from drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    VIOLET,
+    digits,
+    new_figure,
+    plain,
+    save,
+    trained,
+)
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from models import Autoencoder
@@ -17,13 +30,6 @@ from scratchnet.runs.figures import mosaic
 from scratchnet.training import generator, to_batch
 
 IMAGES, TEST = 12_000, 2000
-
-
-def plain(axes, title, **labels):
-    axes.set_title(title, fontsize=10, color=INK, loc="left")
-    axes.set(**labels)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8.5)
 
 
 def rows(images):

@@ -18,7 +18,7 @@ BLUE, ORANGE, GREEN, RED, VIOLET = "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "
 BATCH, LR = 64, 4e-3  # of `trained`
 
 __all__ = ["BLUE", "DIGIT_COLOURS", "GREEN", "GREY", "INK", "ORANGE", "PALE", "RED", "VIOLET",
-           "digits", "in_box", "new_figure", "save", "trained"]
+           "digits", "in_box", "new_figure", "plain", "save", "trained"]
 
 
 def save(figure, name, colours=None, **words):
@@ -31,6 +31,13 @@ def save(figure, name, colours=None, **words):
         with Image.open(path) as picture:
             few = picture.convert("RGB").quantize(colours)
         few.save(path, optimize=True)
+
+
+def plain(axes, title, **labels):
+    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    axes.set(**labels)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8.5)
 
 
 def digits(name="mnist"):

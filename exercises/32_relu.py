@@ -1,6 +1,6 @@
 """32. The way back through a ReLU (mistake)
 
-y = max(x, 0). Somebody thought that on the way back the same is done to g. So what is negative of
+y = max(x, 0). Somebody thought that on the way back the same is done to g. So what is negative in
 g is lost, and units that were off get a gradient. y is what the forward pass returned.
 
     return np.maximum(g, 0)

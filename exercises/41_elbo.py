@@ -1,7 +1,7 @@
 """41. The whole loss of a VAE (write)
 
-From images to -ELBO in four lines: the posterior's mu and log_var, a draw z, what the decoder says
-of x from that z, and what the draw costs, times beta.
+From images to the loss, which is -ELBO where beta is 1, in five lines: the posterior's mu and
+log_var, a draw z, what the decoder says of x from that z, and what the draw costs, times beta.
 
     loss = -log p(x|z) + beta KL(q(z|x) || p(z)),    z = mu + sigma noise
 

@@ -1,7 +1,8 @@
 """45. The weight of the KL, and three of its values (predict)
 
-A VAE with beta = 4, whose weight rises over 10 steps; the fifth step is being taken. And the KL of
-a posterior that says nothing, of one that is moved by 2, and of one that is sure (sigma = 0.1).
+A VAE with beta = 4, whose weight rises over 10 steps: it is beta t / 10 in step t = 1, ..., 10.
+Four steps are done; the fifth is being taken. And the KL of a posterior that says nothing, of one
+that is moved by 2, and of one that is sure (sigma = 0.1).
 
     import numpy as np
     from models import VAE

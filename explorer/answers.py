@@ -2,10 +2,10 @@
 
     answer(runs, "decode", {"run": "vae2-mnist", "at": [0.3, -1]})  ->  {"image": ...}
 
-`explore.py` calls this for a request over HTTP, the page's worker for a message: the same function,
-so that both give the same. Each name is a plain function of explorer/ask_*.py, whose arguments are
-those of the request. One that yields is a stream: its parts are answers. What the request has wrong
-is {"error": ...}, one sentence; so is whatever else happens.
+`parts` answers a request over HTTP (explore.py), and a message (the page's worker): both give the
+same. Each name is a plain function of explorer/ask_*.py, whose arguments are those of the request.
+One that yields is a stream: its parts are answers. What the request has wrong is {"error": ...},
+one sentence; so is whatever else happens.
 """
 
 import base64

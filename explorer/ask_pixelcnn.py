@@ -106,8 +106,10 @@ def next_pixel(runs, run, image, at, label=None):
         likeliest(model, y, values[:, i, j]).backward()
     gradient = np.zeros(values.shape[1:3], np.float32)
     gradient[:i + 1] = np.sqrt((to_numpy(x.grad)[0] ** 2).sum(axis=-1))
-    found = {"gradient": gradient, "shade": shades(gradient), "seen": int((gradient > 0).sum()),
-             "before": i * values.shape[2] + j, "value": values[0, i, j]}
+    before = i * values.shape[2] + j  # (other colours of the pixel itself are not among those)
+    seen = int((gradient.reshape(-1)[:before] > 0).sum())
+    found = {"gradient": gradient, "shade": shades(gradient), "seen": seen, "before": before,
+             "value": values[0, i, j]}
     with no_grad():
         p = probabilities(model, y.detach(), values[0, i, j])
     if not model.takes_codes:

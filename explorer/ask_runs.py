@@ -38,14 +38,19 @@ def compare(runs):
 def described(name, folder):
     try:
         run = read_run(folder)
-        if run.flags.model in models.RECIPES.get(run.kind, {}):  # flags that came later, and units
-            complete(run, models.RECIPES)
-        rows = metrics(folder)
+        rows, there = metrics(folder), pictures(folder)
+        best = rows[-1] if rows else {}
+        if run.flags.model in models.RECIPES.get(run.kind, {}):
+            recipe = complete(run, models.RECIPES)  # flags that came later, and units
+            if rows and run.flags.keep_best:
+                foremost = f"validation_{recipe.shows(run.flags)[0][0]}"
+                best = min(rows, key=lambda row: row.get(foremost, math.inf))
         return {"name": name, "model": str(run.flags.model), "title": run.title,
                 "epochs": getattr(run.flags, "epochs", None), "done": done(rows),
                 "flags": {n: flag(v) for n, v in vars(run.flags).items() if n not in NO_FLAGS},
-                "units": run.units, "figures": figures(folder, rows), "columns": columns(rows),
-                "pictures": sorted(pictures(folder))}
+                "units": run.units, "columns": columns(rows),
+                "figures": figures(folder, rows, best), "pictures": sorted(there),
+                "drawn": max((path.stat().st_mtime for path in there.values()), default=0)}
     except UserError as error:
         return {"name": name, "error": str(error)}
     except Exception as error:  # of a run that somebody has changed; the others are shown
@@ -70,17 +75,18 @@ def columns(rows):
             if name.startswith(("train_", "test_", "validation_"))}
 
 
-def figures(folder, rows):
-    """What evaluate.py found, else the last of the run's own figures on what it holds out."""
+def figures(folder, rows, best):
+    """The run's own figures on what it holds out, in its best row; what evaluate.py found instead,
+    unless that was of an earlier step."""
     path = folder / "evaluation.json"
+    found = {label(n.partition("_")[2]): value for n, value in best.items()
+             if n.startswith(("test_", "validation_"))}
     if path.is_file():
         with reading(path, "evaluation that evaluate.py wrote", "evaluate again"):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            found = {label(n): float(figure["value"]) for n, figure in found["figures"].items()}
-    else:
-        last = rows[-1] if rows else {}
-        found = {label(n.partition("_")[2]): value for n, value in last.items()
-                 if n.startswith(("test_", "validation_"))}
+            evaluation = json.loads(path.read_text(encoding="utf-8"))
+            if not rows or evaluation.get("step", 0) >= best.get("step", 0):
+                found = {label(n): float(figure["value"])
+                         for n, figure in evaluation["figures"].items()}
     return {n: value for n, value in found.items() if math.isfinite(value)}
 
 

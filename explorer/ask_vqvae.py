@@ -119,18 +119,17 @@ def cell(at, h, w):
 @asked
 def priors(runs, run):
     """The names of the runs that model the codes of this VQ-VAE."""
-    name, run = run, vqvae(runs, run)
-    if "priors" not in runs.kept(name):
-        mine = code_checksum(run)
-        runs.kept(name)["priors"] = [other for other, folder in runs.folders.items()
-                                     if models_codes(folder, mine)]
-    return {"priors": runs.kept(name)["priors"]}
+    kept, run = runs.kept(run), vqvae(runs, run)
+    if "checksum" not in kept:
+        kept["checksum"] = code_checksum(run)
+    return {"priors": [other for other, folder in runs.folders.items()
+                       if models_codes(folder, kept["checksum"])]}
 
 
 def models_codes(folder, checksum):
     try:
         found = read_run(folder)
-    except UserError:
+    except (UserError, OSError):
         return False
     return found.flags.model == "prior" and found.trained_on["sha256"] == checksum
 

@@ -40,6 +40,8 @@ def build(folder, runs, pyodide=None):
         raise UserError(f"--pyodide {pyodide}: there is no pyodide.js")
     book = Book()
     pages = {address: book.page(address) for address in book.pages}  # before anything is written
+    for part in ("page", "book", "runs", "examples"):  # of an earlier site
+        shutil.rmtree(folder / part, ignore_errors=True)
     shutil.copytree(HERE / "page", folder / "page", dirs_exist_ok=True)
     where, hashes = PYODIDE, HASHES
     if pyodide:
@@ -107,7 +109,7 @@ def told_of(config):
     is nobody's concern, and a prior finds its VQ-VAE beside it."""
     found = json.loads(config.read_text(encoding="utf-8"))
     flags = found["flags"]
-    flags |= {name: Path(flags[name]).name for name in ("images", "test", "codes")
+    flags |= {name: Path(flags[name]).name for name in ("images", "test", "codes", "from")
               if flags.get(name)}
     return json.dumps(found)
 

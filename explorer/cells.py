@@ -28,8 +28,8 @@ class Printed(io.StringIO):
 
     def write(self, text):
         left = LONGEST - self.tell()
-        super().write(text[:left] if len(text) <= left or left <= 0 else
-                      text[:left] + "\n... (the rest is left out)\n")
+        if left >= 0:
+            super().write(text[:left] + "\n... (the rest is left out)\n" * (len(text) > left))
         return len(text)
 
 

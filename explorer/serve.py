@@ -214,6 +214,7 @@ def serve(folders, port, browser, places=()):
     print(f"{len(folders)} run{'s' * (len(folders) != 1)} at {address}\nCtrl-C ends it.",
           flush=True)
     if browser:
-        webbrowser.open(address)
+        # beside: a browser in the terminal holds up who opens it
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     with server:
         server.serve_forever()

@@ -4,6 +4,8 @@
 
 from statistics import NormalDist
 
+import numpy as np
+
 from scratchnet import nn, ops
 from scratchnet.backend import xp
 from scratchnet.inputs import not_negative, require
@@ -64,13 +66,14 @@ class GatedPixelCNN(PixelCNN):
         if noise is None or not self.untold:
             return labels
         none = xp.asarray(noise[:, -1] < NormalDist().inv_cdf(self.untold))
-        return xp.where(none, self.num_classes, labels)
+        return xp.where(none, self.num_classes, labels.astype(np.int64))  # uint8 ends at 255
 
     def horizontal(self, x, links, labels, noise=None):
         h, own = self.first(x), None
         F = h.shape[-1]
+        noise = xp.asarray(noise) if noise is not None and self.dropout else None
         for k, (block, link) in enumerate(zip(self.blocks, links, strict=True)):
-            if noise is not None and self.dropout:
+            if noise is not None:
                 own = noise[:, k * F:(k + 1) * F]
             h = block.horizontal(h, link, labels, own, self.dropout)
         return h

@@ -283,7 +283,7 @@ def check_sizes(image_shape, levels, features, head, embedding_dim, dilations, m
             f"choose from, and at most {most}; give levels 2 to {most}")
     require(features // 2 >= colours and head >= colours,
             f"PixelCNN: {features} features and a head of {head} are too few for {C} colours: give "
-            f"at least {2 * C} and {C}")
+            f"at least {2 * colours} and {colours}")
     require(not embedding_dim or C == 1 and not mixture,
             f"PixelCNN: an embedding is for grids of codes (H, W, 1), which have no order: not for "
             f"{C} channels, nor for a mixture of {mixture}")

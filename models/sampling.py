@@ -45,7 +45,7 @@ def rows(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, gui
     labels, copies = model.check_labels(labels, n), 1
     if guidance != 1:
         require(model.untold, "guidance: for a model that was trained with labels untold")
-        labels, copies = xp.concatenate([labels, xp.full_like(labels, model.num_classes)]), 2
+        labels, copies = xp.concatenate([labels, xp.full(len(labels), model.num_classes)]), 2
     likelihood, colours = model.likelihood, model.colours
     u = xp.asarray(rng.random((H, W, colours, likelihood.draws, n), dtype=np.float32))
     values = xp.zeros((copies * n, H, W, C), np.int32)
@@ -56,7 +56,7 @@ def rows(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, gui
         # No pixel sees itself or what comes after it.
         values.reshape(copies, n, H, W, C)[:] = xp.asarray(known)
     one = known is not None and len(known) == 1 and (labels is None or (labels == labels[0]).all())
-    stream = Stream(1 if one else len(values), H, W)
+    stream = Stream(1 if one else len(values), W)
     net = streaming(model, stream)
     for i in range(H):
         with no_grad():  # not over the yield: whoever takes the rows may be recording

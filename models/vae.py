@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from scratchnet import losses, nn, no_grad, ops
-from scratchnet.backend import xp
+from scratchnet.backend import raw, xp
 from scratchnet.inputs import (
     class_labels,
     images,
@@ -203,7 +203,7 @@ class VAE(Model):
         def of_each_draw(t):
             return ops.broadcast_to(t.reshape(N, 1, -1), (N, K, t.shape[1])).reshape(N * K, -1)
         mu, log_var, x = map(of_each_draw, (mu, log_var, x))
-        labels = None if labels is None else labels.repeat(K)
+        labels = None if labels is None else xp.asarray(raw(labels)).repeat(K)
         log_w, log_p_x = self.log_weight(x, mu, log_var, noise.reshape(N * K, self.z_dim), labels)
         L_K = ops.logsumexp(log_w.reshape(N, K), axis=1).mean() - math.log(K)
         return -L_K, -log_p_x.mean()

@@ -103,7 +103,8 @@ class VQVAE(Model):
         """Indices (N, H/4, W/4), or with a last axis of 1 as a prior draws them, -> images
         (N, H, W, C). Raises TypeError, IndexError or ValueError for what are no such indices."""
         indices = integers("VQVAE: codes", indices, len(self.e), "codes")
-        require(indices.shape[3:] == (1,) or indices.ndim == 3 and indices.shape[2] > 1,
+        wide = indices.ndim == 3 and (indices.shape[2] > 1 or self.image_shape[1] == 4)
+        require(wide or indices.shape[3:] == (1,),
                 "VQVAE: given codes of shape {}; it needs (N, height, width)", indices.shape)
         return self.decode(ops.embedding(indices.reshape(indices.shape[:3]), self.e))
 

@@ -106,12 +106,17 @@ def _compare(name, lines, loss, eps, rtol, atol):
 def _two_sides(loss, moves, eps):
     """L(x + eps d) and L(x - eps d); the arrays are put back."""
     kept, values = [a.copy() for a, _ in moves], []
-    for sign in (1, -1):
-        for (a, d), x in zip(moves, kept, strict=True):
-            a[...] = x + sign * eps * d
-        values.append(loss())
-    for (a, _), x in zip(moves, kept, strict=True):
-        a[...] = x
+    def put_back():
+        for (a, _), x in zip(moves, kept, strict=True):
+            a[...] = x
+    try:
+        for sign in (1, -1):
+            put_back()
+            for a, d in moves:  # an array that is given twice moves twice
+                a += sign * eps * d
+            values.append(loss())
+    finally:
+        put_back()
     return values
 
 

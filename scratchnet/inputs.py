@@ -88,6 +88,7 @@ def load_arrays(what, own, state):
     """Copy each array of state {name: NumPy array} into that of own {name: array}. Nothing is
     changed unless everything fits: raises ValueError, which lists names that are missing or
     unknown, and shapes that differ."""
+    state = {name: state[name] for name in state}  # an .npz unpacks an array each time
     wrong = [f"missing {n}" for n in own if n not in state]
     wrong += [f"unknown {n}" for n in state if n not in own]
     wrong += [f"{n} has shape {state[n].shape}, expected {a.shape}" for n, a in own.items()
@@ -240,7 +241,8 @@ def in_dtype(x, dtype):
 def class_labels(name, labels, n, count):
     """The labels of n images as an integer array (n,), each in 0 .. count - 1. Raises ValueError if
     there are none or not n, TypeError and IndexError as `integers` does."""
-    given = () if labels is None else np.shape(raw(labels))
+    labels = None if labels is None else xp.asarray(raw(labels))
+    given = () if labels is None else labels.shape
     if given != (n,):
         raise ValueError(f"{name}: it is conditional: give labels, one from 0 to {count - 1} for "
                          f"each of the {n} images"

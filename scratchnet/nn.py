@@ -310,6 +310,8 @@ def dropout(x, noise, p):
     et al. 2015 (1411.4280). Raises ValueError for a p outside (0, 1), or another shape of noise.
     """
     require(0 < p < 1, "dropout: p must be above 0 and below 1, not {}", p)
+    require(noise.shape == (x.shape[0], x.shape[-1]), "dropout: noise {} for x {}: needs (N, C)",
+            noise.shape, x.shape)
     q = NormalDist().inv_cdf(p)
     keep = xp.asarray(noise).reshape(x.shape[0], *[1] * (x.ndim - 2), x.shape[-1]) > q
     return x * (keep / np.float32(1 - p)).astype(x.dtype)

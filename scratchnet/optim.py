@@ -148,7 +148,8 @@ class Adam(Optimizer):
         # Equal to rounding; fast/update.py says why.
         step = adam_in_place if isinstance(p, np.ndarray) else adam_step
         step(p, g, m, v, self.lr, b1, 1 - b1, b2, 1 - b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
-        flush_tiny([m, v], t)
+        if self.eps:
+            flush_tiny([m, v], t)
         if a is not None:
             move_average(a, p, 1 - min(self.average, (1 + t) / (10 + t)))
 
@@ -163,7 +164,7 @@ class Adam(Optimizer):
         kept = [(p.data, p.version) for p in self.parameters]
         self.is_averaged = True
         for p, a in zip(self.parameters, averages, strict=True):
-            p.data = a
+            p._data, p.version = a, p.version + 0.5  # which no count of steps is
         try:
             yield
         finally:

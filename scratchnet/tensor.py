@@ -108,7 +108,7 @@ class Tensor(ArrayLike):
         """
         g = upstream(self, g)
         if self.node is None:
-            self.grad = g.copy() if self.grad is None else self.grad + g
+            self.grad = g.copy() if self.grad is None else xp.asarray(self.grad + g)
             return
         gradients, leaves = {self.node.number: g}, []
         queue = [(-self.node.number, self.node)]  # newest first
@@ -133,7 +133,7 @@ class Tensor(ArrayLike):
                     heapq.heappush(queue, (-source.number, source))
         for leaf, gx in leaves:  # at the end: an error before has changed no gradient
             # asarray: of an array without axes NumPy's results are numbers
-            leaf.grad = xp.asarray(gx) if leaf.grad is None else leaf.grad + gx
+            leaf.grad = xp.asarray(gx if leaf.grad is None else leaf.grad + gx)
 
     def detach(self):
         """The same array without history: the `sg[.]` (stop-gradient) of the papers."""

@@ -12,7 +12,8 @@ import traceback
 
 from scratchnet.runs import files
 
-POINTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir", "fcntl.flock"}
+POINTS = {"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.listdir",
+          "fcntl.flock"}
 PATIENCE = 120  # seconds for what takes a tenth of one, on a machine that is not busy
 
 

@@ -1,11 +1,13 @@
 """The scripts, called as a person calls them, but in this process, and trained runs for them.
 What the tests of the scripts hold on to inside scratchnet.runs stands here."""
 
+import base64
 import csv
 import json
 import os
 import shutil
 import signal
+import struct
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from models import RECIPES
 from scratchnet.runs import cli, data, pictures
 from scratchnet.runs import log as runs_log
 from scratchnet.runs import train as runs_train
+from scratchnet.runs.sources import SOURCES
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 
 ROOT = Path(__file__).parent.parent
@@ -41,10 +44,7 @@ RUNS = {  # name: flags of train_mnist.py
 }
 VAE = [*RUNS["grey"], "--epochs", 1]  # the quickest to train
 NOBODY = "http://127.0.0.1:9/"  # refuses connections
-IDX_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
-             "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
-CIFAR_FILES = (*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin")
-CIFAR_FOLDER = "cifar-10-batches-bin"
+CIFAR_FILES, CIFAR_FOLDER = tuple(SOURCES["cifar10"].files), SOURCES["cifar10"].folder
 
 
 @cache
@@ -75,6 +75,12 @@ def asked(line):
     with a flag of train_mnist.py."""
     name, *argv = line.split()
     return call(SCRIPTS[name], *argv) if name in SCRIPTS else train(name, *argv)
+
+
+def drawn(line):
+    """The array that generate.py makes."""
+    assert asked(f"generate {line} --quiet --overwrite --out x.npy") == 0
+    return np.load("x.npy")
 
 
 def refused(capsys, code):
@@ -179,6 +185,16 @@ def names(folder):
     return {p.name for p in Path(folder).iterdir()}
 
 
+def idx(array):
+    """The bytes of an idx file."""
+    return struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
+
+
+def array(answer):
+    """An array in an answer to the page."""
+    return np.frombuffer(base64.b64decode(answer["data"]), answer["dtype"]).reshape(answer["shape"])
+
+
 def rows(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
@@ -216,8 +232,7 @@ def change_weights(folder, change, progress=lambda progress: None):
     it says of itself fits."""
     arrays = state(folder)
     with np.load(Path(folder) / "checkpoint.npz") as file:
-        said = json.loads(file["progress"].item().partition("\n")[0])
-    said.pop("digests", None)
+        said = json.loads(file["progress"].item())
     change(arrays)
     progress(said)
     cli.checkpoint.write(Path(folder) / "checkpoint.npz", arrays, said)

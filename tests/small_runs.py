@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,11 +61,13 @@ def trained(name, change=lambda net: None, **flags):
     change(net)
     # With seed 0 a vector of the CIFAR-10 VQ-VAE lies between two codes, and rounding decides.
     flags = {"epochs": None, "steps": 5, "batch_size": 13, "lr": 1e-3, "schedule": "cosine",
-             "seed": 1, "binarize": "none", "flip": False} | flags
+             "seed": 1, "binarize": "none", "flip": False, "keep_best": False, "patience": None,
+             **flags}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs_log, "TRACE_EVERY", 1)
         patch.setattr(moving_codes, "RESTART_EVERY", 2)
-        log, _ = runs_train.train(net, adam, dataset, SimpleNamespace(**flags), folder, quiet=True)
+        log, _ = runs_train.train(net, adam, dataset, SimpleNamespace(**flags), Path(folder),
+                                  quiet=True)
     rows = {"trace": log.trace, "test": [{n: v for n, v in log.history[-1].items()
                                           if n != "seconds"}]}
     return {**{f"{what}.{n}": np.array([row[n] for row in found]) for what, found in rows.items()

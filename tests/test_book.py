@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from exercises.solution import module
+
 ROOT = Path(__file__).parent.parent
 spec = importlib.util.spec_from_file_location("book", ROOT / "docs" / "book.py")
 book = importlib.util.module_from_spec(spec)
@@ -99,17 +101,6 @@ def places(text):
 def test_the_page_of_equations_is_up_to_date():
     assert (ROOT / "docs" / "equations.md").read_text() == book.equations(), \
         "run: python docs/book.py equations"
-
-
-def module(dotted):
-    """The file of module.name.name, and the names in it."""
-    parts = dotted.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        for file in (ROOT.joinpath(*parts[:cut]).with_suffix(".py"),
-                     ROOT.joinpath(*parts[:cut]) / "__init__.py"):
-            if file.exists():
-                return file, parts[cut:]
-    raise AssertionError(f"no module {dotted}")
 
 
 def definition(dotted):

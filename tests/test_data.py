@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import http.server
 import io
-import struct
 import tarfile
 import threading
 from dataclasses import replace
@@ -14,18 +13,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scripts import CIFAR_FILES, CIFAR_FOLDER, IDX_FILES, NOBODY, served
+from scripts import CIFAR_FILES, CIFAR_FOLDER, NOBODY, idx, served
 
 from scratchnet import to_numpy
 from scratchnet.errors import DataError
 from scratchnet.runs import data
+from scratchnet.runs.sources import IDX_FILES
 from scratchnet.runs.synthetic import synthetic_digits, synthetic_scenes
 from scratchnet.training import to_batch
-
-
-def idx_bytes(array, magic=0x800):
-    header = struct.pack(f">{1 + array.ndim}I", magic + array.ndim, *array.shape)
-    return header + array.astype(np.uint8).tobytes()
 
 
 @pytest.fixture
@@ -34,7 +29,7 @@ def tiny(monkeypatch, tmp_path):
     rng = np.random.default_rng(3)
     arrays = [rng.integers(0, 256, (7, 5, 4)), rng.integers(0, 10, 7),
               rng.integers(0, 256, (3, 5, 4)), rng.integers(0, 10, 3)]
-    files = {name: gzip.compress(idx_bytes(a), mtime=0)
+    files = {name: gzip.compress(idx(np.uint8(a)), mtime=0)
              for name, a in zip(IDX_FILES, arrays, strict=True)}
     sums = {n: hashlib.sha256(c).hexdigest() for n, c in files.items()}
     served(monkeypatch, "mnist", (NOBODY,), sums)
@@ -215,7 +210,6 @@ def server(tiny, monkeypatch):
     httpd.plan, httpd.seen = plan, seen
     httpd.address = f"http://127.0.0.1:{httpd.server_port}/"
     served(monkeypatch, "mnist", (httpd.address,), tiny.sums)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     yield httpd
     httpd.shutdown()
     httpd.server_close()

@@ -1,4 +1,4 @@
-"""Every op in float32 beside float64, over the whole range: it keeps the digits that float32 has.
+"""Ops whose formula could lose digits, in float32 beside float64, over the whole range.
 
 A gradient check runs in float64, near 0, where all forms of a formula agree. Each row of TABLE has
 what the op should give, in float64 and in another form.

@@ -20,10 +20,6 @@ FILE = re.compile(r"[\w./-]+\.(?:py|md|txt|png|toml|sh)|\.ci/run|(?:[\w-]+/)+")
 MADE_BY_A_RUN = re.compile(r"runs/|my/|config\.json|metrics\.csv|checkpoint\.npz|[a-z]+\.png$")
 
 
-def test_there_are_pages():
-    assert {"README.md", "CONTRIBUTING.md"} <= {p.name for p in PAGES}
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     missing = []

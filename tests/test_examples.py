@@ -1,4 +1,4 @@
-"""The programs of examples/ do what they say."""
+"""The VAE on one screen does what it says. (.ci/run runs examples/letters.py.)"""
 
 import re
 import runpy

@@ -1,10 +1,10 @@
 """The tape that the page shows is the engine's, and an expression runs nothing but ops."""
 
-import base64
 import copy
 
 import numpy as np
 import pytest
+from scripts import array
 
 from explorer import ask_all  # noqa: F401 - what can be asked
 from explorer.answers import answer
@@ -17,10 +17,6 @@ from scratchnet.training import generator
 
 def tape(expression, **leaves):
     return answer(Runs({}), "tape", {"expression": expression, "leaves": leaves})
-
-
-def array(found):
-    return np.frombuffer(base64.b64decode(found["data"]), found["dtype"]).reshape(found["shape"])
 
 
 def test_the_tape_of_an_expression_is_the_engines():

@@ -150,11 +150,13 @@ def test_a_cell_prints_what_doctest_would_see(code, printed, raised):
 
 def test_a_cell_shows_figures_and_prints_no_more_than_can_be_read():
     code = ("import numpy as np\nfrom scratchnet.runs.figures import show\n"
-            "show(np.zeros((3, 4)), np.ones((2, 4)), title='two rows')\nprint('x' * 10 ** 6)")
+            "show(np.zeros((3, 4)), np.ones((2, 4)), title='two rows')\n"
+            "for _ in range(2): print('x' * 10 ** 6)")
     found = run_in({}, code)
     (figure,) = found["figures"]
     assert figure["title"] == "two rows" and figure["picture"].shape == (6, 10)
     assert len(found["printed"]) < LONGEST + 100 and found["printed"].endswith("left out)\n")
+    assert found["printed"].count("left out") == 1
 
 
 @pytest.mark.parametrize(("want", "got"), [
@@ -218,9 +220,7 @@ def test_sessions_have_limits(ask, monkeypatch):
 def test_a_reset_stops_what_runs(ask):
     ask("a", "1")
     threading.Timer(0.3, answer, (RUNS, "end_session", {"session": "a"})).start()
-    begun = time.monotonic()
     assert "ended" in ask("a", "import time; time.sleep(30)")["error"]
-    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork here")

@@ -1,13 +1,12 @@
 """What the page asks of a VQ-VAE and of a PixelCNN, against the models themselves."""
 
-import base64
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scripts import train
+from scripts import array, train
 
 from explorer import ask_all  # noqa: F401 - what can be asked
 from explorer.answers import answer, parts
@@ -53,8 +52,8 @@ def asked(runs, name, **request):
 
 
 def arrays(part):
-    return {key: np.frombuffer(base64.b64decode(v["data"]), v["dtype"]).reshape(v["shape"])
-            if isinstance(v, dict) and "dtype" in v else v for key, v in part.items()}
+    return {key: array(v) if isinstance(v, dict) and "dtype" in v else v
+            for key, v in part.items()}
 
 
 # ---------------------------------------------------------------- VQ-VAE
@@ -106,6 +105,9 @@ def test_distances_to_the_encoders_vector(runs):
 
 
 def test_a_prior_draws_a_whole_image(runs):
+    folder = runs.folders.pop("prior-mnist")
+    assert asked(runs, "priors", run="vqvae-mnist") == {"priors": []}
+    runs.folders["prior-mnist"] = folder  # trained meanwhile
     assert asked(runs, "priors", run="vqvae-mnist") == {"priors": ["prior-mnist"]}
     how = {"run": "vqvae-mnist", "prior": "prior-mnist", "temperature": 0.9}
     found = asked(runs, "draw_codes", seed=3, **how)

@@ -41,8 +41,25 @@ def test_runs_and_the_flags_that_differ(runs):
     assert (b["done"], b["epochs"]) == (2, 5) and b["units"].startswith("nats per image")
     assert b["figures"] == {"-ELBO": 150.5} and list(a["figures"])[0] == "-ELBO"
     assert a["pictures"] == ["samples.png"] and a["columns"] == {} and a["done"] == 0
+    assert a["drawn"] > 0 == b["drawn"]
     assert b["columns"] == {"train_kl": "KL, train", "test_neg_elbo": "-ELBO, test"}
     assert broken["name"] == "broken" and "damaged" in broken["error"]
+
+
+def test_figures_are_of_the_weights_that_are_kept(runs, tmp_path):
+    """An evaluation of an earlier step is of no account; of --keep-best the best row is."""
+    a = tmp_path / "runs" / "a"
+    step = json.loads((a / "evaluation.json").read_text())["step"]
+    def figure(rows):
+        (a / "metrics.csv").write_text("epoch,step,validation_neg_elbo\n" + rows)
+        return answer(runs, "compare", {})["runs"][0]["figures"]["-ELBO"]
+    evaluated = answer(runs, "compare", {})["runs"][0]["figures"]["-ELBO"]
+    assert figure(f"1,{step},7\n") == evaluated and figure(f"1,{step},7\n2,{step + 1},8\n") == 8
+    config = json.loads((a / "config.json").read_text())
+    config["flags"]["keep_best"] = True
+    (a / "config.json").write_text(json.dumps(config))
+    assert figure(f"1,{step + 1},7\n2,{step + 2},8\n") == 7
+    assert figure(f"1,{step},7\n2,{step + 2},8\n") == evaluated
 
 
 def test_curves_are_those_of_the_file(runs):

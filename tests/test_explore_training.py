@@ -1,9 +1,8 @@
 """A training that is watched takes the steps of scratchnet.training; the same seed, the same."""
 
-import base64
-
 import numpy as np
 import pytest
+from scripts import array
 
 from explorer import (
     ask_all,  # noqa: F401 - what can be asked
@@ -16,10 +15,6 @@ from models.vae import VAE
 from scratchnet import optim, training
 from scratchnet.backend import to_numpy
 from scratchnet.training import generator
-
-
-def array(found):
-    return np.frombuffer(base64.b64decode(found["data"]), found["dtype"]).reshape(found["shape"])
 
 
 @pytest.fixture

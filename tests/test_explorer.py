@@ -1,6 +1,5 @@
 """explore.py: what the page asks, and who may ask. Over HTTP, by a server of the test's own."""
 
-import base64
 import http.client
 import json
 import random
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import array
 
 from explorer import ask_all  # noqa: F401 - what can be asked
 from explorer.answers import ASKED, answer, asked
@@ -64,10 +64,6 @@ def ask(server, name, body, kind="ask", **headers):
         connection.request("POST", f"/{kind}/{name}", body, headers)
         reply = connection.getresponse()
         return reply.status, json.loads(reply.read())
-
-
-def array(found):
-    return np.frombuffer(base64.b64decode(found["data"]), found["dtype"]).reshape(found["shape"])
 
 
 # ---------------------------------------------------------------- answers are the engine's

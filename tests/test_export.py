@@ -73,6 +73,12 @@ def test_an_exported_run_gives_the_figures_and_pictures_of_the_run(name):
     assert Path(f"out/{name}/metrics.csv").read_text() == Path(f"{name}/metrics.csv").read_text()
 
 
+def test_an_export_is_put_over_no_file(capsys):
+    Path("LICENSE").write_text("mine")
+    assert "is a file, and no folder" in refused(capsys, asked("export vae --out LICENSE"))
+    assert Path("LICENSE").read_text() == "mine"
+
+
 def test_a_vqvae_is_halved_where_that_is_asked_for():
     whole, half = exported("vqvae"), exported("vqvae", "--half", "--overwrite")
     assert {a.dtype for n, a in half.items() if n.endswith(".w")} == {np.dtype(np.float16)}

@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,6 +36,31 @@ from scratchnet.runs.folder import locked
 
 pytestmark = pytest.mark.usefixtures("runs_here")
 PART = ".scratchnet-0123456789abcdef.part"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_commit_is_that_of_scratchnet_alone():
+    repository, inner = Path("outer"), Path("outer/site-packages")
+    inner.mkdir(parents=True)
+    (repository / "a.py").write_text("1")
+    for argv in ["init"], ["add", "."], ["commit", "-m", "x"]:
+        subprocess.run(["git", "-C", repository, "-c", "user.name=x", "-c", "user.email=x@x",
+                        *argv], check=True, capture_output=True)
+    commit = folder.commit_of(repository)
+    assert len(commit) == 12 and int(commit, 16)
+    (repository / "a.py").write_text("2")
+    assert folder.commit_of(repository) == f"{commit}-dirty"
+    assert folder.commit_of(inner) == "unknown (no git)"
+    (inner / ".git").mkdir()  # no repository
+    assert folder.commit_of(inner) == "unknown (no git)"
+
+
+def test_json_is_written_strictly(tmp_path):
+    path = tmp_path / "new" / "x.json"
+    path.parent.mkdir()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(path, {"value": float("nan")})
+    assert not names(path.parent)
 
 
 # ---------------------------------------------------------------- names and titles
@@ -169,12 +195,15 @@ def test_a_file_that_appears_meanwhile_is_not_replaced_unasked(line, name, monke
 @pytest.fixture
 def full(monkeypatch):
     """A set of names of files that cannot be put in place: open elsewhere on Windows, say."""
-    chosen, real = set(), os.replace
-    def replace_unless_full(source, target):
-        if Path(target).name in chosen:
-            raise PermissionError(errno.EACCES, "Permission denied")
-        real(source, target)
-    monkeypatch.setattr(os, "replace", replace_unless_full)
+    chosen = set()
+    def unless_full(real):
+        def call(source, target):
+            if Path(target).name in chosen:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            real(source, target)
+        return call
+    for name in "replace", "link":  # a new file is put in place by the latter, if it can be
+        monkeypatch.setattr(os, name, unless_full(getattr(os, name)))
     return chosen
 
 

@@ -125,6 +125,7 @@ def test_damaged_files_are_right_or_refused():
     assert len(counts) > len(READERS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader, words", [
     (lambda rng: write("stray", b""), "files appeared"),
     (lambda rng: {}["x"], "KeyError"),

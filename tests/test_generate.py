@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
-from scripts import RUNS, asked, digits, names, refused, rows, train
+from numpy.testing import assert_array_equal
+from scripts import RUNS, asked, digits, drawn, names, refused, rows, train
 
 import evaluate
-from models import RECIPES, VAE, PixelCNN
+from models import RECIPES, VAE
 from scratchnet import to_numpy
 from scratchnet.runs import data, pictures
 from scratchnet.runs import run as runs
@@ -31,12 +31,6 @@ CAN = {  # run: what generate.py makes of it, with the shape of the array for --
     "vqvae": {"reconstructions": (4, 2, *SQUARE), "codes": (4, 7, 7), "usage": (16,),
               "palette": (16, *SQUARE)},
     "pixelcnn": DRAWN, "gated": DRAWN, "prior": DRAWN}
-
-
-def drawn(line):
-    """The array that generate.py makes."""
-    assert asked(f"generate {line} --quiet --overwrite --out x.npy") == 0
-    return np.load("x.npy")
 
 
 def opened(name):
@@ -80,32 +74,6 @@ def test_drawing_in_order_depends_on_seed_label_and_temperature_alone():
     assert (found[0] != found[2]).any() and (found[0] != found[3]).any()
     cold = drawn("pixelcnn --num 4 --temperature 1e-4")
     assert_array_equal(cold, cold[:1].repeat(4, axis=0))
-
-
-@pytest.mark.parametrize("height, width", [(6, 3), (3, 6)])
-def test_completion_keeps_half_of_the_rows(height, width, rng):
-    """Of the height, where an image is not square."""
-    model = PixelCNN((height, width, 1), features=4, blocks=1, head=4, rng=rng)
-    images = np.repeat(255 * rng.integers(0, 2, (8, height, width, 1)).astype(np.uint8), 8, axis=0)
-    dataset = data.Dataset("x", "x", images, np.zeros(64), images, np.zeros(64), "")
-    found, _ = pictures.make("completion", pictures.Request(
-        model, "x", (height, width, 1), lambda: dataset))
-    seen, again, whole = found[:, 0], found[:, 1:-1], found[:, -1:]
-    half = height // 2
-    assert (seen[:, half:] == 0.5).all() and set(np.unique(whole)) == {0, 1}
-    assert_array_equal(seen[:, :half], whole[:, 0, :half])
-    assert_array_equal(again[:, :, :half], np.broadcast_to(whole, again.shape)[:, :, :half])
-    for row in range(half, height):  # every later row is drawn anew
-        assert (again[:, :, row] != whole[:, :, row]).any()
-
-
-@pytest.mark.parametrize("name", ["autoencoder", "vae"])
-def test_interpolation_goes_from_the_first_image_to_the_second(name):
-    between = drawn(f"{name} --what interpolation --num 3")
-    again = drawn(f"{name} --what reconstructions --num 6")[:, 1]  # of the same six images
-    assert_allclose(between[:, 0], again[:3], atol=1e-6)
-    assert_allclose(between[:, -1], again[[4, 5, 3]], atol=1e-6)
-    assert np.abs(again[:3] - again[[4, 5, 3]]).max() > 1e-4
 
 
 # ---------------------------------------------------------------- evaluate.py

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from scripts import (
     CIFAR_FOLDER,
     call,
     config_of,
+    idx,
     refused,
     rows,
     scenes,
@@ -34,10 +34,6 @@ GREY = rng.integers(0, 256, (24, 8, 8, 1), dtype=np.uint8)
 COLOURED = rng.integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
 LARGE = rng.integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)  # of CIFAR's size
 LABELS = (np.arange(24) % 3).astype(np.uint8)
-
-
-def idx(array):
-    return struct.pack(f">I{array.ndim}I", 0x800 + array.ndim, *array.shape) + array.tobytes()
 
 
 def raw_folder(path, pack=bytes, end=""):
@@ -302,6 +298,7 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
     (["a.npy", "--resume", "own"], "a.npy (were they moved? --data-dir a.npy)"),
     (["a.npy", "--model", "prior"], "--codes RUN"),
     (["--model", "prior", "--codes", "own", "--grey"], "--grey: the images are those of the VQ"),
+    (["a.npy", "--model", "vae", "--data-dir", "b.npy"], "--data-dir b.npy: says where"),
     (["b.npy", "--model", "prior", "--codes", "own"], "b.npy: the images are those of")])
 def test_mistakes_with_images_of_ones_own(argv, words, runs_here, capsys):
     np.save("a.npy", GREY)
@@ -337,11 +334,11 @@ def given(path, n=3, size=(28, 28)):
 
 @pytest.mark.parametrize("run, what, shape", [
     ("vae", "reconstructions", (3, 2, 28, 28, 1)), ("autoencoder", "latent", (3, 3)),
-    ("vqvae", "codes", (3, 7, 7)), ("pixelcnn", "completion", (3, 6, 28, 28, 1)),
-    ("prior", "completion", (3, 6, 28, 28, 1)), ("vae", "scores", (3,))])
+    ("vqvae", "codes", (12, 7, 7)), ("pixelcnn", "completion", (3, 6, 28, 28, 1)),
+    ("prior", "completion", (3, 6, 28, 28, 1)), ("vae", "scores", (33,))])
 def test_images_of_ones_own_are_given_to_a_run(run, what, shape, runs_here, tmp_path):
-    """In their order, in shades of grey and cut to the run's size."""
-    given(tmp_path / "mine", size=(28, 28))
+    """All, in their order, in shades of grey and cut to the run's size."""
+    given(tmp_path / "mine", shape[0], size=(28, 28))
     label = ["--label", 1] if run == "prior" else []
     assert call(generate, run, "--input", "mine", "--what", what, *label, "--out", "a.npy",
                 "--quiet") == 0
@@ -440,6 +437,7 @@ def test_of_one_image_all_but_an_interpolation_is_drawn(runs_here, tmp_path, cap
     (["vae", "--mask", "mine/0.png"], "--mask: is for --what completion"),
     (["pixelcnn", "--what", "completion", "--mask", "black.png"], "nothing in it is white"),
     (["vae", "--what", "samples", "--out", "a.csv"], "a table is of --what scores"),
+    (["vqvae", "--what", "codes", "--num", "101"], "of at most 100 images; --out codes.npy"),
     (["grey", "--what", "scores"], "--binarize dynamic"),
     (["gated", "--input", "mine"], "say which with --label"),
     (["pixelcnn", "--what", "completion", "--mask", "none.png"], "there is no such file"),

@@ -15,6 +15,7 @@ from scripts import (
     change_weights,
     changed,
     config_of,
+    drawn,
     interrupt,
     names,
     refused,
@@ -147,6 +148,8 @@ WRONG = {
     "--from prior --codes other": "its codes are not those of other",
     "--from of-4": "that run has num classes 4, this one 10",
     "--resume vae --from grey": "--from",
+    "--model prior --codes vqvae --out vqvae --overwrite": "is the run of --codes; name another",
+    "--from grey --out ./grey --overwrite": "is the run of --from; name another",
     "--model vae --keep-best": "--keep-best needs --validation N",
     "--model vae --validation 9 --patience 2": "--patience needs --keep-best",
     "generate cvae --what reconstructions --label 1 2": "several are for samples",
@@ -246,9 +249,8 @@ def test_a_table_of_bits_per_dim_is_not_said_to_be_in_nats(runs_here, capsys):
 
 def test_curves_of_runs_are_their_rows(runs_here, monkeypatch, capsys):
     drawn = []
-    monkeypatch.setattr(figures, "compared", lambda panels: drawn.extend(panels) or figures.Figure)
+    monkeypatch.setattr(figures, "compared", lambda panels: drawn.extend(panels))
     monkeypatch.setattr(pictures, "write_figure", lambda path, figure: drawn.append(path))
-    monkeypatch.setattr(figures, "Figure", None, raising=False)
     assert asked("runs vae cvae gated --curves") == 0
     *panels, path = drawn
     assert path == Path("curves.png") and "Curves: curves.png" in capsys.readouterr().out
@@ -270,11 +272,6 @@ def test_a_figure_of_runs_has_a_panel_for_each_group():
 
 
 # ---------------------------------------------------------------- several in a picture
-
-def drawn(line):
-    assert asked(f"generate {line} --quiet --overwrite --out x.npy") == 0
-    return np.load("x.npy")
-
 
 def test_rows_of_temperatures_and_labels_are_those_drawn_alone(runs_here):
     several = drawn("prior --temperature 0.5 2 --label 3 7 --num 4")

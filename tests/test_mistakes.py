@@ -3,6 +3,7 @@ checkpoints are in test_resume.py, damaged data in test_data.py.)"""
 
 import ast
 import contextlib
+import functools
 import json
 import os
 import runpy
@@ -34,6 +35,11 @@ vae                                          one word too many; did you mean --m
 --list                                       no such flag (python train_mnist.py --help shows all)
 --model vae --dataset cifar10                synthetic; python train_cifar.py has it
 --model vae --epochs 99999999999             '99999999999' is too large; at most 10,000,000,000
+--model vae --seed 9223372036854775808       is not a whole number, 0 or more, below 2^63
+--model vae --sigma-x 1e-200                 '1e-200' is not a number above 0, 1e-18 to 1e+18
+--model vae --lr 1e300                       '1e300' is not a number above 0
+--model vae --beta 1e-300                    0, or 1e-18 to 1e+18
+--model vae --dataset mnist --data-dir ~nosuchuser   there is no such home folder
 --model                                      --model: expected one argument
 --model vae --out=                           --out: expected a value
 --model vae --h-dim                          --h-dim: expected at least one argument
@@ -134,6 +140,19 @@ def test_a_wrong_command_line(row, capsys):
     assert before == {str(p): p.stat().st_mtime_ns for p in Path().rglob("*") if p.is_file()}
 
 
+def test_a_name_that_is_too_long(capsys):
+    assert "File name too long" in refused(capsys, train("--model", "vae", "--out", "x" * 256))
+
+
+def test_without_a_home(monkeypatch, capsys):
+    def expanduser(path):
+        raise RuntimeError("Could not determine home directory.")
+    monkeypatch.delenv("SCRATCHNET_DATA")
+    monkeypatch.setattr(Path, "expanduser", expanduser)
+    assert "no such home folder" in refused(capsys, train("--model", "vae"))
+    assert train(*VAE) == 0
+
+
 def test_a_model_that_only_the_other_script_has(capsys):
     assert "did you mean conv-vae?" in refused(capsys, train("--model", "vae", kind="cifar"))
 
@@ -157,8 +176,7 @@ def test_data_that_cannot_be_had(line, capsys):
     ('{"model": "vae", "epochs": [1, 2]}', "'2'"),
     ('{"model": "vae", "quiet": 3}', "quiet"),
     ('{"model": "vae", "lr": {"a": 1}}', "lr"),
-    ('{"model": "vae",}', "JSON"),
-    ('[1]', ""), ("", ""), ("\xff", "")])
+    ('{"model": "vae",}', "JSON")])
 def test_a_wrong_config(content, words, capsys):
     Path("c.json").write_text(content, encoding="latin-1")
     err = refused(capsys, train("--config", "c.json"))
@@ -194,11 +212,42 @@ def test_a_config_that_was_edited_is_right_or_one_line(part, key, capsys):
                 assert "vae" in refused(capsys, code), (part, key, value)
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[]", "", '{"flags": {"model": "vae"}}'])
-def test_a_config_that_is_none(content, capsys):
-    Path("vae/config.json").write_text(content)
+@pytest.mark.parametrize("changes", [
+    {"script": 3}, {"script": None}, {"script": ...}, {"flags": []}, {"flags": ...},
+    {"flags__model": ["vae"]}, {"flags__model": "gan"}, {"flags__model": "x\ny"},
+    {"flags__h_dim": "four"}, {"flags__h_dim": [[4]]},
+    {"flags__h_dim": []}, {"flags__h_dim": [5]}, {"flags__h_dim": {}}, {"flags__h_dim": True},
+    {"flags__seed": -1}, {"flags__seed": 1.5}, {"flags__seed": 10 ** 400},
+    {"flags__z_dim": 1e999}, {"flags__z_dim": float("nan")}, {"flags__h_dim": [10 ** 9, 10 ** 9]},
+    {"flags__binarize": 3}, {"flags__binarize": "half"}, {"flags__nonsense": 1},
+    {"flags__sigma_x": 0}, {"flags__beta": -1}, {"flags__activation": "gelu"},
+    {"dataset": "mnist"}, {"dataset__title": 3}, {"dataset__image_shape": 28},
+    {"dataset__name": ...},
+], ids=str)
+def test_a_config_that_was_changed(changes, capsys):
+    """a__b: what config["a"]["b"] becomes; ...: it is left out."""
+    def change(config):
+        for name, value in changes.items():
+            *path, last = name.split("__")
+            part = functools.reduce(dict.__getitem__, path, config)
+            part.pop(last) if value is ... else part.update({last: value})
+    changed("grey", change)
+    before = sorted(Path().rglob("*"))
+    for line in "generate grey", "evaluate grey", "--resume grey --epochs 2":
+        refused(capsys, asked(f"{line} --quiet"))
+    assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"{", b"{}", b"[]", b"\xff\xfe", b"[" * 10 ** 5, b'{"flags": ' * 10 ** 5, b"1" * 5000,
+    b" " * (1 << 25), b"null", b'"flags"', b'{"flags": {"model": "vae"}}'],
+    ids=lambda content: str(content[:12]))
+def test_what_is_no_config(content, capsys):
+    Path("vae/config.json").write_bytes(content)
     for line in "generate vae", "evaluate vae", "--resume vae", "runs vae":
         assert "vae/config.json" in refused(capsys, asked(line))
+    if b"model" not in content:  # that would do, as flags
+        refused(capsys, asked("--config vae/config.json"))
 
 
 def test_data_that_changed(capsys):

@@ -129,6 +129,7 @@ def test_logsumexp_of_impossible_events():
      r"linear: given x \(2, 3\), w \(4, 3\); needs x \(..., n_in\)"),
     (lambda: ops.linear(np.ones((2, 3)), np.ones((3, 4)), np.ones(3)), r"b \(3,\); needs"),
     (lambda: ops.gate(np.ones(())), "cannot be halved"),
+    (lambda: ops.transpose(np.ones((2, 3)), 1, 2), "out of bounds"),
     (lambda: losses.softmax_cross_entropy(np.ones(()), np.array(0)), r"given logits \(\); needs"),
     (lambda: ops.split(np.ones(5), 2), r"length 5 cannot be cut into lengths \[2, 2\]"),
     (lambda: ops.split(np.ones(5), [6, -1]), "cannot be cut"),

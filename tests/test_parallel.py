@@ -59,19 +59,6 @@ def test_gradients_of_unequal_parts_count_by_their_images():
         np.testing.assert_allclose(found[1][name], value, atol=1e-6, err_msg=name)
 
 
-def test_a_step_forgets_the_gradients_of_the_one_before():
-    dataset = dataset_for("mnist", "vae")
-    def gradients(*batches):
-        net, adam = build("mnist", "vae", dataset, conditional=False)
-        adam.lr = 0.0
-        for batch in batches:
-            training.step(net, adam, batch, np.random.default_rng(4))
-        return [p.grad for p in net.parameters()]
-    first, second = dataset.train_images[:3], dataset.train_images[3:7]
-    for a, b in zip(gradients(second), gradients(first, second), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 class Noisy(nn.Model):
     """Keeps the noise that its loss gets."""
 
@@ -100,6 +87,15 @@ def test_an_images_noise_does_not_depend_on_the_microbatches(size, microbatch):
         training.evaluate(evaluated, images, 8, group=group)
     np.testing.assert_array_equal(np.concatenate(trained.seen), whole)
     np.testing.assert_array_equal(np.concatenate(evaluated.seen), of_test)
+
+
+def test_a_parameter_without_axes_has_a_gradient_without_axes():
+    w = Tensor(np.zeros(()), requires_grad=True)
+    with start_group(2, optim.SGD([w], 0.1)) as group:
+        w.grad = np.array(1.0 + group.rank)
+        group.reduce_gradients()
+        assert w.grad.shape == ()
+        assert group.all_reduce(w.grad) == 1 + 3  # the second process updates it, by the sum
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

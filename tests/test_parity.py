@@ -115,8 +115,8 @@ def copy_weights(ours, theirs):
 
 @pytest.mark.parametrize("kind", ["plain", "gated", "gated, codes", "gated, dilated"])
 def test_pixelcnn(kind, rng):
-    """Logits, loss and every gradient of the models, against masks that multiply the weights:
-    layer for layer another construction (and the link is taken before the gate in both)."""
+    """Logits, loss, and gradients of the first layers and the last, against masks that multiply the
+    weights: layer for layer another construction (the link is taken before the gate in both)."""
     from benchmarks import torch_models
     from models import GatedPixelCNN, PixelCNN
 

@@ -1,7 +1,6 @@
 """Resume: what was stopped goes on as if nothing had been, to the bit; and the checkpoints that it
 goes on from. tests/test_kills.py ends runs everywhere; here are the single rules."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -241,16 +240,3 @@ def test_averages_of_tied_parameters_find_their_names(rng, tmp_path):
     loaded = Tied(rng)
     checkpoint.load(tmp_path / "c.npz", loaded, averaged=True)
     assert (loaded.a.w.numpy() == 0).all() and (loaded.b.w.numpy() == 1).all()
-
-
-def test_a_run_of_version_0_1_goes_on(runs_here):
-    """The progress in its checkpoint was JSON alone."""
-    with np.load("grey/checkpoint.npz") as file:
-        arrays = dict(file)
-    progress = json.loads(arrays["progress"].item().partition("\n")[0])
-    progress.pop("digests", None)
-    shutil.copytree("grey", "old")
-    np.savez("old/checkpoint.npz", **arrays | {"progress": np.array(json.dumps(progress))})
-    for run in "grey", "old":
-        assert train("--resume", run, "--epochs", 2, "--quiet") == 0
-    assert_same_run("grey", "old")

@@ -58,7 +58,7 @@ def spoken(argv):
 @pytest.mark.parametrize("model", [pytest.param(m, marks=[pytest.mark.pictures] * (m in IMAGES))
                                    for m in RECIPES["mnist"] if m != "prior"])
 def test_a_run_leaves_everything_it_promises(model, capsys):
-    """The prior, which needs the run of a VQ-VAE, is in test_generate.py."""
+    """All but a prior, which needs the run of a VQ-VAE."""
     assert train(*spoken(SMALL[model]), "--limit", 100, "--epochs", 2) == 0
     folder = Path(f"runs/{model}-synthetic")
     assert names(folder) == {"config.json", "metrics.csv", "checkpoint.npz", "curves.png"} | {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import names
 
 from scratchnet.runs import files
 
@@ -69,10 +70,6 @@ def start(tmp_path, *flags, extra="", epochs=2, **how):
 def saved_step(tmp_path):
     with np.load(tmp_path / "run" / "checkpoint.npz") as file:
         return int(re.search(r'"step": (\d+)', file["progress"].item()).group(1))
-
-
-def names(folder):
-    return {p.name for p in folder.iterdir()}
 
 
 # ---------------------------------------------------------------- output

@@ -373,6 +373,7 @@ def test_the_bound_of_several_samples_is_that_of_evaluation(backend, rng):
     x, labels = (pixels(rng) > 0.5).astype(np.float32), np.array([3, 0, 1, 3])
     noise = np.random.default_rng(3).standard_normal((3, 4, 3), dtype=np.float32)
     bound = plain.log_likelihood(x, 3, np.random.default_rng(3), labels)  # draw by draw
+    labels = labels.tolist()  # which are labels, too
     by_image = noise.swapaxes(0, 1).reshape(4, 9)
     loss, metrics = model.loss(x, by_image, labels)
     assert loss.item() == metrics["loss"].item() == metrics["neg_bound"].item() == pytest.approx(

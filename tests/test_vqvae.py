@@ -48,8 +48,9 @@ def test_nearest_code_in_blocks(backend, rng, monkeypatch):
 def test_nan_is_near_to_no_code():
     z = np.ones((3, 2))
     z[1, 0] = np.nan
-    with pytest.raises(FloatingPointError, match="nearest_code: vectors have NaN"):
-        ops.nearest_code(z, np.eye(2))
+    for given, what in ((z, np.eye(2)), "vectors"), ((np.eye(2), z), "codes"):
+        with pytest.raises(FloatingPointError, match=f"nearest_code: {what} have NaN"):
+            ops.nearest_code(*given)
 
 
 def test_a_tie_goes_to_the_lower_index(backend):
@@ -73,6 +74,12 @@ def test_segment_sum_by_loops(backend, rng):
                                expected, atol=1e-12)
     counted = [sum(i == k for i in indices) for k in range(7)]
     assert to_numpy(count(xp.asarray(indices), 7)).tolist() == counted
+
+
+def test_images_of_one_code_across(backend, rng):
+    model = VQVAE((8, 4, 1), num_embeddings=6, embedding_dim=3, architecture="keras", rng=rng)
+    x = pixels(rng, 3, (8, 4, 1))
+    assert model.codes(x).shape == (3, 2, 1) and model.reconstruct(x).shape == (3, 8, 4, 1)
 
 
 # ---------------------------------------------------------------- straight-through

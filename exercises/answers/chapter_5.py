@@ -39,11 +39,13 @@ def relu(g, y):
 
 
 @answer("scratchnet.nn.he_normal", measure=lambda f, shape, fan_in:
-        f(np.random.default_rng(1), shape, fan_in), cases=[dict(shape=(8, 3), fan_in=8)],
+        f(np.random.default_rng(1), shape, fan_in),
+        cases=[dict(shape=(8, 3), fan_in=8), dict(shape=(3, 3, 2, 4), fan_in=18)],
         returns=("w",), hint="rng.normal(0, s, shape) takes the standard deviation s, the root of "
                              "the variance.",
         wrong={"return rng.normal(0, 2 / fan_in, shape)": "1/2 times",
                "return rng.normal(0, (1 / fan_in) ** 0.5, shape)": "0.7071 times",
+               "return rng.normal(0, (2 / shape[0]) ** 0.5, shape)": "2.449 times",
                "return rng.uniform(-1, 1, shape) * (2 / fan_in) ** 0.5": "w at ("})
 def he(shape, fan_in):
     return nn.he_normal(np.random.default_rng(1), shape, fan_in, 0)

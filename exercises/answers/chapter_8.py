@@ -142,12 +142,14 @@ def draw(logits, u, temperature):
 @answer(*[f"scratchnet.fast.stream.StreamedConv: {line}" for line in
           ("seen =", "y = xp.dot(seen", "y += self.sums_above")], then="return y",
         swap={"self.": "", "len(x)": "len(now)"}, returns=("y_j",),
-        cases=[dict(now=N(2, 6, 3), W_here=N(6, 2), sums_above=N(4, 2, 2), j=j, first=0, last=3,
+        cases=[dict(now=N(2, 7, 3), W_here=N(6, 2), sums_above=N(4, 2, 2), j=j, first=1, last=4,
                     step=2) for j in (0, 3)],
         hint="seen = now[:, first + j:last + j:step] is (n, T, C); as rows of T C numbers it goes "
              "into one product.",
         wrong={"return now[:, first:last:step].reshape(len(now), -1) @ W_here + sums_above[j]":
                "where j = 3",
+               "return now[:, j:last + j:step].reshape(len(now), -1) @ W_here + sums_above[j]":
+               "y_j",
                "return now[:, first + j:last + j:step].reshape(len(now), -1) @ W_here":
                "It does not depend on sums_above",
                "return now[:, first + j:last + j:step].reshape(len(now), -1) @ W_here + "

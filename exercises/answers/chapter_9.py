@@ -60,7 +60,7 @@ def bits(nll, shape):
 def in_floats(step, *inputs):
     """A step with exact fractions: its results as floats, which are compared."""
     found = step(*inputs)
-    return tuple(map(float, found)) if isinstance(found, tuple) else found
+    return tuple(map(float, found)) if isinstance(found, (tuple, list)) else found
 
 
 F = Fraction

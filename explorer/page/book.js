@@ -9,7 +9,7 @@ const state = make("output");
 const all = make("button", { class: "main", onclick: () => run(cells.length - 1) }, "run all");
 const stop = make("button", { onclick: () => end("it was stopped"), disabled: true }, "stop");
 const cells = Array.from(document.querySelectorAll(".cell"), cell);
-let busy = false, used = false;
+let busy = false, used = false, ended = "";  // ended: why, if what runs was
 
 // What the page shows of a cell becomes: its code in an editor, a button, both outputs.
 function cell(place, k) {
@@ -35,6 +35,7 @@ function stale(k) {
 async function run(last) {
   if (busy) return;
   busy = used = true;
+  ended = "";
   stop.disabled = false;
   for (const cell of cells) cell.button.disabled = true;
   try {
@@ -48,7 +49,7 @@ async function run(last) {
     state.textContent = summary();
   } catch (error) {
     stale(0);
-    state.textContent = error.message;
+    state.textContent = ended || error.message;
   }
   busy = false;
   stop.disabled = true;
@@ -60,7 +61,8 @@ async function runOne(cell) {
   let found;
   try {
     found = await callFor(60, "run_cell", { session, code: cell.text.value, want: cell.want });
-  } catch (error) { cell.mark.textContent = error.message; throw error; }
+    if (ended) throw new Error(ended);
+  } catch (error) { cell.mark.textContent = ended || error.message; throw error; }
   const printed = found.printed + (found.raised ? `${found.line ? `line ${found.line}: ` : ""}${found.raised}` : "");
   cell.now.replaceChildren(...found.figures.map(picture), ...(printed ? [make("p", { class: "soft" }, "now:"),
     make("pre", { class: found.raised ? "out raised" : "out" }, make("samp", {}, printed))] : []));
@@ -86,6 +88,7 @@ function summary() {
 
 // End what runs, and forget what was computed.
 function end(why) {
+  if (busy) ended = why;
   stale(0);
   if (used) call("end_session", { session }).catch(() => {});
   if (busy) endWorker(why);

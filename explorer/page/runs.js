@@ -28,29 +28,31 @@ export async function show(root, { values, set, fail }) {
   function kinds() {
     const all = [...new Set(good().map((run) => run.model))];
     if (kind !== "all" && !all.includes(kind)) [kind] = all;
-    model.replaceChildren(choice("runs of", [...all.map((name) => [name, name]), ["all", "all models"]], kind, (name) => {
+    chooser(model, "runs of", [...all.map((name) => [name, name]), ["all", "all models"]], kind, (name) => {
       kind = name;
       ticked = new Set(ofKind().slice(0, MOST).map((run) => run.name));
       shown = which = "";
       keep();
-      draw(true).catch(fail);
-    }));
+      draw().catch(fail);
+    });
   }
   const keep = () => set({ model: kind, runs: [...ticked].join(","), column: shown, picture: which });
   const chosen = () => ofKind().filter((run) => ticked.has(run.name)).slice(0, MOST);
 
   function rows() {
     const flags = found.differ[kind] || [], figures = [...new Set(ofKind().flatMap((run) => Object.keys(run.figures)))];
+    const held = table.contains(document.activeElement) && document.activeElement.value;
     table.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ["run", "epochs", ...figures, ...flags.map((flag) => `--${flag.replaceAll("_", "-")}`)].map((head) => make("th", { scope: "col" }, head)))),
       make("tbody", {}, ofKind().map((run) => make("tr", {}, make("th", { scope: "row" }, tick(run)),
         make("td", {}, `${run.done}${run.epochs ? ` of ${run.epochs}` : ""}`),
         figures.map((name) => make("td", {}, run.figures[name] === undefined ? "–" : Number(run.figures[name].toPrecision(4)))),
         flags.map((name) => make("td", {}, run.flags[name] || "–")))))));
+    if (held) [...table.querySelectorAll("input")].find((box) => box.value === held)?.focus();
     units.textContent = kind === "all" ? "" : `Losses in ${[...new Set(ofKind().map((run) => run.units))].join("; or ")}. Flags: those that differ.`;
   }
 
   function tick(run) {
-    const box = make("input", { type: "checkbox", checked: ticked.has(run.name), onchange: () => {
+    const box = make("input", { type: "checkbox", value: run.name, checked: ticked.has(run.name), onchange: () => {
       if (box.checked) ticked.add(run.name); else ticked.delete(run.name);
       keep();
       seen().catch(fail);
@@ -67,7 +69,7 @@ export async function show(root, { values, set, fail }) {
     if (left || mine !== asks) return;
     canvas.hidden = !with_.length;
     names.replaceChildren(legend(with_.map((run) => run.name)));
-    told.textContent = with_.length ? "" : chosen().length ? "No curve yet: a run writes its first point after an epoch." : "Tick a run.";
+    told.textContent = with_.length ? ofKind().filter((run) => ticked.has(run.name)).length > MOST ? `The first ${MOST} of those ticked are drawn.` : "" : chosen().length ? "No curve yet: a run writes its first point after an epoch." : "Tick a run.";
     const plot = () => curves(canvas, answers.map(({ steps, values: ys }, k) => ({ xs: steps, ys, ...look(k) })), { x: "training step", y: all[shown] || "", ratio: 0.6 });
     canvas.setAttribute("aria-label", `${all[shown]} over the steps of ${with_.map((run) => run.name).join(", ")}`);
     canvas.replot = plot;
@@ -78,21 +80,22 @@ export async function show(root, { values, set, fail }) {
     const all = [...new Set(chosen().flatMap((run) => run.pictures))];
     if (!all.includes(which)) which = all.includes("reconstructions.png") ? "reconstructions.png" : all[0] || "";
     const with_ = chosen().filter((run) => run.pictures.includes(which));
-    const state = JSON.stringify([which, with_.map((run) => [run.name, run.done])]);
+    const state = JSON.stringify([which, all, with_.map((run) => [run.name, run.drawn])]);
     wanted = state;
     if (state === drawn) return;
-    const answers = await Promise.all(with_.map((run) => call("picture", { run: run.name, name: which })));
+    const answers = await Promise.all(with_.map((run) => call("picture", { run: run.name, name: which }).catch((error) => ({ error: error.message }))));
     if (left || state !== wanted) return;
     drawn = state;
     chooser(file, "picture", all, which, (name) => { which = name; keep(); images().catch(fail); });
     pictures.replaceChildren(all.length ? "" : make("p", { class: "soft" }, overHttp ?
       "These runs have no pictures yet: they are drawn at the end, or by generate.py." :
       "This page has no pictures of runs with it. python explore.py shows those of your own runs."),
-    make("div", { class: "pictures" }, answers.map(({ png }, k) => make("figure", {}, make("img", { src: `data:image/png;base64,${png}`, alt: `${which} of ${with_[k].name}` }), make("figcaption", {}, with_[k].name)))));
+    make("div", { class: "pictures" }, answers.map(({ png, error }, k) => make("figure", {}, png ? make("img", { src: `data:image/png;base64,${png}`, alt: `${which} of ${with_[k].name}` }) : "",
+      make("figcaption", {}, with_[k].name + (error ? `: ${error}` : ""))))));
   }
 
-  async function draw(all) {
-    if (all) kinds();
+  async function draw() {
+    kinds();
     rows();
     const wrong = found.runs.filter((run) => run.error);
     bad.replaceChildren(...(wrong.length ? [make("h2", {}, "Runs that cannot be shown"), make("ul", {}, wrong.map((run) => make("li", {}, `${run.name}: ${run.error}`)))] : []));
@@ -104,14 +107,14 @@ export async function show(root, { values, set, fail }) {
     try {
       const before = JSON.stringify(found);
       found = await call("compare");
-      if (!left && JSON.stringify(found) !== before) await draw(false);
+      if (!left && JSON.stringify(found) !== before) await draw();
     } catch (error) { fail(error); }
     if (!left) timer = setTimeout(look_, EVERY);
   }
   const again = () => canvas.replot && !canvas.hidden && canvas.replot();
   addEventListener("themechange", again);
   addEventListener("resize", again);
-  await draw(true);
+  draw().catch(fail);
   if (overHttp) timer = setTimeout(look_, EVERY);
   return () => {
     left = true;

@@ -167,12 +167,12 @@ async function panel(root, name, values, set, fail) {
   // ---------------------------------------------------------------- what is asked of a point, a path, an image
 
   let again = () => {}, films = 0, picks = 0;  // what fills the film; an answer to an older one is late
-  async function walk() {
-    again = () => walk().catch(fail);
+  async function walk(along = path) {
+    again = () => walk(along).catch(fail);
     drawPlane();
-    const mine = films += 1, { images } = await call("interpolate", { run: name, path, label });
+    const mine = films += 1, { images } = await call("interpolate", { run: name, path: along, label });
     if (mine !== films) return;
-    film.replaceChildren(make("h2", {}, "Along the path"), strip(images, (k) => { at = [...path[k]]; moved(); }, (k) => `${k + 1} of ${FRAMES} along the path`));
+    film.replaceChildren(make("h2", {}, "Along the path"), strip(images, (k) => { at = [...along[k]]; moved(); }, (k) => `${k + 1} of ${FRAMES} along the path`));
   }
   async function noise(seed) {
     again = () => noise(seed).catch(fail);

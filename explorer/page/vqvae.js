@@ -33,12 +33,14 @@ async function panel(root, name, values, set, fail) {
   // ---------------------------------------------------------------- the image
 
   const board = pad(about.shape, (done) => drawn(done));
-  const encode = latest(async (image) => {
-    compared = image;
-    const found = await call("codes", { run: name, image });
+  const ask = latest(async ({ image, seed }) => {  // the codes of an image, or those that a prior draws
+    const found = await (seed === undefined ? call("codes", { run: name, image }) : call("draw_codes", { run: name, prior: priors[0], seed }));
+    compared = seed === undefined ? image : null;
     if (typeof image === "number") board.show(found.image);
+    if (compared === null) board.show(found.decoded);
     begin(found);
   }, fail);
+  const encode = (image) => ask({ image });
   function begin(found) {  // another image
     encoded = Array.from(found.codes.data);
     before = found.recon_error;
@@ -62,12 +64,9 @@ async function panel(root, name, values, set, fail) {
     set({ image: k, drawing: undefined, seed: undefined });
     encode(k);
   }
-  async function fromPrior(seed) {
-    const found = await call("draw_codes", { run: name, prior: priors[0], seed });
+  function fromPrior(seed) {
     set({ image: undefined, drawing: undefined, seed });
-    compared = null;
-    board.show(found.decoded);
-    begin(found);
+    return ask({ seed });
   }
 
   // ---------------------------------------------------------------- its codes
@@ -105,7 +104,7 @@ async function panel(root, name, values, set, fail) {
     pen.stroke();
     pen.fill();
   }
-  const told = make("p", { class: "soft", "aria-live": "polite" }), chosen = make("h2");
+  const told = make("p", { class: "soft", "aria-live": "polite" }), chosen = make("h2", { "aria-live": "polite" });
   function show(found) {
     paint(whole, found.decoded);
     for (const one of grids) one.redraw();
@@ -120,7 +119,8 @@ async function panel(root, name, values, set, fail) {
   }
   const decode = latest(async () => {
     const rows = Array.from({ length: h }, (_, i) => codes.slice(i * w, i * w + w));
-    show(await call("decode_codes", { run: name, codes: rows, ...(compared === null ? {} : { image: compared }) }));
+    const mine = codes, found = await call("decode_codes", { run: name, codes: rows, ...(compared === null ? {} : { image: compared }) });
+    if (mine === codes) show(found);
   }, fail);
   function change() {
     codes = [...encoded];
@@ -165,7 +165,8 @@ async function panel(root, name, values, set, fail) {
   function mark() {
     const k = codes[here()];
     buttons.forEach((button, n) => { button.tabIndex = n === k ? 0 : -1; button.setAttribute("aria-pressed", String(n === k)); });
-    chosen.textContent = `Row ${map.at[0]}, column ${map.at[1]}: code ${k}`;
+    const words = `Row ${map.at[0]}, column ${map.at[1]}: code ${k}`;
+    if (chosen.textContent !== words) chosen.textContent = words;  // it is read aloud
   }
 
   // ---------------------------------------------------------------- the distances
@@ -183,7 +184,7 @@ async function panel(root, name, values, set, fail) {
   root.replaceChildren(make("div", { class: "columns narrow" },
     make("div", { class: "card" }, make("h2", {}, C === 1 ? "1. An image: choose one, or draw" : "1. An image: choose one"),
       board.canvas, make("div", { class: "row" }, C === 1 ? padButtons(board, drawn) : [],
-        priors.length ? make("button", { onclick: () => { forget(); fromPrior(Math.floor(Math.random() * 1e6)).catch(fail); } }, "draw a new one by the prior") : null),
+        priors.length ? make("button", { onclick: () => { forget(); fromPrior(Math.floor(Math.random() * 1e6)); } }, "draw a new one by the prior") : null),
       make("p", { class: "soft" }, C === 1 ? "Draw with the pointer, or with the arrow keys and the space bar: the codes follow. " : "", `Test images of ${title}:`), strip(images, pick, (k) => `test image ${k}`)),
     make("div", { class: "card" }, make("h2", {}, "2. Its codes: choose a cell"),
       make("figure", {}, map.canvas, make("figcaption", {}, `${h} x ${w} codes: the number, over what the code decodes to among codes of its own kind. An orange corner marks a code that you changed.`)),

@@ -26,7 +26,6 @@ async function begin() {
   postMessage({ progress: "the models", share: 0.8 });
   python.unpackArchive(await zip, "zip", { extractDir: "/site" });
   asked = await python.runPythonAsync("import sys; sys.path.insert(0, '/site')\nfrom explorer.wasm import parts\nparts");
-  self.python = python;
   postMessage({ ready: true });
 }
 

@@ -2,7 +2,7 @@
 
 NumPy uses more than one core for matrix products alone. Of threads, Python runs one at a time
 between NumPy's calls: two took 262 ms for a step of the CIFAR-10 VQ-VAE, one took 404, and two
-processes side by side 404 for twice the work. So on a CPU a process for each core trains. They
+processes side by side 410 for twice the work. So on a CPU a process for each core trains. They
 share the parameters' memory; gradients are added up by shards: each process updates the parameters
 of one shard for all. docs/10-speed.md has the formula.
 """
@@ -160,7 +160,7 @@ class ForkedGroup(ProcessGroup):
         for p, place, shard in zip(self.optimizer.parameters, self.gradients[sender],
                                    self.shards[receiver], strict=True):
             if p.grad is not None and shard.start < shard.stop:
-                p.grad = np.ascontiguousarray(p.grad)
+                p.grad = np.asarray(p.grad, order="C")
                 yield p.grad.reshape(-1)[shard], place.reshape(-1)[shard]
 
 

@@ -35,10 +35,10 @@ def streaming(network, stream):
 
 
 class Stream:
-    """Where `n` images of height x width are being drawn: at row i, pixel j."""
+    """Where `n` images of this width are being drawn: at row i, pixel j."""
 
-    def __init__(self, n, height, width):
-        self.n, self.height, self.width, self.i, self.j = n, height, width, 0, 0
+    def __init__(self, n, width):
+        self.n, self.width, self.i, self.j = n, width, 0, 0
         self.convs = []
 
     def conv(self, taps, W, b=None):

@@ -24,11 +24,12 @@ def nearest_code(z, codebook):
     Made in blocks of rows: memory is bounded by BLOCK, not by the number of vectors times K.
     A tie goes to the lower index. Nothing is recorded: argmin is constant almost everywhere, and
     its derivative, where it has one, is 0. Raises ValueError if the sizes do not fit, and
-    FloatingPointError for vectors with NaN in them (on the host only), which are near to no code.
+    FloatingPointError for vectors or codes with NaN in them (on the host only): none is nearest.
     """
     z, codebook = xp.asarray(raw(z)), xp.asarray(raw(codebook))
     shapes("nearest_code: z (..., D), codebook (K, D)", z, codebook)
     no_nan("nearest_code: vectors", z)
+    no_nan("nearest_code: codes", codebook)
     rows = z.reshape(-1, codebook.shape[1])
     mean = codebook.mean(axis=0)
     e = codebook - mean

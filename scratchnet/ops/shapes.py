@@ -29,10 +29,12 @@ def transpose(x, *axes):
     """
     x = as_tensor(x)
     axes = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
-    axes = tuple(a % x.ndim for a in axes) if axes else tuple(reversed(range(x.ndim)))
+    axes = axes or tuple(reversed(range(x.ndim)))
+    y = x.data.transpose(axes)
+    axes = [a % x.ndim for a in axes]
     inverse = tuple(axes.index(i) for i in range(x.ndim))
     def dx(g): return g.transpose(inverse)
-    return record(x.data.transpose(axes), (x, dx))
+    return record(y, (x, dx))
 
 
 def broadcast_to(x, shape):
@@ -59,7 +61,7 @@ def concatenate(tensors, axis=0):
 
 def stack(tensors, axis=0):
     """Tensors of one shape along a new axis.   dL/d(tensor k) = g at position k of that axis."""
-    tensors = operands(*tensors)
+    tensors = operands(*(xp.asarray(t) if isinstance(t, numbers.Number) else t for t in tensors))
     def at(k):
         def dx(g): return g[(slice(None),) * (axis % g.ndim) + (k,)]
         return dx

@@ -12,7 +12,7 @@ from ..errors import CheckpointError, RunError, an, fitted
 from ..fast import mpi
 from ..fast.processes import processes
 from ..optim import Adam
-from . import checkpoint, data
+from . import checkpoint, data, pictures
 from . import run as runs
 from .console import Stopped
 from .flags import OWN_IMAGES, dashed
@@ -45,6 +45,9 @@ def train_a_model(kind, about, recipes, argv):
     if importlib.util.find_spec("matplotlib") is None:  # not after the training
         raise ImportError("there is no Matplotlib, which draws a run's pictures")
     if flags.out:
+        for name in ("codes", "from"):
+            if (other := getattr(flags, name, None)) and absolute(flags.out) == absolute(other):
+                raise RunError(f"--out {flags.out}: is the run of --{name}; name another folder")
         check_free(Path(flags.out), flags.overwrite)
     if flags.resume and not barely_begun(Path(flags.resume)):
         checkpoint.check_goes_on(Path(flags.resume, "checkpoint.npz"))  # before any download
@@ -74,7 +77,6 @@ def train_a_model(kind, about, recipes, argv):
         if stopped:
             print(f"\nStopped, and saved. Go on with:\n  {resume}", file=sys.stderr)
             return 128 + stopped
-        from . import pictures  # Matplotlib takes a second
         try:
             with optimizer.averaged():
                 if log.best_state:
@@ -148,6 +150,9 @@ def own_images(flags):
     if not flags.images:
         raise RunError("which images? Name a folder of pictures or a file: python train_images.py "
                        "PATH --model MODEL")
+    if flags.data_dir and not flags.resume and not getattr(flags, "codes", None):
+        raise RunError(f"--data-dir {flags.data_dir}: says where the images of a run that goes on "
+                       f"lie now; name these as the PATH")
     flags.images, flags.test = absolute(flags.images), flags.test and absolute(flags.test)
     dataset = data.load_own(flags, flags.data_dir, not flags.quiet)
     for words in dataset.said:
@@ -240,7 +245,8 @@ def go_on(run, flags, dataset, model, optimizer, foremost):
     if any(foremost not in row for row in progress["history"]):
         raise RunError(f"--resume {folder}: its config.json says that it measures {foremost}, and "
                        f"its checkpoint has none: they are not of one run; restore one of the two")
-    for name, count in (("epochs", len(progress["history"])), ("steps", progress["step"])):
+    epochs = progress["history"][-1]["epoch"] if progress["history"] else 0
+    for name, count in ("epochs", epochs), ("steps", progress["step"]):
         if (getattr(flags, name) or count) < count:
             raise RunError(f"--resume {folder}: that run has done {count} {name} already; give "
                            f"--{name} above {count} to go on")
@@ -248,8 +254,7 @@ def go_on(run, flags, dataset, model, optimizer, foremost):
     was = {n: before.get(n) for n in ("epochs", "steps", "lr", "schedule", "patience")
            if before.get(n) != getattr(flags, n)}
     early = stale(progress["history"], progress.get("best"), flags.patience)
-    name, count = ("steps", progress["step"]) if flags.steps else (
-        "epochs", len(progress["history"]))
+    name, count = ("steps", progress["step"]) if flags.steps else ("epochs", epochs)
     if early:
         name, count = "patience", rows_since(progress["best"], progress["history"])
     idle = [dashed(n) for n in was if getattr(flags, n) is not None and n != name]

@@ -78,12 +78,20 @@ def replacing(path, mode="wb", new=False):
 def place(part, path, new):
     """Put a part at path. new: of two processes that want the name, one gets FileExistsError."""
     if new:
-        open(path, "x").close()
+        try:
+            os.link(part, path)  # in one step
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without such links
+            open(path, "x").close()
     try:
-        os.replace(part, path)
+        if new and path.samefile(part):  # of which a rename does nothing
+            part.unlink()
+        else:
+            os.replace(part, path)
     except BaseException:
         if new:
-            path.unlink()
+            path.unlink(missing_ok=True)
         raise
 
 

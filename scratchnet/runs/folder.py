@@ -80,7 +80,9 @@ def own(folder):
 
 def check_free(folder, overwrite, whole=False):
     """Raise RunError if --out names something that a new run must not be written over. whole: nor
-    put in the place of, with all that is in it."""
+    put in the place of, with all that is in it. NotADirectoryError for a file."""
+    if folder.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, "is a file, and no folder", str(folder))
     if not (names := contents(folder)):
         return
     try:

@@ -70,7 +70,7 @@ def run_folders(folders):
 
 
 def is_run(folder):
-    return Path(folder, "config.json").is_file()
+    return os.path.isfile(os.path.join(folder, "config.json"))  # False where it may not be read
 
 
 def summary(folder, recipes):

@@ -21,6 +21,8 @@ from .frames import add_frame
 from .log import counting, reached
 from .run import codes_of, encoding
 
+AT_ONCE = 500  # images that are drawn at a time: of a PixelCNN each takes about 0.4 MB
+
 
 @dataclass
 class Request:
@@ -28,10 +30,10 @@ class Request:
     function, called where test images are needed; seed: of all that is drawn at random; num: how
     many (None: as many as look well); label: of which class; temperature, guidance, mask:
     see models/sampling.py; quiet: without a progress bar. given: the dataset's images are the
-    user's own, and are taken in their order. classes: the names of those that the model knows, if
-    they have some. origin: a line below the title: which run, how far, which seed. variants:
-    {field: value} of Requests for samples beside each other, a row for each. after_row: called
-    after each row that is drawn in order."""
+    user's own, and are taken in their order; whole: and all, where num does not say. classes: the
+    names of those that the model knows, if they have some. origin: a line below the title: which
+    run, how far, which seed. variants: {field: value} of Requests for samples beside each other, a
+    row for each. after_row: called after each row that is drawn in order."""
 
     model: object
     title: str
@@ -45,6 +47,7 @@ class Request:
     mask: np.ndarray = None
     quiet: bool = True
     given: bool = False
+    whole: bool = False
     classes: tuple = ()
     origin: str = ""
     variants: tuple = ()
@@ -72,7 +75,8 @@ class Request:
         allowed = np.flatnonzero(labels == self.label) if self.label is not None \
             else np.arange(len(labels))
         n = len(allowed)
-        needed = each * self.num if self.num else min(usual, max(each, n // each * each))
+        usual = n if self.whole else min(usual, n)
+        needed = each * self.num if self.num else max(each, usual // each * each)
         if n == 0:
             raise RunError(f"--label {self.label}: none of the {self.source} is of that class")
         if self.given and n < each:
@@ -108,16 +112,19 @@ def samples(ask):
     model = ask.model
     if ask.variants:
         return beside(ask)
-    num = ask.num or 8 * (model.num_classes or 8)
+    K = model.num_classes or 8
+    num = ask.num or min(8, AT_ONCE // K) * K
     labels = np.full(num, ask.label) if ask.label is not None else \
         np.arange(num) % max(1, model.num_classes)
+    parts = np.array_split(labels, -(-num // AT_ONCE))
     how, note = {}, "the decoder's mean image for z drawn from the prior"
     if in_order(model):
-        how = ask.how_drawn(model.image_shape[0])
+        how = ask.how_drawn(len(parts) * model.image_shape[0])
         note = ("grids of codes drawn from the prior, code by code, and decoded by the VQ-VAE"
                 if model.decode is not None else "drawn pixel by pixel")
-    images = to_numpy(model.sample(num, generator(ask.seed, "pictures"), **classes(model, labels),
-                                   **how))
+    rng = generator(ask.seed, "pictures")
+    images = np.concatenate([to_numpy(model.sample(len(part), rng, **classes(model, part), **how))
+                             for part in parts])
     images = images if in_order(model) else images.reshape(num, *ask.shape)
     side = min(16, int(np.ceil(num ** 0.5)))
     columns = next((c for c in range(side, 17) if num % c == 0), side)  # full rows, if there are
@@ -154,7 +161,8 @@ def in_order(model):
 def reconstructions(ask):
     """Test images and what the model makes of them: (num, 2, H, W, C)."""
     images, labels = ask.test_images(usual=30)
-    again = to_numpy(ask.model.reconstruct(to_batch(images), **classes(ask.model, labels)))
+    again = encoding(len(images), lambda part: ask.model.reconstruct(
+        to_batch(images[part]), **classes(ask.model, labels[part])))
     pairs = np.stack([images / np.float32(255), again], axis=1)
     columns = min(10, len(pairs))
     return pairs, lambda: figures.grid(
@@ -300,14 +308,9 @@ def codes(ask):
     """The grids of codes of test images: integers (num, h, w)."""
     images, _ = ask.test_images(usual=10)
     found = codes_of(ask.model, images)
-    again = to_numpy(ask.model.decode_codes(found))
-    def figure():
-        if len(found) > 100:
-            raise RunError(f"--num {len(found)}: a picture shows the codes of at most 100 images; "
-                           f"--out codes.npy writes those of more")
-        return figures.code_maps(images / 255, found, again, len(ask.model.e),
-                                 f"{ask.title}: images as codes")
-    return found, figure
+    return found, lambda: figures.code_maps(
+        images / 255, found, to_numpy(ask.model.decode_codes(found)), len(ask.model.e),
+        f"{ask.title}: images as codes")
 
 
 def usage(ask):

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -26,8 +25,8 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     with as many processes as are of use (fast/processes.py): each goes through all that is here,
     and the first alone writes.
 
-    flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip, and .keep_best .patience
-    if those are wanted. folder: where metrics.csv, train.csv and checkpoint.npz go. columns: the
+    flags: .epochs .steps .batch_size .lr .schedule .seed .binarize .flip .keep_best .patience.
+    folder: a Path, where metrics.csv, train.csv and checkpoint.npz go. columns: the
     metrics on screen, of which the first decides what is best. sketches: the pictures while it
     trains (runs/sketches.py). Returns the Log, and None if the run is complete, or else the number
     of the signal that stopped it, saved.
@@ -40,9 +39,8 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
     total = total_steps(dataset, flags)
     epochs = math.ceil(total / per_epoch)  # the last is cut short if --steps says so
     lr_at = SCHEDULES[flags.schedule](flags.lr, total)
-    patience = getattr(flags, "patience", None)
-    log = Log(progress, folder and Path(folder), model, optimizer, dataset.held_out,
-              columns[0] if getattr(flags, "keep_best", False) else None)
+    log = Log(progress, folder, model, optimizer, dataset.held_out,
+              columns[0] if flags.keep_best else None)
 
     with (diverging(log), stop_signals(patience=1) as stop_asked,
           start_group(processes(flags.batch_size), optimizer) as group):
@@ -56,7 +54,7 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
                     sketches.draw(log, stop_asked, least)
         # A run stopped between the last step of an epoch and its evaluation begins with the latter
         for epoch in range((log.step - log.unevaluated()) // per_epoch, epochs):
-            if group.agree(log.stale(patience)):
+            if group.agree(log.stale(flags.patience)):
                 break
             end = min((epoch + 1) * per_epoch, total)
             with table.progress_bar(epoch, log.step - epoch * per_epoch,

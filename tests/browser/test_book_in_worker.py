@@ -2,13 +2,7 @@
 and by the site's worker, with the Pyodide in the folder that $SCRATCHNET_PYODIDE names."""
 
 import doctest
-import functools
-import http.server
-import os
 import re
-import shutil
-import threading
-from pathlib import Path
 
 import pytest
 from _pytest.doctest import _get_checker, _get_number_flag
@@ -17,67 +11,29 @@ from test_book import CHAPTERS
 from exercises import exercises
 from exercises.check import code_of
 from exercises.solution import solved, written
-from explorer.runs import Runs, found_in
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright")
 pytest.importorskip("latex2mathml", reason='no pip install -e ".[explore]"')
-PYODIDE, CHROMIUM = os.environ.get("SCRATCHNET_PYODIDE"), shutil.which("chromium")
-BOX = Path(__file__).parents[2] / "pretrained"
 expect = sync_api.expect
 expect.set_options(timeout=120_000)
-pytestmark = [pytest.mark.long,
-              pytest.mark.skipif(not CHROMIUM, reason="no Chromium"),
-              pytest.mark.skipif(not PYODIDE, reason="no $SCRATCHNET_PYODIDE: a folder with it"),
-              pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 NOT_IN_A_BROWSER = "import mmap, resource"  # chapter 10 asks the operating system
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
+@pytest.fixture
+def site(address):
+    """The address of the page, and what stands behind it: the token of explore.py's."""
+    base, mark, token = address.partition("?")
+    return base, mark + token
 
 
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory):
-    """The address of the static site."""
-    from explorer.build import build
-    folder = tmp_path_factory.mktemp("site")
-    build(folder, found_in([BOX]), Path(PYODIDE))
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(
-        Quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/", ""
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def served():
-    """The address of explore.py's page, and its token."""
-    from explorer.serve import listening
-    server, address = listening(Runs(found_in([BOX])), 8700)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield address.split("?")[0], "?" + address.split("?")[1]
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(params=["served", "worker"])
-def site(request):
-    return request.getfixturevalue(request.param)
+in_worker = pytest.mark.parametrize("way", ["worker"], indirect=True)
 
 
 @pytest.fixture
-def page(browser):
+def page(chromium):
     """A new page, on which no script may fail."""
-    context, errors = browser.new_context(viewport={"width": 1280, "height": 900}), []
+    context, errors = chromium.new_context(viewport={"width": 1280, "height": 900}), []
     found = context.new_page()
     found.on("pageerror", lambda error: errors.append(error))
     found.set_default_timeout(120_000)
@@ -91,9 +47,10 @@ def run_all(page):
     expect(page.locator(".tools output")).to_contain_text("cells ran", timeout=600_000)
 
 
+@in_worker
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda p: p.stem)
-def test_every_cell_prints_in_the_worker_what_the_book_prints(chapter, page, worker):
-    page.goto(f"{worker[0]}book/{chapter.stem}.html")
+def test_every_cell_prints_in_the_worker_what_the_book_prints(chapter, page, site):
+    page.goto(f"{site[0]}book/{chapter.stem}.html")
     run_all(page)
     flags = _get_number_flag() | doctest.NORMALIZE_WHITESPACE
     for cell in page.locator(".cell").all():
@@ -109,8 +66,9 @@ def test_every_cell_prints_in_the_worker_what_the_book_prints(chapter, page, wor
             assert _get_checker().check_output(want + "\n", got + "\n", flags), code
 
 
-def test_solutions_pass_and_wrong_answers_fail_in_the_worker(page, worker):
-    page.goto(worker[0])
+@in_worker
+def test_solutions_pass_and_wrong_answers_fail_in_the_worker(page, site):
+    page.goto(site[0])
     page.evaluate("async () => { await (await import('/page/engine.js')).start(() => {}); }")
 
     def check(number, source):
@@ -183,8 +141,9 @@ def test_an_exercise_is_done(page, site):
     expect(page.locator("h2")).to_contain_text("2. The slope")
 
 
-def test_the_book_without_javascript_and_in_a_narrow_window(browser, site):
-    context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800})
+def test_the_book_without_javascript_and_in_a_narrow_window(chromium, site):
+    narrow = {"width": 360, "height": 800}
+    context = chromium.new_context(java_script_enabled=False, viewport=narrow)
     page = context.new_page()
     page.goto(site[0])
     page.get_by_role("link", name="read it").click()
@@ -195,7 +154,7 @@ def test_the_book_without_javascript_and_in_a_narrow_window(browser, site):
     expect(page.locator("h1")).to_contain_text("2. Softmax")
     assert page.locator("math").count() > 50 and page.locator("#theme").is_hidden()
     context.close()
-    context = browser.new_context(viewport={"width": 360, "height": 800})
+    context = chromium.new_context(viewport=narrow)
     page = context.new_page()
     for chapter in CHAPTERS:
         page.goto(f"{site[0]}book/{chapter.stem}.html")
