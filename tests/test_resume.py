@@ -111,6 +111,15 @@ def test_a_run_that_is_complete_is_not_said_to_go_on(capsys):
         assert f"{words}\n" in capsys.readouterr().out
 
 
+def test_rows_are_not_epochs(runs_here):
+    """A run of 6, then of 7 steps has three rows of four steps or less, and has begun two epochs."""
+    assert train("--resume", "grey", "--steps", 6, "--quiet") == 0
+    assert train("--resume", "grey", "--steps", 7, "--quiet") == 0
+    assert [row["epoch"] for row in rows("grey/metrics.csv")] == ["1", "2", "2"]
+    assert train("--resume", "grey", "--epochs", 2, "--quiet") == 0
+    assert rows("grey/metrics.csv")[-1]["step"] == "8"
+
+
 def test_a_flag_that_changes_nothing_in_a_finished_run_is_refused(runs_here, capsys):
     before = config_of("grey")
     assert ("grey: that run is finished, and --lr, --schedule would change nothing; to go on, give "
