@@ -1,6 +1,6 @@
 """Seconds of training until a test figure is reached: ours, and the reference recipe in PyTorch.
 
-    python -m benchmarks.time_to_figure                 all figures, five rounds: about two hours
+    python -m benchmarks.time_to_figure                 all figures, five rounds: three hours
     python -m benchmarks.time_to_figure --model vae     one: ten minutes
 
     vae             -ELBO 105.6 on grey MNIST: what the log of PyTorch's example ends with
