@@ -112,7 +112,7 @@ def test_a_run_that_is_complete_is_not_said_to_go_on(capsys):
 
 
 def test_rows_are_not_epochs(runs_here):
-    """A run of 6, then of 7 steps has three rows of four steps or less, and has begun two epochs."""
+    """A run of 6, then of 7 steps has three rows, of at most four steps each, and two epochs."""
     assert train("--resume", "grey", "--steps", 6, "--quiet") == 0
     assert train("--resume", "grey", "--steps", 7, "--quiet") == 0
     assert [row["epoch"] for row in rows("grey/metrics.csv")] == ["1", "2", "2"]
