@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scripts import array, train
+from scripts import array, train, undrawn
 
 from explorer import ask_all  # noqa: F401 - what can be asked
 from explorer.answers import answer, parts
@@ -22,6 +22,8 @@ from scratchnet.training import generator
 BOX = Path(__file__).resolve().parent.parent / "pretrained"
 WHOLE = [[0] * 7] * 7  # a grid of codes
 CONDITIONAL, GATED, PLAIN = "gated-classes-mnist", "gated-pixelcnn-mnist", "pixelcnn-mnist"
+COLOURS = "pixelcnn-cifar10"
+ONE_STEP = "--model", "pixelcnn", "--dataset", "synthetic", "--limit", 8, "--steps", 1
 
 
 def rings(n, shape, rng):
@@ -35,11 +37,15 @@ def rings(n, shape, rng):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Those of the box, and a plain PixelCNN of one step."""
+    """Those of the box, and two plain PixelCNNs of one step, the second of images in colours."""
     plain, rng = tmp_path_factory.mktemp("runs") / PLAIN, np.random.default_rng(0)
-    assert 0 == train("--model", "pixelcnn", "--dataset", "synthetic", "--limit", 8, "--steps", 1,
-                      "--out", plain)
-    return Runs(found_in([BOX, plain]), {
+    colours = plain.with_name(COLOURS)
+    with pytest.MonkeyPatch.context() as patch:
+        undrawn(patch)
+        assert 0 == train(*ONE_STEP, "--out", plain)
+        assert 0 == train(*ONE_STEP, "--features", 12, "--blocks", 1, "--head", 12, "--out",
+                          colours, kind="cifar")
+    return Runs(found_in([BOX, plain, colours]), {
         "mnist": (rings(12, (28, 28, 1), rng), np.arange(12) % 10, "rings"),
         "cifar10": (rings(4, (32, 32, 3), rng), np.arange(4), "coloured rings")})
 
@@ -159,6 +165,13 @@ def test_bits_of_pixels_add_up(runs):
         Dataset("", "", *2 * runs.examples["mnist"][:2], "")).test_images)
     drawn = asked(runs, "pixel_bits", run=PLAIN, image=(images[3] / 255).tolist())
     assert drawn["nats"] == asked(runs, "pixel_bits", run=PLAIN, image=3)["nats"]
+
+
+def test_colours_of_the_pixel_itself_are_not_before_it(runs):
+    """Green and blue depend on the red of their own pixel: that is drawn, and not counted."""
+    found = asked(runs, "next_pixel", run=COLOURS, image=2, at=[9, 14])
+    before, here = found["gradient"].reshape(-1)[:9 * 32 + 14], found["gradient"][9, 14]
+    assert here > 0 and found["seen"] == (before > 0).sum() <= found["before"] == len(before)
 
 
 @pytest.mark.parametrize("name, at", [(PLAIN, [9, 14]), (GATED, [9, 14]), ("prior-mnist", [4, 3])])
