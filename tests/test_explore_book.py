@@ -157,6 +157,8 @@ def test_a_cell_shows_figures_and_prints_no_more_than_can_be_read():
     assert figure["title"] == "two rows" and figure["picture"].shape == (6, 10)
     assert len(found["printed"]) < LONGEST + 100 and found["printed"].endswith("left out)\n")
     assert found["printed"].count("left out") == 1
+    full = run_in({}, f"print('x' * {LONGEST - 1})\nprint('more')")["printed"]
+    assert full.endswith("left out)\n") and "more" not in full
 
 
 @pytest.mark.parametrize(("want", "got"), [

@@ -121,9 +121,21 @@ def test_a_site_tells_no_paths_of_its_maker(tmp_path):
     from explorer.build import told_of
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"flags": {"images": "/home/me/photos", "test": None,
-                                            "codes": "/home/me/runs/vqvae", "seed": 0}}))
+                                            "codes": "/home/me/runs/vqvae", "seed": 0,
+                                            "from": "/home/me/runs/first"}}))
     assert json.loads(told_of(config))["flags"] == {"images": "photos", "test": None,
-                                                    "codes": "vqvae", "seed": 0}
+                                                    "codes": "vqvae", "seed": 0, "from": "first"}
+
+
+def test_a_site_that_is_built_again_keeps_no_run_of_the_one_before(tmp_path):
+    pytest.importorskip("latex2mathml", reason='no pip install -e ".[explore]"')
+    from explorer.build import build
+    old = tmp_path / "runs" / "secret" / "checkpoint.npz"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    (tmp_path / "site.json").write_text("{}")
+    build(tmp_path, {})
+    assert not old.exists() and (tmp_path / "page" / "main.js").is_file()
 
 
 def test_an_example_brings_its_class_and_a_path_is_its_points(server):
