@@ -80,7 +80,7 @@ def equations():
     """The text of docs/equations.md: the rows of all chapters."""
     def at_home(cell, chapter):  # a link within a chapter, seen from another page
         return re.sub(r"\]\(#", f"]({chapter.name}#", cell)
-    text = ["# Every formula, the line that computes it, the test that proves it", "",
+    text = ["# The formulas, the line that computes each, the test that proves it", "",
             "Made of the tables at the ends of the chapters by `python docs/book.py equations`; "
             "tests/test_book.py finds", "each line in the function that is named, each test, and "
             "each place where a formula is derived or seen.", ""]

@@ -53,7 +53,8 @@ def draw_codes():
     with no_grad():
         nll = prior.loss(grids[:1000])[1]["nll"].item()
     drawn = {
-        f"each code alike:\n{bits(SIDE ** 2 * np.log(K))}": rng.integers(0, K, (n, SIDE, SIDE)),
+        f"all codes equally likely:\n{bits(SIDE ** 2 * np.log(K))}":
+            rng.integers(0, K, (n, SIDE, SIDE)),
         f"each place by its own\nfrequencies: {bits(alone)}":
             (share.cumsum(-1) < rng.random((n, SIDE, SIDE, 1))).sum(-1).clip(0, K - 1),
         f"by a prior, which sees earlier\ncodes: {bits(nll)}":

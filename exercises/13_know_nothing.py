@@ -1,7 +1,7 @@
 """13. The loss of a model that knows nothing (predict)
 
-Ten classes, and all logits are 0. What is the loss in nats, what is its derivative by the logit of
-the right class, and what is the sum of the derivatives by all ten?
+Ten classes, and all logits are 0. What is the loss in nats, what is its derivative with respect to
+the logit of the right class, and what do the derivatives of all ten logits add up to?
 
     import numpy as np
     from scratchnet import Tensor, losses

@@ -7,7 +7,7 @@ And how many digits does the message abacabad take, with the one more of arithme
     import numpy as np
     p = np.array([1/2, 1/4, 1/8, 1/8])
     best = -(p * np.log2(p)).sum()
-    alike = -(p * np.log2(np.array([1/4, 1/4, 1/4, 1/4]))).sum()
+    equal = -(p * np.log2(np.array([1/4, 1/4, 1/4, 1/4]))).sum()
     mistaken = -(p * np.log2(np.array([1/8, 1/8, 1/4, 1/2]))).sum()
     digits = 1 + int(sum(-np.log2(p["abcd".index(letter)]) for letter in "abacabad"))
 
@@ -16,5 +16,5 @@ Read docs/09-priors-and-bits.md, (9.2) and (9.3).
 
 
 def predict():
-    # return best, alike, mistaken, digits
+    # return best, equal, mistaken, digits
     raise NotImplementedError

@@ -5,8 +5,8 @@ Matrices one above the other are multiplied each for itself; here their products
 
     x^T g = sum over blocks of x_s^T g_s
 
-x: (n, k); g: (n, m); blocks: a list of slices that cut the n rows. Returns (k, m). You may not
-multiply all rows at once: the check sees it.
+x: (n, k); g: (n, m); blocks: a list of slices that cut the n rows. Returns (k, m). Never
+take all rows at once: the check sees that.
 Read docs/10-speed.md, (10.2).
 """
 

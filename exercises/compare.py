@@ -108,10 +108,10 @@ class Result:
 
 def other_kind(expected, found):
     """What is wrong with the type or the shape of a result, if it is."""
-    if found is None:
-        return "found None: does the function return it?"
     if isinstance(expected, str):
         return None if isinstance(found, str) else f"found {found!r}; a word is asked for"
+    if found is None:
+        return "found None: does the function return it?"
     if isinstance(found, Tensor):
         return "found a Tensor; an array is asked for, of which t.data is one"
     if np.ndim(expected) and not isinstance(found, np.ndarray):

@@ -28,7 +28,9 @@ def prepare(model, batch, rng):
     fair = len(batch) * model.vectors / len(model.e)
     part = max(model.restart_below, FAIR_PART if t < INIT_STEPS else 0)
     if t == 0 and (model.N.data == 1).all():
-        restart(model, batch, rng, math.inf, 1.0)
+        if not model.placed:  # codes learned by gradient may never be updated: t stays 0
+            restart(model, batch, rng, math.inf, 1.0)
+            model.placed = True
     elif part and t % RESTART_EVERY == 0:
         restart(model, batch, rng, part * fair, part * fair)
 

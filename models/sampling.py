@@ -10,7 +10,7 @@ import numpy as np
 from scratchnet import no_grad
 from scratchnet.backend import raw, to_numpy, xp
 from scratchnet.fast.stream import Stream, streaming
-from scratchnet.inputs import no_nan, require
+from scratchnet.inputs import integers, no_nan, require
 
 
 def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, guidance=1.0,
@@ -54,7 +54,7 @@ def rows(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, gui
     require(mask.shape == (H, W), "mask: {}, but images are of {} x {}", mask.shape, H, W)
     if known is not None:
         # No pixel sees itself or what comes after it.
-        values.reshape(copies, n, H, W, C)[:] = xp.asarray(known)
+        values.reshape(copies, n, H, W, C)[:] = integers("known", known, model.levels, "values")
     one = known is not None and len(known) == 1 and (labels is None or (labels == labels[0]).all())
     stream = Stream(1 if one else len(values), W)
     net = streaming(model, stream)

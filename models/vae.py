@@ -26,6 +26,7 @@ from scratchnet.inputs import (
     not_negative,
     one_of,
     require,
+    shapes,
     sizes,
 )
 from scratchnet.nn import Model
@@ -56,6 +57,7 @@ def reparameterise(mu, log_var, noise):
     The two derivatives are not written down here: mul, add and exp have theirs.
     The test is test_gradient_through_the_noise in tests/test_vae.py. Source: section 2.4.
     """
+    shapes("reparameterise: mu (...), log_var (...), noise (...), of one shape", mu, log_var, noise)
     sigma = ops.exp(0.5 * log_var)
     return mu + sigma * noise
 

@@ -74,6 +74,7 @@ class VQVAE(Model):
         self.beta = commitment_cost
         self.codebook, self.decay, self.restart_below = codebook, decay, restart_below
         self.losses_done = self.updates = 0  # of a training; the losses before the first update
+        self.placed = False  # whether its codes were put where images are
         self.encoder, self.decoder = ARCHITECTURES[architecture](channels, D, rng, residual)
         e = rng.uniform(-1 / K, 1 / K, (K, D)).astype(np.float32)
         self.e = Tensor(e, requires_grad=codebook == "gradient")

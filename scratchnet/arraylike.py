@@ -66,10 +66,12 @@ class GradientShapeError(AssertionError):
 
 
 def as_array(data, requires_grad):
-    """Numbers, lists and arrays as an array of the backend, for a Tensor."""
+    """Numbers, lists and arrays as an array of the backend, for a Tensor. A leaf that is trained
+    gets memory of its own: an optimiser writes into it."""
+    given = data
     if not isinstance(data, xp.ndarray) or type(data) is np.ma.MaskedArray:
         if isinstance(data, ArrayLike):
-            raise TypeError("Tensor(data): data is already a Tensor; use .detach() for a copy "
+            raise TypeError("Tensor(data): data is already a Tensor; .detach() is the same "
                             "without history")
         if isinstance(data, np.ma.MaskedArray):
             raise TypeError("Tensor(data): data is a masked array, whose mask no op would see; "
@@ -84,7 +86,7 @@ def as_array(data, requires_grad):
     if requires_grad and data.dtype.kind != "f":
         raise TypeError(f"requires_grad=True needs floating-point data, not {data.dtype}; use "
                         f"data.astype(np.float32)")
-    return data
+    return data.copy(order="K") if requires_grad and data is given else data
 
 
 def upstream(y, g):
@@ -122,6 +124,10 @@ def op_of(derivative):
 
 
 def check_gradient(gx, source, derivative):
+    if isinstance(gx, ArrayLike):
+        op, name = op_of(derivative)
+        raise TypeError(f"{op}: the derivative {name!r} returned a Tensor: compute with x.data in "
+                        f"it, where x is the op's input")
     if gx.shape != source.shape or gx.dtype != source.dtype:
         op, name = op_of(derivative)
         raise GradientShapeError(

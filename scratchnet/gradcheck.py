@@ -40,9 +40,12 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
         directions d through all inputs at once, <dL/dx, d>: cheap for whole models.
 
     Returns True. Raises GradientError naming the input, the worst index, both values
-    and the error; TypeError for inputs that are not float64; ValueError if fn is not
-    repeatable, or its output needs no gradient or is not finite at the inputs or eps beside them.
+    and the error; TypeError for inputs that are not float64; ValueError if there
+    is nothing to check, fn is not repeatable, or its output needs no gradient or is not finite at
+    the inputs or eps beside them.
     """
+    require(inputs and directions != 0, "gradcheck: nothing to check: give the inputs (of a model "
+            "*model.parameters()), and directions above 0")
     rng = np.random.default_rng(seed)
     tensors = [_float64_leaf(x) for x in inputs]
     for t in tensors:

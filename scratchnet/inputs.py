@@ -95,8 +95,9 @@ def load_arrays(what, own, state):
               if n in state and state[n].shape != a.shape]
     require(not wrong, f"state does not fit {what}: " + "; ".join(wrong[:6])
             + (f"; and {len(wrong) - 6} more" if len(wrong) > 6 else ""))
+    given = {name: xp.asarray(state[name], dtype=a.dtype) for name, a in own.items()}
     for name, a in own.items():
-        a[...] = xp.asarray(state[name], dtype=a.dtype)
+        a[...] = given[name]
 
 
 def shapes(form, *inputs):

@@ -75,8 +75,9 @@ class Module:
         return found
 
     def tensors(self):
-        """{dotted name: Tensor} of the whole state, parameters or not, in order."""
-        found = {n: t for n, t in vars(self).items() if isinstance(t, Tensor)}
+        """{dotted name: Tensor} of the whole state, parameters or not, in order. What an op made,
+        and was kept in an attribute, is none of it."""
+        found = {n: t for n, t in vars(self).items() if isinstance(t, Tensor) and t.node is None}
         for name, child in self.children():
             found.update({f"{name}.{n}": t for n, t in child.tensors().items()})
         return found

@@ -13,14 +13,15 @@ import numpy as np
 from .backend import fused, to_numpy, xp
 from .fast.update import adam_in_place, arrays_to_update, flush_tiny
 from .inputs import load_arrays, require
+from .tensor import Tensor
 
 
 class Optimizer:
     """What SGD and Adam share: the parameters, the state by name, the walk over both.
 
     Subclasses define update(t, p, g, *state), which changes the arrays p and state in place; t
-    counts the updates of this parameter, from 1. Raises ValueError for no parameters or a negative
-    lr.
+    counts the updates of this parameter, from 1. Raises ValueError for a negative lr, and unless
+    the parameters are leaves that need a gradient, one or more.
     """
 
     slots = ()  # names of the state arrays, one of each for each parameter
@@ -28,6 +29,9 @@ class Optimizer:
     def __init__(self, parameters, lr):
         self.parameters = list(dict.fromkeys(parameters))  # one that comes twice is updated once
         require(self.parameters, "optimiser: no parameters to train")
+        require(all(isinstance(p, Tensor) and p.requires_grad and p.node is None
+                    for p in self.parameters), "optimiser: parameters must be leaves that need a "
+                "gradient: model.parameters(), or a list such as [w]")
         require(lr >= 0, f"optimiser: lr must be 0 or more, not {lr}")
         self.lr = lr
         self.steps = [0] * len(self.parameters)  # updates so far, of each

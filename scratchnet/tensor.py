@@ -61,7 +61,7 @@ class Tensor(ArrayLike):
     data: a backend array, NumPy array (moved to the backend), number or nested
         list. Python floats become float32, the precision of everything here;
         arrays keep their dtype, so float64 inputs are computed in float64.
-    requires_grad: True makes it a leaf whose `.grad` backward() adds to.
+    requires_grad: True makes it a leaf, with memory of its own, whose `.grad` backward() adds to.
 
     Data must not change between an op and its backward(): the derivative would be taken with the
     new numbers. Of a leaf, `t.data = a`, `t.data *= 2` and an optimiser's step are noticed, and

@@ -7,6 +7,7 @@ docs/11-papers.md the step beside the paper's minibatches.
 """
 
 import contextlib
+import math
 
 import numpy as np
 
@@ -38,6 +39,7 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
         add(means, metrics, weight)
     group.reduce_gradients()  # over its processes: for one there is nothing to add
     optimizer.step()
+    model.steps_done = math.inf  # whoever goes on with a loop of his own counts none
     return model.batch_metrics(model.update(group.reduce_metrics(means), len(batch)))
 
 
@@ -109,13 +111,12 @@ def summarise(model, sums, count):
 def to_batch(images, codes=False):
     """Images (n, H, W, C) of bytes, 0 to 255 in any type of integer, moved to the backend as
     float32 in [0, 1]; floats, and grids of codes, as they are. codes: model.takes_codes says it.
-    Raises ValueError for wider integers that are no bytes."""
+    Raises ValueError for integers that are no bytes: above 255, or 0 and 1 alone."""
     if codes or images.dtype.kind not in "iu":
         return xp.asarray(images)
-    if images.dtype != np.uint8:
-        largest = int(images.max(initial=0))
-        require(largest != 1 and largest < 256, "images of integers up to {}: as bytes they go to "
-                "255; of 0 and 1 make floats, x.astype(np.float32)", largest)
+    largest = int(images.max(initial=0))
+    require(largest != 1 and largest < 256, "images of integers up to {}: as bytes they go to 255; "
+            "of 0 and 1 make floats, x.astype(np.float32)", largest)
     return xp.divide(xp.asarray(images), np.float32(255), dtype=np.float32)
 
 

@@ -328,6 +328,13 @@ def test_fn_that_draws_noise_is_refused(rng):
         gradcheck(lambda x: x * rng.standard_normal(3), [1.0, 2.0, 3.0])
 
 
+def test_that_nothing_was_checked_is_said():
+    w = Tensor(np.ones(2), requires_grad=True)
+    for inputs, directions in (((), None), ((), 3), ((w,), 0)):
+        with pytest.raises(ValueError, match="nothing to check"):
+            gradcheck(lambda *_: w * w, *inputs, directions=directions)
+
+
 def test_float32_tensor_is_refused():
     with pytest.raises(TypeError, match="float64"):
         gradcheck(ops.exp, Tensor([1.0], requires_grad=True))

@@ -82,9 +82,49 @@ def test_a_codebook_that_nobody_updates_is_an_error():
     for _ in range(120):
         _, metrics = model.loss(x)
         model.update(metrics, len(x))
-    model = VQVAE((8, 8, 1), num_embeddings=6, embedding_dim=3, codebook="gradient")
-    for _ in range(120):
+    model, rng = VQVAE((8, 8, 1), num_embeddings=6, embedding_dim=3, codebook="gradient"), (
+        np.random.default_rng(0))
+    for k in range(120):  # learned by gradient, it may do without, and is placed only once
+        model.prepare(x, rng)
         model.loss(x)
+        placed = model.e.numpy().copy() if k == 0 else placed
+    assert_array_equal(model.e.numpy(), placed)
+
+
+@pytest.mark.parametrize("noise", [0, np.zeros(2), np.zeros((1, 2)), np.zeros((3, 1))])
+def test_noise_for_each_image_is_noise_of_its_own(noise):
+    """0 is a seed in the place of a generator."""
+    x, model = grey().astype(np.float32), MODELS["vae"]()
+    for use in (lambda: model.loss(x, noise), lambda: model.log_likelihood(x, 2, noise)):
+        with pytest.raises(ValueError, match=r"noise .*; needs mu \(\.\.\.\), log_var"):
+            use()
+
+
+def test_black_and_white_bytes_are_no_black_images(rng):
+    model = MODELS["pixelcnn"]()
+    for dtype in (np.uint8, np.int64):
+        with pytest.raises(ValueError, match="integers up to 1: .* of 0 and 1 make floats"):
+            step(model, optim.Adam(model.parameters()), np.ones((2, 8, 8, 1), dtype), rng)
+
+
+def test_a_loop_of_ones_own_goes_on_where_a_counting_one_stopped(rng):
+    model, x = VAE(64, 8, 2, warmup=1000), grey().astype(np.float32)
+    step(model, optim.Adam(model.parameters()), x, rng)
+    assert model.kl_weight() == 1
+
+
+def test_what_is_left_out_is_drawn_by_a_generator_too():
+    x = (grey() > 0.5).astype(np.float32)
+    model = GatedPixelCNN((8, 8, 1), num_classes=3, dropout=0.5, untold=0.5, **SMALL)
+    def loss(noise): return model.loss(x, noise, [0, 1, 2])[0].item()
+    drawn = np.random.default_rng(4).standard_normal((3, model.noise_dim), dtype=np.float32)
+    assert loss(np.random.default_rng(4)) == loss(drawn) != loss(None)
+
+
+@pytest.mark.parametrize("known, error", [(0.9, TypeError), (4, IndexError)])
+def test_known_pixels_are_values(known, error, rng):
+    with pytest.raises(error, match="known"):
+        MODELS["pixelcnn"]().sample_values(2, rng, known=np.full((2, 8, 8, 1), known))
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "vae", "gaussian", "conv-vae"])

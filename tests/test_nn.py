@@ -31,6 +31,8 @@ def test_state_is_found_in_order_by_dotted_name(rng):
         "running", "first.w", "first.b", "blocks.0.w", "blocks.0.b", "blocks.1.w", "blocks.1.b",
         "last.layers.1.w"]
     assert "running" not in net.named_parameters() and len(net.parameters()) == 7
+    net.kept = net(Tensor(np.ones((1, 3), np.float32)))  # an activation, and no state
+    assert "kept" not in net.tensors()
 
 
 def test_a_parameter_in_two_places_is_one(rng):
@@ -53,6 +55,8 @@ def test_a_state_is_loaded_whole_or_not_at_all(backend, rng):
     with pytest.raises(ValueError, match=r"missing running; unknown extra; first.w has shape "
                                          r"\(3, 5\), expected \(3, 4\)"):
         b.load_state_dict(state)
+    with pytest.raises(ValueError):  # the last one is no numbers
+        b.load_state_dict({**a.state_dict(), "last.layers.1.w": np.full((4, 2), "a")})
     for name, value in b.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
     b.load_state_dict(a.state_dict())
@@ -354,6 +358,10 @@ def test_clipping_scales_all_gradients_by_one_factor(backend):
         Tensor(np.ones(5), requires_grad=True)]).state_dict()), "does not fit Adam: m.0 has shape"),
     (lambda: optim.Adam([leaf_of_ones()]).load_state_dict({}), "does not fit Adam: its counts"),
     (lambda: optim.Adam([]), "no parameters"),
+    (lambda: optim.SGD(leaf_of_ones(), 0.1), "must be leaves"),  # its rows are none
+    (lambda: optim.Adam([leaf_of_ones() * 2]), "must be leaves"),
+    (lambda: optim.Adam([Tensor(np.ones(2))]), "must be leaves"),
+    (lambda: optim.Adam(nn.Linear(2, 3, np.random.default_rng(0)).named_parameters()), "must be"),
     (lambda: optim.Adam([leaf_of_ones()], lr=-1), "lr must be 0 or more"),
     (lambda: optim.Adam([leaf_of_ones()], betas=(0.9, 1)), "betas and average must be"),
     (lambda: optim.Adam([leaf_of_ones()], betas=(-0.1, 0.9)), "betas and average must be"),

@@ -300,6 +300,22 @@ def test_derivative_of_wrong_shape_or_dtype_is_named(bad):
         my_op(leaf([1.0, 2.0])).backward(np.ones(2, np.float32))
 
 
+def test_derivative_that_is_a_tensor_is_named():
+    def my_op(x):
+        def dx(g): return x * g
+        return record(x.data * 2, (x, dx))
+    with pytest.raises(TypeError, match="my_op: the derivative 'dx' returned a Tensor"):
+        my_op(leaf([1.0, 2.0])).backward(np.ones(2, np.float32))
+
+
+def test_a_leaf_that_is_trained_has_memory_of_its_own(backend):
+    start = xp.ones(3, np.float32)
+    a, b = leaf(start), leaf(start)
+    by_a_step(a)
+    assert to_numpy(start).tolist() == b.numpy().tolist() == [1, 1, 1] != a.numpy().tolist()
+    assert Tensor(start).data is start
+
+
 def by_a_step(w):
     w.grad = xp.ones_like(w.data)
     optim.SGD([w], 0.1).step()

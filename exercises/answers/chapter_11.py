@@ -9,7 +9,8 @@ def log_p(z):
     return -(z ** 2).sum(axis=1) - np.cos(z[:, 0])
 
 
-@answer("models.vae.reparameterise", swap={"ops.": "np.", "noise": "eps", "return": "z ="},
+@answer("models.vae.reparameterise: sigma =", "models.vae.reparameterise: return",
+        swap={"ops.": "np.", "noise": "eps", "return": "z ="},
         then="return kl - sum(map(log_p, z)) / len(z)", returns=("the estimate",),
         cases=[dict(mu=N(2, 3), log_var=N(2, 3), eps=N(4, 2, 3), kl=np.array([1.0, 2]),
                     log_p=log_p)],

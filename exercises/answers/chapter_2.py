@@ -8,16 +8,19 @@ from ..check import N, answer, predicted
 from .chapter_1 import through
 
 LARGE = np.array([[1000, 1001, 998.5], [0.5, -1, 2], [-1000, -1000, -1002]])
+WIDE = np.array([[-1000.0, 0, 1000]])  # nothing but its largest may be taken off
 
 
 @answer("scratchnet.ops.reductions.softmax: y =", "scratchnet.ops.reductions.softmax: y /=",
-        swap={"axis=axis": "axis=-1", "axis)": "-1)"}, then="return y", cases=[{"x": LARGE}],
+        swap={"axis=axis": "axis=-1", "axis)": "-1)"}, then="return y",
+        cases=[{"x": LARGE}, {"x": WIDE}],
         hint="m = x.max(axis=-1, keepdims=True) keeps its axis, so that x - m broadcasts.",
         wrong={"y = np.exp(x)\nreturn y / y.sum(axis=-1, keepdims=True)": "overflows",
                "y = np.exp(x - x.max(axis=-1, keepdims=True))\nreturn y / y.sum()":
                "Along axis 1 it is off by one and the same factor",
                "y = np.exp(x - x.max(axis=0))\nreturn y / y.sum(axis=-1, keepdims=True)":
-               "found nan"})
+               "found nan",
+               "y = np.exp(x - x[:, :1])\nreturn y / y.sum(axis=-1, keepdims=True)": "found nan"})
 def softmax(x):
     return ops.softmax(x).data
 
@@ -38,13 +41,15 @@ def softmax_backward(g, y):
 @answer("scratchnet.ops.reductions.logsumexp: m =", "scratchnet.ops.reductions.logsumexp: e =",
         "scratchnet.ops.reductions.logsumexp: sum_ =", "scratchnet.ops.reductions.logsumexp: y =",
         swap={"axis=axis": "axis=-1", ", axis)": ", -1)"}, then="return y[..., 0]",
-        cases=[{"x": LARGE}],
+        cases=[{"x": LARGE}, {"x": WIDE}],
         hint="e^x = e^m e^(x - m): the logarithm of the first factor is m. Take m from the row, "
              "and add it at the end.",
         wrong={"m = x.max(axis=-1, keepdims=True)\nreturn np.log(np.exp(x - m).sum(axis=-1))":
                "wrong in 3 of 3", "return x.max(axis=-1)": "wrong in 3 of 3",
                "m = x.max(axis=-1, keepdims=True)\n"
-               "return m + np.log(np.exp(x - m).sum(axis=-1))": "shape (3,), found (3, 3)"})
+               "return m + np.log(np.exp(x - m).sum(axis=-1))": "shape (3,), found (3, 3)",
+               "m = x.mean(axis=-1)\nreturn m + np.log(np.exp(x - m[:, None]).sum(axis=-1))":
+               "found inf"})
 def logsumexp(x):
     return ops.logsumexp(x).data
 

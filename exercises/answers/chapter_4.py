@@ -101,16 +101,17 @@ def average(a, p, d, t):
     return after(lambda ps: optim.Adam(ps, lr=0, average=d), p, np.zeros_like(p), t, average=a)[-1]
 
 
-def clipped(clip_grad_norm, a, b, max_norm):
-    p, q = Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)
-    p.grad, q.grad = a.copy(), b.copy()
+def clipped(clip_grad_norm, first, second, max_norm):
+    p, q = Tensor(first, requires_grad=True), Tensor(second, requires_grad=True)
+    p.grad, q.grad = first.copy(), second.copy()
     norm = clip_grad_norm([p, q], max_norm)
     return norm, p.grad, q.grad
 
 
 @answer("scratchnet.optim.clip_grad_norm", tensors=True, measure=clipped,
         returns=("norm", "the first gradient", "the second gradient"),
-        cases=[dict(a=np.array([3.0, 0]), b=np.array([[0.0, 4]]), max_norm=m) for m in (1.0, 10.0)],
+        cases=[dict(first=np.array([3.0, 0]), second=np.array([[0.0, 4]]), max_norm=m)
+               for m in (1.0, 10.0)],
         hint="Add up the squares of all gradients before the root; and min(1, ...) leaves short "
              "ones alone.",
         wrong={"norm = np.sqrt(sum((p.grad * p.grad).sum() for p in parameters))\n"
@@ -121,5 +122,5 @@ def clipped(clip_grad_norm, a, b, max_norm):
                "norm = np.sqrt(sum((p.grad * p.grad).sum() for p in parameters))\n"
                "for p in parameters:\n    p.grad = np.clip(p.grad, -max_norm, max_norm)\n"
                "return norm": "the first gradient at 0: expected 0.6, found 1"})
-def clip(a, b, max_norm):
-    return clipped(optim.clip_grad_norm, a, b, max_norm)
+def clip(first, second, max_norm):
+    return clipped(optim.clip_grad_norm, first, second, max_norm)

@@ -29,7 +29,8 @@ def kl(mu, v):
     return each(mu, v).data, *through(each, np.ones_like(mu), mu, v)
 
 
-@answer("models.vae.reparameterise", swap={"ops.": "np."},
+@answer("models.vae.reparameterise: sigma =", "models.vae.reparameterise: return",
+        swap={"ops.": "np."},
         cases=[dict(mu=N(2, 3), log_var=N(2, 3), noise=N(2, 3))], returns=("z",),
         hint="log_var is the logarithm of sigma^2; half of it is that of sigma.",
         wrong={"return mu + log_var * noise": "z at (",
@@ -113,9 +114,11 @@ def logistic(x, mean, s):
 @answer("models.vae.VAE.log_likelihood: return", swap={"xp.stack(log_w)": "log_w", "num_samples":
                                                        "len(log_w)"},
         returns=("log p(x)",), cases=[dict(log_w=np.array([[-1000.0, -90, -3], [-1001, -95, -3],
-                                                           [-1004, -91, -3], [-999, -99, -3]]))],
+                                                           [-1004, -91, -3], [-999, -900, -3]]))],
         hint="The logarithm of a mean is logsumexp less log K. Equal weights w give log w.",
         wrong={"return np.log(np.exp(log_w).mean(axis=0))": "logarithm of 0",
+               "m = log_w.min(axis=0)\nreturn m + np.log(np.exp(log_w - m).mean(axis=0))":
+               "found inf",
                "return log_w.mean(axis=0)": "wrong in 2 of 3",
                "return ops.logsumexp(log_w, axis=0).data": "everywhere 1.386 too much",
                "return ops.logsumexp(log_w, axis=0) - np.log(len(log_w))": "found a Tensor"})

@@ -106,9 +106,11 @@ def two_stacks(v, h):
         swap={"reduce(": "", ", reduction)": "", "logsumexp(log_pi - nll, axis=-1)":
               "ops.logsumexp(log_pi - nll, axis=-1).data"},
         cases=[dict(log_pi=np.log([[0.5, 0.5], [0.9, 0.1], [0.5, 0.5]]),
-                    nll=np.array([[1.0, 3], [2, 0.1], [1000, 1001]]))],
+                    nll=np.array([[1.0, 3], [2, 1000], [1000, 1001]]))],
         hint="log (pi_k P_k) = log_pi_k - nll_k; then logsumexp over k, and the sign.",
         wrong={"return -np.log((np.exp(log_pi) * np.exp(-nll)).sum(axis=-1))": "logarithm of 0",
+               "m = nll.max(axis=-1, keepdims=True)\n"
+               "return m[:, 0] - np.log(np.exp(log_pi + m - nll).sum(axis=-1))": "found -inf",
                "return ops.logsumexp(log_pi - nll, axis=-1).data": "-1 times",
                "return -ops.logsumexp(log_pi + nll, axis=-1).data": "-log P(x) at"})
 def mixture(log_pi, nll):
@@ -142,14 +144,16 @@ def draw(logits, u, temperature):
 @answer(*[f"scratchnet.fast.stream.StreamedConv: {line}" for line in
           ("seen =", "y = xp.dot(seen", "y += self.sums_above")], then="return y",
         swap={"self.": "", "len(x)": "len(now)"}, returns=("y_j",),
-        cases=[dict(now=N(2, 7, 3), W_here=N(6, 2), sums_above=N(4, 2, 2), j=j, first=1, last=4,
+        cases=[dict(now=N(2, 7, 3), W_here=N(6, 2), sums_above=N(4, 2, 2), j=j, first=1, last=5,
                     step=2) for j in (0, 3)],
         hint="seen = now[:, first + j:last + j:step] is (n, T, C); as rows of T C numbers it goes "
              "into one product.",
         wrong={"return now[:, first:last:step].reshape(len(now), -1) @ W_here + sums_above[j]":
                "where j = 3",
                "return now[:, j:last + j:step].reshape(len(now), -1) @ W_here + sums_above[j]":
-               "y_j",
+               "ValueError",
+               "seen = now[:, first + j:last + j + 1:step]\n"
+               "return seen.reshape(len(now), -1) @ W_here + sums_above[j]": "ValueError",
                "return now[:, first + j:last + j:step].reshape(len(now), -1) @ W_here":
                "It does not depend on sums_above",
                "return now[:, first + j:last + j:step].reshape(len(now), -1) @ W_here + "

@@ -102,7 +102,7 @@ def decoder(number, low, width, p):
             return k
 
 
-predicted("entropy", "best, alike, mistaken, digits",
+predicted("entropy", "best, equal, mistaken, digits",
           hint="A letter of probability 2^-b takes b bits: 1, 2, 3, 3, each as often as it comes. "
                "Mistaken, they take 3, 3, 2, 1.",
           wrong={"return 1.75, 2.0, 1.75, 15": "mistaken: expected 2.625, found 1.75",
