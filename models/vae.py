@@ -105,6 +105,7 @@ class VAE(Model):
                importance_samples, num_classes, mixture=0):
         """Check and keep what all VAEs have in common."""
         one_of("VAE: likelihood", likelihood, LIKELIHOODS)
+        require(sigma_x > 0, "VAE: sigma_x must be above 0, not {}", sigma_x)
         not_negative("VAE", beta=beta, warmup=warmup, mixture=mixture, num_classes=num_classes)
         require(not mixture or likelihood == "logistic", "VAE: a mixture of {} logistics is for "
                 "the likelihood logistic, not {}", mixture, likelihood)

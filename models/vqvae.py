@@ -65,6 +65,7 @@ class VQVAE(Model):
         height, width, channels = self.image_shape = shape_of_images("VQVAE", image_shape)
         sizes("VQVAE", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         not_negative("VQVAE", commitment_cost=commitment_cost, restart_below=restart_below)
+        require(0 <= decay < 1, "VQVAE: decay must be at least 0 and below 1, not {}", decay)
         one_of("VQVAE: codebook", codebook, CODEBOOKS)
         one_of("VQVAE: architecture", architecture, ARCHITECTURES)
         require(height % 4 == width % 4 == 0, "VQVAE: images of {} x {} do not fit: it halves them "

@@ -151,7 +151,11 @@ def masked_window(mask, shape, dilation):
 
 
 def pair(v):
-    return (int(v), int(v)) if isinstance(v, numbers.Integral) else tuple(v)
+    """A number for both axes, or a pair of them; ValueError for anything else."""
+    of_both = (v, v) if isinstance(v, numbers.Integral) else tuple(v) if np.iterable(v) else ()
+    require(len(of_both) == 2 and all(isinstance(n, numbers.Integral) for n in of_both),
+            "convolution: needs a whole number, or a pair such as (1, 2), not {!r}", v)
+    return of_both
 
 
 @cache

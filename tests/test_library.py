@@ -84,10 +84,11 @@ def test_a_codebook_that_nobody_updates_is_an_error():
         model.update(metrics, len(x))
     model, rng = VQVAE((8, 8, 1), num_embeddings=6, embedding_dim=3, codebook="gradient"), (
         np.random.default_rng(0))
-    for k in range(120):  # learned by gradient, it may do without, and is placed only once
+    model.prepare(x, rng)
+    placed = model.e.numpy().copy()
+    for _ in range(120):  # learned by gradient, it may do without, and is placed only once
         model.prepare(x, rng)
         model.loss(x)
-        placed = model.e.numpy().copy() if k == 0 else placed
     assert_array_equal(model.e.numpy(), placed)
 
 
@@ -206,6 +207,10 @@ def test_images_that_do_not_fit(name, x, words):
     (lambda: Autoencoder(64, z_dim=0), "z_dim must be a whole number, 1 or more, not 0"),
     (lambda: VAE(64, z_dim=2.0), "z_dim must be"), (lambda: VAE(64, [8, 2.5]), "not 8 2.5"),
     (lambda: VAE(64, beta=-1), "beta must be 0 or more, not -1"),
+    (lambda: VAE(64, sigma_x=0), "sigma_x must be above 0"),
+    (lambda: VQVAE((8, 8, 1), decay=1), "decay must be at least 0 and below 1, not 1"),
+    (lambda: nn.Conv2d(1, 2, 3, np.random.default_rng(0), padding="same")(grey()), "not 'same'"),
+    (lambda: nn.Conv2d(1, 2, 3, np.random.default_rng(0), stride=(1,))(grey()), r"not \(1,\)"),
     (lambda: VAE(64, warmup=-1), "warmup"), (lambda: ConvVAE((8, 8, 1), beta=-0.5), "beta"),
     (lambda: VQVAE((8, 8, 1), num_embeddings=0), "num_embeddings must be"),
     (lambda: VQVAE((8, 8, 1), commitment_cost=-1), "commitment_cost must be 0 or more"),
