@@ -148,7 +148,7 @@ def per_image(model, images, labels, size, group, done):
     return dealt(nll, len(images), size, group, done)
 
 
-def dealt(fn, n, size, group, done=lambda slices: None):
+def dealt(fn, n, size, group, done):
     """fn(slice) of `size` images at a time, dealt to the group's processes: their results, (n,).
     done: called with how many slices they have done."""
     results = np.zeros(n)

@@ -54,7 +54,7 @@ def main(argv):
         if not found_in([folder]):
             raise UserError(f"{folder}: there is no run, nor a folder of runs; train one, with "
                             f"python train_mnist.py, or leave it out for the trained models")
-    places = flags.runs or [box] if flags.build or flags.runs else ["runs", box]
+    places = flags.runs or ([box] if flags.build else ["runs", box])
     folders = found_in(places)
     if flags.build:
         from explorer.build import build

@@ -152,7 +152,7 @@ def repeat(models):
     good = True
     for script, model in models:
         with tempfile.TemporaryDirectory() as work:
-            def train(name, *flags, script=script, model=model, work=work):
+            def train(name, *flags, script=script, work=work):
                 out = ("--out", name) if flags[0] != "--resume" else ()
                 subprocess.run(
                     [sys.executable, str(scripts / f"train_{script}.py"), *flags, "--quiet",

@@ -78,9 +78,8 @@ def measure():
 
 
 def note_sums(group):
-    """The list into which the group from now on puts the bytes of each of its sums; `del
-    group.all_reduce`
-    ends it."""
+    """The list into which the group from now on puts the bytes of each of its sums;
+    `del group.all_reduce` ends it."""
     total, sums = group.all_reduce, []
     group.all_reduce = lambda a: sums.append(a.nbytes) or total(a)
     return sums

@@ -76,7 +76,7 @@ def draw_gather():
     table(panels[4], WEIGHTS, grey, "W: a weight\nfor each tap")
     between(panels[5], "=")
     y = (rows @ WEIGHTS).reshape(3, 3)
-    table(panels[6], y, np.full((3, 3, 4), .93), "y: 94 = 6·1 + 7·2\n+ 10·3 + 11·4")
+    table(panels[6], y, grey.reshape(3, 3, 4), "y: 94 = 6·1 + 7·2\n+ 10·3 + 11·4")
     outline(panels[6], 1, 1, 1, 1)
     save(figure, "convolution.png")
 

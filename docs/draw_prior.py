@@ -10,7 +10,7 @@ from drawing import GREY, INK, RED, digits, in_box, new_figure, save
 from matplotlib.patches import Rectangle
 
 from benchmarks.named import nearest
-from scratchnet import no_grad
+from scratchnet import no_grad, ops
 from scratchnet.backend import to_numpy
 from scratchnet.training import to_batch
 
@@ -20,9 +20,7 @@ BLACK, PLACE = 8, (3, 3)  # the code of nothing; the place whose distribution is
 @no_grad()
 def probabilities(prior, grids):
     """(n, 7, 7, K): of each code, given those before it."""
-    logits = to_numpy(prior.logits(grids[..., None]).data)[:, :, :, 0]
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return p / p.sum(axis=-1, keepdims=True)
+    return ops.softmax(prior.logits(grids[..., None])).numpy()[:, :, :, 0]
 
 
 def draw_bits(prior, vqvae, dataset):

@@ -59,10 +59,10 @@ class Answer:
     atol: float = 1e-10
 
 
-def answer(*solution, cases=None, **about):
+def answer(*solution, cases, **about):
     """A decorator: this function is the reference of the exercise of its name."""
     def keep(reference):
-        ANSWERS[reference.__name__] = Answer(reference, cases or [{}], solution, **about)
+        ANSWERS[reference.__name__] = Answer(reference, cases, solution, **about)
         return reference
     return keep
 

@@ -1,6 +1,6 @@
 """What the page asks, and the engine answers: JSON in, JSON out.
 
-    answer(runs, "decode", {"run": "vae2-mnist", "at": [0.3, -1]})  ->  {"image": ...}
+    list(parts(runs, "decode", {"run": "vae2-mnist", "at": [0.3, -1]}))  ->  [{"image": ...}]
 
 `parts` answers a request over HTTP (explore.py), and a message (the page's worker): both give the
 same. Each name is a plain function of explorer/ask_*.py, whose arguments are those of the request.
@@ -15,8 +15,8 @@ import math
 import numpy as np
 
 from scratchnet.backend import to_numpy
+from scratchnet.draw import shape_of
 from scratchnet.errors import UserError
-from scratchnet.tensor import Tensor
 
 ASKED = {}  # {name: function}
 LARGEST = 1 << 20  # characters of a request
@@ -30,11 +30,6 @@ def asked(function):
     """Let the page ask for this function, by its name. It takes the Runs, and what was asked."""
     ASKED[function.__name__] = function
     return function
-
-
-def answer(runs, name, request):
-    """The answer to a request, a dict for JSON; of a stream the last part."""
-    return list(parts(runs, name, request))[-1]
 
 
 def parts(runs, name, request):
@@ -69,8 +64,6 @@ def as_json(value):
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [as_json(item) for item in value]
-    if isinstance(value, Tensor):
-        value = value.data
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -88,14 +81,15 @@ def as_json(value):
 
 def numbers(what, value, shape, low=-1e6, high=1e6):
     """value as a float32 array of this shape, None in it standing for any length. Raises Wrong."""
+    needs = shape_of(n or "n" for n in shape)
     try:
         array = np.asarray(value, np.float32)
     except (TypeError, ValueError, OverflowError):
-        raise Wrong(f"{what}: needs numbers of shape {words(shape)}") from None
+        raise Wrong(f"{what}: needs numbers of shape {needs}") from None
     fits = array.ndim == len(shape) and all(n in (None, m) for n, m in
                                             zip(shape, array.shape, strict=True))
     if not fits:
-        raise Wrong(f"{what}: has shape {words(array.shape)}; it needs {words(shape)}")
+        raise Wrong(f"{what}: has shape {shape_of(array.shape)}; it needs {needs}")
     if not (np.isfinite(array).all() and (array >= low).all() and (array <= high).all()):
         raise Wrong(f"{what}: needs numbers from {low:g} to {high:g}")
     return array
@@ -111,10 +105,6 @@ def integer(what, value, low, high):
 def number(what, value, low, high):
     """value as a float from low to high. Raises Wrong."""
     return float(numbers(what, value, (), low, high))
-
-
-def words(shape):
-    return " x ".join("n" if n is None else str(n) for n in shape) or "a number"
 
 
 def labels_of(model, label, n=1):

@@ -59,7 +59,7 @@ def tape(runs, expression, leaves):
     values = leaves_of(names_in(root), leaves)
 
     def loss(arrays, spoken=None):
-        made = {name: Tensor(array, requires_grad=array.dtype.kind == "f")
+        made = {name: Tensor(array, requires_grad=True)
                 for name, array in arrays.items()}
         with np.errstate(all="ignore"):
             return made, computed(root, made, spoken)
@@ -73,7 +73,7 @@ def tape(runs, expression, leaves):
 
     @no_grad()
     def total(name, array):
-        return float(np.sum(loss(values | {name: array})[1].data))
+        return float(loss(values | {name: array})[1].data.sum())
     return found | {"differences": [compared(name, made[name], values[name], total)
                                     for name in values]}
 
@@ -149,7 +149,7 @@ def names_in(root):
 
 
 def leaves_of(names, given):
-    """{name: array of the values given for it}: float64, or int64 where its name is used so."""
+    """{name: float64 array of the values given for it}."""
     if not isinstance(given, dict):
         raise Wrong('leaves: needs {"x": 2, ...}')
     return {name: leaf(name, given.get(name)) for name in names}
@@ -225,7 +225,7 @@ def called(name, given, options):
 
 
 def whole(array):
-    if not (array == np.round(array)).all():
+    if (array % 1).any():
         raise ValueError("its labels must be whole numbers: classes")
     return array.astype(np.int64)
 
@@ -269,13 +269,13 @@ def loss_difference(runs, run, name, image=0):
     model, x, noise, how = loss_of(runs, run, image)
     model = copy.deepcopy(model).astype(np.float64)
     p = model.named_parameters().get(name) if isinstance(name, str) else None
-    if p is None or not p.requires_grad:
+    if p is None:
         raise Wrong(f"name: {str(name)[:40]!r} is no parameter of this model")
     x, noise = (a.astype(np.float64) if a.dtype.kind == "f" else a for a in (x, noise))
     model.loss(x, noise, **how)[0].backward()
     d = generator(0, "pictures").standard_normal(p.shape)
     d /= np.linalg.norm(d)
-    analytic = 0.0 if p.grad is None else float((to_numpy(xp.asarray(p.grad)) * d).sum())
+    analytic = 0.0 if p.grad is None else float((to_numpy(p.grad) * d).sum())
     here = p.data
 
     @no_grad()
@@ -283,7 +283,7 @@ def loss_difference(runs, run, name, image=0):
         p.data = here + step * xp.asarray(d)
         return model.loss(x, noise, **how)[0].item()
     numeric = (at(EPS) - at(-EPS)) / (2 * EPS)
-    return {"name": name, "gradient": words(np.float64(analytic)),
+    return {"gradient": words(np.float64(analytic)),
             "numeric": words(np.float64(numeric).round(8) + 0), **agreement(analytic, numeric)}
 
 
@@ -306,7 +306,7 @@ class Valued(tensor.Node):
 
     def __init__(self, y, *rest):
         super().__init__(y, *rest)
-        self.value = y.data
+        self.value = y
 
 
 @contextlib.contextmanager
@@ -356,8 +356,8 @@ def told_row(row, kept, spoken):
     return {"name": row.name or spoken.get(row.key, ""), "op": row.op, "shape": shape_of(row.shape),
             "sources": row.sources, "without": [shape_of(s) for s in row.without],
             "kept": bytes_of(row.kept), "times": 1 + len(row.copies),
-            "doc": "" if leaf else formula(row.op), **numbers_of(value, "value"),
-            **numbers_of(gradient, "gradient")}
+            "doc": "" if leaf else formula(row.op), "value_words": words(value),
+            "gradient_words": words(gradient)}
 
 
 def formula(op):
@@ -369,18 +369,11 @@ def formula(op):
     return "\n".join(lines[:last + 1])
 
 
-def numbers_of(array, name):
-    """{name: the array if it is small, name_words: it in words}."""
-    if array is None:
-        return {name: None, f"{name}_words": "none"}
-    array = to_numpy(xp.asarray(array))
-    return {name: array if array.size <= MOST_NUMBERS else None,
-            f"{name}_words": words(array)}
-
-
 def words(array):
-    """[1, -0.25]; of many numbers their range and norm."""
-    array = to_numpy(xp.asarray(array))
+    """[1, -0.25]; of many numbers their range and norm; of None "none"."""
+    if array is None:
+        return "none"
+    array = to_numpy(array)
     if array.size <= 12:
         def said(part):
             return f"[{', '.join(map(said, part))}]" if isinstance(part, list) else f"{part:.4g}"
@@ -394,7 +387,7 @@ def compared(name, t, value, total):
     """Of a leaf: its gradient beside central differences, element by element."""
     if t.grad is None:
         return {"name": name, "gradient": "none", "numeric": "", "agrees": True, "apart": ""}
-    numeric, gradient = np.empty(value.shape), to_numpy(xp.asarray(t.grad))
+    numeric, gradient = np.empty(value.shape), to_numpy(t.grad)
     for index in np.ndindex(*value.shape):
         sides = []
         for sign in (1, -1):

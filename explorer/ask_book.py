@@ -83,8 +83,7 @@ def checked_apart(number, source):
 def exercise_solution(runs, number):
     """The library's lines, and the page with them written in."""
     exercise_of(number)
-    return {"library": library(number),
-            "page": solved(number)}
+    return {"library": library(number), "page": solved(number)}
 
 
 def exercise_of(number):

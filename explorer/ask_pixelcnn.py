@@ -83,7 +83,7 @@ def pixel_bits(runs, run, image, label=None):
     x = xp.asarray(values)
     nats = to_numpy(model.likelihood.nll(model.logits(x, **how), x))[0].sum(axis=-1)
     bits, total = nats / math.log(2), float(nats.sum(dtype=np.float64))
-    return {"image": pictures_of(model, values)[0], "values": values[0], "bits": bits,
+    return {"image": pictures_of(model, values)[0], "bits": bits,
             "shade": bits / max(bits.max(), 1e-9), "most": float(bits.max()), "nats": total,
             "total": total / math.log(2), "each": total / math.log(2) / values[0].size}
 

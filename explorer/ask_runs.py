@@ -92,14 +92,14 @@ def figures(folder, rows, best):
 
 @asked
 def curves(runs, run, column):
-    """One column of a run's metrics.csv over its steps: {"steps", "values", "epochs"}."""
+    """One column of a run's metrics.csv over its steps: {"steps", "values"}."""
     rows = metrics(Path(runs.folder_of(run)))
     if rows and (not isinstance(column, str) or column not in columns(rows)):
         raise Wrong(f"column: {str(column)[:40]!r} is none of {', '.join(columns(rows))}")
     rows = [row for row in rows if math.isfinite(row.get(column, math.nan))]
     rows = rows[::max(1, len(rows) // ROWS)]
     return {name: [row.get(of, 0) for row in rows]
-            for name, of in (("steps", "step"), ("epochs", "epoch"), ("values", column))}
+            for name, of in (("steps", "step"), ("values", column))}
 
 
 @asked

@@ -77,11 +77,11 @@ def train(runs, training, steps=1, lr=1e-3, beta=1.0, gamma=0.9):
     for _ in range(min(steps, LAST - found.step)):
         with np.errstate(all="ignore"):
             measured.append(found.one(**how))
-        if not np.isfinite(measured[-1]["loss"]):
+        if not np.isfinite(measured[-1]):
             raise Wrong(f"step {found.step}: the loss is no number any more: the learning rate is "
                         f"too high. Start anew with a lower one")
     found.asked = time.monotonic()
-    return {"steps": measured, **found.picture()}
+    return {"losses": measured, **found.picture()}
 
 
 @asked
@@ -98,13 +98,12 @@ class Watched:
         self.step, self.asked = 0, -math.inf  # asked: when it was last at work
 
     def one(self, lr):
-        """One step on a random batch; its metrics."""
+        """One step on a random batch; its loss."""
         rng = generator(self.seed, "step", self.step)
         batch = self.images[rng.permutation(len(self.images))[:BATCH]]
         found = self.change(batch, rng, lr)
         self.step += 1
-        found = {name: raw(value) for name, value in found.items()}
-        return {name: float(value) for name, value in found.items() if not np.ndim(value)}
+        return float(raw(found["loss"]))
 
     def change(self, batch, rng, lr):
         self.optimizer.lr = lr
@@ -146,14 +145,14 @@ class Digits(Watched):
 
 def as_bytes(images):
     """Images (n, 28, 28, 1) as bytes."""
-    images = to_numpy(images.data if isinstance(images, Tensor) else images)
+    images = to_numpy(images)
     return np.uint8(255 * np.clip(images, 0, 1) + 0.5).reshape(-1, 28, 28, 1)
 
 
 def digits(runs):
     """(images, labels, title): beside the page, or drawn now, the same."""
-    if "digits" not in (runs.examples or {}):
-        runs.examples = (runs.examples or {}) | {"digits": drawn()}
+    if "digits" not in runs.examples:
+        runs.examples["digits"] = drawn()
     return runs.examples["digits"]
 
 
@@ -177,7 +176,8 @@ class Points(Model):
 
     def __init__(self, K, codebook, moving, rng):
         e = rng.uniform(-1 / K, 1 / K, (K, 2)).astype(np.float32)
-        self.codebook, self.moving, self.decay, self.updates = codebook, moving, 0.9, 0
+        self.codebook, self.moving, self.decay = codebook, moving, 0.9
+        self.updates, self.placed = 0, False
         self.e = Tensor(e, requires_grad=codebook == "gradient")
         self.N, self.m = Tensor(np.ones(K, np.float32)), Tensor(e.copy())
 

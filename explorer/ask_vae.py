@@ -12,6 +12,7 @@ from .answers import Wrong, asked, integer, labels_of, numbers
 from .runs import example
 
 MANY = 100  # points of a path
+DRAWS = 8   # of one image
 WIDEST = 256  # numbers of a code: the axes of a map of thousands take a minute, and as many sliders
 
 
@@ -69,14 +70,12 @@ def interpolate(runs, run, path, label=None):
 
 @asked
 @no_grad()
-def encode(runs, run, image, label=None, draws=8, seed=0):
-    """Of one image: where its code is in the frame; for a VAE sigma along the frame's axes, KL in
-    nats, as many draws decoded; its reconstruction. label: None is that of an example."""
-    name, draws = run, integer("draws", draws, 0, 32)
-    run, (mean, axes, *_) = runs.of(run, "encode", "mean_image"), frame(runs, run)
+def encode(runs, run, image):
+    """Of an example: where its code is in the frame; its class, where the model is told it; for a
+    VAE sigma along the frame's axes, KL in nats, DRAWS draws decoded; its reconstruction."""
+    name, run, (mean, axes, *_) = run, runs.of(run, "encode", "mean_image"), frame(runs, run)
     x = example(runs, name, image)
-    if label is None and isinstance(image, int) and run.model.num_classes:
-        label = int(runs.test_images(name)[1][image])
+    label = int(runs.test_images(name)[1][image]) if run.model.num_classes else None
     how = labels_of(run.model, label)
     code = run.model.encode(x, **how)
     mu = to_numpy(mean_code(code))[0]
@@ -84,14 +83,11 @@ def encode(runs, run, image, label=None, draws=8, seed=0):
              "reconstruction": decoded(runs, name, [(mu - mean) @ axes.T], label)[0]}
     if isinstance(code, tuple):
         sigma = np.exp(0.5 * to_numpy(code[1])[0])
-        eps = generator(integer("seed", seed, 0, 10 ** 9), "pictures").standard_normal(
-            (draws, len(mu)), dtype=np.float32)
+        eps = generator(0, "pictures").standard_normal((DRAWS, len(mu)), dtype=np.float32)
         found |= {"sigma": np.sqrt((axes ** 2) @ sigma ** 2),
                   "kl": losses.gaussian_kl(*code).item(),
                   "draws": decoded(runs, name, (eps * sigma + mu - mean) @ axes.T, label)}
-        loss, metrics = run.model.loss(x, eps[:1] if draws else np.zeros((1, len(mu)), np.float32),
-                                       **how)
-        found["neg_elbo"] = metrics["neg_elbo"].item()
+        found["neg_elbo"] = run.model.loss(x, eps[:1], **how)[1]["neg_elbo"].item()
         if run.model.likelihood == "bernoulli" and not set(np.unique(x)) <= {0, 1}:
             found["grey"] = True  # -ELBO of grey pixels is a loss, no bound
     return found

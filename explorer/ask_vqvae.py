@@ -11,7 +11,7 @@ from scratchnet.runs.run import code_checksum, codes_of
 from scratchnet.runs.run import read as read_run
 from scratchnet.training import generator
 
-from .answers import Wrong, asked, integer, labels_of, number
+from .answers import Wrong, asked, integer, labels_of
 from .runs import example
 
 PATCH = 8   # pixels of what is shown of a code, from the middle: figures.palette shows as many
@@ -47,7 +47,7 @@ def patches(model, shape):
 
 def parts_of(grids, K):
     """How often each of K codes is in these grids, parts of 1 (K,)."""
-    return np.bincount(grids.reshape(-1).astype(np.intp), minlength=K) / grids.size
+    return np.bincount(grids.reshape(-1), minlength=K) / grids.size
 
 
 def used(parts):
@@ -99,13 +99,13 @@ def decoded(run, grid, x):
 @no_grad()
 def distances(runs, run, image, at):
     """For the cell [row, column]: the codes that are nearest to the encoder's vector there, and
-    their distances ||z_e - e_k||, the nearest first; those of all codes (K,)."""
+    their distances ||z_e - e_k||, the nearest first."""
     name, run = run, vqvae(runs, run)
     z_e = to_numpy(run.model.encode(example(runs, name, image)))[0]
     i, j = cell(at, *z_e.shape[:2])
     found = np.sqrt(((z_e[i, j] - to_numpy(run.model.e.data)) ** 2).sum(axis=1))
     nearest = np.argsort(found, kind="stable")[:NEAREST]
-    return {"codes": nearest, "distances": found[nearest], "all": found}
+    return {"codes": nearest, "distances": found[nearest]}
 
 
 def cell(at, h, w):
@@ -136,7 +136,7 @@ def models_codes(folder, checksum):
 
 @asked
 @no_grad()
-def draw_codes(runs, run, prior, seed=0, temperature=1.0, label=None):
+def draw_codes(runs, run, prior, seed=0):
     """A whole grid of codes drawn by the prior, and what `decode_codes` says of it."""
     run, names = vqvae(runs, run), priors(runs, run)["priors"]
     if prior not in names:
@@ -144,6 +144,5 @@ def draw_codes(runs, run, prior, seed=0, temperature=1.0, label=None):
                     f"{', '.join(names) or 'none'} would do")
     model = runs.open(prior).model
     grid = model.sample_values(1, generator(integer("seed", seed, 0, 10 ** 9), "pictures"),
-                               temperature=number("temperature", temperature, 0.05, 5),
-                               **labels_of(model, label))[..., 0]
+                               **labels_of(model, None))[..., 0]
     return {"codes": grid[0], **decoded(run, grid, None)}

@@ -68,8 +68,7 @@ def raised(error):
 
 def same(want, got):
     """Whether this was printed, but for spaces; numbers are compared as far as they are shown."""
-    got = re.sub(r", dtype=int(32|64)\b", "", got)  # which of them is the platform's
-    want = re.sub(r", dtype=int(32|64)\b", "", want)
+    got, want = (re.sub(r", dtype=int(32|64)\b", "", text) for text in (got, want))  # a platform's
     found, given = FLOAT.finditer(got), FLOAT.finditer(want)
     if " ".join(FLOAT.sub("#", want).split()) != " ".join(FLOAT.sub("#", got).split()):
         return False

@@ -20,11 +20,11 @@ EXAMPLES = 500  # test images at hand
 @dataclass
 class Runs:
     """folders: {name: folder of a run}. examples: {kind of images: (images, labels, title)} where
-    they lie beside the page; None: from the data sets of this computer, or drawn. fetch: a function
+    they lie beside the page; others: the data sets of this computer, or drawn. fetch: a function
     that brings the weights of the run of this name, where they do not lie here yet."""
 
     folders: dict
-    examples: dict = None
+    examples: dict = field(default_factory=dict)
     fetch: object = None
     opened: dict = field(default_factory=dict)
     memory: dict = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Runs:
 
     def find_images(self, run):
         key = kind_of(run)
-        if self.examples is not None and key in self.examples:
+        if key in self.examples:
             found = data.Dataset("", "", *2 * self.examples[key][:2], "")
             title = self.examples[key][2]
         else:

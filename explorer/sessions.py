@@ -29,11 +29,9 @@ class Session:
             start_new_session=True, env=os.environ | {"MPLBACKEND": "agg", "PYTHONUTF8": "1"})
         atexit.register(self.end)
         self.turn = threading.Lock()
-        self.used, self.idle = time.monotonic(), threading.Timer(0, print)
         self.rest()
 
     def rest(self):
-        self.idle.cancel()
         self.used, self.idle = time.monotonic(), threading.Timer(IDLE, self.end)
         self.idle.daemon = True
         self.idle.start()
@@ -88,7 +86,8 @@ class Sessions:
     def of(self, name):
         """(the session, whether it is new). Raises Wrong if all others are at work."""
         with self.turn:
-            self.found = {n: s for n, s in self.found.items() if s.alive()}
+            for n in [n for n, s in self.found.items() if not s.alive()]:
+                self.found.pop(n).end()
             if name in self.found:
                 return self.found[name], False
             if len(self.found) >= MOST:

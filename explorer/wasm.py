@@ -53,9 +53,6 @@ class Examples(dict):
     def __contains__(self, kind):
         return kind in KINDS
 
-    def __bool__(self):
-        return True
-
 
 KINDS = json.loads((SITE / "examples.json").read_text())
 RUNS = Runs(found_in([SITE / "runs"]), Examples(), fetch)

@@ -237,14 +237,14 @@ class PixelCNN(Model):
         """n images in [0, 1], (n, H, W, C); of codes what `decode` makes of them."""
         return self.images(xp.asarray(self.sample_values(n, rng, **how)))
 
-    def complete(self, x, rng, known_rows=None, mask=None, **how):
+    def complete(self, x, rng, mask=None, **how):
         """Draw a part of images, or of grids of codes, anew: images in [0, 1]. The part: where the
-        mask (H, W) is true; without one all but the first known_rows rows (None: the lower half).
+        mask (H, W) is true; without one the lower half.
         how: the other arguments of sampling.draw."""
         values, (H, W, _) = self.values_of(x), self.image_shape
         if mask is None:
             mask = np.zeros((H, W), bool)
-            mask[H // 2 if known_rows is None else known_rows:] = True
+            mask[H // 2:] = True
         return self.images(xp.asarray(self.sample_values(
             len(values), rng, known=values, mask=mask, **how)))
 

@@ -173,10 +173,8 @@ class VAE(Model):
         return losses.reduce(nll + (math.log(self.sigma_x) + LOG_2PI / 2), reduction)
 
     def mean_and_scale(self, output):
-        """Of a logistic, from decode's output: mean and log-scale. An output of 0 means grey, give
-        or take e^-2 = 0.14: about what images are before anything is learned."""
-        mean, log_scale = ops.split(output, 2, axis=-1)
-        return mean + 0.5, ops.clip(log_scale - 2, -7, 3)
+        """Of a logistic, from decode's output: mean and log-scale."""
+        return losses.from_grey(*ops.split(output, 2, axis=-1))
 
     def of_pixels(self, output):
         """decode's output of a mixture, (N, pixels, numbers)."""

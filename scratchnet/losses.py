@@ -233,17 +233,21 @@ def mixture_size(K, C):
 
 def mixture_parts(y, C):
     """y (..., mixture_size(K, C)) -> log pi (..., K), m and log_scale (..., C, K), a (..., pairs,
-    K), the pairs (c, j) in the order (1, 0), (2, 0), (2, 1). A y of 0 is grey, give or take e^-2
-    = 0.14; log_scale is kept within [-7, 3], a within (-1, 1). Raises ValueError for a y of another
-    length."""
+    K), the pairs (c, j) in the order (1, 0), (2, 0), (2, 1). A y of 0 is grey: see from_grey; a is
+    kept within (-1, 1). Raises ValueError for a y of another length."""
     of_each = mixture_size(1, C)
     K, rest = divmod(y.shape[-1], of_each)
     require(K and not rest, "logistic_mixture: {} numbers for a pixel of {} channels: needs a "
             "multiple of {}", y.shape[-1], C, of_each)
     y = y.reshape(*y.shape[:-1], of_each, K)
     log_pi, m, log_scale, a = split(y, [1, C, C, of_each - 1 - 2 * C], axis=-2)
-    return (log_softmax(log_pi.reshape(*y.shape[:-2], K), axis=-1), m + 0.5,
-            clip(log_scale - 2, -7, 3), tanh(a))
+    return log_softmax(log_pi.reshape(*y.shape[:-2], K), axis=-1), *from_grey(m, log_scale), tanh(a)
+
+
+def from_grey(m, log_scale):
+    """(mean, log-scale within [-7, 3]) of a logistic; 0 and 0 are grey, give or take e^-2 = 0.14:
+    about what images are before anything is learned."""
+    return m + 0.5, clip(log_scale - 2, -7, 3)
 
 
 def mixture_image(y, C):

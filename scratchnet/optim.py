@@ -67,12 +67,9 @@ class Optimizer:
         """Copy a state_dict in. Raises ValueError if a name or shape does not fit, RuntimeError
         within averaged()."""
         self.check_not_averaged("load_state_dict")
-        arrays = {n: a for n, a in state.items() if n not in ("steps", "step_count")}
-        counts = state.get("steps", state.get("step_count"))  # one for all: first edition
-        require(counts is not None and counts.shape in ((), (len(self.steps),)),
-                f"state does not fit {type(self).__name__}: its counts of steps")
-        load_arrays(type(self).__name__, self.named_state(), arrays)
-        self.steps = np.broadcast_to(counts, len(self.steps)).tolist()
+        steps = xp.zeros(len(self.steps), np.int64)
+        load_arrays(type(self).__name__, {"steps": steps} | self.named_state(), state)
+        self.steps = steps.tolist()
 
     def named_state(self):
         """{"m.0": array, "m.1": array, ...}"""

@@ -19,6 +19,7 @@ import evaluate
 import export
 import generate
 import runs
+from explorer.answers import parts
 from models import RECIPES
 from scratchnet.runs import cli, data, pictures
 from scratchnet.runs import log as runs_log
@@ -81,6 +82,11 @@ def drawn(line):
     """The array that generate.py makes."""
     assert asked(f"generate {line} --quiet --overwrite --out x.npy") == 0
     return np.load("x.npy")
+
+
+def answer(runs, name, request):
+    """What the engine answers the page; of a stream the last part."""
+    return list(parts(runs, name, request))[-1]
 
 
 def refused(capsys, code):

@@ -13,10 +13,10 @@ from html.parser import HTMLParser
 
 import pytest
 from _pytest.doctest import _get_checker, _get_number_flag
+from scripts import answer
 from test_book import CHAPTERS, book
 
 from explorer import ask_book, sessions
-from explorer.answers import answer
 from explorer.cells import LONGEST, run_in, same
 from explorer.runs import Runs
 

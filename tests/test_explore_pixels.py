@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scripts import array, train, undrawn
+from scripts import answer, array, train, undrawn
 
 from explorer import ask_all  # noqa: F401 - what can be asked
-from explorer.answers import answer, parts
+from explorer.answers import parts
 from explorer.ask_pixelcnn import held, likeliest, probabilities
-from explorer.runs import Runs, found_in
+from explorer.runs import Runs, found_in, grid_of
 from models import GatedPixelCNN, PixelCNN
 from scratchnet import Tensor, no_grad
 from scratchnet.gradcheck import gradcheck
@@ -104,9 +104,9 @@ def test_distances_to_the_encoders_vector(runs):
     with no_grad():
         z_e = model.encode(x / np.float32(255)).numpy()[0, 2, 5]
     found = asked(runs, "distances", run="vqvae-mnist", image=0, at=[2, 5])
-    assert_allclose(found["all"], [np.linalg.norm(z_e - e) for e in model.e.numpy()], rtol=1e-5)
-    assert_array_equal(found["distances"], np.sort(found["all"])[:10])
-    assert_array_equal(found["all"][found["codes"]], found["distances"])
+    distances = np.linalg.norm(z_e - model.e.numpy(), axis=1)
+    assert_allclose(found["distances"], np.sort(distances)[:10], rtol=1e-5)
+    assert_allclose(distances[found["codes"]], found["distances"], rtol=1e-5)
     assert found["codes"][0] == model.codes(x / np.float32(255))[0, 2, 5]
 
 
@@ -115,10 +115,10 @@ def test_a_prior_draws_a_whole_image(runs):
     assert asked(runs, "priors", run="vqvae-mnist") == {"priors": []}
     runs.folders["prior-mnist"] = folder  # trained meanwhile
     assert asked(runs, "priors", run="vqvae-mnist") == {"priors": ["prior-mnist"]}
-    how = {"run": "vqvae-mnist", "prior": "prior-mnist", "temperature": 0.9}
+    how = {"run": "vqvae-mnist", "prior": "prior-mnist"}
     found = asked(runs, "draw_codes", seed=3, **how)
     prior = runs.open("prior-mnist").model
-    values = prior.sample_values(1, generator(3, "pictures"), temperature=0.9)
+    values = prior.sample_values(1, generator(3, "pictures"))
     assert_array_equal(found["codes"], values[0, ..., 0])
     assert_array_equal(found["decoded"], prior.images(values)[0].clip(0, 1))
     assert (asked(runs, "draw_codes", seed=4, **how)["codes"] != found["codes"]).any()
@@ -134,7 +134,7 @@ def test_completions_come_row_by_row(name, keep, how, runs):
     request = {"run": name, "image": 1, "keep": keep, "count": 3, "seed": 5, "temperature": 0.8}
     found = [arrays(part) for part in parts(runs, "complete", request | how)]
     assert [part["rows"] for part in found] == list(range(keep + 1, model.image_shape[0] + 1))
-    values = asked(runs, "pixel_bits", run=name, image=1, **how)["values"]
+    values = model.values_of(grid_of(runs, name, 1))[0]
     rows = np.arange(len(values))[:, None] >= np.full(values.shape[1], keep)
     labels = {"labels": np.full(3, 3)} if how else {}
     drawn = model.sample_values(3, generator(5, "pictures"), known=values[None], mask=rows,
@@ -152,13 +152,13 @@ def test_bits_of_pixels_add_up(runs):
         model = runs.open(name).model
         found = asked(runs, "pixel_bits", run=name, image=3, **how)
         labels = {"labels": np.array([4])} if how else {}
-        nll = model.neg_log_likelihood(found["values"][None], **labels).item()
+        values = model.values_of(grid_of(runs, name, 3))
+        nll = model.neg_log_likelihood(values, **labels).item()
         assert found["nats"] == pytest.approx(nll, rel=1e-5)
         assert found["bits"].sum() == pytest.approx(found["total"], rel=1e-5)
         assert found["total"] == pytest.approx(nll / np.log(2), rel=1e-5)
         assert found["most"] == found["bits"].max() and found["shade"].max() == 1
-        again = asked(runs, "pixel_bits", run=name, image={"values": found["values"].tolist()},
-                      **how)
+        again = asked(runs, "pixel_bits", run=name, image={"values": values[0].tolist()}, **how)
         assert again["nats"] == found["nats"]
     images, labels, _ = runs.test_images(PLAIN)
     assert_array_equal(images, statically_binarised(
@@ -236,8 +236,7 @@ def test_probabilities_of_colours(variant, rng):
     ("distances", {"run": "vqvae-mnist", "image": 0, "at": [7, 0]}, "at: row: needs .* 0 to 6"),
     ("distances", {"run": "vqvae-mnist", "image": 0, "at": 3}, "at: needs a row and a column"),
     ("draw_codes", {"run": "vqvae-mnist", "prior": "prior-cifar10"}, "prior-mnist would do"),
-    ("draw_codes", {"run": "vqvae-mnist", "prior": "prior-mnist", "temperature": 0},
-     "temperature: needs numbers from 0.05 to 5"),
+    ("complete", {"run": PLAIN, "image": 0, "keep": 3, "temperature": 0}, "numbers from 0.05 to 5"),
     ("complete", {"run": "vqvae-mnist", "image": 0, "keep": 3}, "which has no complete"),
     ("complete", {"run": PLAIN, "image": 0, "keep": 28}, "keep: needs .* from 0 to 27, not '28'"),
     ("complete", {"run": PLAIN, "image": 0, "keep": 2, "count": 100}, "count: .* from 1 to 16"),

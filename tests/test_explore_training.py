@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from scripts import array
+from scripts import answer, array
 
 from explorer import (
     ask_all,  # noqa: F401 - what can be asked
     ask_training,
 )
-from explorer.answers import answer
 from explorer.ask_training import BATCH, SHOWN
 from explorer.runs import Runs
 from models.vae import VAE
@@ -39,10 +38,10 @@ def test_its_steps_are_those_of_a_training(runs):
     images = runs.examples["digits"][0]
     model = VAE(784, h_dim=128, z_dim=2, beta=2.0, rng=generator(5, "weights"))
     adam = optim.Adam(model.parameters(), lr)
-    for t, told in enumerate(found["steps"]):
+    for t, loss in enumerate(found["losses"]):
         rng = generator(5, "step", t)
         batch = images[SHOWN:][rng.permutation(80)[:BATCH]]
-        assert training.step(model, adam, batch, rng)["loss"] == told["loss"]
+        assert training.step(model, adam, batch, rng)["loss"] == loss
     mu, _ = model.encode(training.to_batch(images[:SHOWN]))
     np.testing.assert_array_equal(array(found["means"]), to_numpy(mu.data))
     assert found["step"] == 3 and found["grid"]["shape"] == [64, 28, 28, 1]
@@ -55,7 +54,7 @@ def test_the_same_seed_gives_the_same_pictures(runs, how):
     assert {**first, "training": ""} == {**second, "training": ""} != begun(runs, **how, seed=4)
     together = steps(runs, first["training"], steps=4)
     apart = [steps(runs, second["training"], steps=2) for _ in range(2)]
-    assert together == {**apart[1], "steps": apart[0]["steps"] + apart[1]["steps"]}
+    assert together == {**apart[1], "losses": apart[0]["losses"] + apart[1]["losses"]}
 
 
 @pytest.mark.parametrize("codebook", ["ema", "gradient"])
@@ -104,7 +103,7 @@ def test_two_are_at_work_and_a_few_kept(runs, monkeypatch):
 def test_it_ends(runs, monkeypatch):
     monkeypatch.setattr(ask_training, "LAST", 3)
     name = begun(runs, what="codebook")["training"]
-    assert [len(steps(runs, name, steps=2)["steps"]) for _ in range(3)] == [2, 1, 0]
+    assert [len(steps(runs, name, steps=2)["losses"]) for _ in range(3)] == [2, 1, 0]
 
 
 @pytest.mark.parametrize("name, request_, says", [

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scripts import array
+from scripts import answer, array
 
 from explorer import ask_all  # noqa: F401 - what can be asked
-from explorer.answers import ASKED, answer, asked
+from explorer.answers import ASKED, asked
 from explorer.ask_vae import frame
 from explorer.runs import Runs, found_in
 from models import RECIPES
@@ -68,7 +68,7 @@ def ask(server, name, body, kind="ask", **headers):
 
 # ---------------------------------------------------------------- answers are the engine's
 
-def test_decode_and_encode_are_the_models(server, runs):
+def test_decode_and_encode_are_the_models(server):
     """Over HTTP, to the bit: the plane's point is z itself; in more dimensions the frame is only
     another way to say z."""
     model = open_run(ROOT / "pretrained/vae2-mnist", RECIPES).model
@@ -78,7 +78,7 @@ def test_decode_and_encode_are_the_models(server, runs):
     assert status == 200 and (array(found["image"]).reshape(1, -1) == wanted).all()
     model = open_run(ROOT / "pretrained/vae-mnist", RECIPES).model
     x = EXAMPLES["mnist"][0][3:4] / np.float32(255)
-    found = ask(server, "encode", {"run": "vae-mnist", "image": 3, "draws": 2})[1]
+    found = ask(server, "encode", {"run": "vae-mnist", "image": 3})[1]
     with no_grad():
         mu, log_var = model.encode(x)
         kl = losses.gaussian_kl(mu, log_var).item()

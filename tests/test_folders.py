@@ -267,7 +267,7 @@ def test_training_finds_a_full_disk_before_the_work_and_says_what_is_needed(monk
     assert state("grey").keys() == before.keys() and "metrics.csv" in names("grey")
 
 
-def test_a_disk_that_becomes_full_is_said_with_what_is_kept(full, monkeypatch, capsys):
+def test_a_disk_that_becomes_full_is_said_with_what_is_kept(full, capsys):
     assert train(*VAE, "--out", "a") == 0
     full.add("checkpoint.npz")
     err = refused(capsys, train("--resume", "a", "--epochs", 2))

@@ -409,7 +409,7 @@ def test_what_is_white_in_the_mask_is_drawn_anew(runs_here, tmp_path):
     assert (seen[:12, 20:] == 0.5).all() and not (seen[12:] == 0.5).any()
 
 
-def test_a_label_chooses_among_given_images_that_have_classes(runs_here, tmp_path, capsys):
+def test_a_label_chooses_among_given_images_that_have_classes(runs_here, capsys):
     """But a model that is told the class is told this one, of all of them."""
     for name in "cat", "dog":
         given(Path("mine") / name, 2 + (name == "dog"))

@@ -105,11 +105,11 @@ def test_a_run_that_keeps_the_best_goes_on_as_if_never_stopped(here, monkeypatch
 def test_a_run_begins_with_anothers_weights(name, runs_here, monkeypatch, capsys):
     """In its sizes, also those that are no defaults; what is of the data is the new data's."""
     began = {}
-    def note(model, optimizer, *rest):
-        began.update(model.state_dict(), average=optimizer.state.get("average"))
-        return None, None
+    def note(model, *rest):
+        began.update(model.state_dict())
+        return None, 2
     before = open_run(name, RECIPES).model.state_dict()
-    monkeypatch.setattr("scratchnet.runs.cli.train", lambda *given: note(*given) and (None, 2))
+    monkeypatch.setattr("scratchnet.runs.cli.train", note)
     assert train("--from", name, "--limit", 40, "--lr", 1e-4, "--out", "new",
                  *["--dataset", "synthetic"] * (name != "prior")) == 130
     flags = config_of("new")["flags"]
@@ -307,7 +307,7 @@ def test_guidance_is_said_and_is_for_what_is_drawn(runs_here, monkeypatch, capsy
 
 
 @pytest.mark.pictures
-def test_names_and_titles_say_what_was_drawn(runs_here, monkeypatch, capsys):
+def test_names_and_titles_say_what_was_drawn(runs_here, monkeypatch):
     written = []
     monkeypatch.setattr(generate, "write_figure", lambda path, figure, dpi, new: (
         written.append((figure, dpi)), pictures.write_figure(path, figure, dpi, new))[1])

@@ -111,7 +111,7 @@ def test_sums_over_the_group(size, monkeypatch, forked):
         assert group.all_reduce(np.float32([[group.rank]])).tolist() == [[ranks]]
         assert group.all_reduce(np.ones(150, np.int8)).tolist() == [size] * 150
         # evaluate.py: each process takes its parts, the last of which is smaller, and has them all
-        found = evaluate.dealt(lambda part: np.arange(part.start, part.stop) ** 2, 7, 2, group)
+        found = evaluate.dealt(lambda part: np.arange(part.start, part.stop) ** 2, 7, 2, group, int)
         assert found.tolist() == [0, 1, 4, 9, 16, 25, 36]
         assert [group.agree(group.rank == 0), group.agree(group.rank == 1)] == [True, False]
         sums = group.reduce_metrics({"a": np.float64(group.rank), "b": np.ones((2, 3))})
@@ -133,7 +133,7 @@ def test_microbatches_of_a_batch():
     assert sum(sizes) == 7 and max(sizes) == 2
 
 
-def test_shares_of_the_parameters_are_all_of_them_once(rng):
+def test_shares_of_the_parameters_are_all_of_them_once():
     parameters = [Tensor(np.zeros(s, np.float32)) for s in ((5, 7), (1,), (2, 2), (40,))]
     for size in (1, 2, 3, 7):
         found = shards(parameters, size)
@@ -181,7 +181,7 @@ def test_a_loss_that_is_not_a_number_is_reported_as_ever(monkeypatch, forked):
     assert not left(forked)
 
 
-def test_no_process_outlives_the_first(tmp_path):
+def test_no_process_outlives_the_first():
     """kill -9 in the middle of training: the system ends the others."""
     program = ("import os, time\nfrom scratchnet.fast.processes import ForkedGroup\n"
                "with ForkedGroup(3) as group:\n"

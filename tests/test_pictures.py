@@ -358,7 +358,7 @@ def test_codes_that_lie_far_out_do_not_make_a_spot_of_the_rest(rng):
 
 
 def test_curves_are_those_of_the_csv_files():
-    log = SimpleNamespace(held_out="validation", trace=[
+    log = SimpleNamespace(best=None, held_out="validation", trace=[
         {"step": s, "a": 1 / s, "b": s} for s in (100, 200, 300)], history=[
         {"epoch": e, "step": 150 * e, "validation_a": 0.1 * e, "validation_b": 7 - e}
         for e in (1, 2)])
@@ -375,8 +375,9 @@ def test_curves_are_those_of_the_csv_files():
 
 
 def test_the_first_steps_do_not_flatten_the_rest_of_a_curve():
-    log = SimpleNamespace(held_out="test", trace=[{"step": s, "a": 1e4 / s} for s in range(
-        100, 1001, 100)], history=[{"step": s, "test_a": 1e4 / s} for s in (150, 500, 1000)])
+    log = SimpleNamespace(best=None, held_out="test", trace=[
+        {"step": s, "a": 1e4 / s} for s in range(100, 1001, 100)], history=[
+        {"step": s, "test_a": 1e4 / s} for s in (150, 500, 1000)])
     axes, = figures.curves(log, ("a",), "").axes
     low, high = axes.get_ylim()
     assert low < 10 and 1e4 / 300 < high < 1e4 / 150
@@ -387,7 +388,8 @@ def test_the_first_steps_do_not_flatten_the_rest_of_a_curve():
 def test_a_legend_names_what_can_be_seen(steps, names):
     """Of one row of train.csv, a point."""
     trace = [{"step": 100, "a": 2.0}] * (steps >= 100)
-    log = SimpleNamespace(held_out="test", trace=trace, history=[{"step": steps, "test_a": 1.0}])
+    log = SimpleNamespace(best=None, held_out="test", trace=trace,
+                          history=[{"step": steps, "test_a": 1.0}])
     axes, = figures.curves(log, ("a",), "").axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == names
     assert axes.lines[0].get_marker() == "o" * (steps >= 100)
@@ -395,8 +397,8 @@ def test_a_legend_names_what_can_be_seen(steps, names):
 
 @pytest.mark.parametrize("steps", [(1,), (4,), (3, 6, 9)])
 def test_steps_are_whole_numbers(steps):
-    log = SimpleNamespace(held_out="test", trace=[], history=[{"step": s, "test_a": 2.0 / s}
-                                                              for s in steps])
+    log = SimpleNamespace(best=None, held_out="test", trace=[],
+                          history=[{"step": s, "test_a": 2.0 / s} for s in steps])
     lines = [("c", steps, [2.0] * len(steps))]
     for figure in figures.curves(log, ("a",), ""), figures.compared([("b", lines)]):
         axes = figure.axes[0]

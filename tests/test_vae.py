@@ -49,7 +49,8 @@ def test_gradient_through_the_noise(f, d_mu, d_log_var, backend):
     """
     mu, log_var = Tensor(np.array([0.7]), True), Tensor(np.array([-0.4]), True)
     eps, weights = gauss_hermite(30)
-    (f(reparameterise(mu, log_var, Tensor(eps))) * Tensor(weights)).sum().backward()
+    each = (ops.broadcast_to(t, eps.shape) for t in (mu, log_var))
+    (f(reparameterise(*each, Tensor(eps))) * Tensor(weights)).sum().backward()
     sigma = math.exp(-0.2)
     assert mu.grad.item() == pytest.approx(d_mu(0.7, sigma), rel=1e-10)
     assert log_var.grad.item() == pytest.approx(d_log_var(0.7, sigma), rel=1e-10)
@@ -143,7 +144,7 @@ def test_the_bound_given_a_class(backend, rng):
 
 
 @pytest.mark.host_only
-def test_a_model_without_classes_draws_the_weights_that_it_always_drew(rng):
+def test_a_model_without_classes_draws_the_weights_that_it_always_drew():
     """Encoder, posterior, decoder, pixels, and nothing else."""
     model, again = small(np.random.default_rng(0)), np.random.default_rng(0)
     layers = [nn.mlp([12, 7, 5], "tanh", again), nn.Linear(5, 6, again),
@@ -466,7 +467,7 @@ def test_images_that_nobody_divided_by_255_are_explained(dtype, error, words, rn
                   ConvVAE((8, 8, 1), (2,), 6, 2, rng=rng),
                   VQVAE((8, 8, 1), "keras", 6, 3, rng=rng)):
         for use in (model.reconstruct, model.encode, lambda x, model=model: model.loss(x, rng)):
-            with pytest.raises(error, match=f"{words}.*.0, 1.: divide"):
+            with pytest.raises(error, match=f"{words}.*.0, 1.: divide .*by 255"):
                 use(x)
 
 

@@ -97,7 +97,7 @@ def test_straight_through_hands_the_gradient_on_unchanged(backend, rng):
 
 # ---------------------------------------------------------------- the loss
 
-def terms(model, x, rng):
+def terms(model, x):
     """z_e and the codes chosen, as arrays. The network sees images about 0."""
     z_e = model.encoder(Tensor(x - x.dtype.type(0.5)))
     return z_e.numpy(), model.e.numpy()[to_numpy(ops.nearest_code(z_e, model.e))]
@@ -108,7 +108,7 @@ def test_loss_by_its_definition(backend, rng):
     for codebook, factor in (("gradient", 1.25), ("ema", 0.25)):
         model = tiny(rng, codebook=codebook, data_variance=0.07)
         loss, metrics = model.loss(x, rng)
-        z_e, e = terms(model, x, rng)
+        z_e, e = terms(model, x)
         x_hat = model.decoder(Tensor(e)).numpy() + 0.5
         np.testing.assert_allclose(model.reconstruct(x).numpy(), x_hat, rtol=1e-4, atol=1e-6)
         recon_error = ((x_hat - x) ** 2).mean() / 0.07
@@ -131,7 +131,7 @@ def test_loss_is_eq_3_with_a_gaussian_likelihood(backend, rng):
         for _ in range(3):  # three decoders and codebooks: the difference stays
             for p in model.parameters():
                 p.data[...] *= xp.asarray(rng.uniform(0.5, 1.5, p.shape))
-            z_e, e = terms(model, x, rng)
+            z_e, e = terms(model, x)
             sd, error = math.sqrt(variance), model.reconstruct(x).numpy() - x
             nll = -np.log(np.exp(-(error / sd) ** 2 / 2) / (sd * math.sqrt(2 * math.pi))).sum()
             eq_3 = nll + (1 + beta) * ((z_e - e) ** 2).sum()

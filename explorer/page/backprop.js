@@ -35,16 +35,16 @@ export async function show(root, { runs, values, set, say, fail }) {
     async function read(step) {
       expression = field.value;
       const mine = asks += 1;
-      set({ expression, leaves: JSON.stringify(texts), step });
+      set({ expression, step });
       hint.textContent = (EXAMPLES.find(([words]) => words === expression) || [])[2] || "";
       const found = await call("expression_leaves", { expression });
       if (mine !== asks) return;
       functions.textContent = `Functions: ${found.functions.join(", ")}. Operators: + - * / ** @.`;
+      const leaves = Object.fromEntries(found.leaves.map((name) => [name, texts[name] || "1"]));
       fields.replaceChildren(...found.leaves.map((name) => {
-        const value = make("input", { type: "text", value: texts[name] || "", size: 12, onchange: () => { texts = { ...texts, [name]: value.value }; again(); } });
+        const value = make("input", { type: "text", value: leaves[name], size: 12, onchange: () => { texts = { ...texts, [name]: value.value }; again(); } });
         return make("label", {}, `${name} =`, value);
       }));
-      const leaves = Object.fromEntries(found.leaves.map((name) => [name, texts[name] || (texts[name] = "1")]));
       set({ leaves: JSON.stringify(leaves) });
       const told = await call("tape", { expression, leaves });
       if (mine !== asks) return;

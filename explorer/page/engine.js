@@ -53,8 +53,7 @@ export function stream(name, args, part, done = () => {}, failed = (error) => { 
   (async () => {
     const reply = await post("stream", name, args, stop.signal);
     if (!reply.ok) return void checked(await reply.json());  // refused: an error
-    const reader = reply.body
-      .pipeThrough(new TextDecoderStream()).getReader();
+    const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
     for (;;) {
       const { value, done: over } = await reader.read();
@@ -83,9 +82,7 @@ function checked(answer) {
   return withArrays(answer);
 }
 
-const KINDS = {
-  float32: Float32Array, int32: Int32Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array,
-};
+const KINDS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array };
 
 // {shape, dtype, data: base64} becomes {shape, data: a typed array}, wherever it is.
 function withArrays(value) {

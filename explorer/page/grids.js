@@ -1,6 +1,6 @@
 // What the panels of pixels and codes share: a pad to draw on, grids of cells, heat maps, bars.
 
-import { MOVES, colour, make, paint } from "./tools.js";
+import { MOVES, colour, make, natural, paint } from "./tools.js";
 
 const SIDE = 448;  // pixels of a canvas, about
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -13,6 +13,9 @@ function place(canvas, event, h, w) {
   const box = canvas.getBoundingClientRect();
   return [h * (event.clientY - box.top) / box.height, w * (event.clientX - box.left) / box.width];
 }
+
+// The cell "i,j" of an address; in the middle where that has none.
+export const cellOf = (text = "", h, w) => [h, w].map((n, k) => natural(text.split(",")[k], n - 1, n >> 1));
 
 // A canvas of h x w cells, one of which is chosen by the pointer or the arrow keys. What it shows is
 // drawn by own.paint(pen, cell), cell being the pixels of one. hover: the pointer need not press.

@@ -71,7 +71,7 @@ function welcome() {
   return make("div", {}, make("h1", {}, "VAE, VQ-VAE and PixelCNN, to touch"),
     make("p", {}, "The engine that trains these models answers this page: nothing here is a recording."),
     make("div", { class: "columns" }, Object.entries(PANELS).map(([name, [title, , words]]) => make("div", { class: "card" },
-      make("h2", {}, make("a", { href: `#${name}` }, title)), make("p", { class: "soft" }, words || ""))),
+      make("h2", {}, make("a", { href: `#${name}` }, title)), make("p", { class: "soft" }, words))),
     make("div", { class: "card" }, make("h2", {}, make("a", { href: "book/index.html" }, "The book")),
       make("p", { class: "soft" }, "Eleven chapters from the chain rule to a PixelCNN, with code that runs on the page."))),
     broken.length ? make("div", {}, make("h2", {}, "Runs that cannot be shown"), make("ul", {}, broken.map((run) =>
@@ -82,6 +82,5 @@ document.getElementById("tabs").append(...Object.entries(PANELS).map(([name, [ti
 const bar = make("progress", { max: 1, value: 0.02, "aria-label": "how far it is" });
 state.replaceChildren("Starting the engine: ", bar);
 const ready = start((words, share) => { bar.value = share; state.replaceChildren(`Starting the engine: ${words} `, bar); });
-ready.catch(fail);
 addEventListener("hashchange", show);
 show();

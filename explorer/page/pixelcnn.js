@@ -2,8 +2,8 @@
 // it expected there and what it looked at.
 
 import { call, stream } from "./engine.js";
-import { bars, grid, legend, nested, pad, padButtons, paintHeat, patch } from "./grids.js";
-import { anew, choice, colour, latest, make, number, paint, settled, slider, strip } from "./tools.js";
+import { bars, cellOf, grid, legend, nested, pad, padButtons, paintHeat, patch } from "./grids.js";
+import { anew, choice, colour, latest, make, natural, paint, settled, slider, strip } from "./tools.js";
 
 const COUNT = 6;  // completions at once
 const COLOURS = ["red", "green", "blue"];
@@ -39,7 +39,6 @@ async function panel(root, name, values, set, fail) {
   const { images, labels, title } = await call("examples", { run: name, count: 20 });
   const [H, W, C] = about.shape, [h, w] = about.grid, codes = about.codes > 0;
   const one = codes ? "code" : "pixel", times = H / h;
-  const natural = (text, most, usual) => number(text) !== null && number(text) <= most ? number(text) : usual;
   let keep = natural(values.keep, h - 1, h >> 1), label = natural(values.label, about.classes - 1, 0);
   let seed = natural(values.seed, 1e9, 1), temperature = Number(values.temperature) || 1;
   temperature = Math.max(0.1, Math.min(2, temperature));
@@ -81,6 +80,7 @@ async function panel(root, name, values, set, fail) {
   const rows = make("p", { class: "soft", role: "status" });
   film.hidden = true;
   function complete() {
+    if (!root.isConnected) return;  // it was left meanwhile
     end();
     const mine = round += 1;
     set({ completed: 1, keep, seed, temperature: temperature === 1 ? undefined : temperature });
@@ -217,9 +217,7 @@ async function panel(root, name, values, set, fail) {
 
   const recolour = () => { limit(); next(); };
   addEventListener("themechange", recolour);
-  const at = (values.at || "").split(",").map((x) => natural(x, Math.max(h, w) - 1, -1));
-  const fits = at.length === 2 && at[0] >= 0 && at[0] < h && at[1] >= 0 && at[1] < w;
-  for (const g of grids) g.at = fits ? at : [h >> 1, w >> 1];
+  for (const g of grids) g.at = cellOf(values.at, h, w);
   const k = natural(values.image, images.shape[0] - 1, 0);
   if (values.drawing && C === 1 && board.read(values.drawing)) image = board.nested();
   else {

@@ -3,8 +3,8 @@
 // A colour of the page, as style.css names it: "--accent".
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 
-// The whole number of a text, null if it is none.
-export const number = (text) => (/^\d{1,9}$/.test(text) ? Number(text) : null);
+// The whole number of a text, from 0 to most; else what is usual.
+export const natural = (text, most, usual) => (/^\d{1,9}$/.test(text) && Number(text) <= most ? Number(text) : usual);
 
 export function make(tag, attributes = {}, ...inside) {
   const element = document.createElement(tag);

@@ -72,10 +72,8 @@ export async function show(root, { values, set, say, fail }) {
     const asked = training;
     const found = await call("train", { training, steps: n, lr: state.lr, beta: state.beta, gamma: state.gamma });
     if (asked !== training || left) return;
-    found.steps.forEach((step, k) => {
-      loss.xs.push(found.step - found.steps.length + k + 1);
-      loss.ys.push(step.loss);
-    });
+    loss.ys.push(...found.losses);
+    loss.xs = loss.ys.map((_, k) => k + 1);
     draw(found);
     if (found.step >= last) { pause(); say(`${last} steps: this training is over. Start anew with other settings.`); }
   }

@@ -1,7 +1,7 @@
 // The latent plane of a VAE or an autoencoder: drag, and the decoded image follows.
 
 import { call } from "./engine.js";
-import { COLOURS, MOVES, choice, framed, latest, make, paint, number, slider, strip } from "./tools.js";
+import { COLOURS, MOVES, choice, colour, framed, latest, make, natural, paint, slider, strip } from "./tools.js";
 
 const SIDE = 640;  // pixels of the plane's canvas
 const FRAMES = 12;  // images along a path
@@ -65,8 +65,8 @@ async function panel(root, name, values, set, fail) {
   const toPixel = (x, y) => [SIDE / 2 * (1 + (x - middle(0)) / half()), SIDE / 2 * (1 - (y - middle(1)) / half())];
 
   function drawPlane() {
-    const pen = plane.getContext("2d"), style = getComputedStyle(document.documentElement);
-    pen.fillStyle = style.getPropertyValue("--card");
+    const pen = plane.getContext("2d");
+    pen.fillStyle = colour("--card");
     pen.fillRect(0, 0, SIDE, SIDE);
     pen.font = `${Math.min(22, Math.round(11 * SIDE / (plane.clientWidth || SIDE)))}px sans-serif`;
     pen.textAlign = "center";
@@ -75,7 +75,7 @@ async function panel(root, name, values, set, fail) {
       pen.fillStyle = COLOURS[labels.data[n] % 10];
       pen.fillText(labels.data[n], x, y + 4);
     }
-    pen.strokeStyle = pen.fillStyle = style.getPropertyValue("--ink");
+    pen.strokeStyle = pen.fillStyle = colour("--ink");
     if (about.posterior && d === 2) circle(pen, 0, 0, 2, 2, [6, 6]);
     if (picked && picked.sigma) circle(pen, picked.at.data[axes[0]], picked.at.data[axes[1]], 2 * picked.sigma.data[axes[0]], 2 * picked.sigma.data[axes[1]], []);
     pen.lineWidth = 2.5;
@@ -187,7 +187,7 @@ async function panel(root, name, values, set, fail) {
   }
   async function pick(k, stay = false) {
     set({ image: k });
-    const mine = picks += 1, found = await call("encode", { run: name, image: k, draws: 8 });
+    const mine = picks += 1, found = await call("encode", { run: name, image: k });
     if (mine !== picks) return;
     picked = found;
     if (!stay) at = [...picked.at.data];
@@ -231,9 +231,9 @@ async function panel(root, name, values, set, fail) {
   const stay = values.at !== undefined;
   moved();
   if (path) await walk();
-  else if (number(values.seed) !== null) await noise(number(values.seed));
-  const k = number(values.image);
-  if (k !== null && k < about.examples) await pick(k, stay);
+  else if (natural(values.seed, 1e9, -1) >= 0) await noise(Number(values.seed));
+  const k = natural(values.image, about.examples - 1, -1);
+  if (k >= 0) await pick(k, stay);
   return () => events.forEach((event) => removeEventListener(event, drawPlane));
 
   function pathOf(text) {  // its points have the other axes of this one

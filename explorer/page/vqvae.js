@@ -1,8 +1,8 @@
 // A VQ-VAE: an image as a grid of codes, which can be changed one by one.
 
 import { call } from "./engine.js";
-import { bars, grid, pad, padButtons, patch } from "./grids.js";
-import { anew, choice, latest, make, number, paint, strip } from "./tools.js";
+import { bars, cellOf, grid, pad, padButtons, patch } from "./grids.js";
+import { anew, choice, latest, make, natural, paint, strip } from "./tools.js";
 
 export async function show(root, { runs, values, set, fail }) {
   const names = runs.filter((run) => !run.error && run.model === "vqvae");
@@ -32,7 +32,7 @@ async function panel(root, name, values, set, fail) {
 
   // ---------------------------------------------------------------- the image
 
-  const board = pad(about.shape, (done) => drawn(done));
+  const board = pad(about.shape, drawn);
   const ask = latest(async ({ image, seed }) => {  // the codes of an image, or those that a prior draws
     const found = await (seed === undefined ? call("codes", { run: name, image }) : call("draw_codes", { run: name, prior: priors[0], seed }));
     compared = seed === undefined ? image : null;
@@ -193,11 +193,9 @@ async function panel(root, name, values, set, fail) {
       make("p", { class: "soft" }, `All ${about.codes} codes, those first that the ${palette.examples} test images use most.`)),
     make("div", { class: "card" }, make("h2", {}, "4. What the decoder says"), picture.canvas, told, chosen, list)));
 
-  for (const one of grids) one.at = [h >> 1, w >> 1];
-  const at = (values.cell || "").split(",").map(Number);
-  if (at.length === 2 && at[0] >= 0 && at[0] < h && at[1] >= 0 && at[1] < w) for (const one of grids) one.at = at;
+  for (const one of grids) one.at = cellOf(values.cell, h, w);
   changes = (values.codes || "").split(",").map((one) => one.split(".").map(Number)).filter((one) => one.length === 2 && one.every(Number.isInteger));
   if (values.drawing && C === 1 && board.read(values.drawing)) encode(board.nested());
-  else if (number(values.seed) !== null && priors.length) await fromPrior(number(values.seed));
-  else encode(number(values.image) ?? 0);
+  else if (priors.length && natural(values.seed, 1e9, -1) >= 0) await fromPrior(Number(values.seed));
+  else encode(natural(values.image, about.examples - 1, 0));
 }

@@ -207,9 +207,8 @@ def curves(log, names, title):
         low, high = min(shown), max(shown)
         low = min(low, 0) if high - low < 0.02 * high else low
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low) or 1)
-        best = getattr(log, "best", None)
-        last = best[f"{log.held_out}_{name}"] if best else values[-1]
-        axes.set_title(f"{label(name)}  ({'best ' * bool(best)}{log.held_out}: {last:.5g})",
+        last = log.best[f"{log.held_out}_{name}"] if log.best else values[-1]
+        axes.set_title(f"{label(name)}  ({'best ' * bool(log.best)}{log.held_out}: {last:.5g})",
                        fontsize=10)
         over_steps(axes)
         plain(axes)
