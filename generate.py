@@ -50,6 +50,7 @@ from scratchnet.runs.script import guarded, usage, use_backend
 OF_IMAGES = ("reconstructions", "interpolation", "traversal", "latent", "completion", "scores",
              "codes", "usage")
 COOLED = "samples", "completion"
+LARGEST = 10_000  # images in a picture
 
 
 def main(argv):
@@ -251,6 +252,9 @@ def check(run, what, flags):
     if what in ("codes", "scores") and (flags.num or 0) > 100 and not in_numbers(flags.out):
         raise RunError(f"--num {flags.num}: a picture shows the {what} of at most 100 images; "
                        f"--out {what}.npy writes those of more")
+    if (flags.num or 0) ** (1 + (what == "manifold")) > LARGEST and not in_numbers(flags.out):
+        raise RunError(f"--num {flags.num}: a picture shows at most {LARGEST:,} images; --out "
+                       f"{what}.npy writes those of more")
     if what == "scores" and grey:
         raise RunError("--what scores: this run's pixels are grey, and a Bernoulli decoder has no "
                        "likelihood for those; take a run that was trained with --binarize dynamic")

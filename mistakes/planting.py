@@ -26,7 +26,8 @@ def a_copy():
     """A copy of the tree, which goes away again; the trained models are those of the tree."""
     def left_out(folder, names):
         top = {".git", "runs", "pretrained"} if Path(folder) == ROOT else set()
-        return {"__pycache__", "images"} | top
+        links = {name for name in names if Path(folder, name).is_symlink()}  # an editor's lock, too
+        return {"__pycache__", "images", ".venv", "venv"} | top | links
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(shutil.copytree(ROOT, Path(folder, "tree"), ignore=left_out))
         (tree / "pretrained").symlink_to(ROOT / "pretrained")

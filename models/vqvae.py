@@ -66,6 +66,7 @@ class VQVAE(Model):
         sizes("VQVAE", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         not_negative("VQVAE", commitment_cost=commitment_cost, restart_below=restart_below)
         require(0 <= decay < 1, "VQVAE: decay must be at least 0 and below 1, not {}", decay)
+        require(data_variance > 0, "VQVAE: the images are all alike, and there is nothing to learn")
         one_of("VQVAE: codebook", codebook, CODEBOOKS)
         one_of("VQVAE: architecture", architecture, ARCHITECTURES)
         require(height % 4 == width % 4 == 0, "VQVAE: images of {} x {} do not fit: it halves them "

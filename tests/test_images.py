@@ -28,6 +28,7 @@ from scratchnet import to_numpy
 from scratchnet.runs.formats import sha256_of
 from scratchnet.runs.images import Form, read
 from scratchnet.runs.run import open_run
+from scratchnet.runs.run import read as read_run
 
 rng = np.random.default_rng(5)
 GREY = rng.integers(0, 256, (24, 8, 8, 1), dtype=np.uint8)
@@ -210,10 +211,69 @@ def test_a_table_beside_pictures_is_no_images(tmp_path):
     assert len(read(tmp_path / "near", Form(), False)["all"].images) > 1  # others are followed
 
 
-def test_classes_are_said_and_numbers_are_in_their_order(tmp_path):
-    pictures(tmp_path, GREY[:6], classes=("10", "2", "1"))
-    found = read(tmp_path, Form(), False)["all"]
-    assert found.classes == ("1", "2", "10") and "classes: 0 1, 1 2, 2 10" in found.said
+def test_classes_are_said_and_numbers_are_in_their_order(here, tmp_path, capsys):
+    pictures(tmp_path, GREY, classes=("10", "2", "1"))
+    assert read(tmp_path, Form(), False)["all"].classes == ("1", "2", "10")
+    assert train(tmp_path, "--model", "vae", "--steps", 1, "--out", "run", kind="images") == 0
+    assert "NOTE: classes: 0 1, 1 2, 2 10" in capsys.readouterr().out
+    assert read_run("run").classes == ("1", "2", "10")
+
+
+def test_given_images_are_of_the_classes_of_the_run_by_their_names(here, tmp_path, capsys):
+    pictures(tmp_path / "mine", GREY)
+    assert train("mine", "--model", "vae", "--conditional", "--steps", 1, "--out", "run", "--quiet",
+                 kind="images") == 0
+    run = open_run("run", RECIPES)
+    pictures(tmp_path / "few", GREY[:3], classes=("owl", "dog", "owl"))
+    found = run.given("few")
+    assert found.test_labels.tolist() == [1, 2, 2] and found.classes == ("cat", "dog", "owl")
+    pictures(tmp_path / "others", GREY[:3], classes=("owl", "emu", "owl"))
+    found = run.given("others")
+    assert found.test_labels is None
+    assert "its subfolders emu, owl are none of the classes of this run, cat" in found.said[-1]
+    call(generate, "run", "--input", "others")
+    assert "say which with --label" in capsys.readouterr().err
+    assert call(generate, "run", "--input", "others", "--label", 2) == 0
+
+
+def test_rows_and_columns_change_places_in_what_is_of_the_same_kind(here, tmp_path):
+    """EMNIST's arrays lie on their side; a picture of a letter does not."""
+    np.save("a.npy", GREY[..., 0])
+    assert train("a.npy", "--transpose", "--model", "vae", "--steps", 1, "--out", "run", "--quiet",
+                 kind="images") == 0
+    run = open_run("run", RECIPES)
+    np.save("b.npy", GREY[:2, ..., 0])
+    pictures(tmp_path / "mine", GREY[:2], classes=None)
+    turned, upright = run.given("b.npy"), run.given("mine")
+    assert (turned.test_images == GREY[:2].swapaxes(1, 2)).all()
+    assert "as for --transpose" in turned.said[-1]
+    assert (upright.test_images == GREY[:2]).all() and not upright.said
+
+
+def test_a_folder_of_a_folder_of_classes_is_that(tmp_path):
+    pictures(tmp_path / "animals" / "train", GREY)
+    assert read(tmp_path / "animals", Form(), False)["all"].classes == ("cat", "dog", "owl")
+
+
+def test_files_say_by_any_word_what_they_are_for(tmp_path):
+    for name, n in (("x_train.npy", 20), ("x_test.npy", 4), ("more.npy", 3)):
+        np.save(tmp_path / name, GREY[:n])
+    found = read(tmp_path, Form(), False)
+    assert {part: len(of.images) for part, of in found.items()} == {"train": 20, "test": 4}
+    assert found["train"].said == ("left out: more.npy",)
+
+
+def test_a_grey_picture_with_an_opaque_alpha_channel_is_grey(tmp_path):
+    Image.fromarray(np.concatenate([GREY[0], np.full_like(GREY[0], 255)], -1)).save(
+        tmp_path / "a.png")
+    assert (read(tmp_path / "a.png", Form(), False)["all"].images == GREY[:1]).all()
+
+
+def test_a_table_with_a_mark_of_its_encoding(tmp_path):
+    kaggle(tmp_path / "a.csv")
+    text = (tmp_path / "a.csv").read_text().partition("\n")[2]
+    (tmp_path / "B.CSV").write_text(text, encoding="utf-8-sig")
+    assert (read(tmp_path / "B.CSV", Form(), False)["all"].images == GREY).all()
 
 
 def alpha(path):
@@ -272,6 +332,8 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
     assert train(*flags, "--test", "b.npy", "--out", "run", kind="images") == 0
     assert "24 training and 5 test images" in capsys.readouterr().out
     assert call(evaluate, "run") == 0 and "5 test images" in capsys.readouterr().out
+    assert train("./a.npy", "--test", "./b.npy", "--resume", "run", "--epochs", 2, "--quiet",
+                 kind="images") == 0  # the same, said in another way
     assert "--size H W and --grey" in refused(capsys, train(*flags, "--test", "c.npy",
                                                             kind="images"))
     np.savez("both.npz", x_train=GREY, y_train=LABELS, x_test=GREY[:12], y_test=LABELS[:12])
@@ -295,7 +357,7 @@ def test_test_images_of_another_place(here, tmp_path, capsys):
     (["a.npy", "--model", "vqvae", "--size", 15, 18], "images of 16 x 20 would do"),
     (["a.npy", "--model", "vae", "--size", 15], "--size: expected 2 arguments"),
     (["--resume", "vae"], "use python train_mnist.py"),
-    (["a.npy", "--resume", "own"], "a.npy (were they moved? --data-dir a.npy)"),
+    (["b.npy", "--resume", "own"], "b.npy (were they moved? --data-dir b.npy)"),
     (["a.npy", "--model", "prior"], "--codes RUN"),
     (["--model", "prior", "--codes", "own", "--grey"], "--grey: the images are those of the VQ"),
     (["a.npy", "--model", "vae", "--data-dir", "b.npy"], "--data-dir b.npy: says where"),
@@ -438,6 +500,7 @@ def test_of_one_image_all_but_an_interpolation_is_drawn(runs_here, tmp_path, cap
     (["pixelcnn", "--what", "completion", "--mask", "black.png"], "nothing in it is white"),
     (["vae", "--what", "samples", "--out", "a.csv"], "a table is of --what scores"),
     (["vqvae", "--what", "codes", "--num", "101"], "of at most 100 images; --out codes.npy"),
+    (["vae", "--num", "10001"], "at most 10,000 images; --out samples.npy"),
     (["grey", "--what", "scores"], "--binarize dynamic"),
     (["gated", "--input", "mine"], "say which with --label"),
     (["pixelcnn", "--what", "completion", "--mask", "none.png"], "there is no such file"),

@@ -205,6 +205,7 @@ def test_images_that_do_not_fit(name, x, words):
     (lambda: VAE(64, z_dim=2.0), "z_dim must be"), (lambda: VAE(64, [8, 2.5]), "not 8 2.5"),
     (lambda: VAE(64, beta=-1), "beta must be 0 or more, not -1"),
     (lambda: VAE(64, sigma_x=0), "sigma_x must be above 0"),
+    (lambda: VQVAE((8, 8, 1), data_variance=0), "images are all alike"),
     (lambda: VQVAE((8, 8, 1), decay=1), "decay must be at least 0 and below 1, not 1"),
     (lambda: nn.Conv2d(1, 2, 3, np.random.default_rng(0), padding="same")(grey()), "not 'same'"),
     (lambda: nn.Conv2d(1, 2, 3, np.random.default_rng(0), stride=(1,))(grey()), r"not \(1,\)"),

@@ -173,7 +173,9 @@ def test_data_that_cannot_be_had(line, capsys):
 @pytest.mark.parametrize("content, words", [
     ('{"model": "vae", "batch_sise": 3}', "'batch_sise'; did you mean batch_size?"),
     ('{"model": "vae", "epochs": -1}', "'-1' is not a whole number, 1 or more"),
-    ('{"model": "vae", "epochs": [1, 2]}', "'2'"),
+    ('{"model": "vae", "epochs": [1, 2]}', "'epochs' is '[1, 2]'; it takes one value"),
+    ('{"model": ["vae"]}', "'model' is"),
+    ('{"model": "vae", "limit": true}', "'limit' is 'True'"),
     ('{"model": "vae", "quiet": 3}', "quiet"),
     ('{"model": "vae", "lr": {"a": 1}}', "lr"),
     ('{"model": "vae",}', "JSON")])

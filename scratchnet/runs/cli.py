@@ -19,7 +19,7 @@ from .flags import OWN_IMAGES, dashed
 from .flags import words as in_words
 from .folder import barely_begun, check_free, check_has_room, claimed, clear, write_config
 from .log import UNITS_APART, label, rows_since, stale
-from .parser import model_list, read_flags
+from .parser import absolute, model_list, read_flags
 from .script import guarded, stop_behind, usage, use_backend
 from .sketches import Sketches
 from .train import total_steps, train
@@ -160,10 +160,6 @@ def own_images(flags):
     return dataset
 
 
-def absolute(path):
-    return str(Path(path).expanduser().resolve())
-
-
 def find_vqvae(flags, kind, recipes):
     """The run of the VQ-VAE named by --codes, or of a run that goes on; RunError if there is none
     that fits."""
@@ -182,7 +178,8 @@ def find_vqvae(flags, kind, recipes):
                        f"trained on {vqvae.trained_on['name']}; leave out --dataset")
     for name, (default, *_) in OWN_IMAGES.items() if "images" in flags else ():
         given, its = getattr(flags, name), getattr(vqvae.flags, name)
-        if given != default and (absolute(given) if name == "images" else given) != its:
+        if given != default and (
+                absolute(given) if name in ("images", "test") else given) != its:
             raise RunError(f"{given if name == 'images' else dashed(name)}: the images are those "
                            f"of the VQ-VAE of --codes {flags.codes}, {vqvae.flags.images}, read as "
                            f"for that; leave it out")

@@ -201,6 +201,9 @@ def load_own(flags, path=None, progress=True):
         raise DataError(f"{path}: test images have the labels {others[:5]}, which no training "
                         f"image has")
     said = dict.fromkeys(words for part in parts for words in part.said)
+    if train.classes:
+        named = ", ".join(f"{k} {name}" for k, name in enumerate(train.classes[:20]))
+        said[f"classes: {named}{', ...' * (len(train.classes) > 20)}"] = None
     name = re.sub(r"[^\w.-]+", "-", path.resolve().stem).strip("-.") or "images"
     return Dataset(name, printable(path.resolve().stem), *arrays, digest_of(arrays),
                    said=(*said, *left_out), classes=train.classes)

@@ -195,7 +195,8 @@ def write_config(folder, script, flags, dataset, continued):
     content = {"script": script, "flags": kept,
                "dataset": {"name": dataset.name, "title": dataset.title, "sha256": dataset.sha256,
                            "image_shape": list(dataset.image_shape),
-                           "num_classes": dataset.num_classes},
+                           "num_classes": dataset.num_classes,
+                           **({"classes": list(dataset.classes)} if dataset.classes else {})},
                **({"continued": continued} if continued else {}),
                "versions": versions(), "processes": processes(flags.batch_size)}
     write_json(folder / "config.json", content)

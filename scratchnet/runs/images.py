@@ -5,6 +5,7 @@ finds goes through `pixels`, which knows which numbers are grey levels. What can
 DataError that names the file and says what to do.
 """
 
+import codecs
 import io
 import math
 import os
@@ -72,14 +73,19 @@ def read_folder(path, form, progress):
     arrays = [p for p in inside if ARRAYS.search(p.name) and "label" not in p.name]
     divided = {}
     for p in folders + arrays:
-        if part := PARTS.get(p.name.lower() if p in folders else words_of(p.name)[0]):
+        named = [p.name.lower()] if p in folders else words_of(p.name)
+        if part := next(filter(None, map(PARTS.get, named)), None):
             divided.setdefault(part, p)
     if len(divided) < 2:
+        below = [p for p in folders[0].iterdir() if not hidden(p)] if len(inside) == 1 and (
+            folders) else []
+        if below and all(p.is_dir() for p in below):  # those are the classes, not this one
+            return read_folder(folders[0], form, progress)
         if len(arrays) == 1 and not pictures_in(path)[0]:  # and not a table beside pictures
             return read_file(arrays[0], form)
         return {"all": read_pictures(path, form, progress)}
     found = {part: read_part(p, form, progress) for part, p in divided.items()}
-    if others := [p.name for p in folders if p not in divided.values()]:
+    if others := [p.name for p in inside if p not in divided.values() and "label" not in p.name]:
         said = (*found["train"].said, f"left out: {', '.join(others)}")
         found["train"] = replace(found["train"], said=said)
     return found
@@ -97,7 +103,7 @@ def read_part(path, form, progress=True):
 
 # ---------------------------------------------------------------- pictures
 
-ARRAYS = re.compile(r"\.(npy|npz|csv|bin)(\.gz)?$|-ubyte(\.gz)?$")
+ARRAYS = re.compile(r"\.(npy|npz|csv|bin)(\.gz)?$|-ubyte(\.gz)?$", re.I)
 
 
 def hidden(path):
@@ -147,9 +153,6 @@ def read_pictures(path, form, progress):
     labels = np.array([classes.index(p.relative_to(path).parts[0]) for p in pictures], np.uint8
                       ) if classes else None
     said = [f"left out what is no picture: {others} file{'s' * (others > 1)}"] if others else []
-    if classes:
-        named = ", ".join(f"{k} {name}" for k, name in enumerate(classes[:20]))
-        said.append(f"classes: {named}{', ...' * (len(classes) > 20)}")
     return Images(images, labels, tuple(classes), tuple(said),
                   tuple(str(p.relative_to(path)) for p in pictures), frozenset(shapes))
 
@@ -186,11 +189,12 @@ def decode(file, form):
     if picture.mode[0] in "IF":
         raise DataError(f"{file}: has 16 bits or more a pixel; save it with 8")
     if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
+        mode, picture = "L" if picture.mode == "LA" else "RGB", picture.convert("RGBA")
         if picture.getchannel("A").getextrema()[0] < 255:
             raise DataError(f"{file}: is partly transparent, and what should be behind it is not "
                             f"said; save it without an alpha channel")
-    colours = 1 if picture.mode in ("1", "L", "LA") else 3
+        picture = picture.convert(mode)
+    colours = 1 if picture.mode in ("1", "L") else 3
     return formed(picture, form), (picture.height, picture.width, colours)
 
 
@@ -198,7 +202,7 @@ def formed(picture, form):
     """A picture of Pillow's as an array (H, W, 1 or 3), of the form's size: cut around the middle,
     then resized, downwards by averages over areas."""
     from PIL import Image, ImageOps
-    grey = form.grey or picture.mode in ("1", "L", "LA")
+    grey = form.grey or picture.mode in ("1", "L")
     picture = picture.convert("L" if grey else "RGB")
     if form.size and picture.size != (size := form.size[::-1]):
         larger = size[0] > picture.width or size[1] > picture.height
@@ -239,7 +243,7 @@ def read_file(path, form):
         return {"all": Images(image[None], names=(path.name,), shapes=frozenset([before]))}
     with reading(path, "file of images", ACCEPTED, DataError):
         content = unzipped(path.read_bytes())
-        name = path.name.removesuffix(".gz")
+        name = path.name.lower().removesuffix(".gz")
         if content[:6] == b"\x93NUMPY":
             found = {"all": (np.load(io.BytesIO(content)), None)}
         elif content[:2] == b"PK":
@@ -300,6 +304,7 @@ def plain(name):
 
 def read_csv(path, content):
     """Kaggle's form: a row an image, its label first, if there is one; a line of names above."""
+    content = content.removeprefix(codecs.BOM_UTF8)
     first = content.partition(b"\n")[0].decode().strip()
     counted = ",".join(map(str, range(first.count(",") + 1)))  # as pandas names columns
     named = int(first == counted or any(c.isalpha() for c in first))

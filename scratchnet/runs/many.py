@@ -45,7 +45,10 @@ class Summary:
         images = [f"--{name} {value}" for name in ("validation", "limit", "test")
                   if (value := getattr(self.run.flags, name, None))]
         chosen = f" ({', '.join(images)})" * bool(images)
-        return f"{self.run.trained_on['title']}{binary}: {self.part} {figure}{chosen}{units}"
+        title, of = self.run.trained_on["title"], getattr(self.run.flags, "images", None)
+        if of and not getattr(self.run.flags, "codes", None):  # others may have the same name
+            title = f"{of}, {'x'.join(map(str, self.run.image_shape))}"
+        return f"{title}{binary}: {self.part} {figure}{chosen}{units}"
 
     @property
     def early(self):

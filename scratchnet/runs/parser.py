@@ -136,13 +136,14 @@ def read_flags(kind, about, recipes, argv):
         with as_written(path):
             model, begun = entries["model"], {}
     else:
-        begun = sizes_of(asked["from"], recipes, script_of(kind)) if "from" in asked else {}
+        asked.setdefault("from", entries.get("from"))
+        begun = sizes_of(asked["from"], recipes, script_of(kind)) if asked["from"] else {}
         model = asked.get("model", entries.get("model", begun.get("model")))
     parser = build_parser(kind, about, recipes, model)
     given = parser.parse_args(argv)
     earlier = flags_in(path, entries, parser)
     fitting = begun if begun.get("model") == model else {}
-    sizes = flags_in(Path(asked.get("from", ""), "config.json"), fitting, parser)
+    sizes = flags_in(Path(asked.get("from") or "", "config.json"), fitting, parser)
     merged = vars(sizes) | vars(earlier) | vars(given)
     if "model" not in merged:
         raise RunError(f"--model is needed: one of {', '.join(recipes)}")
@@ -174,6 +175,8 @@ def check_resumable(given, earlier):
             raise RunError(f"{dashed(name)}: a run that goes on stays where it is and as it is; "
                            f"leave it out, or begin another with --config {given.resume}/"
                            f"config.json")
+        if name in ("images", "test") and was and absolute(value) == absolute(was):
+            continue
         if name not in ("resume", *RESUMABLE) and value != was:
             its = f"no {dashed(name)}" if was is None or was is False else (
                 f"{dashed(name)} {words(was)}, not {words(value)}")
@@ -181,6 +184,10 @@ def check_resumable(given, earlier):
                 its = f"the images {was}, not {value} (were they moved? --data-dir {value})"
             raise RunError(f"--resume {given.resume}: that run has {its}; it goes on as it began "
                            f"({MAY_BE_GIVEN})")
+
+
+def absolute(path):
+    return str(Path(path).expanduser().resolve())
 
 
 def completed(merged, parser):
@@ -256,7 +263,12 @@ def flags_in(path, entries, parser):
         if name not in known:
             raise RunError(f"{path}: unknown key {shown(name)}" + (
                 nearest(name, known) or f"; known keys: {', '.join(sorted(known))}"))
-        if parser.flags[name][1] == "PATH":
+        takes = parser.flags[name][1]
+        several = not isinstance(takes, tuple) and "nargs" in TAKES[takes]
+        if isinstance(value, dict) or isinstance(value, list) and not several or (
+                value is True and takes not in ("switch", "yes or no")):
+            raise RunError(f"{path}: {shown(name)} is {shown(str(value))}; it takes one value")
+        if takes == "PATH":
             line = [str(value), *line]
         elif isinstance(value, list):
             line += [dashed(name), *map(str, value)]

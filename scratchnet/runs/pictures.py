@@ -97,9 +97,12 @@ class Request:
 
     def class_names(self):
         """The number of each class that the model is told, and below it its name."""
-        names = [name.replace("$", r"\$") for name in self.classes]  # else it would begin a formula
-        return [f"{k}\n{names[k]}" if k < len(names) else str(k)
-                for k in range(self.model.num_classes)]
+        return [self.named(k, "\n") for k in range(self.model.num_classes)]
+
+    def named(self, label, between=" "):
+        """A label, and its name if it has one."""
+        name = self.classes[label] if label < len(self.classes) else ""
+        return f"{label}{between * bool(name)}" + name.replace("$", r"\$")  # $ begins a formula
 
     def how_drawn(self, rows):
         """The arguments of drawing in order: those given, and a progress bar over the rows."""
@@ -147,7 +150,8 @@ def beside(ask):
     of_all = bool(ask.model.num_classes and ask.label is None and "label" not in ask.variants[0])
     num = ask.num or (ask.model.num_classes if of_all else 10)
     images = np.stack([samples(replace(ask, num=num, variants=(), **v))[0] for v in ask.variants])
-    names = [", ".join(f"{n} {x:g}" for n, x in v.items()) for v in ask.variants]
+    names = [", ".join(f"{n} {ask.named(x) if n == 'label' else format(x, 'g')}"
+                       for n, x in v.items()) for v in ask.variants]
     note = "every row from the same noise" + ", a class for each column" * of_all
     return images, lambda: figures.grid(images, num, title_of(ask, "samples"), note, names=names,
                                         heads=(num * ask.class_names())[:num * of_all])
@@ -285,13 +289,14 @@ def scores(ask, weights=100):
     importance sampling with so many weights, an upper bound on average."""
     model, (images, labels) = ask.model, ask.test_images(usual=32)
     rng = generator(ask.seed, "pictures")
-    nats = []
+    nats, done = [], counting(ask.quiet, len(images), "scoring", "image")
     for start in range(0, len(images), 50):
         part = slice(start, start + 50)
         x, how = to_batch(images[part], model.takes_codes), classes(model, labels[part])
         nats.append(to_numpy(model.neg_log_likelihood(x, **how)
                              if hasattr(model, "neg_log_likelihood")
                              else -model.log_likelihood(x, weights, rng, **how)))
+        done(len(x))
     nats = np.concatenate(nats)
     shown = images / np.float32(255)
     if model.takes_codes:  # what they are decoded to, which may be a little beyond black and white

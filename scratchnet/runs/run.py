@@ -20,7 +20,7 @@ from ..training import generator, to_batch
 from . import checkpoint, data
 from .data import Dataset, script_of
 from .files import read_json, replacing
-from .images import Form, changes
+from .images import ARRAYS, Form, changes
 from .images import read as read_images
 from .log import counting
 from .parser import as_written, build_parser, completed, config_of, flags_in
@@ -29,7 +29,8 @@ from .parser import as_written, build_parser, completed, config_of, flags_in
 @dataclass
 class Run:
     """folder; config: what is in its config.json; kind: of its images, a key of data.KINDS; flags:
-    a Namespace; trained_on: name, title, sha256, image_shape and num_classes of the data; model:
+    a Namespace; trained_on: name, title, sha256, image_shape, num_classes and names of the classes
+    of the data; model:
     with its averaged weights, if it kept them; units: of its figures; vqvae: for a prior, the Run
     whose codes it models; progress: of its training."""
 
@@ -58,9 +59,9 @@ class Run:
 
     @property
     def classes(self):
-        """The names of its classes, of a data set that is known by its name."""
+        """The names of its classes, if they have some."""
         known = data.KINDS[self.kind].datasets and data.SOURCES.get(self.trained_on["name"])
-        return known.classes if known else ()
+        return known.classes if known else self.trained_on["classes"]
 
     def checksum(self):
         """SHA-256 of the data it was trained on and of everything it learned."""
@@ -91,10 +92,13 @@ class Run:
 
     def given(self, path, progress=True):
         """Images of one's own as this run's: of their size and channels, black or white if those
-        are; for a prior, as codes. A Dataset without training images. Raises DataError."""
+        are; for a prior, as codes. A run that is told the class knows theirs by their names: of
+        others they have no labels. A Dataset without training images. Raises DataError."""
         H, W, C = (self.vqvae or self).image_shape
-        form = Form((H, W), C == 1, getattr(self.flags, "transpose", False),
-                    getattr(self.flags, "channels_first", False))
+        arrays = bool(ARRAYS.search(str(path)))  # rows and columns of pictures are another matter
+        transposed = getattr(self.flags, "transpose", False) and arrays == bool(
+            ARRAYS.search(str(self.flags.images)))
+        form = Form((H, W), C == 1, transposed, getattr(self.flags, "channels_first", False))
         found = read_images(path, form, progress)
         part = found.get("all") or found["test"]
         x = np.repeat(part.images, C // part.images.shape[3], axis=3)
@@ -104,14 +108,21 @@ class Run:
             x = np.uint8(255) * (x >= 128)
         if self.vqvae is not None:
             x = grids_of(self.vqvae.model, x)
-        y = part.labels
+        done += ["rows and columns exchanged, as for --transpose"] * transposed
+        y, classes = part.labels, part.classes
+        if self.model.num_classes and classes and self.classes:
+            known = set(classes) <= set(self.classes)
+            y = np.uint8([self.classes.index(name) for name in classes])[y] if known else None
+            done += [] if known else [f"its subfolders {', '.join(classes[:20])} are none of the "
+                                      f"classes of this run, {', '.join(self.classes[:20])}"]
+            classes = self.classes
         if y is not None and self.model.num_classes and y.max() >= self.model.num_classes:
             raise RunError(f"{path}: has labels up to {y.max()}, but this run the classes 0 to "
                            f"{self.model.num_classes - 1}")
         name = printable(Path(path).name)
         said = [*part.said, f"{name}: {', '.join(done)}"] if done else part.said
         return Dataset("given", name, x[:0], None, x, y, "", said=said, names=part.names,
-                       classes=part.classes)
+                       classes=classes)
 
 
 @dataclass(frozen=True)
@@ -156,7 +167,8 @@ def read(folder):
         trained_on = {"name": str(its["name"]), "title": printable(its["title"]),
                       "sha256": str(its["sha256"]),
                       "image_shape": [int(n) for n in its["image_shape"]],
-                      "num_classes": int(its["num_classes"])}
+                      "num_classes": int(its["num_classes"]),
+                      "classes": tuple(printable(name) for name in its.get("classes", ()))}
         flags = Namespace(**{"model": None} | config["flags"])
         return Run(Path(folder), config, kind, flags, trained_on)
 
