@@ -137,12 +137,13 @@ def models_codes(folder, checksum):
 @asked
 @no_grad()
 def draw_codes(runs, run, prior, seed=0):
-    """A whole grid of codes drawn by the prior, and what `decode_codes` says of it."""
+    """A whole grid of codes drawn by the prior, and what `decode_codes` says of it. A prior that is
+    told the class is told one by the seed."""
     run, names = vqvae(runs, run), priors(runs, run)["priors"]
     if prior not in names:
         raise Wrong(f"prior: {str(prior)[:60]!r} models no codes of this run; "
                     f"{', '.join(names) or 'none'} would do")
-    model = runs.open(prior).model
-    grid = model.sample_values(1, generator(integer("seed", seed, 0, 10 ** 9), "pictures"),
-                               **labels_of(model, None))[..., 0]
-    return {"codes": grid[0], **decoded(run, grid, None)}
+    model, seed = runs.open(prior).model, integer("seed", seed, 0, 10 ** 9)
+    label = seed % model.num_classes if model.num_classes else None
+    grid = model.sample_values(1, generator(seed, "pictures"), **labels_of(model, label))[..., 0]
+    return {"codes": grid[0], "label": label, **decoded(run, grid, None)}

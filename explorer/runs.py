@@ -93,7 +93,9 @@ class Runs:
 
 def kind_of(run):
     """Of images: those of one kind are the same for all runs."""
-    return run.kind if data.KINDS[run.kind].datasets else run.trained_on["name"]
+    if data.KINDS[run.kind].datasets:
+        return run.kind
+    return f"{run.trained_on['name']}-{run.trained_on['sha256'][:12]}"
 
 
 def nearest_data(run):

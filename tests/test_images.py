@@ -23,6 +23,7 @@ from scripts import (
 
 import evaluate
 import generate
+import runs
 from models import RECIPES
 from scratchnet import to_numpy
 from scratchnet.runs.formats import sha256_of
@@ -266,7 +267,19 @@ def test_files_say_by_any_word_what_they_are_for(tmp_path):
 def test_a_grey_picture_with_an_opaque_alpha_channel_is_grey(tmp_path):
     Image.fromarray(np.concatenate([GREY[0], np.full_like(GREY[0], 255)], -1)).save(
         tmp_path / "a.png")
-    assert (read(tmp_path / "a.png", Form(), False)["all"].images == GREY[:1]).all()
+    np.testing.assert_array_equal(read(tmp_path / "a.png", Form(), False)["all"].images, GREY[:1],
+                                  strict=True)
+
+
+def test_runs_on_other_images_of_one_name_are_not_ranked_together(here, tmp_path, capsys):
+    for place in "a", "b":
+        (tmp_path / place).mkdir()
+        np.save(f"{place}/good.npy", GREY)
+        assert train(f"{place}/good.npy", "--model", "vae", "--steps", 1, "--out", f"run-{place}",
+                     "--quiet", kind="images") == 0
+    assert call(runs, ".") == 0
+    out = "".join(capsys.readouterr().out.split())
+    assert all(f"{place}/good.npy,8x8x1:test-ELBO" in out for place in "ab")
 
 
 def test_a_table_with_a_mark_of_its_encoding(tmp_path):

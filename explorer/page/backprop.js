@@ -79,6 +79,7 @@ export async function show(root, { runs, values, set, say, fail }) {
     };
     given.replaceChildren(make("p", { class: "soft" }, "The loss on one test image. Choose it. Large arrays are told by their range and norm."),
       strip(images, (image) => read(image).catch(fail), (k) => `test image ${k}`));
+    end();
     place.replaceChildren();
     await read(Number(values.image) || 0);
   }
@@ -103,6 +104,7 @@ export async function show(root, { runs, values, set, say, fail }) {
           verdict.textContent = agreed(one);
         } catch (error) { numeric.textContent = ""; fail(error); }
         button.disabled = false;
+        if (document.activeElement === document.body) button.focus();
       } }, "compare");
       return make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, shape), gradient, numeric, verdict, make("td", {}, button));
     });

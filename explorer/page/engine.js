@@ -73,7 +73,7 @@ function post(kind, name, args, signal) {
     keepalive: name === "end_session",  // also when the page is closed
   }).catch((error) => {
     if (error.name === "AbortError") throw error;
-    throw new Error("explore.py does not answer any more; start it again");
+    throw Object.assign(new Error("explore.py does not answer any more; start it again"), { lost: true });
   });
 }
 

@@ -60,8 +60,10 @@ export async function show(root, { values, set, say, fail }) {
       let found;
       try {
         found = await callFor(10, "check_exercise", { number, source: code.value, failed: states[number]?.failed || 0 });
-      } catch (error) { found = { state: "failed", message: error.message }; }
+      } catch (error) { found = { state: error.lost ? "" : "failed", message: error.message }; }
       button.disabled = false;
+      if (document.activeElement === document.body) button.focus();
+      if (!found.state) return void told.replaceChildren(found.message);  // nothing was checked
       keep(number, { text: code.value, passed: found.state === "passed",
         failed: (states[number]?.failed || 0) + (found.state === "failed") });
       const next = exercises.find((one) => one.number > number && !states[one.number]?.passed);

@@ -33,11 +33,16 @@ function write(name, values) {
     && value !== null && value !== "")).toString().replaceAll("%2C", ",");
   shown = `#${name}${query ? `?${query}` : ""}`;
   history.replaceState(null, "", shown);
+  if (state.classList.contains("error")) say("");  // of what was done before
 }
 
 // A panel that comes late, when another is already wanted, draws into what nobody sees, and is left.
 async function show() {
   if (location.hash === shown && shown) return;
+  if (location.hash === "#main" && shown) {  // "to the content"
+    history.replaceState(null, "", shown);
+    return void main.focus();
+  }
   const [name, values] = read(), mine = rounds += 1, here = () => mine === rounds;
   shown = location.hash;
   leave();

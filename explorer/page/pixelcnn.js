@@ -104,7 +104,11 @@ async function panel(root, name, values, set, fail) {
       rows.textContent = `Choose one to see what each of its ${one}s cost.`;
       const k = natural(values.pick, COUNT - 1, null);
       if (k !== null) pickCompletion(k);
-    }, () => {}, fail);
+    }, () => { if (mine === round && !drawnHere) broken(new Error("the drawing broke off; press complete again")); }, broken);
+  }
+  function broken(error) {
+    rows.textContent = "";
+    fail(error);
   }
   function pickCompletion(k) {
     if (!drawnHere) return;

@@ -15,11 +15,11 @@ export async function show(root, { values, set, say, fail }) {
     else if (Number.isFinite(Number(values[name] ?? NaN))) state[name] = Number(values[name]);
   }
   if (!["vae", "codebook"].includes(state.what)) state.what = "vae";
-  let training = null, last = 0, running = 0, loops = 0, begins = 0, view, loss, left = false;
+  let training = null, last = 0, running = 0, loops = 0, begins = 0, view, loss, left = false, turn = null;
   const place = make("div"), controls = make("div", { class: "row" }), told = make("p", { class: "told" });
   const startButton = make("button", { class: "main", onclick: () => (running ? pause() : go()) }, "start");
   const bar = make("div", { class: "row" }, startButton,
-    make("button", { onclick: () => { pause(); steps(1).catch(stopped); } }, "one step"),
+    make("button", { onclick: () => { pause(); turn = Promise.resolve(turn).then(() => steps(1)).catch(stopped); } }, "one step"),
     make("button", { onclick: () => { pause(); begin().catch(stopped); } }, "start anew"),
     choice("steps for each picture", [1, 5, 20], state.pace, (pace) => change({ pace: Number(pace) })));
   root.append(make("h1", {}, "A training, live"),

@@ -187,11 +187,13 @@ async function panel(root, name, values, set, fail) {
   }
   async function pick(k, stay = false) {
     set({ image: k });
-    const mine = picks += 1, found = await call("encode", { run: name, image: k });
+    const mine = picks += 1, from = String(at), found = await call("encode", { run: name, image: k });
     if (mine !== picks) return;
     picked = found;
-    if (!stay) at = [...picked.at.data];
-    if (about.classes && !stay) tell(picked.label);
+    if (!stay && String(at) === from) {  // and it was not dragged away meanwhile
+      at = [...picked.at.data];
+      if (about.classes) { tell(picked.label); again(); }
+    }
     told.replaceChildren(make("h2", {}, `Image ${k}, and its reconstruction`), strip({ shape: [2, ...picked.image.shape], data: join(picked.image.data, picked.reconstruction.data) }, null, (i) => (i ? "its reconstruction" : `image ${k}`)),
       make("p", { class: "soft" }, picked.sigma
         ? `mu = (${axes.map((a) => picked.at.data[a].toFixed(2)).join(", ")}), sigma = (${axes.map((a) => picked.sigma.data[a].toFixed(3)).join(", ")})${d > 2 ? " along the two axes shown" : ""}. KL ${picked.kl.toFixed(2)} nats, -ELBO ${picked.neg_elbo.toFixed(1)} nats${picked.grey ? " (of grey pixels: a loss)" : ""}. The ellipse in the plane lies two sigma around mu.`

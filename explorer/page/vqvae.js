@@ -33,13 +33,17 @@ async function panel(root, name, values, set, fail) {
   // ---------------------------------------------------------------- the image
 
   const board = pad(about.shape, drawn);
-  const ask = latest(async ({ image, seed }) => {  // the codes of an image, or those that a prior draws
+  let newest = null;
+  const asking = latest(async (wanted) => {  // the codes of an image, or those that a prior draws
+    const { image, seed } = wanted;
     const found = await (seed === undefined ? call("codes", { run: name, image }) : call("draw_codes", { run: name, prior: priors[0], seed }));
+    if (wanted !== newest && typeof image !== "object") return;  // it would replace what is drawn by hand
     compared = seed === undefined ? image : null;
     if (typeof image === "number") board.show(found.image);
     if (compared === null) board.show(found.decoded);
     begin(found);
   }, fail);
+  const ask = (wanted) => { newest = wanted; return asking(wanted); };
   const encode = (image) => ask({ image });
   function begin(found) {  // another image
     encoded = Array.from(found.codes.data);
@@ -86,11 +90,13 @@ async function panel(root, name, values, set, fail) {
     codes.forEach((k, n) => {
       const x = (n % w) * cell, y = Math.floor(n / w) * cell;
       pen.drawImage(patches[k], x, y, cell - 2, cell - 2);
-      pen.strokeStyle = "#000";
-      pen.lineWidth = 4;
-      pen.strokeText(k, x + 4, y + cell - 8);
-      pen.fillStyle = "#fff";
-      pen.fillText(k, x + 4, y + cell - 8);
+      if (cell >= 36) {  // else no number can be read
+        pen.strokeStyle = "#000";
+        pen.lineWidth = 4;
+        pen.strokeText(k, x + 4, y + cell - 8);
+        pen.fillStyle = "#fff";
+        pen.fillText(k, x + 4, y + cell - 8);
+      }
       if (k !== encoded[n]) corner(pen, x + cell - 2, y, cell / 3);
     });
   };
@@ -110,7 +116,7 @@ async function panel(root, name, values, set, fail) {
     for (const one of grids) one.redraw();
     map.canvas.dataset.codes = codes.join(",");
     const changed = codes.filter((k, n) => k !== encoded[n]).length;
-    told.replaceChildren(found.recon_error === undefined ? "The prior drew these codes; no image was encoded. "
+    told.replaceChildren(found.recon_error === undefined ? `The prior drew these codes${Number.isInteger(found.label) ? `, told the class ${found.label}` : ""}; no image was encoded. `
       : `Reconstruction error ${found.recon_error.toFixed(4)}${changed ? `, with the encoder's own codes ${before.toFixed(4)}` : ""} (${found.units}). `,
     changed ? `Codes changed: ${changed}. ` : "",
     `This image uses ${found.used} codes, with perplexity ${found.perplexity.toFixed(1)}; the ${palette.examples} test images use ${palette.used} of ${about.codes}, with perplexity ${palette.perplexity.toFixed(1)}.`);
