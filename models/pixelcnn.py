@@ -217,7 +217,7 @@ class PixelCNN(Model):
     def loss(self, x, noise=None, labels=None):
         """Images -> (loss, metrics), means over the images: loss = nll = -log p(x) in nats;
         bits_per_dim = nll / (H W C ln 2), or nats_per_code = nll / (H W). noise: (N, noise_dim),
-        of what is left out in training; without it nothing is."""
+        of what is left out in training, or the Generator that draws it; without it nothing is."""
         if isinstance(noise, np.random.Generator):
             noise = noise.standard_normal((len(x), self.noise_dim), dtype=np.float32)
         nll = self.neg_log_likelihood(x, labels, noise if self.training else None).mean()

@@ -28,8 +28,10 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
 
     batch: images (n, H, W, C), bytes or floats in [0, 1], or codes (n, h, w); rng: the step's
     generator; labels: (n,), for a model that is conditional; group: the processes that take the
-    step together, each with these arguments.
+    step together, each with these arguments. Raises ValueError as check_bytes.
     """
+    if not model.takes_codes:
+        check_bytes(batch)
     means = {}
     model.steps_done = max(optimizer.steps)  # a parameter without a gradient is not counted
     model.prepare(batch, rng)
@@ -111,13 +113,20 @@ def summarise(model, sums, count):
 def to_batch(images, codes=False):
     """Images (n, H, W, C) of bytes, 0 to 255 in any type of integer, moved to the backend as
     float32 in [0, 1]; floats, and grids of codes, as they are. codes: model.takes_codes says it.
-    Raises ValueError for integers that are no bytes: above 255, or 0 and 1 alone."""
+    Raises ValueError as check_bytes, of wider integers."""
     if codes or images.dtype.kind not in "iu":
         return xp.asarray(images)
-    largest = int(images.max(initial=0))
+    if images.dtype != np.uint8:  # of bytes a part may be black but for its noise: step asks all
+        check_bytes(images)
+    return xp.divide(xp.asarray(images), np.float32(255), dtype=np.float32)
+
+
+def check_bytes(images):
+    """Raises ValueError for integers that are no bytes: above 255, or 0 and 1 alone, which would be
+    trained on as black."""
+    largest = int(images.max(initial=0)) if images.dtype.kind in "iu" else 0
     require(largest != 1 and largest < 256, "images of integers up to {}: as bytes they go to 255; "
             "of 0 and 1 make floats, x.astype(np.float32)", largest)
-    return xp.divide(xp.asarray(images), np.float32(255), dtype=np.float32)
 
 
 def generator(seed, purpose, number=0):

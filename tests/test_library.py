@@ -106,6 +106,9 @@ def test_black_and_white_bytes_are_no_black_images(rng):
     for dtype in (np.uint8, np.int64):
         with pytest.raises(ValueError, match="integers up to 1: .* of 0 and 1 make floats"):
             step(model, optim.Adam(model.parameters()), np.ones((2, 8, 8, 1), dtype), rng)
+    model.microbatch, images = 1, np.ones((2, 8, 8, 1), np.uint8)
+    images[1] = 255  # one image of the two is nearly black, which is no mistake
+    assert step(model, optim.Adam(model.parameters()), images, rng)["loss"] > 0
 
 
 def test_a_loop_of_ones_own_goes_on_where_a_counting_one_stopped(rng):

@@ -107,6 +107,7 @@ async function panel(root, name, values, set, fail) {
     }, () => { if (mine === round && !drawnHere) broken(new Error("the drawing broke off; press complete again")); }, broken);
   }
   function broken(error) {
+    round += 1;  // what else comes of it is not looked at: after an error the stream ends, too
     rows.textContent = "";
     fail(error);
   }
