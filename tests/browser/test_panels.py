@@ -371,6 +371,20 @@ def test_vqvae(page, way, engine):
     assert (codes() == wanted).all()
 
 
+def test_a_completion_that_breaks_off_says_so(page, way):
+    if way == "worker":
+        pytest.skip("its stream cannot end before its time")
+    page.route("**/stream/complete", lambda route: route.fulfill(body=""))
+    try:
+        go(page, "pixelcnn?run=gated-classes-mnist")
+        button(page, "complete").click()
+        page.get_by_text("the drawing broke off; press complete again").wait_for(timeout=20_000)
+        button(page, "test image 3").click()  # an old error goes
+        page.get_by_text("the drawing broke off").wait_for(state="detached", timeout=20_000)
+    finally:
+        page.unroute("**/stream/complete")
+
+
 # ---------------------------------------------------------------- PixelCNN
 
 def test_pixelcnn(page, way, engine):
