@@ -130,7 +130,7 @@ MEASURES = {  # what a rung adds: how to do without it
     "memory that is used again": fresh_memory,
     "8 images at a time, there and back": the_whole_batch,
     "Adam a block at a time": adam_over_whole_arrays,
-    "Adam in one passing array": adam_as_written,
+    "Adam in one scratch array": adam_as_written,
     "a process for each core": one_process,
 }
 FIRST = ("float32 throughout", "no derivatives of the images")
@@ -139,7 +139,7 @@ OF_CONVOLUTIONS = ("one copy for all taps of a rectangle", "mirrored taps: a sca
                    "narrow products in pieces")
 LADDERS = {  # model: (its measures in order, steps in one turn, steps before the first)
     "vae": ([*FIRST, "a process for each core", "memory that is used again",
-             "Adam a block at a time", "Adam in one passing array"], 50, 200),
+             "Adam a block at a time", "Adam in one scratch array"], 50, 200),
     "pixelcnn": ([*FIRST, "fewer taps, not masks", "a process for each core", *OF_CONVOLUTIONS,
                   "8 images at a time, there and back"], 1, 1),
     "vqvae": ([*FIRST, "a process for each core", *OF_CONVOLUTIONS], 1, 1),

@@ -2,7 +2,7 @@
 
 `gradients` has for each node, by its number, the sum of what came back to it so far; gx is one
 part more, for the node of this number. Somebody wrote the lines below, and c = a + b gave a wrong
-gradient: its way back hands one and the same array g to a and to b. Mend the lines.
+gradient: its way back hands one and the same array g to a and to b. Fix the lines.
 
     if number in gradients:
         gradients[number] += gx

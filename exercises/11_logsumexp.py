@@ -1,7 +1,7 @@
 """11. A logarithm that is infinite (mistake)
 
 Somebody wrote the logarithm of a sum of exponentials as it is on paper. The formula is right, and
-at logits of 1000 or -1000 the result is not: mend it.
+at logits of 1000 or -1000 the result is not: fix it.
 
     return np.log(np.exp(x).sum(axis=-1))
 

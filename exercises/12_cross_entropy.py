@@ -1,6 +1,6 @@
 """12. The derivative of softmax with cross-entropy (write)
 
-The loss of each row is -log softmax(z)[label]. Its derivative is short: what the model says, less
+The loss of each row is -log softmax(z)[label]. Its derivative is short: what the model says minus
 what is true, times g, which has a number for each row.
 
     dL/dz_k = g (softmax(z)_k - [k = label])

@@ -5,7 +5,8 @@ the loss and its derivative, from the logits l; `softplus_of` is the previous ex
 
     loss = -t log p - (1 - t) log(1 - p) = softplus(l) - l t
 
-g, l, t: arrays of one shape. Returns the loss and dL/dl, both of that shape.
+g, l, t: arrays of one shape; g = dL/dloss, where L is some number made of these losses. Returns
+the loss, without g, and dL/dl, with it, both of that shape.
 Read docs/02-cross-entropy.md, (2.8).
 """
 

@@ -5,6 +5,7 @@ adjoint of gather, which is scatter. as_matrix makes (N, P, Q, T*C) of rows (N, 
 
     dx = scatter(g W^T),    dW = gather(x)^T g, summed over all positions
 
+scatter takes rows (N, P, Q, T, C), so reshape g W^T first.
 g: (N, P, Q, K); x: (N, H, W, C); W: (T*C, K). Returns dx as x, dW as W.
 Read docs/03-convolution.md, (3.5).
 """

@@ -5,7 +5,7 @@ the positions at which it lies inside.
 
     floor((n + 2 p - k) / s) + 1
 
-All are whole numbers, and so is the result.
+All are whole numbers, and so is the result; p is the a of (3.9).
 Read docs/03-convolution.md, (3.9).
 """
 

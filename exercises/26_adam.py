@@ -1,7 +1,7 @@
 """26. The first steps of Adam are too long (mistake)
 
 m and v begin at 0, so after t steps their weights add up to 1 - b1^t and 1 - b2^t only, and not to
-1 as those of a mean should. Somebody forgot it; the first step was 3 times too long. Mend it.
+1 as those of a mean should. Somebody forgot it; the first step was 3 times too long. Fix it.
 
     return p - lr * m / (np.sqrt(v) + eps)
 

@@ -1,7 +1,7 @@
 """27. How far is Adam's first step? (predict)
 
-Two parameters, one with a tiny gradient, the other with a huge one, and SGD beside Adam. How far
-does each go? (Two digits are enough.)
+Two parameters, one with a tiny gradient, the other with a huge one, and SGD beside Adam. Where
+does each end up, with its sign? (Two digits are enough.)
 
     import numpy as np
     from scratchnet import Tensor, optim

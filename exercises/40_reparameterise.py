@@ -2,7 +2,7 @@
 
 z = mu + sigma eps is a draw from N(mu, sigma^2), if eps is one from N(0, 1); gradients flow into mu
 and sigma. The encoder gives log_var = log sigma^2. Somebody's draws have the wrong spread: too
-narrow where sigma < 1, too wide where sigma > 1. Mend it.
+narrow where sigma < 1, too wide where sigma > 1. Fix it.
 
     return mu + np.exp(log_var) * noise
 

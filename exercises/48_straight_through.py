@@ -1,7 +1,7 @@
 """48. What the straight-through estimator hands on (predict)
 
 The decoder gets e, the nearest code, and its gradient goes to z as if nothing had been rounded.
-What is the value of y, and what arrives at z, and at e?
+What is the value of y, and what arrives at z, and at e ("nothing" or "something")?
 
     from scratchnet import Tensor, ops
     z = Tensor([0.25, 0.75], requires_grad=True)

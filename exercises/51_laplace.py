@@ -5,7 +5,7 @@ where the smoothed counts should still add up to N:
 
     N'_k = (N_k + eps) / (N + K eps) N,    N = sum over k of N_k,    e_k = m_k / N'_k
 
-All codes come out a little too short. Mend it.
+All codes come out a little too short. Fix it.
 
     return m / (N_k + eps)[:, None]
 

@@ -5,7 +5,7 @@ are averaged, and the logarithm is taken of that:
 
     -log P(x) = -log sum over k of pi_k P_k(x)
 
-Somebody averaged the logarithms; then a pixel is dear if one component finds it unlikely.
+Somebody averaged the logarithms; then a pixel is expensive if one component finds it unlikely.
 
     return (np.exp(log_pi) * nll).sum(axis=-1)
 

@@ -202,7 +202,7 @@ def in_words(error, file, source):
     at = "".join(f"line {n}: {text[n - 1].strip()}\n" for n in lines[-1:] if n and n <= len(text))
     what = error.msg if isinstance(error, SyntaxError) else str(error).strip()
     if isinstance(error, NameError) and "def predict()" in source:
-        what += "\nWrite what you predict in the place of the names."
+        what += "\nWrite what you predict in the place of the names; plain numbers will do."
     if "bitwise_xor" in what or "for ^" in what:
         what += "\nA power is written x ** 2; ^ is something else in Python."
     if not (at or "()" in what or isinstance(error, SyntaxError)):

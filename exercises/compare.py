@@ -3,6 +3,7 @@ looks like this."""
 
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Number
 
 import numpy as np
 
@@ -68,11 +69,10 @@ class Result:
         return f"{0 if abs(v) <= min(self.atol, 1e-14) else v:.6g}"
 
     def where(self, inputs, shape=(), element=(), asked=()):
-        """What differs from case to case; and of arrays the elements that belong to this one: no
-        other changes it, or they are labels of its row."""
+        """The numbers and lists among the inputs; and of arrays the elements that belong to this
+        one: no other changes it, or they are labels of its row."""
         arrays = {n: v for n, v in inputs.items() if isinstance(v, np.ndarray) and v.ndim}
-        told = {n: v for n, v in inputs.items() if n not in arrays and not callable(v)
-                and any(c[0][n] != v for c in self.cases)}
+        told = {n: v for n, v in inputs.items() if isinstance(v, (str, Number, list, tuple))}
         if element:
             here = [n for n, v in arrays.items() if v.shape == shape and v.dtype.kind == "f"]
             if asked and {k for n, k in asked if n in here} != {element}:
@@ -80,7 +80,8 @@ class Result:
             here += [n for n, v in arrays.items() if v.shape == shape[:v.ndim] and
                      v.dtype.kind == "i"]
             told = {n: arrays[n][element[:arrays[n].ndim]] for n in here} | told
-        words = [f"{n} = {v:.4g}" if isinstance(v, float) else f"{n} = {v}"
+        words = [f"{n} = {v:.4g}" if isinstance(v, float) else
+                 f"{n} = [{', '.join(map(str, v))}]" if isinstance(v, list) else f"{n} = {v}"
                  for n, v in told.items()]
         return ", where " * bool(words) + ", ".join(words)
 
@@ -91,11 +92,23 @@ class Result:
             for n, k in sorted(left, key=lambda k: (list(inputs).index(k[0]), k[1])):
                 if not any(m == n for m, _ in given) and self.unmoved(self.his, n):
                     return f"It does not depend on {n}, and should."
-                if verb == "depends" and k in ((), element) and not self.unmoved(self.right, n):
+                if verb == "depends" and (k in ((), element) and not self.unmoved(self.right, n) or
+                                          self.turned(inputs, n, k, element)):
                     continue
+                if verb != "depends" and not k and not self.unmoved(self.his, n):
+                    continue  # it does, in another case
                 return (f"It {verb} on {n}{list(map(int, k)) if k else ''}"
                         + ", and should not" * (verb == "depends") + ".")
         return ""
+
+    def turned(self, inputs, n, k, element):
+        """Whether the right result changes with this number's sign. A small change may be lost in
+        it, as behind a ReLU that is off here, and the number is needed all the same."""
+        turned = np.array(inputs[n])
+        turned[k] = -turned[k]
+        with np.errstate(all="ignore"):
+            return not np.array_equal(*(np.asarray(self.right(v)[self.number])[element]
+                                        for v in (inputs, {**inputs, n: turned})), equal_nan=True)
 
     def unmoved(self, call, n):
         """Whether this result stays as it is in all cases when all of input n changes."""
@@ -109,14 +122,15 @@ class Result:
 def other_kind(expected, found):
     """What is wrong with the type or the shape of a result, if it is."""
     if isinstance(expected, str):
-        return None if isinstance(found, str) else f"found {found!r}; a word is asked for"
+        return None if isinstance(found, str) else f"found {found!r}; a string is expected"
     if found is None:
         return "found None: does the function return it?"
     if isinstance(found, Tensor):
         return "found a Tensor; an array is asked for, of which t.data is one"
     if np.ndim(expected) and not isinstance(found, np.ndarray):
-        return (f"found a {type(found).__name__}; an array of shape {np.shape(expected)} is asked "
-                f"for")
+        name = type(found).__name__
+        return (f"found {'an' if name[0] in 'aein' else 'a'} {name}; an array of shape "
+                f"{np.shape(expected)} is asked for")
     e, f = np.asarray(expected), np.asarray(found)
     if f.dtype.kind not in "biuf":
         asked = "True or False" if e.dtype.kind == "b" else "a number"

@@ -109,6 +109,9 @@ def test_what_a_student_may_do_to_the_page():
 @pytest.mark.parametrize(("number", "lines", "unsaid"), [
     (15, "return softplus_of(l) - l * t, g * (l - t)", "depend"),       # the slope is 0 there
     (28, "return lr * (final + math.cos(step))", "It depends on final"),  # not in every step
+    (28, "return lr * step / rise", "should also depend on lr"),      # only at step 0 it does not
+    (35, "return h + ops.relu(self.widen(ops.relu(self.narrow(h))))", "and should not"),  # off
+    (44, "return log_w.mean(axis=0)", "and should not"),              # e^-897 is lost in a sum
     (47, "return np.abs(e[None] - z[:, None]).sum(-1).argmin(1)", "depend"),  # it does, by jumps
     (30, "return min(max_norm, (parameters[0].grad ** 2).sum() ** 0.5)",  # where max_norm is large
      "It does not depend on first")])
@@ -122,7 +125,8 @@ def test_what_a_student_may_do_with_several_results():
     def told(number, lines):
         return check(number, written(exercises()[number].text, lines))[1]
     assert told(3, "7, 24") == "It returns None: is there a return?"
-    assert "Write what you predict in the place of the names." in told(3, "return first, second")
+    assert "Write what you predict in the place of the names; plain" in told(
+        3, "return first, second")
     assert "found 'yes'; True or False is asked for" in told(34, "return 79510, 469, 'yes'")
 
 

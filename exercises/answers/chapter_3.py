@@ -86,12 +86,13 @@ def conv_backward(g, x, W, taps, stride):
 
 @answer("scratchnet.conv._out_size: out =", swap={"max(1, s)": "s"}, then="return out",
         cases=[dict(n=28, k=3, s=2, p=1), dict(n=28, k=3, s=1, p=1), dict(n=5, k=5, s=1, p=0),
-               dict(n=32, k=4, s=2, p=1), dict(n=7, k=3, s=3, p=0)],
+               dict(n=32, k=4, s=2, p=1), dict(n=7, k=3, s=3, p=0), dict(n=2, k=3, s=2, p=0)],
         hint="// divides and rounds down. Of n = 5 and k = 5 there is one position, not none.",
         wrong={"return (n + 2 * p - k) // s": "everywhere 1 too little",
                "return (n + p - k) // s + 1": "where n = 28",
                "return (n + 2 * p - k) / s + 1": "where n = 28",
-               "return -(-(n + 2 * p - k) // s) + 1": "where n = 28"})
+               "return -(-(n + 2 * p - k) // s) + 1": "where n = 28",
+               "return int((n + 2 * p - k) / s) + 1": "expected 0, found 1, where n = 2, k = 3"})
 def size(n, k, s, p):
     return sum(1 for first in range(-p, n + p, s) if first + k <= n + p)
 

@@ -96,10 +96,14 @@ LOGISTIC = "scratchnet.losses.discretised_logistic"
         swap={"d, inverse_s = ": "", "a, b = ": "d, inverse_s = 1 / 255, 1 / s\na, b = "},
         then="return y", returns=("-log P",),
         cases=[dict(x=np.array([[0, 1, 0.2], [51 / 255, 1, 0]]),
-                    mean=np.array([[0.1, 0.9, 0.5], [0.2, 0.2, 0.9]]), s=0.2)],
-        hint="np.where(x == 1, 1, sigmoid_of(a)) and np.where(x == 0, 0, sigmoid_of(b)): at the "
-             "ends all that is left belongs to the last bin.",
-        wrong={"d = 1 / 255\nreturn -np.log(sigmoid_of((x - mean + d / 2) / s) - "
+                    mean=np.array([[0.1, 0.9, 0.5], [0.2, 0.2, 0.9]]), s=0.2),
+               dict(x=np.array([0.9, 0.2]), mean=np.array([0.1, 0.9]), s=0.01)],
+        hint="-log(sigmoid(a) - sigmoid(b)) = softplus(-a) + softplus(b) - log(1 - e^(-d/s)). At "
+             "x = 1 only softplus(-a) is left of it, at x = 0 only softplus(b).",
+        wrong={"d = 1 / 255\na = np.where(x == 1, 1, sigmoid_of((x - mean + d / 2) / s))\n"
+               "return -np.log(a - np.where(x == 0, 0, sigmoid_of((x - mean - d / 2) / s)))":
+               "the logarithm of 0",
+               "d = 1 / 255\nreturn -np.log(sigmoid_of((x - mean + d / 2) / s) - "
                "sigmoid_of((x - mean - d / 2) / s))": "where x = ",
                "d = 1 / 256\na = np.where(x == 1, 1, sigmoid_of((x - mean + d / 2) / s))\n"
                "return -np.log(a - np.where(x == 0, 0, sigmoid_of((x - mean - d / 2) / s)))":
@@ -115,7 +119,7 @@ def logistic(x, mean, s):
                                                        "len(log_w)"},
         returns=("log p(x)",), cases=[dict(log_w=np.array([[-1000.0, -90, -3], [-1001, -95, -3],
                                                            [-1004, -91, -3], [-999, -900, -3]]))],
-        hint="The logarithm of a mean is logsumexp less log K. Equal weights w give log w.",
+        hint="The logarithm of a mean is logsumexp minus log K. Equal weights w give log w.",
         wrong={"return np.log(np.exp(log_w).mean(axis=0))": "logarithm of 0",
                "m = log_w.min(axis=0)\nreturn m + np.log(np.exp(log_w - m).mean(axis=0))":
                "found inf",

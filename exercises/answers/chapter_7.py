@@ -30,7 +30,7 @@ predicted("straight_through", "value, dz_0, dz_1, de",
           hint="y is e, exactly. dL/dy = 6 y, taken at y = e; it goes to z unchanged, and e gets "
                "nothing from it.",
           wrong={"return 0.75, 0.0, 6.0, 'nothing'": "value: expected 1, found 0.75",
-                 "return 1.0, 0.0, 6.0, None": "de: found None; a word is asked for",
+                 "return 1.0, 0.0, 6.0, None": "de: found None; a string is expected",
                  "return 1.0, 1.5, 4.5, 'nothing'": "dz_0: expected 0, found 1.5",
                  "return 1.0, 0.0, 6.0, 'something'":
                  "de: expected 'nothing', found 'something'"})

@@ -7,7 +7,7 @@ import numpy as np
 from models import PixelCNN
 from scratchnet import Tensor, ops
 
-from ..check import N, answer, predicted
+from ..check import N, Wrong, answer, predicted
 from .chapter_1 import through
 
 
@@ -60,7 +60,13 @@ def bits(nll, shape):
 def in_floats(step, *inputs):
     """A step with exact fractions: its results as floats, which are compared."""
     found = step(*inputs)
-    return tuple(map(float, found)) if isinstance(found, (tuple, list)) else found
+    if not isinstance(found, (tuple, list)):
+        return found
+    for v in found:
+        if isinstance(v, float):
+            raise Wrong(f"found {v!r}; an exact fraction is asked for: a long message needs more "
+                        f"digits than a float has")
+    return tuple(map(float, found))
 
 
 F = Fraction
@@ -76,6 +82,7 @@ THIRDS = [F(1, 2), F(1, 3), F(1, 6)]
         wrong={"return low + sum(p[:symbol]), width * p[symbol]": "low: expected",
                "return low + width * sum(p[:symbol + 1]), width * p[symbol]": "low: expected",
                "return low + width * sum(p[:symbol]), p[symbol]": "width: expected",
+               "return float(low + width * sum(p[:symbol])), width * p[symbol]": "exact fraction",
                "width = width * p[symbol]\nreturn low + width * sum(p[:symbol]), width":
                "low: expected"})
 def coder(low, width, symbol, p):

@@ -48,7 +48,7 @@ def in_blocks(arrays, shard):
 
 def adam_in_place(p, g, m, v, lr, b1, rest1, b2, rest2, c1, c2, eps):
     """optim.adam_step(p, g, m, v, lr, b1, rest1, b2, rest2, c1, c2, eps), an operation at a
-    time, in one passing array, with both corrections in two numbers. On the host; 3 % of a step of
+    time, in one scratch array, with both corrections in two numbers. On the host; 3 % of a step of
     the small VAE."""
     root = c2 ** 0.5  # m / (sqrt(v / c2) + eps) = root m / (sqrt(v) + root eps)
     a = rest1 * g
