@@ -18,13 +18,13 @@ class Autoencoder(Model):
     """An MLP encoder and its mirror image as decoder.
 
     input_dim: pixels of an image, all channels. h_dim: a number or a sequence, the
-    hidden layers from the image inwards. z_dim: size of the code. rng: for the
-    initial weights. Raises ValueError for a size below 1 or an unknown activation.
+    hidden layers from the image inwards. z_dim: size of the code. rng: a Generator, or a
+    seed, for the initial weights. Raises ValueError for a size below 1 or an unknown activation.
     """
 
-    def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=None):
+    def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", rng=0):
         sizes("Autoencoder", input_dim=input_dim, z_dim=z_dim)
-        rng = rng or np.random.default_rng(0)
+        rng = np.random.default_rng(rng)
         h_dim = nn.as_sizes(h_dim)
         self.input_dim, self.z_dim = input_dim, z_dim
         self.encoder = nn.mlp([input_dim, *h_dim], activation, rng, last=True)

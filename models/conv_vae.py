@@ -41,10 +41,10 @@ class ConvVAE(VAE):
 
     def __init__(self, image_shape, channels=(32, 64), h_dim=256, z_dim=20, residual=0,
                  latent="vector", likelihood="bernoulli", sigma_x=0.1, beta=1.0, warmup=0,
-                 importance_samples=1, num_classes=0, mixture=0, rng=None):
+                 importance_samples=1, num_classes=0, mixture=0, rng=0):
         H, W, C = shape = shape_of_images("ConvVAE", image_shape)
         sizes("ConvVAE", z_dim=z_dim)
-        rng, channels = rng or np.random.default_rng(0), nn.as_sizes(channels)
+        rng, channels = np.random.default_rng(rng), nn.as_sizes(channels)
         by = 2 ** len(channels)
         require(H % by == W % by == 0, "ConvVAE: images of {} x {} do not fit: {} convolutions of "
                 "stride 2 need height and width to be multiples of {}; images of {} would do{}",

@@ -32,7 +32,7 @@ class GatedPixelCNN(PixelCNN):
 
     def __init__(self, image_shape, levels=2, features=32, blocks=10, head=32, embedding_dim=0,
                  num_classes=0, dilations=(1,), mixture=0, dropout=0.0, untold=0.0, decode=None,
-                 rng=None):
+                 rng=0):
         not_negative("GatedPixelCNN", num_classes=num_classes)
         require(0 <= dropout < 1 and 0 <= untold < 1, f"GatedPixelCNN: dropout and untold must be "
                 f"0 or more and below 1, not {dropout} and {untold}")

@@ -93,11 +93,12 @@ class PixelCNN(Model):
     maps (the paper's 2h). blocks: residual blocks. head: channels between the last two 1x1.
     embedding_dim: 0 for pixels, whose values are ordered, given to the network between -1 and 1;
     above 0 for codes, which are not: each index is looked up in a learned table of vectors of that
-    length. rng: for the initial weights.
+    length. rng: a Generator, or a seed, for the initial weights.
 
-    Images for `loss` are floats in [0, 1], cut into L levels; or, with an embedding, integers
-    below L. decode: maps values (N, H, W, C) to images in [0, 1], for pictures. dilations: pixels
-    from one tap to the next in the 3x3 of each block; again from the start if blocks are left.
+    Images for `loss` are floats in [0, 1], cut into L levels, or integers below L: with an
+    embedding always those. decode: maps values (N, H, W, C) to images in [0, 1], for pictures.
+    dilations: pixels from one tap to the next in the 3x3 of each block; again from the start if
+    blocks are left.
 
     The plain model has a blind spot: above and to the right of a pixel there is a cone of earlier
     pixels that no stack of such filters reaches (docs/08-pixelcnn.md).
@@ -109,8 +110,8 @@ class PixelCNN(Model):
     untold = 0.0
 
     def __init__(self, image_shape, levels=2, features=32, blocks=15, head=32, embedding_dim=0,
-                 dilations=(1,), mixture=0, decode=None, rng=None):
-        rng = rng or np.random.default_rng(0)
+                 dilations=(1,), mixture=0, decode=None, rng=0):
+        rng = np.random.default_rng(rng)
         H, W, C = self.image_shape = shape_of_images("PixelCNN", image_shape)
         check_sizes(self.image_shape, levels, features, head, embedding_dim, dilations, mixture)
         self.takes_codes = embedding_dim > 0
@@ -145,7 +146,7 @@ class PixelCNN(Model):
 
     def inputs(self, values):
         """Integers (..., C) -> what the first layer sees: (..., C) from -1 to 1, or the embeddings
-        (..., D). 0, what is outside the image, is none of two values."""
+        (..., D). The border is 0, which with two levels, -1 and 1, no pixel is."""
         if self.embedding is not None:
             return self.embedding(values[..., 0])
         return Tensor(values.astype(self.first.w.dtype) * (2 / (self.levels - 1)) - 1)
@@ -234,7 +235,7 @@ class PixelCNN(Model):
         return sampling.draw(self, n, rng, **how)
 
     def sample(self, n, rng, **how):
-        """n images in [0, 1], (n, H, W, C); of codes what `decode` makes of them."""
+        """n images in [0, 1], an array (n, H, W, C); of codes what `decode` makes of them."""
         return self.images(xp.asarray(self.sample_values(n, rng, **how)))
 
     def complete(self, x, rng, mask=None, **how):
@@ -278,6 +279,8 @@ def check_sizes(image_shape, levels, features, head, embedding_dim, dilations, m
     """ValueError for sizes that no PixelCNN can have."""
     sizes("PixelCNN", levels=levels, features=features, head=head)
     not_negative("PixelCNN", embedding_dim=embedding_dim, mixture=mixture)
+    require(isinstance(dilations, (list, tuple)) and dilations, "PixelCNN: dilations must "
+            "be a list, such as [1, 2, 4], not {}", dilations)
     (H, W, C), most = image_shape, 65536 if embedding_dim else 256
     colours = 1 if mixture else C
     require(2 <= levels <= most,

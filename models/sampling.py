@@ -19,8 +19,8 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, gui
 
     labels: integers (n,), where the model is conditional. temperature: models/likelihoods.py.
     known, mask: values (n, H, W, C), of which those are drawn anew where the mask (H, W) is true,
-    given all pixels before them, and the others kept. One image known, (1, H, W, C), is that of
-    all n: the rows before the first that is drawn are gone through once. progress: called after
+    given all pixels before them, and the others kept. If one image is known, (1, H, W, C), all n
+    start from it, and its rows above the first drawn one are computed once. progress: called after
     each row. guidance: w, where the model was trained with a part of the labels untold: logits are
 
         l(no label) + w (l(label) - l(no label)),   p ~ p(x_i) (p(x_i | label) / p(x_i))^w
@@ -40,7 +40,8 @@ def draw(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, gui
 def rows(model, n, rng, labels=None, temperature=1.0, known=None, mask=None, guidance=1.0):
     """The same, row after row: after each yields the values, one array, whose later rows are still
     0 or as known."""
-    H, W, C = model.image_shape
+    (H, W, C), rng = model.image_shape, np.random.default_rng(rng)
+    require(n > 0, "how many images? {} is none", n)
     require(temperature > 0, "temperature must be above 0, not {}", temperature)
     labels, copies = model.check_labels(labels, n), 1
     if guidance != 1:

@@ -73,7 +73,8 @@ class VAE(Model):
     section 2.2). num_classes: above 0, encoder and decoder are told the image's class y as well,
     as LABEL_DIM learned numbers beside x and beside z: q(z|x, y), p(x|z, y), with the same prior
     for every class (Kingma et al. 2014, 1406.5298, M2 without its classifier; Sohn et al. 2015);
-    all methods then take `labels` (N,). rng: for the initial weights. likelihood:
+    all methods then take `labels` (N,). rng: a Generator, or a seed, for the initial weights.
+    likelihood:
 
         "bernoulli"  pixels in [0, 1]; BCE: a likelihood if they are binary, a loss if grey
         "gaussian"   p(x|z) = N(x_hat, sigma_x^2): squared error; a density, so no bits/dim
@@ -88,9 +89,9 @@ class VAE(Model):
     """
 
     def __init__(self, input_dim, h_dim=400, z_dim=20, activation="relu", likelihood="bernoulli",
-                 sigma_x=0.1, beta=1.0, warmup=0, importance_samples=1, num_classes=0, rng=None):
+                 sigma_x=0.1, beta=1.0, warmup=0, importance_samples=1, num_classes=0, rng=0):
         sizes("VAE", input_dim=input_dim, z_dim=z_dim)
-        rng = rng or np.random.default_rng(0)
+        rng = np.random.default_rng(rng)
         h_dim = nn.as_sizes(h_dim)
         self.set_up((input_dim,), (z_dim,), likelihood, sigma_x, beta, warmup, importance_samples,
                     num_classes)
@@ -233,7 +234,7 @@ class VAE(Model):
         return loss, self.metrics(loss, reconstruction, kl)
 
     def metrics(self, loss, reconstruction, kl):
-        """What a loss reports, in arrays."""
+        """What a loss reports, in Tensors."""
         neg_elbo = reconstruction.detach() + kl.detach()
         metrics = {"neg_elbo": neg_elbo, "loss": loss.detach(), "kl": kl.detach(),
                    "reconstruction": reconstruction.detach()}
@@ -254,13 +255,14 @@ class VAE(Model):
 
     @no_grad()
     def reconstruct(self, x, labels=None):
-        """Images -> the mean of p(x|z) at z = mu(x), same shape as x."""
+        """Images -> the mean of p(x|z) at z = mu(x), Tensor of the same shape as x."""
         mu, _ = self.encode(x, labels)
         return self.mean_image(mu, labels).reshape(x.shape)
 
     @no_grad()
     def sample(self, n, rng, labels=None):
-        """n images (n, input_dim): the mean of p(x|z) for z ~ N(0, I)."""
+        """n images, Tensor (n, input_dim): the mean of p(x|z) for z ~ N(0, I)."""
+        rng = np.random.default_rng(rng)
         return self.mean_image(draw_noise(rng, self.pixels.w, (n, self.z_dim)), labels)
 
     @no_grad()
@@ -297,7 +299,9 @@ def beside(x, table, labels):
 
 def draw_noise(noise, like, shape=None):
     """N(0, 1) noise as a Tensor of like's dtype: drawn by NumPy on the host, so that one seed
-    gives one run on every backend, if `noise` is a Generator; else `noise` itself."""
+    gives one run on every backend, if `noise` is a Generator; else `noise` itself. Raises
+    ValueError for None."""
+    require(noise is not None, "noise: give N(0, 1) numbers, or the np.random.Generator for them")
     if isinstance(noise, np.random.Generator):
         noise = noise.standard_normal(shape or like.shape, dtype=like.dtype)
     return in_dtype(noise, like.dtype)

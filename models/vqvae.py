@@ -49,7 +49,7 @@ class VQVAE(Model):
     vectors, on a running average, is moved onto a random vector of the batch (0: never). residual:
     more residual blocks of the decoder, on the grid of codes, so that a code's picture depends on
     its neighbours. data_variance: of the training pixels in [0, 1]; the reconstruction term is the
-    squared error divided by it. rng: for the initial weights.
+    squared error divided by it. rng: a Generator, or a seed, for the initial weights.
 
     The codebook starts as U(-1/K, 1/K), and at the first step of a training, by `prepare`, on
     vectors that the encoder gives (moving_codes.py).
@@ -60,8 +60,8 @@ class VQVAE(Model):
 
     def __init__(self, image_shape, architecture="sonnet", num_embeddings=512, embedding_dim=64,
                  commitment_cost=0.25, codebook="ema", decay=0.99, restart_below=0.0, residual=0,
-                 data_variance=1.0, rng=None):
-        rng = rng or np.random.default_rng(0)
+                 data_variance=1.0, rng=0):
+        rng = np.random.default_rng(rng)
         height, width, channels = self.image_shape = shape_of_images("VQVAE", image_shape)
         sizes("VQVAE", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         not_negative("VQVAE", commitment_cost=commitment_cost, restart_below=restart_below)

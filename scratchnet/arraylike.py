@@ -81,11 +81,11 @@ def as_array(data, requires_grad):
         plain = not hasattr(data, "dtype")
         data = xp.asarray(data)
         data = data.astype(np.float32) if plain and data.dtype == np.float64 else data
-    if data.dtype.kind not in "biufc":
-        raise TypeError(f"Tensor(data): data must be numbers, not {data.dtype}")
+    if data.dtype.kind not in "biuf":
+        raise TypeError(f"Tensor(data): data must be real numbers, not {data.dtype}")
     if requires_grad and data.dtype.kind != "f":
-        raise TypeError(f"requires_grad=True needs floating-point data, not {data.dtype}; use "
-                        f"data.astype(np.float32)")
+        raise TypeError(f"requires_grad=True needs floating-point data, not {data.dtype}; "
+                        + ("use data.astype(np.float32)" if hasattr(given, "astype") else "write 1.0 for 1"))
     return data.copy(order="K") if requires_grad and data is given else data
 
 
@@ -128,6 +128,10 @@ def check_gradient(gx, source, derivative):
         op, name = op_of(derivative)
         raise TypeError(f"{op}: the derivative {name!r} returned a Tensor: compute with x.data in "
                         f"it, where x is the op's input")
+    if not hasattr(gx, "shape"):
+        op, name = op_of(derivative)
+        raise TypeError(f"{op}: the derivative {name!r} returned {gx!r}, but an array of the "
+                        f"input's shape, {source.shape}, is needed: is a `return` missing?")
     if gx.shape != source.shape or gx.dtype != source.dtype:
         op, name = op_of(derivative)
         raise GradientShapeError(

@@ -17,7 +17,7 @@ import inspect
 
 import numpy as np
 
-from .backend import to_numpy, xp
+from .backend import raw, to_numpy, xp
 from .inputs import require
 from .tensor import Tensor, no_grad
 
@@ -41,17 +41,20 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
 
     Returns True. Raises GradientError naming the input, the worst index, both values
     and the error; TypeError for inputs that are not float64; ValueError if there
-    is nothing to check, fn is not repeatable, or its output needs no gradient or is not finite at
-    the inputs or eps beside them.
+    is nothing to check, fn is not repeatable, its derivative writes into g, or its output needs no
+    gradient or is not finite at the inputs or eps beside them.
     """
-    require(inputs and directions != 0, "gradcheck: nothing to check: give the inputs (of a model "
-            "*model.parameters()), and directions above 0")
+    require(any(getattr(raw(x), "size", 1) for x in inputs)
+            and (directions is None or directions > 0),
+            "gradcheck: nothing to check: give the inputs (of a model *model.parameters()), and "
+            "directions above 0")
     rng = np.random.default_rng(seed)
     tensors = [_float64_leaf(x) for x in inputs]
     for t in tensors:
         t.grad = None
     y = fn(*tensors)
-    require(y.requires_grad, "gradcheck: the output does not depend on any input on the tape")
+    require(isinstance(y, Tensor) and y.requires_grad,
+            "gradcheck: the output is no Tensor that depends on an input on the tape")
     require(bool(xp.isfinite(y.data).all()),
             "gradcheck: the output is not finite at these inputs; check at others")
     g = xp.asarray(rng.standard_normal(y.shape))
@@ -59,7 +62,10 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
         require(bool((fn(*tensors).data == y.data).all()),
                 "gradcheck: fn gives another result the second time; pass its noise in as an "
                 "argument")
+    given = g.copy()
     y.backward(g)
+    require(bool((g == given).all()), "gradcheck: the derivative writes into g, which other "
+            "derivatives get, too: compute a new array")
     analytic = [np.zeros(t.shape) if t.grad is None else to_numpy(t.grad) for t in tensors]
 
     @no_grad()

@@ -152,9 +152,11 @@ def in_unit_range(name, x):
         low, high = x.min(), x.max()
         if np.isnan(low):
             raise ValueError(f"{name} have NaN in them; it needs values in [0, 1]")
-        raise ValueError(f"{name} from {low:g} to {high:g}; it needs values in [0, 1]: "
-                         + ("take (x + 1) / 2 of images from -1 to 1" if -1 <= low and high <= 1
-                            else "divide images of 0 to 255 by 255"))
+        near, signed = -0.01 <= low and high <= 1.01, -1 <= low and high <= 1
+        raise ValueError(f"{name} from {low:.9g} to {high:.9g}; it needs values in [0, 1]: "
+                         + ("cut what is rounded off with x.clip(0, 1)" if near else
+                            "take (x + 1) / 2 of images from -1 to 1" if signed else
+                            "divide images of 0 to 255 by 255"))
 
 
 def no_nan(name, x):
@@ -226,7 +228,7 @@ def images(name, x, shape, dtype=None):
     Raises TypeError if they are not floats, ValueError for other shapes and values."""
     x = batch_of(name, x, shape)
     if x.dtype.kind != "f":
-        advice = ("take x.astype(np.float32)" if x.dtype.kind == "b" else
+        advice = ("take x.astype(np.float32)" if x.dtype.kind == "b" or x.data.max() == 1 else
                   f"divide by {65535 if x.dtype == np.uint16 else 255}, the largest value")
         raise TypeError(f"{name}: images of {x.dtype}; it needs floats in [0, 1]: {advice}")
     in_unit_range(f"{name}: images", x.data)

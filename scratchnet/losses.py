@@ -183,8 +183,8 @@ def discretised_logistic(mean, log_scale, x, reduction="batchmean", levels=256):
 
 
 def logistic_image(mean, log_scale):
-    """The mean of a pixel in [0, 1] whose outermost bins reach to infinity: of a logistic that is
-    cut off at 0 and 1, but for the width of the bins. mean, log_scale and the result: one shape.
+    """E[clip(x, 0, 1)] for a logistic x; the width of the bins is neglected. mean, log_scale and
+    the result: one shape.
 
         E[x] = integral of P(x > t) from 0 to 1 = s (softplus(mean/s) - softplus((mean - 1)/s))
     """

@@ -1,7 +1,7 @@
 """Layers: Tensors that are learned, and the ops that use them.
 
 A `Module` finds its state by itself: every Tensor among its attributes, and in the
-modules among its attributes (also in lists), in the order in which they were set.
+modules among its attributes (also in lists and dicts), in the order in which they were set.
 A Tensor that requires a gradient is a parameter; one that does not (a running
 average, say) is saved and loaded with the rest but not trained. docs/03-convolution.md has the math
 of the convolutions, docs/05-network.md of Linear, of the first weights and of residual blocks,
@@ -46,6 +46,18 @@ def he_normal(rng, shape, fan_in, fan_out):
 
 # ---------------------------------------------------------------- modules
 
+def held(found, prefix=""):
+    """[(dotted name, it), ...] of each Module and Tensor in a dict, also in its lists and dicts."""
+    every = []
+    for name, value in found.items():
+        if isinstance(value, (Module, Tensor)):
+            every.append((f"{prefix}{name}", value))
+        elif isinstance(value, (list, tuple, dict)):
+            inner = value if isinstance(value, dict) else dict(enumerate(value))
+            every += held(inner, f"{prefix}{name}.")
+    return every
+
+
 class Module:
     """Base of all layers and models. Subclasses set attributes in __init__ and
     define `forward`; calling the module calls it.
@@ -66,18 +78,12 @@ class Module:
 
     def children(self):
         """[(name, module), ...] of the modules directly below this one."""
-        found = []
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                found.append((name, value))
-            elif isinstance(value, (list, tuple)):
-                found += [(f"{name}.{i}", m) for i, m in enumerate(value) if isinstance(m, Module)]
-        return found
+        return [(name, m) for name, m in held(vars(self)) if isinstance(m, Module)]
 
     def tensors(self):
-        """{dotted name: Tensor} of the whole state, parameters or not, in order. What an op made,
-        and was kept in an attribute, is none of it."""
-        found = {n: t for n, t in vars(self).items() if isinstance(t, Tensor) and t.node is None}
+        """{dotted name: Tensor} of the whole state, parameters or not, in order. An attribute that
+        an op made, as Tensor(w, requires_grad=True) * 0.1, is not state, and is not trained."""
+        found = {n: t for n, t in held(vars(self)) if isinstance(t, Tensor) and t.node is None}
         for name, child in self.children():
             found.update({f"{name}.{n}": t for n, t in child.tensors().items()})
         return found
@@ -105,7 +111,8 @@ class Module:
             tensor.version += 1
 
     def astype(self, dtype):
-        """Convert the state in place, float64 for gradient checks. Returns self."""
+        """Convert the state in place, float64 for gradient checks. Returns self. Make an optimiser
+        afterwards: its state has the dtype that the parameters had."""
         for tensor in self.tensors().values():
             tensor.data = tensor.data.astype(dtype)
         return self
@@ -170,6 +177,7 @@ class Conv2d(Module):
     def __init__(self, in_channels, out_channels, kernel_size, rng, stride=1, padding=0, bias=True,
                  init=lecun_uniform):
         kh, kw = conv.pair(kernel_size)
+        as_sizes([kh, kw, in_channels, out_channels])
         self.w = parameter(init(rng, (kh, kw, in_channels, out_channels), kh * kw * in_channels,
                                 kh * kw * out_channels))
         self.b = parameter(np.zeros(out_channels)) if bias else None

@@ -149,7 +149,7 @@ class Adam(Optimizer):
         # Equal to rounding; fast/update.py says why.
         step = adam_in_place if isinstance(p, np.ndarray) else adam_step
         step(p, g, m, v, self.lr, b1, 1 - b1, b2, 1 - b2, 1 - b1 ** t, 1 - b2 ** t, self.eps)
-        if self.eps:
+        if self.eps >= 1e-12:  # beside a smaller one they matter
             flush_tiny([m, v], t)
         if a is not None:
             move_average(a, p, 1 - min(self.average, (1 + t) / (10 + t)))

@@ -64,8 +64,8 @@ class Tensor(ArrayLike):
     requires_grad: True makes it a leaf, with memory of its own, whose `.grad` backward() adds to.
 
     Data must not change between an op and its backward(): the derivative would be taken with the
-    new numbers. Of a leaf, `t.data = a`, `t.data *= 2` and an optimiser's step are noticed, and
-    backward() raises; what is written into an array, as in `t.data[0] = 1`, is not.
+    new numbers. Of a leaf that requires a gradient `t.data = a`, `t.data *= 2` and an optimiser's
+    step are noticed, and backward() raises; what is written into an array, `t.data[0] = 1`, is not.
 
     Raises TypeError for data that are no numbers or masked, and for a gradient on data that are not
     floating point.
@@ -86,7 +86,7 @@ class Tensor(ArrayLike):
 
     @data.setter
     def data(self, array):
-        self._data = array
+        self._data = xp.asarray(array)  # of an array without axes NumPy's results are numbers
         self.version += 1  # how often the data were changed
 
     shape = property(lambda self: self._data.shape)

@@ -30,8 +30,7 @@ def step(model, optimizer, batch, rng, labels=(), group=ALONE):
     generator; labels: (n,), for a model that is conditional; group: the processes that take the
     step together, each with these arguments. Raises ValueError as check_bytes.
     """
-    if not model.takes_codes:
-        check_bytes(batch)
+    check_bytes(model, batch)
     means = {}
     model.steps_done = max(optimizer.steps)  # a parameter without a gradient is not counted
     model.prepare(batch, rng)
@@ -50,8 +49,10 @@ def evaluate(model, images, batch_size, labels=(), group=ALONE, progress=None):
     """The model's metrics on these images (N, H, W, C), labels (N,): means over all, as numbers.
 
     The noise is the same for every model and every run, so that figures compare. Batches
-    count by their size: the last may be smaller. progress: called after each.
+    count by their size: the last may be smaller. progress: called after each. Raises ValueError as
+    check_bytes.
     """
+    check_bytes(model, images)
     rng, sums = generator(0, "evaluation"), {}
     with evaluating(model):
         for start in range(0, len(images), batch_size):
@@ -60,7 +61,7 @@ def evaluate(model, images, batch_size, labels=(), group=ALONE, progress=None):
             for weight, _, metrics in losses(model, batch, rng, of_batch, group):
                 add(means, metrics, weight)
             for name, value in model.batch_metrics(group.reduce_metrics(means)).items():
-                sums[name] = sums.get(name, 0.0) + value.astype(np.float64) * len(batch)
+                sums[name] = sums.get(name, 0.0) + xp.asarray(value, np.float64) * len(batch)
             if progress is not None:
                 progress()
     return summarise(model, sums, len(images))
@@ -112,21 +113,22 @@ def summarise(model, sums, count):
 
 def to_batch(images, codes=False):
     """Images (n, H, W, C) of bytes, 0 to 255 in any type of integer, moved to the backend as
-    float32 in [0, 1]; floats, and grids of codes, as they are. codes: model.takes_codes says it.
-    Raises ValueError as check_bytes, of wider integers."""
+    float32 in [0, 1]; floats, and grids of codes, as they are. codes: model.takes_codes says it."""
     if codes or images.dtype.kind not in "iu":
         return xp.asarray(images)
-    if images.dtype != np.uint8:  # of bytes a part may be black but for its noise: step asks all
-        check_bytes(images)
     return xp.divide(xp.asarray(images), np.float32(255), dtype=np.float32)
 
 
-def check_bytes(images):
-    """Raises ValueError for integers that are no bytes: above 255, or 0 and 1 alone, which would be
-    trained on as black."""
-    largest = int(images.max(initial=0)) if images.dtype.kind in "iu" else 0
-    require(largest != 1 and largest < 256, "images of integers up to {}: as bytes they go to 255; "
-            "of 0 and 1 make floats, x.astype(np.float32)", largest)
+def check_bytes(model, images):
+    """Raises ValueError for images of integers that are no bytes: above 255, or levels of the
+    model, 0 and 1 in a VAE, which would be trained on as black."""
+    if model.takes_codes or images.dtype.kind not in "iu":
+        return
+    largest, levels = int(images.max(initial=0)), getattr(model, "levels", 2)
+    require(largest < 256, "images of integers up to {}: bytes go to 255", largest)
+    require(largest == 0 or largest >= levels or levels == 256, "images of integers up to {}: as "
+            "bytes they go to 255; of levels 0 to {} make floats, x / np.float32({})", largest,
+            levels - 1, levels - 1)
 
 
 def generator(seed, purpose, number=0):

@@ -330,9 +330,23 @@ def test_fn_that_draws_noise_is_refused(rng):
 
 def test_that_nothing_was_checked_is_said():
     w = Tensor(np.ones(2), requires_grad=True)
-    for inputs, directions in (((), None), ((), 3), ((w,), 0)):
+    for inputs, directions in (((), None), ((), 3), ((w,), 0), ((w,), -1),
+                               ((np.ones((0, 3)),), None)):
         with pytest.raises(ValueError, match="nothing to check"):
             gradcheck(lambda *_: w * w, *inputs, directions=directions)
+
+
+def test_a_derivative_that_writes_into_g_is_caught():
+    def my_relu(x):
+        y = xp.maximum(x.data, 0)
+        def dx(g):
+            g *= y > 0
+            return g
+        return record(y, (x, dx))
+    with pytest.raises(ValueError, match="writes into g"):
+        gradcheck(my_relu, [-1.0, 2.0])
+    with pytest.raises(ValueError, match="the output is no Tensor that"):
+        gradcheck(lambda x: x.data * 2, [1.0])
 
 
 def test_float32_tensor_is_refused():

@@ -102,13 +102,29 @@ def test_noise_for_each_image_is_noise_of_its_own(noise):
 
 
 def test_black_and_white_bytes_are_no_black_images(rng):
-    model = MODELS["pixelcnn"]()
-    for dtype in (np.uint8, np.int64):
-        with pytest.raises(ValueError, match="integers up to 1: .* of 0 and 1 make floats"):
-            step(model, optim.Adam(model.parameters()), np.ones((2, 8, 8, 1), dtype), rng)
-    model.microbatch, images = 1, np.ones((2, 8, 8, 1), np.uint8)
-    images[1] = 255  # one image of the two is nearly black, which is no mistake
-    assert step(model, optim.Adam(model.parameters()), images, rng)["loss"] > 0
+    for name, most in ("vae", 1), ("pixelcnn", 3):
+        model = MODELS[name]()
+        for dtype in (np.uint8, np.int64):
+            black = np.full((2, 8, 8, 1), most, dtype)
+            said = rf"integers up to {most}: .* make floats, x / np.float32\({most}\)"
+            with pytest.raises(ValueError, match=said):
+                step(model, optim.Adam(model.parameters()), black, rng)
+            with pytest.raises(ValueError, match=said):
+                evaluate(model, black, 2)
+            model.microbatch, images = 1, np.ones((2, 8, 8, 1), dtype)
+            images[1] = 255  # one image of the two is nearly black, which is no mistake
+            assert step(model, optim.Adam(model.parameters()), images, rng)["loss"] > 0
+    with pytest.raises(ValueError, match="integers up to 65280: bytes go to 255"):
+        evaluate(model, 256 * images, 2)
+
+
+def test_a_seed_does_as_a_generator():
+    for make in (lambda rng: VAE(64, 8, 2, rng=rng),
+                 lambda rng: PixelCNN((8, 8, 1), rng=rng, **SMALL)):
+        of, like = make(5), make(np.random.default_rng(5))
+        assert all((a == like.state_dict()[n]).all() for n, a in of.state_dict().items())
+        assert_array_equal(np.asarray(of.sample(2, 7)),
+                           np.asarray(of.sample(2, np.random.default_rng(7))))
 
 
 def test_a_loop_of_ones_own_goes_on_where_a_counting_one_stopped(rng):

@@ -33,6 +33,10 @@ def test_state_is_found_in_order_by_dotted_name(rng):
     assert "running" not in net.named_parameters() and len(net.parameters()) == 7
     net.kept = net(Tensor(np.ones((1, 3), np.float32)))  # an activation, and no state
     assert "kept" not in net.tensors()
+    net.more = {"a": nn.parameter([1]), "b": [[nn.Linear(2, 1, rng)], nn.parameter([2]), 3, "c"]}
+    assert list(net.named_parameters()) == [
+        "more.a", "more.b.1", *list(net.tensors())[3:10], "more.b.0.0.w", "more.b.0.0.b"]
+    assert not net.eval().more["b"][0][0].training
 
 
 def test_a_parameter_in_two_places_is_one(rng):
@@ -211,6 +215,12 @@ def test_adam_keeps_no_subnormal_numbers():
         adam.step()
         m = adam.state["m"][0]
         assert not ((m != 0) & (np.abs(m) < np.finfo(np.float32).tiny)).any()
+    slow = [optim.Adam([Tensor([0.0], requires_grad=True)], eps=eps) for eps in (1e-20, 0)]
+    for adam in slow:  # beside an eps this small, they matter: a step stays lr long
+        for _ in range(200):
+            adam.parameters[0].grad = np.full(1, 1e-16, np.float32)
+            adam.step()
+        assert abs(adam.parameters[0].item() + 0.2) < 1e-3
     small = np.array([1e-29, -1e-29, 1e-31, 0], np.float32)
     update.flush_tiny([small], 64)
     assert small.tolist() == np.array([1e-29, -1e-29, 0, 0], np.float32).tolist()

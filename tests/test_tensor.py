@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import operator
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -276,6 +277,8 @@ def backward_twice():
      r"float32 and float64.*a.astype\(np.float32\), a Tensor by Tensor\(t.data.ast"),
     (lambda: Tensor(np.ma.masked_array([1.0, 2.0], [True, False])), TypeError, "filled"),
     (lambda: Tensor([Tensor(1.0), Tensor(2.0)]), TypeError, "list of Tensors; use ops.stack"),
+    (lambda: Tensor([1, 2], requires_grad=True), TypeError, "write 1.0 for 1"),
+    (lambda: Tensor(np.ones(2, int), requires_grad=True), TypeError, "use data.astype"),
     (lambda: list(ones().sum()), TypeError, "no axes"),
     (lambda: copy.deepcopy(ones() * 2), TypeError, "use .detach"),
     (lambda: ones() ** ones(), TypeError, "where a number is needed")])
@@ -285,9 +288,9 @@ def test_wrong_uses_are_explained(call, error, words, backend):
 
 
 @pytest.mark.host_only
-@pytest.mark.parametrize("data", [None, "a", np.array(["a"]), np.array([0], "M8[s]")])
+@pytest.mark.parametrize("data", [None, "a", np.array(["a"]), np.array([0], "M8[s]"), 1j])
 def test_what_is_no_number_is_refused(data):
-    with pytest.raises(TypeError, match="must be numbers, not"):
+    with pytest.raises(TypeError, match="must be real numbers, not"):
         Tensor(data)
 
 
@@ -306,6 +309,35 @@ def test_derivative_that_is_a_tensor_is_named():
         return record(x.data * 2, (x, dx))
     with pytest.raises(TypeError, match="my_op: the derivative 'dx' returned a Tensor"):
         my_op(leaf([1.0, 2.0])).backward(np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize("found", [None, 0])
+def test_derivative_without_a_return_is_named(found):
+    def my_op(x):
+        def dx(g): return found
+        return record(x.data * 2, (x, dx))
+    with pytest.raises(TypeError, match=f"my_op: the derivative 'dx' returned {found}, but"):
+        my_op(leaf([1.0, 2.0])).backward(np.ones(2, np.float32))
+
+
+@pytest.mark.parametrize("op", ["iadd", "isub", "imul", "itruediv"])
+def test_a_parameter_is_not_changed_under_its_name(op, backend):
+    """w -= lr * w.grad would make another Tensor, and w would never be trained."""
+    w, change = leaf([1.0, 2.0]), getattr(operator, op)
+    with no_grad(), pytest.raises(TypeError, match=r"write p.data -= lr \* p.grad"):
+        change(w, xp.ones(2, np.float32))
+    h, plain = w * 3, getattr(operator, op[1:])
+    assert (change(h, 2).data == plain(3 * w.data, 2)).all()
+    assert (change(Tensor([3.0]), 2).data == plain(xp.float32(3), 2)).all()
+
+
+def test_a_number_that_is_trained_by_hand_stays_an_array(backend):
+    """NumPy makes numbers of arrays without axes, which nothing can be written into."""
+    w = Tensor(2.0, requires_grad=True)
+    (w * w).backward()
+    w.data = w.data - 0.5 * w.grad
+    optim.Adam([w], lr=0.25).step()
+    assert abs(w.item() + 0.25) < 1e-6
 
 
 def test_a_leaf_that_is_trained_has_memory_of_its_own(backend):

@@ -79,7 +79,7 @@ class StreamedConv:
         conv(x)       x (n, 1, width, C): its result for row i, whole. Its taps may reach to the
                       right, but not below the row.
                       x (n, C): its result for pixel j. Its taps lie above, or in this row up to j.
-        conv.put(x)   the input at pixel j was x after all: for the pixels that follow.
+        conv.put(x)   the pixel is drawn: x is its input, for the pixels that follow.
     """
 
     def __init__(self, stream, taps, W, b):

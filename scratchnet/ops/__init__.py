@@ -35,3 +35,17 @@ _METHODS = {
 }
 for _name, _op in _METHODS.items():
     setattr(Tensor, _name, _op)
+
+
+def _under_its_name(op):
+    """x += y gives the name x to the result of x + y. No parameter is trained so: refused."""
+    def named(x, y):
+        if x.requires_grad and x.node is None:
+            raise TypeError("+=, -=, *= and /= make a new Tensor, and leave this one, a leaf that "
+                            "requires a gradient, as it is: write p.data -= lr * p.grad")
+        return op(x, y)
+    return named
+
+
+for _name, _op in {"iadd": add, "isub": sub, "imul": mul, "itruediv": div}.items():
+    setattr(Tensor, f"__{_name}__", _under_its_name(_op))

@@ -1,9 +1,9 @@
 """Elementwise functions of one input x (any shape); y and g = dL/dy have its shape.
 
 Each is written so that it neither overflows nor loses digits for large |x|. (The slopes of
-sigmoid and tanh are right to 1e-7 of 1, not of themselves.) The gradient is g times the slope,
-f'(x); where f' is simplest in terms of y, y is saved instead of x. docs/01-chain-rule.md says why a
-derivative takes g, docs/02-cross-entropy.md how sigmoid and softplus keep their digits,
+sigmoid and tanh are off by up to 1e-7, which is much where they are tiny.) The gradient is g times
+the slope, f'(x); where f' is simplest in terms of y, y is saved instead of x. docs/01-chain-rule.md
+says why a derivative takes g, docs/02-cross-entropy.md how sigmoid and softplus keep their digits,
 docs/05-network.md what a ReLU is for.
 """
 
@@ -109,7 +109,7 @@ def gate_slopes(g, t, s, da, db):
 def elu(x, alpha=1.0):
     """y = x for x > 0, else alpha (e^x - 1).   dL/dx = g for x > 0, else g * alpha e^x.
 
-    (Not g (y + alpha), the same but for digits: y is near -alpha for small x.)
+    (Not g (y + alpha), which is the same but loses digits: for very negative x, y is near -alpha.)
 
     Source: Clevert et al. 2015 (1511.07289).
     """
