@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 
 from models import RECIPES
-from scratchnet.errors import DataError, RunError, an, columns, fitted
+from scratchnet.errors import DataError, RunError, an, columns, fitted, printable
+from scratchnet.runs.data import training_of
 from scratchnet.runs.files import replacing
 from scratchnet.runs.folder import check_has_room, put_unused, unused
 from scratchnet.runs.images import Form, changes, decode
@@ -172,11 +173,11 @@ def history(run):
 
 
 def table(run, nats, ask):
-    """(name, nats, bits per dimension, or code) of each image scored, in the order given."""
+    """(name, or number, nats, bits per dimension, or code) of each image scored, in order."""
     names = ask.dataset().names if ask.given else ()
     dims = prod(run.image_shape)
-    return [(names[k] if k < len(names) else k, float(n), float(n) / (dims * log(2)))
-            for k, n in enumerate(nats)]
+    return [(printable(names[k]) if k < len(names) else int(k), n, n / (dims * log(2)))
+            for k, n in zip(ask.chosen, map(float, nats), strict=True)]
 
 
 def read_mask(path, run, quiet):
@@ -215,8 +216,10 @@ def refusal(run, what):
 def told(run):
     """What to do for a run that is told the class."""
     model = run.flags.model if hasattr(run.flags, "conditional") else "gated-pixelcnn"
-    codes = f" --codes {run.vqvae.folder}" if run.vqvae else ""
-    return f"train one with python {run.script} --model {model}{codes} --conditional"
+    if run.vqvae:
+        return (f"train one with python {run.script} --model {model} --codes {run.vqvae.folder} "
+                f"--conditional")
+    return f"train one with {training_of(run.kind)} --model {model} --conditional"
 
 
 def check(run, what, flags):

@@ -25,12 +25,13 @@ overlaps; no machine waits for a slower one, and nobody else uses the network.
 import argparse
 import json
 import math
-import os
 import statistics
 import time
 from pathlib import Path
 
 import numpy as np
+
+from scratchnet.runs.files import write_json
 
 from .compare import MODELS, our_step
 
@@ -232,9 +233,7 @@ def main():
         path = Path(flags.into)
         before = json.loads(path.read_text()) if path.exists() else {}
         before[str(mpi.world().size)] = found
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(before))
-        os.replace(part, path)
+        write_json(path, before)
 
 
 if __name__ == "__main__":

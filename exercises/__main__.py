@@ -19,6 +19,7 @@ from pathlib import Path
 
 from scratchnet.errors import columns, fitted
 from scratchnet.runs.console import check_printed, steady_output
+from scratchnet.runs.files import write_json
 
 from .check import KINDS, check, exercises
 from .solution import library, solved
@@ -43,7 +44,7 @@ def keep(exercise, state):
     states = kept()
     failed = states.get(str(exercise.number), {"failed": 0})["failed"] + (state == "failed")
     states[str(exercise.number)] = {"failed": failed, "passed": state == "passed"}
-    (MINE / "state.json").write_text(json.dumps(states), encoding="utf-8")
+    write_json(MINE / "state.json", states)
     return failed
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import models
 from scratchnet.errors import UserError
 from scratchnet.runs import open_run, synthetic
+from scratchnet.runs.run import forget_places
 
 from .ask_training import drawn
 from .book import Book
@@ -40,6 +41,14 @@ def build(folder, runs, pyodide=None):
         raise UserError(f"--pyodide {pyodide}: there is no pyodide.js")
     book = Book()
     pages = {address: book.page(address) for address in book.pages}  # before anything is written
+    opened, examples = {}, {}
+    for name, run in runs.items():
+        try:
+            opened[name] = open_run(run, models.RECIPES)
+            examples_of(opened[name], examples)
+        except UserError as error:
+            opened.pop(name, None)
+            print(f"without {name}: {error}")
     for part in ("page", "book", "runs", "examples"):  # of an earlier site
         shutil.rmtree(folder / part, ignore_errors=True)
     shutil.copytree(HERE / "page", folder / "page", dirs_exist_ok=True)
@@ -51,20 +60,16 @@ def build(folder, runs, pyodide=None):
         hashes = {"pyodide.js": hashlib.sha256((pyodide / "pyodide.js").read_bytes()).hexdigest()}
     write(folder / "site.json", json.dumps({"pyodide": where, "hashes": hashes}))
     policy = POLICY.format("" if pyodide else f" {PYODIDE.partition('/pyodide/')[0]}")
-    write(folder / "index.html", as_static((HERE / "page" / "index.html").read_text(), policy))
+    page = (HERE / "page" / "index.html").read_text(encoding="utf-8")
+    write(folder / "index.html", as_static(page, policy))
     for address, found in pages.items():
         write(folder / "book" / address,
               found if isinstance(found, bytes) else as_static(found, policy))
-    opened = {}
-    for name, run in runs.items():
-        try:
-            opened[name] = open_run(run, models.RECIPES)
-        except UserError as error:
-            print(f"without {name}: {error}")
-            continue
-        weights = (Path(run) / "checkpoint.npz").read_bytes()
+    for name in opened:
+        weights = (Path(runs[name]) / "checkpoint.npz").read_bytes()
         write(folder / "runs" / name / "checkpoint.npz", weights)
-    examples = examples_of(opened.values())
+    images, labels, title = drawn()  # for the training that is watched
+    examples["digits"] = {"images": images, "labels": labels, "title": title}
     for kind, arrays in examples.items():
         write(folder / "examples" / f"{kind}.npz", packed(arrays))
     write(folder / "engine.zip", engine({name: runs[name] for name in opened}, list(examples)))
@@ -105,12 +110,9 @@ def engine(runs, kinds):
 
 
 def told_of(config):
-    """A run's config.json, of whose paths the last parts alone: where the images of its maker lie
-    is nobody's concern, and a prior finds its VQ-VAE beside it."""
+    """A run's config.json, without its maker's folders; a prior finds its VQ-VAE beside it."""
     found = json.loads(config.read_text(encoding="utf-8"))
-    flags = found["flags"]
-    flags |= {name: Path(flags[name]).name for name in ("images", "test", "codes", "from")
-              if flags.get(name)}
+    forget_places(found["flags"], "codes")
     return json.dumps(found)
 
 
@@ -120,16 +122,11 @@ def packed(arrays):
     return found.getvalue()
 
 
-def examples_of(runs):
-    """{kind of images that the runs are of: EXAMPLES test images, labels and title}."""
-    found = {}
-    for run in runs:
-        run = run.vqvae or run
-        key = kind_of(run)
-        if key not in found:
-            images, title = nearest_data(run)
-            images = images.limited(EXAMPLES)
-            found[key] = {"images": images.test_images, "title": title,
-                          "labels": np.asarray(images.test_labels)}
-    images, labels, title = drawn()  # for the training that is watched
-    return found | {"digits": {"images": images, "labels": labels, "title": title}}
+def examples_of(run, found):
+    """Put EXAMPLES test images of the run's kind, labels and title into found, {kind: ...}."""
+    run = run.vqvae or run
+    if kind_of(run) not in found:
+        images, title = nearest_data(run)
+        images = images.limited(EXAMPLES)
+        found[kind_of(run)] = {"images": images.test_images, "title": title,
+                               "labels": np.asarray(images.test_labels)}

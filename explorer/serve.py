@@ -99,7 +99,7 @@ def add_pages(app):
     @app.get("/")
     @app.get("/index.html")
     def page():
-        return (HERE / "page" / "index.html").read_text().replace(
+        return (HERE / "page" / "index.html").read_text(encoding="utf-8").replace(
             'data-engine=""', 'data-engine="http"')
 
     @app.get("/page/<name>")

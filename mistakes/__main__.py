@@ -23,9 +23,7 @@ if __name__ == "__main__":
     import early  # noqa: F401
 
 import argparse
-import csv
 import difflib
-import json
 import re
 import subprocess
 import tempfile
@@ -38,8 +36,10 @@ import numpy as np
 from scratchnet.errors import columns, fitted
 from scratchnet.runs.console import check_printed
 from scratchnet.runs.figures import below_each_other, mosaic, new_figure, plain
+from scratchnet.runs.files import read_json
 from scratchnet.runs.flags import nearest
 from scratchnet.runs.log import label
+from scratchnet.runs.many import metrics
 from scratchnet.runs.script import guarded
 
 from .planting import ENV, ROOT, a_copy, check, planted, run_test
@@ -50,15 +50,15 @@ COLUMNS, NUM = 6, {"samples": 24, "reconstructions": 12, "completion": 4}  # of 
 
 def mistakes():
     """{name: its entry in mistakes.json, with the cells of its row as `what` and `looks`}."""
-    faults = {f["what"]: f for f in json.loads((ROOT / "tests" / "faults.json").read_text())}
+    faults = {f["what"]: f for f in read_json(ROOT / "tests" / "faults.json")}
     found = {}
-    for entry in json.loads((ROOT / "mistakes" / "mistakes.json").read_text()):
+    for entry in read_json(ROOT / "mistakes" / "mistakes.json"):
         if "fault" in entry:
             fault = faults[entry["fault"]]
             edit = [fault[k] for k in ("file", "old", "new")]
             entry = {"edits": [edit], "test": fault["test"]} | entry
         found[entry["name"]] = entry
-    page = (ROOT / "docs" / "mistakes.md").read_text()
+    page = (ROOT / "docs" / "mistakes.md").read_text(encoding="utf-8")
     for name, what, looks in re.findall(r"^\| `([\w-]+)`\*? \| (.*?) \| (.*?) \|", page, re.M):
         found[name] |= {"what": what, "looks": re.sub(r" \(\[.*?\)\)", "", looks)}
     return found
@@ -76,7 +76,7 @@ def patch(edits):
     """The edits as a unified diff."""
     lines = []
     for file in dict.fromkeys(file for file, _, _ in edits):
-        before = after = (ROOT / file).read_text()
+        before = after = (ROOT / file).read_text(encoding="utf-8")
         for _, old, new in (edit for edit in edits if edit[0] == file):
             after = after.replace(old, new)
         lines += difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{file}",
@@ -94,21 +94,18 @@ def outcome(tree, see, folder):
                               capture_output=True, text=True)
         if done.returncode:
             said.append(done.stderr.strip().splitlines()[-1])
-    said, run, rows, images = [], folder / "run", [], None
+    said, run, images = [], folder / "run", None
     folder.mkdir()
     for k, flags in enumerate(see.get("train", [])):
-        where = f"--resume {run}" if k else f"--dataset synthetic --out {run}"
-        script("train_mnist.py", *flags.split(), *where.split())
-    if (run / "metrics.csv").exists():
-        with open(run / "metrics.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
+        where = ["--resume", str(run)] if k else ["--dataset", "synthetic", "--out", str(run)]
+        script("train_mnist.py", *flags.split(), *where)
     if "picture" in see:
         trained = ROOT / "pretrained" / see["run"] if "run" in see else run
         script("generate.py", str(trained), "--what", see["picture"], "--num",
                str(NUM[see["picture"]]), "--out", str(folder / "picture.npy"))
         if (folder / "picture.npy").exists():
             images = np.load(folder / "picture.npy")
-    return rows, images, said[:1]
+    return metrics(run), images, said[:1]
 
 
 def draw(path, name, see, outcomes):
@@ -123,7 +120,7 @@ def draw(path, name, see, outcomes):
         for (side, colour), (rows, _, said) in zip(SIDES.items(), outcomes, strict=True):
             for style, column in zip("-:", see["curve"], strict=False):
                 part, _, metric = column.partition("_")
-                axes.plot([int(row["step"]) for row in rows], [float(row[column]) for row in rows],
+                axes.plot([row["step"] for row in rows], [row[column] for row in rows],
                           style, color=colour, lw=1.8, label=f"{side}, {part} images")
             if said:
                 a_word(axes, said[0], colour)

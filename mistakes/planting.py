@@ -23,31 +23,29 @@ ENV = {k: v for k, v in os.environ.items() if k != "CI"} | {
 
 @contextlib.contextmanager
 def a_copy():
-    """A copy of the tree, which goes away again; the trained models are those of the tree."""
+    """A copy of the tree, which goes away again."""
     def left_out(folder, names):
-        top = {".git", "runs", "pretrained"} if Path(folder) == ROOT else set()
+        top = {".git", "runs"} if Path(folder) == ROOT else set()
         links = {name for name in names if Path(folder, name).is_symlink()}  # an editor's lock, too
         return {"__pycache__", "images", ".venv", "venv"} | top | links
     with tempfile.TemporaryDirectory() as folder:
-        tree = Path(shutil.copytree(ROOT, Path(folder, "tree"), ignore=left_out))
-        (tree / "pretrained").symlink_to(ROOT / "pretrained")
-        yield tree
+        yield Path(shutil.copytree(ROOT, Path(folder, "tree"), ignore=left_out))
 
 
 @contextlib.contextmanager
 def planted(tree, edits):
     """Within this the edits are made in the tree. Raises ValueError if one cannot be made."""
-    before = {tree / file: (tree / file).read_text() for file, _, _ in edits}
+    before = {tree / file: (tree / file).read_text(encoding="utf-8") for file, _, _ in edits}
     try:
         for file, old, new in edits:
-            text = (tree / file).read_text()
+            text = (tree / file).read_text(encoding="utf-8")
             if text.count(old) != 1:
                 raise ValueError(f"{file}: {old!r} is there {text.count(old)} times, not once")
-            (tree / file).write_text(text.replace(old, new))
+            (tree / file).write_text(text.replace(old, new), encoding="utf-8")
         yield
     finally:
         for path, text in before.items():
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
 
 
 def run_test(tree, test):

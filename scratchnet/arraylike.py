@@ -85,7 +85,8 @@ def as_array(data, requires_grad):
         raise TypeError(f"Tensor(data): data must be real numbers, not {data.dtype}")
     if requires_grad and data.dtype.kind != "f":
         raise TypeError(f"requires_grad=True needs floating-point data, not {data.dtype}; "
-                        + ("use data.astype(np.float32)" if hasattr(given, "astype") else "write 1.0 for 1"))
+                        + ("use data.astype(np.float32)" if hasattr(given, "astype") else
+                           "write 1.0 for 1"))
     return data.copy(order="K") if requires_grad and data is given else data
 
 

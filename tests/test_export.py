@@ -132,6 +132,12 @@ def test_figures_of_other_weights_are_not_handed_on(capsys):
     assert names("out/vae") == {"config.json", "checkpoint.npz", "metrics.csv"}
 
 
+def test_an_exported_run_tells_no_paths_of_its_maker():
+    changed("vae", lambda config: config["flags"].update({"from": "/home/me/runs/first"}))
+    exported("vae")
+    assert config_of("out/vae")["flags"]["from"] == "first"
+
+
 def test_an_exported_run_cannot_go_on_and_says_why(capsys):
     """Whether or not its data are there."""
     exported("vae")
@@ -140,8 +146,8 @@ def test_an_exported_run_cannot_go_on_and_says_why(capsys):
     changed("of", lambda config: config["dataset"].update(name="mnist"))
     changed("of", lambda config: config["flags"].update(dataset="mnist"))
     assert "weights alone" in refused(capsys, asked("--resume of --epochs 2"))
-    assert "weights alone" in message and "--config out/vae/config.json" in message
-    assert train("--config", "out/vae/config.json", "--out", "anew", "--quiet") == 0
+    assert "weights alone" in message and "these weights, --from out/vae" in message
+    assert train("--from", "out/vae", "--out", "anew", "--steps", 1, "--quiet") == 0
 
 
 @pytest.mark.parametrize("scale", [1e6, 1e-9])

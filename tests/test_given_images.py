@@ -53,6 +53,22 @@ def test_scores_are_the_models_own(runs_here, tmp_path, capsys):
     assert f"{nats[1]:,.2f} nats" in capsys.readouterr().out
 
 
+def test_scores_are_those_of_the_images_they_stand_beside(runs_here):
+    """Of one class, and of names that another system's encoding has not."""
+    for name in "cat", "dog":
+        given(Path("mine") / name, 2)
+    Path("mine/dog/0.png").rename("mine/dog/\u65e5\udcff.png")
+    ask = ["--what", "scores", "--quiet", "--out"]
+    for label in (), ("--label", 1):
+        assert call(generate, "vae", "--input", "mine", *label, *ask, f"{len(label)}.csv") == 0
+    every, dogs = rows("0.csv"), rows("2.csv")
+    assert [row["image"] for row in dogs] == [row["image"] for row in every[2:]] == [
+        "dog/1.png", r"dog/\u65e5\udcff.png".replace(r"\u65e5", "\u65e5")]
+    assert call(generate, "vae", "--num", 3, *ask, "test.csv") == 0
+    numbers = [int(row["image"]) for row in rows("test.csv")]
+    assert len(set(numbers)) == 3 and numbers != [0, 1, 2]
+
+
 def test_what_is_taken_for_granted_of_given_images_is_said(runs_here, capsys):
     np.save("a.npy", np.zeros((2, 28, 28), np.float32) - 0.5)
     assert call(generate, "vae", "--input", "a.npy", "--out", "b.npy") == 0

@@ -23,6 +23,7 @@ import evaluate
 import generate
 import runs
 from models import RECIPES
+from scratchnet.runs.data import Dataset
 from scratchnet.runs.formats import sha256_of
 from scratchnet.runs.images import Form, read
 from scratchnet.runs.run import open_run
@@ -183,6 +184,22 @@ def test_pictures_are_cut_resized_and_told_apart(tmp_path):
     assert (read(tmp_path / "a.png", Form(), False)["all"].images == stripes).all()
 
 
+def test_a_part_of_folders_of_classes_has_all_of_them():
+    """They lie there class after class."""
+    labels = np.sort(LABELS)
+    whole = Dataset("mine", "mine", GREY, labels, GREY[::2], labels[::2], "")
+    part = whole.limited(9)
+    assert part.train_labels.tolist() == part.test_labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    aside = whole.with_validation(6)
+    assert aside.test_labels.tolist() == [0, 0, 1, 1, 2, 2] and len(aside.train_images) == 18
+    images = {x.tobytes() for part in (aside.train_images, aside.test_images) for x in part}
+    assert images == {x.tobytes() for x in GREY}
+    assert len(whole.limited(100).train_images) == 24
+    mixed = Dataset("mine", "mine", GREY, LABELS, GREY, LABELS, "")
+    assert (mixed.limited(5).train_images == GREY[:5]).all()
+    assert (mixed.with_validation(5).test_images == GREY[-5:]).all()
+
+
 @pytest.mark.parametrize("folders, parts", [
     (["train", "test"], ["train", "test"]), (["Train", "validation"], ["train", "test"]),
     (["trains", "valleys", "planes"], ["all"]), (["raw", "edited"], ["all"])])
@@ -317,7 +334,7 @@ def alpha(path):
     ("a.csv", lambda p: p.write_text("label,a,b\n"), "it has no rows of numbers"),
     ("a.csv", lambda p: p.write_text("1,2,3\n1,2\n"), r"changed from 3 to 2 at row 2\);"),
     ("a.npy", lambda p: np.save(p, GREY[:0]), "there are no images in it"),
-    ("a.txt", lambda p: None, "there is nothing of that name"),
+    ("a.txt", lambda p: None, "there is nothing of that name; give a folder of .*those$"),
     ("empty/a", lambda p: None, "there is nothing of that name"),
 ])
 def test_what_does_not_fit_is_one_line(name, write, words, here, tmp_path, capsys):

@@ -26,14 +26,17 @@ def test_the_page_has_the_same_names_stars_and_tests():
         assert "edits" not in FOUND[name] or re.search(r"::(\w+)", FOUND[name]["test"])[1] in tests
 
 
+def can_be_made_and_has_a_test(edits, test):
+    for file, old, new in edits:
+        assert old != new and (ROOT / file).read_text().count(old) == 1, old
+    file, name = re.match(r"([\w/.-]+)(?:::(\w+))?", test).groups()
+    assert not name or f"def {name}(" in (ROOT / file).read_text(), test
+
+
 @pytest.mark.parametrize("name", [name for name, m in FOUND.items() if "edits" in m])
 def test_a_mistake_can_be_made_and_has_a_test(name):
     mistake = FOUND[name]
-    for file, old, new in mistake["edits"]:
-        assert old != new and (ROOT / file).read_text().count(old) == 1
-    file, test = re.match(r"(\S+?)::(\w+)", mistake["test"]).groups()
-    assert f"def {test}(" in (ROOT / file).read_text()
-    assert len(re.findall(r"^[+-] ?[^+-]", command.patch(mistake["edits"]), re.M)) >= 1
+    can_be_made_and_has_a_test(mistake["edits"], mistake["test"])
     if see := mistake.get("see"):
         assert {"curve", "picture"} & set(see) and len(re.findall(r"\.(?: |$)", see["look"])) == 2
         assert ("run" in see) != ("train" in see)
@@ -41,10 +44,7 @@ def test_a_mistake_can_be_made_and_has_a_test(name):
 
 def test_every_fault_can_be_made_and_has_a_test():
     for fault in json.loads((ROOT / "tests" / "faults.json").read_text()):
-        old, new = fault["old"], fault["new"]
-        assert old != new and (ROOT / fault["file"]).read_text().count(old) == 1, fault
-        file, test = re.match(r"([\w/.-]+)(?:::(\w+))?", fault["test"]).groups()
-        assert not test or f"def {test}(" in (ROOT / file).read_text(), fault
+        can_be_made_and_has_a_test([[fault[k] for k in ("file", "old", "new")]], fault["test"])
 
 
 def test_one_without_a_change_says_why(tmp_path, capsys):

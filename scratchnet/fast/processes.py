@@ -129,7 +129,7 @@ class ForkedGroup(ProcessGroup):
                 raise ProcessError("a process of the training group " + (
                     f"failed:\n{words}" if words else
                     f"was ended by signal {os.WTERMSIG(status)} (the system may be out of memory: "
-                    f"try a smaller --batch-size; a training run goes on with --resume)"))
+                    f"with OPENBLAS_NUM_THREADS=1 one process trains; go on with --resume)"))
 
     def all_reduce(self, a):
         a = np.asarray(a)

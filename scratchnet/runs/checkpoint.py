@@ -87,8 +87,8 @@ def check_goes_on(path):
         if file["progress"].size and not any(n.startswith("optimizer/") for n in file.files):
             raise CheckpointError(
                 f"{path} has the weights alone, to draw from and to measure: what Adam needs to go "
-                f"on was left out by export.py; go on with the run that was exported, or train "
-                f"anew with --config {path.parent}/config.json")
+                f"on was left out by export.py; go on with the run that was exported, or begin "
+                f"another with these weights, --from {path.parent}")
 
 
 def load(path, model, optimizer=None, averaged=False):

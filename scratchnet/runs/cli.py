@@ -73,7 +73,7 @@ def train_a_model(kind, about, recipes, argv):
                              columns, sketches)
         if folder is None:
             return 0
-        resume = f"python {runs.script_of(kind)} --resume {shlex.quote(str(folder))}"
+        resume = f"python {runs.script_of(kind)} --resume {shlex.quote(folder.as_posix())}"
         if stopped:
             print(f"\nStopped, and saved. Go on with:\n  {resume}", file=sys.stderr)
             return 128 + stopped
@@ -154,7 +154,8 @@ def own_images(flags):
         raise RunError(f"--data-dir {flags.data_dir}: says where the images of a run that goes on "
                        f"lie now; name these as the PATH")
     flags.images, flags.test = absolute(flags.images), flags.test and absolute(flags.test)
-    dataset = data.load_own(flags, flags.data_dir, not flags.quiet)
+    dataset = data.load_own(flags, flags.data_dir, not flags.quiet,
+                            may_have_moved=bool(flags.resume or getattr(flags, "codes", None)))
     for words in dataset.said:
         say(flags, fitted(f"NOTE: {words}"))
     return dataset
@@ -165,7 +166,7 @@ def find_vqvae(flags, kind, recipes):
     that fits."""
     if not flags.codes:
         raise RunError(f"--model {flags.model} needs --codes RUN, the run of a VQ-VAE whose codes "
-                       f"it is to model: train one first, with python {runs.script_of(kind)} "
+                       f"it is to model: train one first, with {data.training_of(kind)} "
                        f"--model vqvae")
     if flags.binarize != "none":
         raise RunError(f"--model {flags.model}: its images are grids of codes, which cannot be "

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DataError, RunError, printable
 from . import images
+from .files import expanded
 from .sources import SOURCES, MissingDataError  # noqa: F401 - which `load` raises
 from .synthetic import synthetic_digits, synthetic_scenes
 
@@ -37,6 +38,11 @@ FEWEST, TENTH = 10, 1997  # images of one's own; the seed that sets a tenth of t
 def script_of(kind):
     """The training script for this kind of images."""
     return f"train_{kind}.py"
+
+
+def training_of(kind):
+    """How a command that trains on them begins."""
+    return f"python {script_of(kind)}{'' if KINDS[kind].datasets else ' PATH'}"
 
 
 @dataclass(frozen=True)
@@ -82,17 +88,20 @@ class Dataset:
         return (squares / n - (sum_ / n) ** 2) / 255 ** 2
 
     def with_validation(self, n):
-        """The last n training images in the place of the test images, and no longer trained on: to
-        choose a recipe by, so that the test images are looked at once. Raises RunError if none
-        would be left."""
+        """The last n training images (spread) in the place of the test images, and no longer
+        trained on: to choose a recipe by, so that the test images are looked at once. Raises
+        RunError if none would be left."""
         if n >= len(self.train_images):
             raise RunError(f"--validation {n}: there are {len(self.train_images):,} training "
                            f"images, and some are to be trained on; give fewer")
-        return replace(self.with_training(slice(-n)), test_images=self.train_images[-n:],
-                       test_labels=self.train_labels[-n:], held_out="validation")
+        aside = spread(self.train_labels, slice(-n, None))
+        rest = slice(-n) if isinstance(aside, slice) else np.delete(
+            np.arange(len(self.train_images)), aside)
+        return replace(self.with_training(rest), test_images=self.train_images[aside],
+                       test_labels=self.train_labels[aside], held_out="validation")
 
     def with_training(self, part):
-        """The same, with this slice of the training images."""
+        """The same, with this part of the training images, a slice or numbers."""
         return replace(self, train_images=self.train_images[part],
                        train_labels=self.train_labels[part])
 
@@ -107,9 +116,19 @@ class Dataset:
         return batch[:, :, ::-1]
 
     def limited(self, n):
-        """The first n training images, and at most n test images."""
-        return replace(self.with_training(slice(n)), test_images=self.test_images[:n],
-                       test_labels=self.test_labels[:n])
+        """The first n training images, and at most n test images (spread)."""
+        tested = spread(self.test_labels, slice(n))
+        return replace(self.with_training(spread(self.train_labels, slice(n))),
+                       test_images=self.test_images[tested], test_labels=self.test_labels[tested])
+
+
+def spread(labels, part):
+    """The slice itself; of images that lie class after class, as folders have them, as many
+    numbers, evenly from all."""
+    n, size = len(labels), len(labels[part])
+    if not n or labels[0] == labels[-1] or (labels[1:] < labels[:-1]).any():
+        return part
+    return np.arange(size) * n // max(1, size)
 
 
 # ---------------------------------------------------------------- found, downloaded, drawn
@@ -134,13 +153,8 @@ def load(name, data_dir=None, progress=True, synthetic=synthetic_digits):
 
 
 def root_of(data_dir=None):
-    """The folder in which data sets are looked for. Raises DataError."""
-    root = Path(data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet")
-    try:
-        return root.expanduser()
-    except RuntimeError:
-        raise DataError(f"{root}: there is no such home folder; choose another folder with "
-                        f"--data-dir or $SCRATCHNET_DATA") from None
+    """The folder in which data sets are looked for. Raises RunError."""
+    return expanded(data_dir or os.environ.get("SCRATCHNET_DATA") or "~/.cache/scratchnet")
 
 
 def is_here(name, data_dir=None):
@@ -154,17 +168,18 @@ def digest_of(arrays):
     return hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
 
 
-def load_own(flags, path=None, progress=True):
+def load_own(flags, path=None, progress=True, may_have_moved=False):
     """The images that the flags of train_images.py name; path: where they are now, if they were
-    moved. Where nothing says which are to test with, a tenth of them is, drawn once and for all.
-    Raises DataError."""
+    moved; may_have_moved: the error says that it can be given. Where nothing says which are to test
+    with, a tenth of them is, drawn once and for all. Raises DataError."""
     path = Path(path or flags.images)
     form = images.Form(flags.size, flags.grey, flags.transpose, flags.channels_first)
     try:
         found = images.read(path, form, progress)
     except DataError as error:
-        moved = " (the images of a run that were moved: --data-dir PATH)" * (not path.exists())
-        raise DataError(f"{error}{moved}") from None
+        if path.exists() or not may_have_moved:
+            raise
+        raise DataError(f"{error} (were they moved? --data-dir PATH says where to)") from None
     left_out = []
     if flags.test:
         beside = path.parent / Path(flags.test).name  # where it is, if both were moved
@@ -199,7 +214,8 @@ def load_own(flags, path=None, progress=True):
     if labelled and not np.isin(arrays[3], arrays[1]).all():
         others = sorted(set(arrays[3].tolist()) - set(arrays[1].tolist()))
         raise DataError(f"{path}: test images have the labels {others[:5]}, which no training "
-                        f"image has")
+                        f"image has" + ("; give those classes more images, or leave them out"
+                                        if test is None else ""))
     said = dict.fromkeys(words for part in parts for words in part.said)
     if train.classes:
         named = ", ".join(f"{k} {name}" for k, name in enumerate(train.classes[:20]))

@@ -18,6 +18,11 @@ DIGIT_COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
 shown_by = None  # a function that show() gives the picture and its title to, instead
 
 
+def legible(name):
+    """A name for a picture: a $ would begin a formula, a _ hide it from the legend."""
+    return " " * name.startswith("_") + name.replace("$", r"\$")
+
+
 def new_figure(width, height, title, note=""):
     from matplotlib.figure import Figure
 
@@ -229,7 +234,8 @@ def compared(groups):
         axes.axis("off")
     for axes, (title, lines) in zip(panels, groups, strict=False):
         for k, (name, steps, values) in enumerate(lines):
-            axes.plot(steps, values, "o-" if k < 10 else "s--", ms=3, lw=1.6, label=name,
+            axes.plot(steps, values, "o-" if k < 10 else "s--", ms=3, lw=1.6,
+                      label=legible(name),
                       color=DIGIT_COLOURS[k % 10])
         shown = [v for _, _, values in lines for v in values[len(values) // 10:]]
         low, high = min(shown), max(shown)  # the first epochs may leave the panel

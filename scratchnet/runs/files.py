@@ -21,6 +21,7 @@ try:
 except ImportError:  # Windows
     flock = None
 
+DESKTOP = {".DS_Store", "Thumbs.db", "desktop.ini"}
 PART = re.compile(r"\.scratchnet-[0-9a-f]{16}\.part")
 
 # ---------------------------------------------------------------- reading
@@ -42,6 +43,14 @@ def reading(path, what, remedy, kind=RunError):
                    f"{remedy}") from None
 
 
+def expanded(path):
+    """The path, with a ~ as the home folder. Raises RunError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise RunError(f"{path}: there is no such home folder; write the path out") from None
+
+
 def read_json(path):
     """What is in a JSON file. Raises RunError if it is none."""
     with reading(path, "JSON", "restore it, or name another file"):
@@ -58,7 +67,7 @@ def replacing(path, mode="wb", new=False):
     path = Path(path)
     remove_parts(path.parent)
     part = new_part(path)
-    how = {} if "b" in mode else {"newline": ""}
+    how = {} if "b" in mode else {"newline": "", "encoding": "utf-8"}
     with about(path):
         try:
             with open(part, mode.replace("w", "x"), **how) as file:
@@ -151,9 +160,9 @@ def is_part(name):
 
 
 def contents(folder):
-    """The names in a folder, but for parts; none if there is no folder."""
+    """The names in a folder, but for parts and what a desktop leaves; none without a folder."""
     try:
-        return {name for name in os.listdir(folder) if not is_part(name)}
+        return {name for name in os.listdir(folder) if not is_part(name) and name not in DESKTOP}
     except (FileNotFoundError, NotADirectoryError):
         return set()
 

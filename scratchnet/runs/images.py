@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError, in_brief
-from .files import reading
+from .files import expanded, reading
 from .formats import cifar, idx, unzipped
 
 # What a word in the name of a folder, a file or an array says its images are for.
@@ -57,7 +57,7 @@ class Images:
 def read(path, form=Form(), progress=True):
     """What lies at the path: {"train": Images, "test": Images}, or {"all": Images} if it is not
     divided there. Raises DataError."""
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.exists():
         raise DataError(f"{path}: there is nothing of that name; {ACCEPTED}")
     return read_folder(path, form, progress) if path.is_dir() else read_file(path, form)
@@ -124,7 +124,8 @@ def pictures_in(path):
         folders[:] = [name for name in folders if not hidden(Path(name))
                       and os.path.realpath(Path(folder, name)) not in seen]
         files += [Path(folder, name) for name in names if not hidden(Path(name))]
-    pictures = sorted(file for file in files if file.suffix.lower() in known)
+    pictures = sorted((file for file in files if file.suffix.lower() in known),
+                      key=lambda file: file.relative_to(path).parts)  # alike on every system
     return pictures, len(files) - len(pictures)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import RunError, fitted, shown
 from . import data
 from .data import script_of
-from .files import read_json, reading
+from .files import expanded, read_json, reading
 from .flags import (
     COMMON,
     IMAGES,
@@ -59,7 +59,9 @@ class Parser(argparse.ArgumentParser):
         given, unknown = self.parse_known_args(argv)
         for name, value in vars(given).items():
             if value in ([], ""):  # --lr=--, to some versions of argparse; an unset variable
-                raise RunError(f"{dashed(name)}: expected a value")
+                flag = dashed(name) if self.flags.get(name, (0, "PATH"))[1] != "PATH" else (
+                    "RUN" if name == "run" else "PATH")
+                raise RunError(f"{flag}: expected a value")
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
             if not flag:
@@ -113,13 +115,12 @@ def build_parser(kind, about, recipes, model=None):
 
 def model_list(kind, recipes):
     """The models, a line each, and how to start one."""
-    width, script = max(map(len, recipes)), script_of(kind)
-    what = "" if data.KINDS[kind].datasets else " PATH"
+    width = max(map(len, recipes))
     lines = (fitted(f"  {m:{width}}  {r.about}", width + 4) for m, r in recipes.items())
     return "\n".join(["Models:", *lines,
                       "", "Start one; show its flags and defaults:",
-                      f"  python {script}{what} --model vqvae",
-                      f"  python {script} --model vqvae --help"])
+                      f"  {data.training_of(kind)} --model vqvae",
+                      f"  python {script_of(kind)} --model vqvae --help"])
 
 
 # ---------------------------------------------------------------- reading
@@ -187,7 +188,7 @@ def check_resumable(given, earlier):
 
 
 def absolute(path):
-    return str(Path(path).expanduser().resolve())
+    return str(expanded(path).resolve())
 
 
 def completed(merged, parser):

@@ -52,6 +52,7 @@ class Request:
     origin: str = ""
     variants: tuple = ()
     after_row: callable = None
+    chosen: np.ndarray = None
 
     @property
     def source(self):
@@ -69,8 +70,8 @@ class Request:
 
     def test_images(self, usual, each=1):
         """num test images, `each` times as many, or if num is None the usual number, where there
-        are so many; through all classes or of one. With their labels. Raises RunError if there are
-        too few."""
+        are so many; through all classes or of one. With their labels; their numbers are `chosen`.
+        Raises RunError if there are too few."""
         images, labels = self.all_images()
         allowed = np.flatnonzero(labels == self.label) if self.label is not None \
             else np.arange(len(labels))
@@ -84,16 +85,16 @@ class Request:
         if self.num and needed > n:
             raise RunError(f"--num: {needed} {self.source} are needed, but there are {n}")
         if self.given:
-            chosen = np.resize(allowed, needed)
-            return images[chosen], labels[chosen]
+            self.chosen = np.resize(allowed, needed)
+            return images[self.chosen], labels[self.chosen]
         chosen = generator(self.seed, "pictures", 2).permutation(allowed)
         # The classes in turn: first the first image of each, then the second of each, ...
         turn = np.empty(len(chosen), int)
         for k in np.unique(labels[chosen]):
             of_class = labels[chosen] == k
             turn[of_class] = np.arange(of_class.sum())
-        chosen = np.resize(chosen[np.lexsort((labels[chosen], turn))], needed)
-        return images[chosen], labels[chosen]
+        self.chosen = np.resize(chosen[np.lexsort((labels[chosen], turn))], needed)
+        return images[self.chosen], labels[self.chosen]
 
     def class_names(self):
         """The number of each class that the model is told, and below it its name."""
@@ -102,7 +103,7 @@ class Request:
     def named(self, label, between=" "):
         """A label, and its name if it has one."""
         name = self.classes[label] if label < len(self.classes) else ""
-        return f"{label}{between * bool(name)}" + name.replace("$", r"\$")  # $ begins a formula
+        return f"{label}{between * bool(name)}" + figures.legible(name)
 
     def how_drawn(self, rows):
         """The arguments of drawing in order: those given, and a progress bar over the rows."""

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from .figures import DIGIT_COLOURS, INK, new_figure, plain
+from .figures import DIGIT_COLOURS, INK, legible, new_figure, plain
 
 
 def discriminants(codes, labels):
@@ -58,7 +58,8 @@ def latent_plane(codes, labels, title, classes=(), source="test images"):
     colours = np.array(DIGIT_COLOURS)[labels % 10]
     axes.scatter(*codes[order].T, s=min(30, 500 / len(codes) ** 0.5), c=colours[order], alpha=0.6,
                  linewidths=0)
-    called = {k: str(classes[k] if k < len(classes) else k) for k in present if len(present) > 1}
+    called = {k: legible(classes[k] if k < len(classes) else str(k))
+              for k in present if len(present) > 1}
     for k, name in called.items():
         axes.scatter([], [], s=30, color=DIGIT_COLOURS[k % 10], label=name)
     if 1 < len(present) <= 30:

@@ -18,7 +18,7 @@ from ..backend import to_numpy
 from ..errors import CheckpointError, RunError, an, fitted, printable
 from ..training import generator, to_batch
 from . import checkpoint, data
-from .data import Dataset, script_of
+from .data import Dataset, script_of, training_of
 from .files import read_json, replacing
 from .images import ARRAYS, Form, changes
 from .images import read as read_images
@@ -80,7 +80,7 @@ class Run:
         if kind.datasets:
             found = data.load(self.trained_on["name"], data_dir, progress, kind.synthetic)
         else:
-            found = data.load_own(self.flags, data_dir, progress)
+            found = data.load_own(self.flags, data_dir, progress, may_have_moved=True)
         if validation:
             found = found.with_validation(self.flags.validation)
         if self.vqvae is not None:
@@ -253,13 +253,21 @@ def own_vqvae(prior, recipes):
                    f"{', nor at '.join(map(str, places))}; put its folder there")
 
 
+def forget_places(flags, *more):
+    """Of paths among a run's flags, as config.json has them, keep the last parts alone: where the
+    images of its maker lie is nobody's concern. more: names of further ones."""
+    for name in ("images", "test", "from", *more):
+        if flags.get(name):
+            flags[name] = Path(flags[name]).name
+
+
 def open_vqvae(folder, recipes, kind):
     """The Run of a VQ-VAE whose codes a prior is to model. Raises RunError if it is no VQ-VAE, or
     one of other images."""
     run = read(folder)
     if run.flags.model != "vqvae":
         raise RunError(f"--codes {folder}: that run is {an(run.flags.model)}, which has no codes; "
-                       f"name the run of a VQ-VAE, trained with python {script_of(kind)} --model "
+                       f"name the run of a VQ-VAE, trained with {training_of(kind)} --model "
                        f"vqvae")
     if run.kind != kind:
         raise RunError(f"--codes {folder}: that VQ-VAE was trained by {run.script}; give its "
