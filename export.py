@@ -26,7 +26,7 @@ from scratchnet.runs import checkpoint
 from scratchnet.runs.files import read_json, write_json
 from scratchnet.runs.folder import check_free, own, replacing_folder
 from scratchnet.runs.parser import parser_of_runs, read_run_flags
-from scratchnet.runs.run import check_codes, forget_places, open_run, open_vqvae
+from scratchnet.runs.run import check_codes, open_run, open_vqvae
 from scratchnet.runs.script import guarded, usage
 
 KEPT = ("metrics.csv", "samples.png", "reconstructions.png", "manifold.png", "palette.png",
@@ -46,7 +46,6 @@ def main(argv):
     run = open_run(flags.run, RECIPES)
     check_free(out, flags.overwrite, whole=True)
     sources = [run.folder] + ([run.vqvae.folder] if run.vqvae else [])
-    forget_places(run.config["flags"])
     if flags.codes:
         if run.vqvae is None:
             raise RunError(f"--codes: means nothing to {an(run.flags.model)}, which models no "

@@ -5,8 +5,8 @@ mean of x^2; a ReLU before it has halved that mean. Draw weights so that the var
 
     w ~ N(0, 2 / fan_in)        the second number is the variance
 
-rng: a np.random.Generator, asked once, for float64; the check asks its like. shape: a tuple.
-Returns an array of that shape.
+rng: a np.random.Generator; call it once, for float64 numbers: the check calls one with the same
+seed. shape: a tuple. Returns an array of that shape.
 Read docs/05-network.md, (5.8).
 """
 

@@ -6,7 +6,7 @@ distribution has in its bin, half a step to either side; the bins at 0 and 1 rea
     P = sigmoid(a) - sigmoid(b),    a = (x - mean + d/2) / s,    b = (x - mean - d/2) / s
 
 where the first is 1 at x = 1, and the second 0 at x = 0. Far from the mean both sigmoids round to
-one number, whose logarithm is lost: find a form that stays exact there.
+the same number, and the logarithm of their difference is infinite: find a form that stays exact.
 x, mean: arrays of one shape, x in [0, 1]; s: a number above 0. Returns -log P, of that shape.
 Read docs/06-vae.md, (6.8).
 """

@@ -8,6 +8,7 @@ from numbers import Number
 import numpy as np
 
 from scratchnet import Tensor
+from scratchnet.errors import an
 
 
 @dataclass
@@ -128,9 +129,8 @@ def other_kind(expected, found):
     if isinstance(found, Tensor):
         return "found a Tensor; an array is asked for, of which t.data is one"
     if np.ndim(expected) and not isinstance(found, np.ndarray):
-        name = type(found).__name__
-        return (f"found {'an' if name[0] in 'aein' else 'a'} {name}; an array of shape "
-                f"{np.shape(expected)} is asked for")
+        return (f"found {an(type(found).__name__)}; an array of shape {np.shape(expected)} is "
+                f"asked for")
     e, f = np.asarray(expected), np.asarray(found)
     if f.dtype.kind not in "biuf":
         asked = "True or False" if e.dtype.kind == "b" else "a number"

@@ -15,7 +15,6 @@ import numpy as np
 import models
 from scratchnet.errors import UserError
 from scratchnet.runs import open_run, synthetic
-from scratchnet.runs.run import forget_places
 
 from .ask_training import drawn
 from .book import Book
@@ -110,9 +109,12 @@ def engine(runs, kinds):
 
 
 def told_of(config):
-    """A run's config.json, without its maker's folders; a prior finds its VQ-VAE beside it."""
+    """A run's config.json, of whose paths the last parts alone: where the images of its maker lie
+    is nobody's concern, and a prior finds its VQ-VAE beside it."""
     found = json.loads(config.read_text(encoding="utf-8"))
-    forget_places(found["flags"], "codes")
+    flags = found["flags"]
+    flags |= {name: Path(flags[name]).name for name in ("images", "test", "codes", "from")
+              if flags.get(name)}
     return json.dumps(found)
 
 

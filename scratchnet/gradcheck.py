@@ -17,7 +17,7 @@ import inspect
 
 import numpy as np
 
-from .backend import raw, to_numpy, xp
+from .backend import to_numpy, xp
 from .inputs import require
 from .tensor import Tensor, no_grad
 
@@ -41,10 +41,10 @@ def gradcheck(fn, *inputs, eps=1e-5, rtol=1e-6, atol=1e-8, directions=None, seed
 
     Returns True. Raises GradientError naming the input, the worst index, both values
     and the error; TypeError for inputs that are not float64; ValueError if there
-    is nothing to check, fn is not repeatable, its derivative writes into g, or its output needs no
-    gradient or is not finite at the inputs or eps beside them.
+    is nothing to check, fn is not repeatable, its last derivative writes into g, or its output
+    needs no gradient or is not finite at the inputs or eps beside them.
     """
-    require(any(getattr(raw(x), "size", 1) for x in inputs)
+    require(any(x.size if hasattr(x, "size") else np.size(x) for x in inputs)
             and (directions is None or directions > 0),
             "gradcheck: nothing to check: give the inputs (of a model *model.parameters()), and "
             "directions above 0")

@@ -1,7 +1,7 @@
 """Layers: Tensors that are learned, and the ops that use them.
 
-A `Module` finds its state by itself: every Tensor among its attributes, and in the
-modules among its attributes (also in lists and dicts), in the order in which they were set.
+A `Module` finds its state by itself: the Tensors among its attributes, then those in the modules
+among them, in the order in which they were set. Lists and dicts are looked through, too.
 A Tensor that requires a gradient is a parameter; one that does not (a running
 average, say) is saved and loaded with the rest but not trained. docs/03-convolution.md has the math
 of the convolutions, docs/05-network.md of Linear, of the first weights and of residual blocks,
@@ -15,7 +15,7 @@ import numpy as np
 
 from . import conv, ops
 from .backend import to_numpy, xp
-from .inputs import is_size, load_arrays, require
+from .inputs import is_size, load_arrays, require, sizes
 from .tensor import Tensor
 
 # ---------------------------------------------------------------- initialisation
@@ -47,10 +47,12 @@ def he_normal(rng, shape, fan_in, fan_out):
 # ---------------------------------------------------------------- modules
 
 def held(found, prefix=""):
-    """[(dotted name, it), ...] of each Module and Tensor in a dict, also in its lists and dicts."""
+    """[(dotted name, it), ...] of each Module and Tensor in a dict; in its lists and dicts, which
+    may remember others, of the Tensors that require a gradient."""
     every = []
     for name, value in found.items():
-        if isinstance(value, (Module, Tensor)):
+        if isinstance(value, Module) or isinstance(value, Tensor) and (
+                value.requires_grad or not prefix):
             every.append((f"{prefix}{name}", value))
         elif isinstance(value, (list, tuple, dict)):
             inner = value if isinstance(value, dict) else dict(enumerate(value))
@@ -177,7 +179,8 @@ class Conv2d(Module):
     def __init__(self, in_channels, out_channels, kernel_size, rng, stride=1, padding=0, bias=True,
                  init=lecun_uniform):
         kh, kw = conv.pair(kernel_size)
-        as_sizes([kh, kw, in_channels, out_channels])
+        sizes("Conv2d", in_channels=in_channels, out_channels=out_channels, kernel_height=kh,
+              kernel_width=kw)
         self.w = parameter(init(rng, (kh, kw, in_channels, out_channels), kh * kw * in_channels,
                                 kh * kw * out_channels))
         self.b = parameter(np.zeros(out_channels)) if bias else None

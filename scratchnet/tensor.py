@@ -86,7 +86,8 @@ class Tensor(ArrayLike):
 
     @data.setter
     def data(self, array):
-        self._data = xp.asarray(array)  # of an array without axes NumPy's results are numbers
+        # Of an array without axes NumPy's results are numbers.
+        self._data = xp.asarray(array, dtype=getattr(array, "dtype", self.dtype))
         self.version += 1  # how often the data were changed
 
     shape = property(lambda self: self._data.shape)

@@ -132,12 +132,6 @@ def test_figures_of_other_weights_are_not_handed_on(capsys):
     assert names("out/vae") == {"config.json", "checkpoint.npz", "metrics.csv"}
 
 
-def test_an_exported_run_tells_no_paths_of_its_maker():
-    changed("vae", lambda config: config["flags"].update({"from": "/home/me/runs/first"}))
-    exported("vae")
-    assert config_of("out/vae")["flags"]["from"] == "first"
-
-
 def test_an_exported_run_cannot_go_on_and_says_why(capsys):
     """Whether or not its data are there."""
     exported("vae")

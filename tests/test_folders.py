@@ -340,3 +340,11 @@ def test_an_interrupt_at_any_line_of_a_save_is_one(capsys):
         lost += code == 0  # in a destructor, which lets no exception through
     assert number > 200 and lost < 20
     gc.collect()  # what half-made objects say belongs to this test
+
+
+def test_what_a_desktop_leaves_is_nobodys_file():
+    Path("new").mkdir()
+    Path("new", ".DS_Store").write_bytes(b"Bud1")
+    assert train(*VAE, "--out", "new") == 0 and ".DS_Store" in os.listdir("new")
+    assert asked("export new --out new --overwrite --quiet") == 2  # the run itself
+    assert asked("export vae --out new --overwrite --quiet") == 0

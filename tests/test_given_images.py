@@ -65,8 +65,11 @@ def test_scores_are_those_of_the_images_they_stand_beside(runs_here):
     assert [row["image"] for row in dogs] == [row["image"] for row in every[2:]] == [
         "dog/1.png", r"dog/\u65e5\udcff.png".replace(r"\u65e5", "\u65e5")]
     assert call(generate, "vae", "--num", 3, *ask, "test.csv") == 0
+    assert call(generate, "vae", "--num", 3, "--what", "reconstructions", "--quiet", "--out",
+                "test.npy") == 0
     numbers = [int(row["image"]) for row in rows("test.csv")]
-    assert len(set(numbers)) == 3 and numbers != [0, 1, 2]
+    test = open_run("vae", RECIPES).dataset(progress=False).test_images
+    np.testing.assert_array_equal(np.load("test.npy")[:, 0], test[numbers] / np.float32(255))
 
 
 def test_what_is_taken_for_granted_of_given_images_is_said(runs_here, capsys):

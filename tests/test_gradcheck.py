@@ -331,7 +331,7 @@ def test_fn_that_draws_noise_is_refused(rng):
 def test_that_nothing_was_checked_is_said():
     w = Tensor(np.ones(2), requires_grad=True)
     for inputs, directions in (((), None), ((), 3), ((w,), 0), ((w,), -1),
-                               ((np.ones((0, 3)),), None)):
+                               ((np.ones((0, 3)),), None), (([],), None)):
         with pytest.raises(ValueError, match="nothing to check"):
             gradcheck(lambda *_: w * w, *inputs, directions=directions)
 

@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ import evaluate
 import generate
 import runs
 from models import RECIPES
-from scratchnet.runs.data import Dataset
+from scratchnet.runs.data import load_own
 from scratchnet.runs.formats import sha256_of
 from scratchnet.runs.images import Form, read
 from scratchnet.runs.run import open_run
@@ -184,20 +185,23 @@ def test_pictures_are_cut_resized_and_told_apart(tmp_path):
     assert (read(tmp_path / "a.png", Form(), False)["all"].images == stripes).all()
 
 
-def test_a_part_of_folders_of_classes_has_all_of_them():
-    """They lie there class after class."""
-    labels = np.sort(LABELS)
-    whole = Dataset("mine", "mine", GREY, labels, GREY[::2], labels[::2], "")
-    part = whole.limited(9)
-    assert part.train_labels.tolist() == part.test_labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
-    aside = whole.with_validation(6)
-    assert aside.test_labels.tolist() == [0, 0, 1, 1, 2, 2] and len(aside.train_images) == 18
-    images = {x.tobytes() for part in (aside.train_images, aside.test_images) for x in part}
-    assert images == {x.tobytes() for x in GREY}
-    assert len(whole.limited(100).train_images) == 24
-    mixed = Dataset("mine", "mine", GREY, LABELS, GREY, LABELS, "")
-    assert (mixed.limited(5).train_images == GREY[:5]).all()
-    assert (mixed.with_validation(5).test_images == GREY[-5:]).all()
+@pytest.mark.parametrize("parts", [("",), ("train", "test")])
+def test_a_part_of_folders_of_classes_has_several_of_them(parts, tmp_path):
+    """They lie there class after class, and are mixed, each with its label."""
+    for part in parts:
+        pictures(tmp_path / part, GREY)
+    flags = Namespace(images=tmp_path, test=None, size=None, grey=False, transpose=False,
+                      channels_first=False)
+    whole = load_own(flags, progress=False)
+    label_of = {x.tobytes(): k for x, k in zip(GREY, LABELS, strict=True)}
+    for images, labels in ((whole.train_images, whole.train_labels),
+                           (whole.test_images, whole.test_labels)):
+        assert [label_of[x.tobytes()] for x in images] == labels.tolist()
+        assert len({x.tobytes() for x in images}) == len(images)
+    for part in whole.limited(12).train_labels, whole.with_validation(12).test_labels:
+        assert set(part.tolist()) == {0, 1, 2}
+    again = load_own(flags, progress=False)
+    assert again.sha256 == whole.sha256 and (again.train_images == whole.train_images).all()
 
 
 @pytest.mark.parametrize("folders, parts", [

@@ -1,5 +1,6 @@
 """Many runs: beside each other, the best kept, one from another's weights, several in a picture."""
 
+import io
 import shutil
 from pathlib import Path
 
@@ -386,3 +387,11 @@ def test_without_arguments_it_lists_the_runs_that_are_there(runs_here, capsys):
     assert "Runs that are here:\n  pretrained/small  vae on synthetic digits\n" in (
         capsys.readouterr().err)
     assert call(runs, "pretrained") == 0
+
+
+def test_names_are_no_formulas():
+    names = "a$^_x$b", "_c", "d"
+    figure = figures.compared([("one", [(name, [1], [2.0]) for name in names])])
+    figure.savefig(io.BytesIO())
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+        r"a\$^_x\$b", " _c", "d"]

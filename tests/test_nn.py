@@ -33,7 +33,8 @@ def test_state_is_found_in_order_by_dotted_name(rng):
     assert "running" not in net.named_parameters() and len(net.parameters()) == 7
     net.kept = net(Tensor(np.ones((1, 3), np.float32)))  # an activation, and no state
     assert "kept" not in net.tensors()
-    net.more = {"a": nn.parameter([1]), "b": [[nn.Linear(2, 1, rng)], nn.parameter([2]), 3, "c"]}
+    net.more = {"a": nn.parameter([1]), "b": [[nn.Linear(2, 1, rng)], nn.parameter([2]), 3, "c"],
+                "losses": [Tensor(1.0)]}  # what it remembers is no state
     assert list(net.named_parameters()) == [
         "more.a", "more.b.1", *list(net.tensors())[3:10], "more.b.0.0.w", "more.b.0.0.b"]
     assert not net.eval().more["b"][0][0].training

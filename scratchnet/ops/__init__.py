@@ -42,7 +42,8 @@ def _under_its_name(op):
     def named(x, y):
         if x.requires_grad and x.node is None:
             raise TypeError("+=, -=, *= and /= make a new Tensor, and leave this one, a leaf that "
-                            "requires a gradient, as it is: write p.data -= lr * p.grad")
+                            "requires a gradient, as it is: to train it write p.data -= lr * "
+                            "p.grad, for a new one h = h + y")
         return op(x, y)
     return named
 

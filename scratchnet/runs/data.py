@@ -88,20 +88,17 @@ class Dataset:
         return (squares / n - (sum_ / n) ** 2) / 255 ** 2
 
     def with_validation(self, n):
-        """The last n training images (spread) in the place of the test images, and no longer
-        trained on: to choose a recipe by, so that the test images are looked at once. Raises
-        RunError if none would be left."""
+        """The last n training images in the place of the test images, and no longer trained on: to
+        choose a recipe by, so that the test images are looked at once. Raises RunError if none
+        would be left."""
         if n >= len(self.train_images):
             raise RunError(f"--validation {n}: there are {len(self.train_images):,} training "
                            f"images, and some are to be trained on; give fewer")
-        aside = spread(self.train_labels, slice(-n, None))
-        rest = slice(-n) if isinstance(aside, slice) else np.delete(
-            np.arange(len(self.train_images)), aside)
-        return replace(self.with_training(rest), test_images=self.train_images[aside],
-                       test_labels=self.train_labels[aside], held_out="validation")
+        return replace(self.with_training(slice(-n)), test_images=self.train_images[-n:],
+                       test_labels=self.train_labels[-n:], held_out="validation")
 
     def with_training(self, part):
-        """The same, with this part of the training images, a slice or numbers."""
+        """The same, with this slice of the training images."""
         return replace(self, train_images=self.train_images[part],
                        train_labels=self.train_labels[part])
 
@@ -116,19 +113,9 @@ class Dataset:
         return batch[:, :, ::-1]
 
     def limited(self, n):
-        """The first n training images, and at most n test images (spread)."""
-        tested = spread(self.test_labels, slice(n))
-        return replace(self.with_training(spread(self.train_labels, slice(n))),
-                       test_images=self.test_images[tested], test_labels=self.test_labels[tested])
-
-
-def spread(labels, part):
-    """The slice itself; of images that lie class after class, as folders have them, as many
-    numbers, evenly from all."""
-    n, size = len(labels), len(labels[part])
-    if not n or labels[0] == labels[-1] or (labels[1:] < labels[:-1]).any():
-        return part
-    return np.arange(size) * n // max(1, size)
+        """The first n training images, and at most n test images."""
+        return replace(self.with_training(slice(n)), test_images=self.test_images[:n],
+                       test_labels=self.test_labels[:n])
 
 
 # ---------------------------------------------------------------- found, downloaded, drawn
@@ -179,7 +166,7 @@ def load_own(flags, path=None, progress=True, may_have_moved=False):
     except DataError as error:
         if path.exists() or not may_have_moved:
             raise
-        raise DataError(f"{error} (were they moved? --data-dir PATH says where to)") from None
+        raise DataError(f"{error} (were they moved? --data-dir PATH says where they are)") from None
     left_out = []
     if flags.test:
         beside = path.parent / Path(flags.test).name  # where it is, if both were moved
@@ -203,6 +190,10 @@ def load_own(flags, path=None, progress=True, may_have_moved=False):
         order = np.random.default_rng(TENTH).permutation(len(train.images))
         drawn = np.split(order, [len(order) // 10])  # to test with, to train on
         arrays = [a[np.sort(part)] for part in reversed(drawn) for a in arrays]
+    if train.classes:  # folders lie class after class; the first or last n are to be of all
+        for k in (0, 2):
+            order = np.random.default_rng(TENTH).permutation(len(arrays[k]))
+            arrays[k:k + 2] = arrays[k][order], arrays[k + 1][order]
     counts = [len(arrays[0]), len(arrays[2])]
     if sum(counts) < FEWEST or not all(counts):
         raise DataError(f"{path}: {sum(counts)} image{'s' * (sum(counts) != 1)}; to learn "

@@ -87,8 +87,7 @@ IMAGES = {
     "binarize": ("none", ("none", "static", "dynamic"), "static: pixels are 0 or 1, drawn once; "
                  "dynamic: drawn anew for every training batch (test images always static)"),
     "flip": (False, "yes or no", "mirror training images left to right, each with probability 1/2"),
-    "limit": (None, "count", "use only the first N training and test images (of folders of "
-              "classes: N from all classes)"),
+    "limit": (None, "count", "use only the first N training and test images"),
     "validation": (None, "count", "evaluate on the last N training images, which are then not "
                    "trained on, instead of the test images: to choose flags by"),
 }

@@ -59,9 +59,8 @@ class Parser(argparse.ArgumentParser):
         given, unknown = self.parse_known_args(argv)
         for name, value in vars(given).items():
             if value in ([], ""):  # --lr=--, to some versions of argparse; an unset variable
-                flag = dashed(name) if self.flags.get(name, (0, "PATH"))[1] != "PATH" else (
-                    "RUN" if name == "run" else "PATH")
-                raise RunError(f"{flag}: expected a value")
+                word = {"run": "RUN", "images": "PATH"}.get(name, dashed(name))
+                raise RunError(f"{word}: expected a value")
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "").partition("=")[0]
             if not flag:

@@ -253,14 +253,6 @@ def own_vqvae(prior, recipes):
                    f"{', nor at '.join(map(str, places))}; put its folder there")
 
 
-def forget_places(flags, *more):
-    """Of paths among a run's flags, as config.json has them, keep the last parts alone: where the
-    images of its maker lie is nobody's concern. more: names of further ones."""
-    for name in ("images", "test", "from", *more):
-        if flags.get(name):
-            flags[name] = Path(flags[name]).name
-
-
 def open_vqvae(folder, recipes, kind):
     """The Run of a VQ-VAE whose codes a prior is to model. Raises RunError if it is no VQ-VAE, or
     one of other images."""
