@@ -87,7 +87,7 @@ class Tensor(ArrayLike):
     @data.setter
     def data(self, array):
         # Of an array without axes NumPy's results are numbers.
-        self._data = xp.asarray(array, dtype=getattr(array, "dtype", self.dtype))
+        self._data = xp.asanyarray(array, dtype=getattr(array, "dtype", self.dtype))
         self.version += 1  # how often the data were changed
 
     shape = property(lambda self: self._data.shape)

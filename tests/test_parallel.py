@@ -150,7 +150,7 @@ def die(): os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.parametrize("size, rank, end, error, words", [
     (3, 1, fail, ProcessError, "KeyError: 'by itself'"), (2, 0, fail, KeyError, "by itself"),
-    (2, 1, die, ProcessError, "ended by signal 9.*--batch-size")])
+    (2, 1, die, ProcessError, "ended by signal 9.*NUM_THREADS=1 .*--resume")])
 def test_a_process_that_ends_is_noticed_and_nothing_is_left(size, rank, end, error, words, forked):
     with pytest.raises(error, match=words), ForkedGroup(size) as group:
         if group.rank == rank:
