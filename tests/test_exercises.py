@@ -109,7 +109,9 @@ def test_what_a_student_may_do_to_the_page():
 @pytest.mark.parametrize(("number", "lines", "unsaid"), [
     (15, "return softplus_of(l) - l * t, g * (l - t)", "depend"),       # the slope is 0 there
     (28, "return lr * (final + math.cos(step))", "It depends on final"),  # not in every step
-    (28, "return lr * step / rise", "should also depend on lr"),      # only at step 0 it does not
+    (28, "done = min(1, (step - rise) / (total_steps - rise))\n"     # only at step 0 it does not
+         "after = final + (1 - final) * (1 + math.cos(math.pi * done)) / 2\n"
+         "return lr * (step / rise if step < rise else after)", "depend on lr"),
     (35, "return h + ops.relu(self.widen(ops.relu(self.narrow(h))))", "and should not"),  # off
     (44, "return log_w.mean(axis=0)", "and should not"),              # e^-897 is lost in a sum
     (47, "return np.abs(e[None] - z[:, None]).sum(-1).argmin(1)", "depend"),  # it does, by jumps

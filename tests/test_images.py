@@ -200,6 +200,8 @@ def test_a_part_of_folders_of_classes_has_several_of_them(parts, tmp_path):
         assert len({x.tobytes() for x in images}) == len(images)
     for part in whole.limited(12).train_labels, whole.with_validation(12).test_labels:
         assert set(part.tolist()) == {0, 1, 2}
+    if len(parts) == 2:
+        assert set(whole.limited(12).test_labels.tolist()) == {0, 1, 2}
     again = load_own(flags, progress=False)
     assert again.sha256 == whole.sha256 and (again.train_images == whole.train_images).all()
 

@@ -128,6 +128,7 @@ def test_a_seed_does_as_a_generator():
         assert all((a == like.state_dict()[n]).all() for n, a in of.state_dict().items())
         assert any((a != make(6).state_dict()[n]).any() for n, a in of.state_dict().items())
         if hasattr(of, "sample"):
+            assert (np.asarray(of.sample(2, 7)) != np.asarray(of.sample(2, 8))).any()
             assert_array_equal(np.asarray(of.sample(2, 7)),
                                np.asarray(of.sample(2, np.random.default_rng(7))))
 
