@@ -69,7 +69,7 @@ def train(model, optimizer, dataset, flags, folder, progress=None, quiet=False, 
             if log.unevaluated():
                 images, size = dataset.test_images, flags.batch_size
                 done = counting(quiet, math.ceil(len(images) / size),
-                                f"epoch {epoch + 1}/{epochs}, {log.held_out} set", "batch")
+                                f"epoch {epoch + 1}/{epochs}, {log.held_out} set", "part")
                 with optimizer.averaged():
                     test = evaluate(model, images, size, dataset.test_labels, group, done)
                 lr = lr_at(log.step - 1)  # of the last step, which may lie before a resume
