@@ -37,16 +37,17 @@ for _name, _op in _METHODS.items():
     setattr(Tensor, _name, _op)
 
 
-def _under_its_name(op):
-    """x += y gives the name x to the result of x + y. No parameter is trained so: refused."""
-    def named(x, y):
+def _augmented(op):
+    """Augmented assignment: x += y gives the name x to the result of x + y. Refused for a leaf that
+    requires a gradient, which it would not train. Raises TypeError."""
+    def assign(x, y):
         if x.requires_grad and x.node is None:
             raise TypeError("+=, -=, *= and /= make a new Tensor, and leave this one, a leaf that "
                             "requires a gradient, as it is: to train it write p.data -= lr * "
                             "p.grad, for a new one h = h + y")
         return op(x, y)
-    return named
+    return assign
 
 
 for _name, _op in {"iadd": add, "isub": sub, "imul": mul, "itruediv": div}.items():
-    setattr(Tensor, f"__{_name}__", _under_its_name(_op))
+    setattr(Tensor, f"__{_name}__", _augmented(_op))

@@ -155,11 +155,9 @@ def digest_of(arrays):
     return hashlib.sha256(b"".join(hashlib.sha256(a).digest() for a in arrays)).hexdigest()
 
 
-def load_own(flags, path=None, progress=True, may_have_moved=False):
-    """The images that the flags of train_images.py name; path: where they are now, if they were
-    moved; may_have_moved: the error says that it can be given. Where nothing says which are to test
-    with, a tenth of them is, drawn once and for all. Raises DataError."""
-    path = Path(path or flags.images)
+def read_own(flags, path, progress, may_have_moved):
+    """(training Images, test Images or None, what was left out): those of the path and of --test.
+    Raises DataError."""
     form = images.Form(flags.size, flags.grey, flags.transpose, flags.channels_first)
     try:
         found = images.read(path, form, progress)
@@ -177,7 +175,15 @@ def load_own(flags, path=None, progress=True, may_have_moved=False):
                 left_out.append(f"the {part} images of {name.name} are left out, as --test says")
         found = {"train": found.get("all") or found["train"],
                  "test": test.get("all") or test["test"]}
-    train, test = found.get("train") or found["all"], found.get("test")
+    return found.get("train") or found["all"], found.get("test"), left_out
+
+
+def load_own(flags, path=None, progress=True, may_have_moved=False):
+    """The images that the flags of train_images.py name; path: where they are now, if they were
+    moved; may_have_moved: the error says that it can be given. Where nothing says which are to test
+    with, a tenth of them is, drawn once and for all. Raises DataError."""
+    path = Path(path or flags.images)
+    train, test, left_out = read_own(flags, path, progress, may_have_moved)
     parts = [part for part in (train, test) if part is not None]
     if test is not None and train.classes != test.classes:
         raise DataError(f"{path}: the training images have the classes "

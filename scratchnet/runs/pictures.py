@@ -33,7 +33,8 @@ class Request:
     user's own, and are taken in their order; whole: and all, where num does not say. classes: the
     names of those that the model knows, if they have some. origin: a line below the title: which
     run, how far, which seed. variants: {field: value} of Requests for samples beside each other, a
-    row for each. after_row: called after each row that is drawn in order."""
+    row for each. after_row: called after each row that is drawn in order. chosen: the numbers of
+    the images that test_images gave last."""
 
     model: object
     title: str
